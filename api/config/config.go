@@ -1,0 +1,130 @@
+// Package config reads the settings of the server from environment variables.
+//
+// Names, types and defaults are those of spec/06-configuration.md; docs/configuration.md lists what is
+// supported. There is one struct per concern. Each field carries its full variable name in the tag `env`,
+// its default in `envDefault`, a sentence for the documentation in `desc`, and, where the reference looks
+// up another name first, that name in `long`.
+package config
+
+import (
+	"fmt"
+	"log/slog"
+	"reflect"
+)
+
+// Config holds all settings. It does not change after Load.
+type Config struct {
+	API          API
+	Site         Site
+	DB           Database
+	Log          Log
+	JWT          JWT
+	Sessions     Sessions
+	Security     Security
+	Captcha      Captcha
+	Password     Password
+	Mailer       Mailer
+	SMTP         SMTP
+	SMS          SMS
+	External     External
+	MFA          MFA
+	Passkey      Passkey
+	SAML         SAML
+	Limits       Limits
+	Experimental Experimental
+
+	// Providers are the OAuth providers by lower-case name ("github", "linkedin_oidc"), all of ProviderNames.
+	Providers map[string]Provider
+}
+
+// Load reads the settings from environ, a list of NAME=value as os.Environ returns it (of two equal names
+// the later one counts). Unknown names are ignored. The error is an *Error that lists every problem.
+func Load(environ []string) (*Config, error) {
+	c := &Config{Providers: make(map[string]Provider, len(ProviderNames))}
+	l := newLoader(environ)
+	for _, group := range c.groups() {
+		l.load(group, "")
+	}
+	for _, name := range ProviderNames {
+		var p Provider
+		l.load(&p, providerPrefix(name))
+		c.Providers[name] = p
+	}
+	c.check(l)
+	if len(l.problems) > 0 {
+		return nil, &Error{Problems: l.problems}
+	}
+	return c, nil
+}
+
+// groups returns a pointer to each struct of settings, in the order of the documentation.
+func (c *Config) groups() []any {
+	v := reflect.ValueOf(c).Elem()
+	var groups []any
+	for i := range v.NumField() {
+		if f := v.Field(i); f.Kind() == reflect.Struct {
+			groups = append(groups, f.Addr().Interface())
+		}
+	}
+	return groups
+}
+
+// check reports what the types alone do not refuse, and puts values that the reference corrects silently
+// into their range.
+func (c *Config) check(l *loader) {
+	c.API.check(l)
+	c.Site.check(l)
+	c.DB.check(l)
+	c.Log.check(l)
+	c.JWT.check(l)
+	c.Sessions.check(l)
+	c.Security.check(l)
+	c.Captcha.check(l)
+	c.Password.check(l)
+	c.Mailer.check(l)
+	c.SMS.check(l)
+	c.External.check(l)
+	c.Limits.check(l)
+}
+
+// Warnings returns sentences about settings that are legal and probably a mistake. They hold no secrets.
+func (c *Config) Warnings() []string {
+	var w []string
+	if n := len(c.JWT.Secret); n < 32 {
+		w = append(w, fmt.Sprintf("GOTRUE_JWT_SECRET has %d bytes: use at least 32, or tokens can be forged by guessing it", n))
+	}
+	if c.JWT.DefaultGroupName == "" {
+		w = append(w, `GOTRUE_JWT_DEFAULT_GROUP_NAME is not set: tokens of new users get the role ""; set it to authenticated`)
+	}
+	if d := c.DB.Driver; d != "" && d != "postgres" && d != "postgresql" {
+		w = append(w, fmt.Sprintf("GOTRUE_DB_DRIVER is %q: ignored, the driver is always postgres", d))
+	}
+	return w
+}
+
+// LogValue returns the settings by variable name, secrets replaced.
+func (c Config) LogValue() slog.Value {
+	var attrs []slog.Attr
+	for _, group := range c.groups() {
+		for _, s := range settingsOf(group, "") {
+			attrs = append(attrs, slog.Any(s.Name, s.shown()))
+		}
+	}
+	for _, name := range ProviderNames {
+		if p := c.Providers[name]; p.Enabled {
+			for _, s := range settingsOf(&p, providerPrefix(name)) {
+				attrs = append(attrs, slog.Any(s.Name, s.shown()))
+			}
+		}
+	}
+	return slog.GroupValue(attrs...)
+}
+
+// String returns the same as LogValue, so that no way of printing a Config shows a secret.
+func (c Config) String() string { return c.LogValue().String() }
+
+// GoString does for %#v what String does for %v.
+func (c Config) GoString() string { return c.String() }
+
+// MarshalText does the same for encoding/json.
+func (c Config) MarshalText() ([]byte, error) { return []byte(c.String()), nil }

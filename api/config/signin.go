@@ -1,0 +1,114 @@
+package config
+
+import (
+	"strings"
+	"time"
+)
+
+// External is about the ways to sign in.
+type External struct {
+	EmailEnabled             bool          `env:"GOTRUE_EXTERNAL_EMAIL_ENABLED" envDefault:"true" desc:"People may sign up and in with an e-mail address."`
+	MagicLinkEnabled         bool          `env:"GOTRUE_EXTERNAL_EMAIL_MAGIC_LINK_ENABLED" envDefault:"true" desc:"People may sign in with a mailed link or code."`
+	EmailAuthorizedAddresses []string      `env:"GOTRUE_EXTERNAL_EMAIL_AUTHORIZED_ADDRESSES" desc:"Only these addresses get mail, comma-separated; empty means all."`
+	PhoneEnabled             bool          `env:"GOTRUE_EXTERNAL_PHONE_ENABLED" envDefault:"false" desc:"People may sign up and in with a phone number."`
+	AnonymousUsersEnabled    bool          `env:"GOTRUE_EXTERNAL_ANONYMOUS_USERS_ENABLED" envDefault:"false" desc:"Anonymous accounts are allowed."`
+	FlowStateExpiry          time.Duration `env:"GOTRUE_EXTERNAL_FLOW_STATE_EXPIRY_DURATION" envDefault:"300s" desc:"Lifetime of PKCE codes and OAuth flows, at least 300s."`
+	RedirectURL              string        `env:"GOTRUE_EXTERNAL_REDIRECTURL" desc:"Every OAuth callback redirects here, whatever was asked for."`
+}
+
+func (e *External) check(*loader) { e.FlowStateExpiry = max(e.FlowStateExpiry, 300*time.Second) }
+
+// ProviderNames are the OAuth providers that settings can name, as on the wire.
+var ProviderNames = []string{
+	"apple", "azure", "bitbucket", "discord", "facebook", "figma", "fly", "github", "gitlab", "google", "kakao", "keycloak",
+	"linkedin", "linkedin_oidc", "notion", "slack", "slack_oidc", "snapchat", "spotify", "twitch", "twitter",
+	"vercel_marketplace", "workos", "x", "zoom",
+}
+
+// Provider is one OAuth provider. Its variables are GOTRUE_EXTERNAL_<PROVIDER>_<NAME>.
+type Provider struct {
+	Enabled        bool     `env:"ENABLED" envDefault:"false" desc:"People may sign in with this provider."`
+	ClientID       []string `env:"CLIENT_ID" desc:"Client ids, comma-separated: the first one starts flows, all are accepted in ID tokens."`
+	Secret         Secret   `env:"SECRET" desc:"Client secret."`
+	RedirectURI    string   `env:"REDIRECT_URI" desc:"Callback URL registered with the provider: this server's public URL and /callback."`
+	URL            string   `env:"URL" desc:"Base URL, where the provider is self-hosted."`
+	APIURL         string   `env:"API_URL" desc:"Base URL of the provider's API, where it differs."`
+	EmailOptional  bool     `env:"EMAIL_OPTIONAL" envDefault:"false" desc:"Accept people whose account there has no e-mail address."`
+	SkipNonceCheck bool     `env:"SKIP_NONCE_CHECK" envDefault:"false" desc:"Do not check the nonce of ID tokens."`
+}
+
+func providerPrefix(name string) string { return "GOTRUE_EXTERNAL_" + strings.ToUpper(name) + "_" }
+
+// MFA is about second factors.
+type MFA struct {
+	MaxEnrolledFactors int  `env:"GOTRUE_MFA_MAX_ENROLLED_FACTORS" envDefault:"10" desc:"Factors that a user may have, verified or not."`
+	MaxVerifiedFactors int  `env:"GOTRUE_MFA_MAX_VERIFIED_FACTORS" envDefault:"10" desc:"Verified factors that a user may have."`
+	TOTPEnroll         bool `env:"GOTRUE_MFA_TOTP_ENROLL_ENABLED" envDefault:"true" desc:"Users may add an authenticator app."`
+	TOTPVerify         bool `env:"GOTRUE_MFA_TOTP_VERIFY_ENABLED" envDefault:"true" desc:"Codes of authenticator apps are accepted."`
+	PhoneEnroll        bool `env:"GOTRUE_MFA_PHONE_ENROLL_ENABLED" envDefault:"false" desc:"Users may add a phone as second factor."`
+	PhoneVerify        bool `env:"GOTRUE_MFA_PHONE_VERIFY_ENABLED" envDefault:"false" desc:"Codes sent to a phone are accepted as second factor."`
+	WebAuthnEnroll     bool `env:"GOTRUE_MFA_WEB_AUTHN_ENROLL_ENABLED" envDefault:"false" desc:"Users may add a security key as second factor."`
+	WebAuthnVerify     bool `env:"GOTRUE_MFA_WEB_AUTHN_VERIFY_ENABLED" envDefault:"false" desc:"Security keys are accepted as second factor."`
+}
+
+// Passkey is about signing in with passkeys.
+type Passkey struct {
+	Enabled bool `env:"GOTRUE_PASSKEY_ENABLED" envDefault:"false" desc:"People may sign in with a passkey."`
+}
+
+// SAML is about single sign-on.
+type SAML struct {
+	Enabled        bool   `env:"GOTRUE_SAML_ENABLED" envDefault:"false" desc:"People may sign in through a SAML identity provider."`
+	PrivateKeyNext Secret `env:"GOTRUE_SAML_PRIVATE_KEY_NEXT" desc:"Key that will follow the current one: base64 of a PKCS#1 RSA key."`
+}
+
+// Experimental holds settings that may change.
+type Experimental struct {
+	CursorPagination bool `env:"GOTRUE_EXPERIMENTAL_CURSOR_PAGINATION_ENABLED" envDefault:"false" desc:"GET /admin/users without page pages by cursor."`
+}
+
+// Captcha is about proof of a human before sign-in.
+type Captcha struct {
+	Enabled  bool          `env:"GOTRUE_SECURITY_CAPTCHA_ENABLED" envDefault:"false" desc:"Public endpoints that create or open accounts demand a captcha."`
+	Provider string        `env:"GOTRUE_SECURITY_CAPTCHA_PROVIDER" envDefault:"hcaptcha" desc:"hcaptcha or turnstile."`
+	Secret   Secret        `env:"GOTRUE_SECURITY_CAPTCHA_SECRET" desc:"Secret of the captcha provider."`
+	Timeout  time.Duration `env:"GOTRUE_SECURITY_CAPTCHA_TIMEOUT" envDefault:"10s" desc:"Time limit of a question to the captcha provider."`
+}
+
+func (c *Captcha) check(l *loader) {
+	if !c.Enabled {
+		return
+	}
+	if c.Provider != "hcaptcha" && c.Provider != "turnstile" {
+		l.fail("GOTRUE_SECURITY_CAPTCHA_PROVIDER", "must be hcaptcha or turnstile")
+	}
+	c.Secret = Secret(strings.TrimSpace(string(c.Secret)))
+	if c.Secret == "" {
+		l.failSecret("GOTRUE_SECURITY_CAPTCHA_SECRET", "is needed when GOTRUE_SECURITY_CAPTCHA_ENABLED is true")
+	}
+}
+
+// minPasswordLength is the floor of GOTRUE_PASSWORD_MIN_LENGTH.
+const minPasswordLength = 6
+
+// Password is the policy for new passwords. Package password checks it.
+type Password struct {
+	MinLength          int           `env:"GOTRUE_PASSWORD_MIN_LENGTH" envDefault:"6" desc:"Shortest password in bytes; values below 6 count as 6."`
+	RequiredCharacters CharacterSets `env:"GOTRUE_PASSWORD_REQUIRED_CHARACTERS" desc:"Sets of characters, separated by a colon: a password needs one of each; \\: is a colon in a set."`
+}
+
+func (p *Password) check(*loader) { p.MinLength = max(p.MinLength, minPasswordLength) }
+
+// CharacterSets are sets of characters; a good password has at least one of each.
+type CharacterSets []string
+
+// UnmarshalText reads sets separated by ":", in which "\:" is a colon. Empty sets are skipped.
+func (c *CharacterSets) UnmarshalText(text []byte) error {
+	const colon = "\x00" // cannot be part of an environment variable
+	for set := range strings.SplitSeq(strings.ReplaceAll(string(text), `\:`, colon), ":") {
+		if set != "" {
+			*c = append(*c, strings.ReplaceAll(set, colon, ":"))
+		}
+	}
+	return nil
+}
