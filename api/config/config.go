@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"log/slog"
 	"reflect"
+
+	"github.com/postern-auth/postern/api/mail"
 )
 
 // Config holds all settings. It does not change after Load.
@@ -25,6 +27,7 @@ type Config struct {
 	Password     Password
 	Mailer       Mailer
 	SMTP         SMTP
+	Mail         mail.Settings
 	SMS          SMS
 	External     External
 	MFA          MFA

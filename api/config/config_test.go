@@ -44,6 +44,7 @@ func TestDefaults(t *testing.T) {
 		"password":       {c.Password.MinLength, 6},
 		"secure change":  {c.Mailer.SecureEmailChange, true},
 		"mail otp":       {c.Mailer.OTPExp, uint(86400)},
+		"smtp port":      {c.Mail.Port, 587},
 		"mail frequency": {c.SMTP.MaxFrequency, time.Minute},
 		"sms otp":        {c.SMS.OTPExp, uint(60)},
 		"email":          {c.External.EmailEnabled, true},
@@ -176,7 +177,7 @@ func TestAllProblemsAtOnce(t *testing.T) {
 func TestSecretsStayOut(t *testing.T) {
 	t.Parallel()
 	c := load(t, "GOTRUE_JWT_KEYS=hidden-keys", "GOTRUE_EXTERNAL_GITHUB_ENABLED=true", "GOTRUE_EXTERNAL_GITHUB_SECRET=hidden-github",
-		"GOTRUE_SMS_TEST_OTP=1555:hidden-code", "GOTRUE_SAML_PRIVATE_KEY_NEXT=hidden-saml")
+		"GOTRUE_SMS_TEST_OTP=1555:hidden-code", "GOTRUE_SMTP_PASS=hidden-smtp", "GOTRUE_SAML_PRIVATE_KEY_NEXT=hidden-saml")
 	var logged strings.Builder
 	slog.New(slog.NewJSONHandler(&logged, nil)).Info("settings", "config", c, "value", *c, "jwt", c.JWT, "db", c.DB)
 	asJSON, err := json.Marshal(c)

@@ -90,7 +90,7 @@ func settingsOf(group any, prefix string) []setting {
 			list = append(list, setting{
 				Name: prefix + name, Long: f.Tag.Get("long"), Default: f.Tag.Get("envDefault"), Desc: f.Tag.Get("desc"),
 				Required: strings.Contains(options, "required"),
-				Secret:   f.Tag.Get("secret") == "true" || f.Type == reflect.TypeFor[Secret](),
+				Secret:   f.Tag.Get("secret") == "true" || f.Type == reflect.TypeFor[Secret]() || strings.HasSuffix(name, "_PASS"),
 				GoName:   f.Name, Value: v.Field(i),
 			})
 		case f.Type.Kind() == reflect.Struct:
@@ -243,7 +243,7 @@ func wanted(t reflect.Type) string {
 	switch t.Kind() {
 	case reflect.Bool:
 		return "must be true or false"
-	case reflect.Int:
+	case reflect.Int, reflect.Int64:
 		return "must be a whole number"
 	case reflect.Uint:
 		return "must be a whole number, 0 or more"
