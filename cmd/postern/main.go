@@ -1,0 +1,35 @@
+// Command postern is the auth server: `postern help` lists what it does.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := rootCommand().ExecuteContext(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "postern:", err)
+		os.Exit(1)
+	}
+}
+
+// rootCommand is the command line of postern: one constructor per command, each in its own file.
+func rootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "postern",
+		Short:         "An auth server whose logic lives in PostgreSQL",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	root.PersistentFlags().StringP("config", "c", "", "file of settings to read (KEY=value lines)")
+	root.PersistentFlags().StringP("config-dir", "d", "", "directory of such files, read in order of name")
+	root.AddCommand(migrateCommand(), versionCommand())
+	return root
+}

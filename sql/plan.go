@@ -1,0 +1,125 @@
+package sql
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// A Step is one thing that Install would do.
+type Step struct {
+	Kind   string // administrator, schema, role, migration, function, view or grants
+	Name   string // a statement, a role, or the path of a file below sql/
+	Detail string // why, in a few words; may be empty
+}
+
+// Plan lists what Install would do to the database behind conn, in order, and changes nothing. It is
+// empty where there is nothing to do.
+func Plan(ctx context.Context, conn *pgx.Conn) ([]Step, error) {
+	src, err := readSource()
+	if err != nil {
+		return nil, err
+	}
+	now, err := readState(ctx, conn)
+	if err != nil {
+		return nil, err
+	}
+	if now.version > src.version() {
+		return nil, nil
+	}
+	steps, err := planPrerequisites(ctx, conn)
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range src.migrations[now.version:] {
+		steps = append(steps, Step{Kind: "migration", Name: f.path})
+	}
+	for _, f := range src.outdated(now) {
+		steps = append(steps, Step{Kind: f.kind(), Name: f.path, Detail: now.change(f)})
+	}
+	if now.current[grantsPath] != src.grantsHash(now.roles) {
+		steps = append(steps, Step{Kind: "grants", Name: grantsPath, Detail: now.change(src.grants)})
+	}
+	return steps, nil
+}
+
+func planPrerequisites(ctx context.Context, conn *pgx.Conn) ([]Step, error) {
+	missing, err := readPrerequisites(ctx, conn)
+	if err != nil {
+		return nil, err
+	}
+	var steps []Step
+	for _, statement := range missing.statements {
+		step := Step{Kind: "schema", Name: statement}
+		if missing.blocked() {
+			step = Step{Kind: "administrator", Name: statement, Detail: "role " + missing.role + " may not do it"}
+		}
+		steps = append(steps, step)
+	}
+	roles, err := readRoles(ctx, conn)
+	if err != nil {
+		return nil, err
+	}
+	for _, role := range knownRoles {
+		if !roles[role.name] {
+			steps = append(steps, Step{Kind: "role", Name: role.create(), Detail: role.purpose})
+		}
+	}
+	return steps, nil
+}
+
+func (f file) kind() string {
+	if len(f.path) > 6 && f.path[:6] == "views/" {
+		return "view"
+	}
+	return "function"
+}
+
+// change says how a file stands to what is installed.
+func (st *state) change(f file) string {
+	if st.current[f.path] == "" {
+		return "new"
+	}
+	return "changed"
+}
+
+// A TooOldError says that a database lacks something that this binary calls.
+type TooOldError struct {
+	Version int    // of the database; 0: never migrated
+	Need    int    // of this binary
+	Path    string // the first file of this binary that is not installed, where the version is enough
+}
+
+func (e *TooOldError) Error() string {
+	switch {
+	case e.Version == 0:
+		return "this database has no Postern schema yet; run: postern migrate"
+	case e.Version < e.Need:
+		return fmt.Sprintf("the database is at schema version %d and this Postern needs %d; run: postern migrate", e.Version, e.Need)
+	}
+	return fmt.Sprintf("the database lacks this Postern's version of sql/%s; run: postern migrate", e.Path)
+}
+
+// Ready is nil when the database is at least what this binary needs: the same, or what a newer Postern
+// made of it. Otherwise it returns a *TooOldError, or the reason why the database could not be asked.
+// It takes one statement.
+func Ready(ctx context.Context, db querier) error {
+	src, err := readSource()
+	if err != nil {
+		return err
+	}
+	now, err := readState(ctx, db)
+	if err != nil {
+		return err
+	}
+	if now.version < src.version() {
+		return &TooOldError{Version: now.version, Need: src.version()}
+	}
+	for _, f := range src.routines {
+		if !now.history[f.path][f.hash] {
+			return &TooOldError{Version: now.version, Need: src.version(), Path: f.path}
+		}
+	}
+	return nil
+}
