@@ -7,7 +7,7 @@ package mail
 import "time"
 
 // Settings is the operator's configuration of mails (spec/06 section 7): the way to the SMTP server,
-// and a subject and a template for each [Kind]. An empty subject or template means the built-in one.
+// and a subject and a template for each kind of mail. An empty subject or template means the built-in one.
 // A template is a URL, or a path that is appended to the site URL.
 type Settings struct {
 	// Host of the SMTP server. Empty: nothing is sent, and every mail counts as sent.

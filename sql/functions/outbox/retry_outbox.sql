@@ -1,0 +1,27 @@
+-- Sends a message that is dead, or waiting for its next attempt, now, with a full set of attempts.
+-- Raises: outbox_not_found (404), outbox_not_retryable (422): delivered, dropped or being sent.
+-- Locks: the row. Writes: outbox.
+create or replace function postern.retry_outbox(p_id bigint)
+returns void
+language plpgsql volatile security invoker set search_path = ''
+as $$
+declare
+  v_state text;
+begin
+  update postern.outbox as o
+  set state = 'queued', attempts = 0, next_attempt_at = postern_internal.clock(), finished_at = null
+  where o.id = p_id and o.state in ('dead', 'queued');
+  if not found then
+    select o.state into v_state from postern.outbox as o where o.id = p_id;
+    if v_state is null then
+      perform postern_internal.fail(404, 'outbox_not_found', 'No such message');
+    end if;
+    perform postern_internal.fail(422, 'outbox_not_retryable',
+      format('A message that is %s cannot be sent again', v_state));
+  end if;
+  perform postern_internal.wake_outbox();
+end;
+$$;
+comment on function postern.retry_outbox(bigint) is
+  'Sends a dead or waiting message now. Its link or code may have expired meanwhile.
+Example: select postern.retry_outbox(id) from postern.list_outbox(''dead'');';
