@@ -2,21 +2,10 @@ package sql
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"path"
 	"strings"
-
-	"github.com/jackc/pgx/v5/pgconn"
 )
-
-func hintOf(err error) string {
-	var pg *pgconn.PgError
-	if errors.As(err, &pg) {
-		return pg.Hint
-	}
-	return ""
-}
 
 // checkFrozen is called for an RLS helper that belongs to another role and so cannot be replaced. That
 // is fine as long as it does the right thing already, and worth a warning otherwise: to an old one,

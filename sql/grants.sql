@@ -14,9 +14,7 @@ begin
     where rolname in ('anon', 'authenticated', 'service_role', 'postern_admin', 'postern_support')
       and rolname <> current_user
   loop
-    execute format('revoke all on all routines in schema postern, postern_internal from %s', v_grantee);
-    execute format('revoke all on all tables in schema postern, postern_internal from %s', v_grantee);
-    execute format('revoke all on schema postern, postern_internal from %s', v_grantee);
+    execute format('revoke execute on all routines in schema postern, postern_internal from %s', v_grantee);
   end loop;
 end;
 $$;

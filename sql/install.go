@@ -43,10 +43,11 @@ func Install(ctx context.Context, conn *pgx.Conn, log *slog.Logger) error {
 		return err
 	}
 	now, err := readState(ctx, conn)
-	if err != nil {
+	switch {
+	case hasCode(err, insufficientPrivilege): // what is missing is said below
+	case err != nil:
 		return err
-	}
-	if src.isInstalled(now) {
+	case src.isInstalled(now):
 		return nil
 	}
 	start := time.Now()
@@ -90,7 +91,10 @@ func (in *installation) everything(ctx context.Context) error {
 	if err := in.migrations(ctx); err != nil {
 		return err
 	}
-	return in.files(ctx)
+	if err := in.files(ctx); err != nil {
+		return err
+	}
+	return in.reportLeftovers(ctx)
 }
 
 // schemas creates what has to exist before the first migration.
@@ -184,6 +188,7 @@ const (
 	invalidFunctionDefinition = "42P13"
 )
 
+// hasCode is true for an error of PostgreSQL with one of the SQLSTATEs.
 func hasCode(err error, codes ...string) bool {
 	var pg *pgconn.PgError
 	if !errors.As(err, &pg) {
@@ -195,4 +200,13 @@ func hasCode(err error, codes ...string) bool {
 		}
 	}
 	return false
+}
+
+// hintOf is the HINT of an error of PostgreSQL.
+func hintOf(err error) string {
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		return pg.Hint
+	}
+	return ""
 }

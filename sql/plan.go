@@ -3,6 +3,7 @@ package sql
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -33,7 +34,7 @@ func Plan(ctx context.Context, conn *pgx.Conn) ([]Step, error) {
 		return nil, err
 	}
 	for _, f := range src.migrations[now.version:] {
-		steps = append(steps, Step{Kind: "migration", Name: f.path})
+		steps = append(steps, Step{Kind: "migration", Name: f.path, Detail: f.summary()})
 	}
 	for _, f := range src.outdated(now) {
 		steps = append(steps, Step{Kind: f.kind(), Name: f.path, Detail: now.change(f)})
@@ -70,10 +71,24 @@ func planPrerequisites(ctx context.Context, conn *pgx.Conn) ([]Step, error) {
 }
 
 func (f file) kind() string {
-	if len(f.path) > 6 && f.path[:6] == "views/" {
+	if strings.HasPrefix(f.path, "views/") {
 		return "view"
 	}
 	return "function"
+}
+
+// summary is the first sentence of the comment that a file begins with.
+func (f file) summary() string {
+	var words []string
+	for line := range strings.Lines(f.text) {
+		comment, isComment := strings.CutPrefix(line, "--")
+		if !isComment {
+			break
+		}
+		words = append(words, strings.Fields(comment)...)
+	}
+	sentence, _, _ := strings.Cut(strings.Join(words, " ")+" ", ". ")
+	return strings.TrimSuffix(strings.TrimSpace(sentence), ".")
 }
 
 // change says how a file stands to what is installed.

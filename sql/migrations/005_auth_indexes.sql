@@ -128,42 +128,42 @@ declare
   v_wanted record;
 begin
   for v_wanted in
-    select * from (values
-      ('schema_migrations', null, 'Versions of the schema that this database went through.'),
-      ('instances', null, 'Legacy, not used.'),
-      ('users', null, 'Stores the login data of users.'),
-      ('users', 'is_sso_user',
+    select kind, format('auth.%I', w.relation) as relation, format('auth.%I', w.relation)::regclass as id,
+      col, 'Auth: ' || w.comment as comment
+    from (values
+      ('table', 'schema_migrations', null, 'Versions of the schema that this database went through.'),
+      ('table', 'instances', null, 'Legacy, not used.'),
+      ('table', 'users', null, 'Stores the login data of users.'),
+      ('column', 'users', 'is_sso_user',
         'true for accounts of single sign-on, which may share an e-mail with another account.'),
-      ('identities', null, 'The ways in which a user can sign in.'),
-      ('identities', 'email', 'Generated from identity_data, in lower case.'),
-      ('sessions', null, 'One row per sign-in.'),
-      ('sessions', 'not_after', 'When set, the session ends at this time.'),
-      ('sessions', 'refresh_token_hmac_key', 'Key of the format 2 refresh tokens.'),
-      ('sessions', 'refresh_token_counter', 'Counter of the last format 2 refresh token.'),
-      ('refresh_tokens', null, 'Refresh tokens of format 1.'),
-      ('audit_log_entries', null, 'Audit trail.'),
-      ('mfa_factors', 'last_webauthn_challenge_data',
+      ('index', 'users_email_partial_key', null, 'Unique e-mail, only among rows with is_sso_user = false.'),
+      ('table', 'identities', null, 'The ways in which a user can sign in.'),
+      ('column', 'identities', 'email', 'Generated from identity_data, in lower case.'),
+      ('table', 'sessions', null, 'One row per sign-in.'),
+      ('column', 'sessions', 'not_after', 'When set, the session ends at this time.'),
+      ('column', 'sessions', 'refresh_token_hmac_key', 'Key of the format 2 refresh tokens.'),
+      ('column', 'sessions', 'refresh_token_counter', 'Counter of the last format 2 refresh token.'),
+      ('table', 'refresh_tokens', null, 'Refresh tokens of format 1.'),
+      ('table', 'audit_log_entries', null, 'Audit trail.'),
+      ('column', 'mfa_factors', 'last_webauthn_challenge_data',
         'The last WebAuthn challenge, with attestation or assertion.'),
-      ('sso_providers', 'resource_id', 'Id chosen by the operator, compared without regard to case.')
-    ) as w (tab, col, comment)
+      ('column', 'sso_providers', 'resource_id', 'Id chosen by the operator, compared without regard to case.')
+    ) as w (kind, relation, col, comment)
   loop
     if v_wanted.col is null then
-      continue when obj_description(format('auth.%I', v_wanted.tab)::regclass, 'pg_class') is not null;
-      execute format('comment on table auth.%I is %L', v_wanted.tab, 'Auth: ' || v_wanted.comment);
+      continue when obj_description(v_wanted.id, 'pg_class') is not null;
+      execute format('comment on %s %s is %L', v_wanted.kind, v_wanted.relation, v_wanted.comment);
     else
       continue when exists (
         select from pg_attribute
-        where attrelid = format('auth.%I', v_wanted.tab)::regclass and attname = v_wanted.col
+        where attrelid = v_wanted.id and attname = v_wanted.col
           and col_description(attrelid, attnum) is not null
       );
-      execute format('comment on column auth.%I.%I is %L', v_wanted.tab, v_wanted.col,
-        'Auth: ' || v_wanted.comment);
+      execute format('comment on column %s.%I is %L', v_wanted.relation, v_wanted.col, v_wanted.comment);
     end if;
   end loop;
 end;
 $$;
-comment on index auth.users_email_partial_key is
-  'Auth: Unique e-mail, only among rows with is_sso_user = false.';
 
 -- The stamps of Supabase Auth, so that its own migrate finds nothing to do. Opaque text; two are no dates.
 insert into auth.schema_migrations (version)
