@@ -1,0 +1,19 @@
+-- name: RefreshSession :one
+select issued, failure from postern_internal.refresh_session(p_token => @token, p_context => @context);
+
+-- name: LogOut :one
+select ended from postern_internal.log_out(
+  p_user_id => @user_id, p_session_id => sqlc.narg(session_id), p_scope => @scope, p_context => @context);
+
+-- name: FindPasswordHash :one
+select user_id, password_hash from postern_internal.find_password_hash(
+  p_email => @email, p_phone => @phone, p_aud => @aud);
+
+-- name: SignInWithPassword :one
+select issued, failure from postern_internal.sign_in_with_password(
+  p_user_id => sqlc.narg(user_id), p_matched_hash => sqlc.narg(matched_hash), p_provider => @provider,
+  p_context => @context);
+
+-- name: ExchangeCode :one
+select postern_internal.exchange_code(
+  p_auth_code => @auth_code, p_code_verifier => @code_verifier, p_context => @context)::jsonb as issued;

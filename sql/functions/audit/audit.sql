@@ -1,0 +1,78 @@
+-- One row of auth.audit_log_entries (spec/01 sections 1.8 and 15), unless AUDIT_LOG_DISABLE_POSTGRES is on.
+create or replace function postern_internal.write_audit(
+  p_action text,
+  p_actor_id uuid,
+  p_actor_username text,
+  p_via_sso boolean,
+  p_actor_name text,        -- null when the actor has none
+  p_traits jsonb,           -- null when there are none
+  p_context jsonb
+)
+returns void
+language plpgsql volatile security invoker set search_path = ''
+as $$
+begin
+  if (p_context ->> 'audit_disabled')::boolean then
+    return;
+  end if;
+  insert into auth.audit_log_entries (instance_id, id, payload, created_at, ip_address)
+  values (
+    postern_internal.nil_uuid(), gen_random_uuid(),
+    (jsonb_build_object(
+        'action', p_action, 'actor_id', p_actor_id, 'actor_username', coalesce(p_actor_username, ''),
+        'actor_via_sso', coalesce(p_via_sso, false), 'log_type', postern_internal.audit_log_type(p_action))
+      || jsonb_strip_nulls(jsonb_build_object('actor_name', p_actor_name))
+      || case when p_traits is null then '{}' else jsonb_build_object('traits', p_traits) end)::json,
+    postern_internal.clock(), left(coalesce(p_context ->> 'ip', ''), 64)
+  );
+end;
+$$;
+
+-- The log_type of an action (spec/01 section 15).
+create or replace function postern_internal.audit_log_type(p_action text)
+returns text
+language sql immutable security invoker
+as $$
+  select case
+    when p_action in ('login', 'logout', 'invite_accepted') then 'account'
+    when p_action in ('user_signedup', 'user_invited', 'user_deleted') then 'team'
+    when p_action in ('token_revoked', 'token_refreshed') then 'token'
+    when p_action in ('factor_in_progress', 'factor_unenrolled', 'challenge_created',
+      'verification_attempted', 'factor_deleted', 'factor_updated') then 'factor'
+    else 'user'
+  end
+$$;
+
+-- A user did it.
+create or replace function postern_internal.audit_user(
+  p_action text,
+  p_user auth.users,
+  p_context jsonb,
+  p_traits jsonb default null
+)
+returns void
+language plpgsql volatile security invoker set search_path = ''
+as $$
+begin
+  perform postern_internal.write_audit(
+    p_action, p_user.id, coalesce(nullif(p_user.phone, ''), p_user.email), p_user.is_sso_user,
+    p_user.raw_user_meta_data ->> 'full_name', p_traits, p_context);
+end;
+$$;
+
+-- An administrator did it to a user: over HTTP the role of the token, in SQL the session user.
+create or replace function postern_internal.audit_admin(
+  p_action text,
+  p_user auth.users,
+  p_context jsonb,
+  p_traits jsonb default '{}'
+)
+returns void
+language plpgsql volatile security invoker set search_path = ''
+as $$
+begin
+  perform postern_internal.write_audit(
+    p_action, postern_internal.nil_uuid(), p_context ->> 'actor', false, null,
+    jsonb_build_object('user_id', p_user.id, 'user_email', coalesce(p_user.email, '')) || p_traits, p_context);
+end;
+$$;

@@ -1,0 +1,24 @@
+-- The time of this transaction. Tests freeze it: set local postern.clock = '2026-01-01 12:00Z'.
+-- Inlined into its callers, therefore without a SET clause.
+create or replace function postern_internal.clock()
+returns timestamptz
+language sql stable security invoker
+as $$
+  select coalesce(nullif(current_setting('postern.clock', true), '')::timestamptz, now())
+$$;
+
+-- A time as clients read it: RFC 3339, UTC, microseconds, trailing zeros trimmed (spec/00 section 7).
+create or replace function postern_internal.rfc3339(p_at timestamptz)
+returns text
+language sql stable security invoker
+as $$
+  select (to_json(p_at at time zone 'UTC') #>> '{}') || 'Z'
+$$;
+
+-- The id that the auth schema writes into every instance_id, and the actor id of administrators.
+create or replace function postern_internal.nil_uuid()
+returns uuid
+language sql immutable security invoker
+as $$
+  select '00000000-0000-0000-0000-000000000000'::uuid
+$$;

@@ -1,0 +1,43 @@
+-- What a rule needs to know besides its arguments: the operator's settings and who is calling.
+-- The HTTP server sends this document with each call; SQL callers get the settings that a server
+-- published last (postern.settings) and themselves as the actor.
+--
+--   actor, ip, user_agent, aud, redirect_to            the caller (ip, user_agent may be missing)
+--   site_url, verify_urls {invite, confirmation, recovery, email_change}
+--   default_role, admin_role, jwt_aud                  JWT_DEFAULT_GROUP_NAME, JWT_ADMIN_GROUP_NAME, JWT_AUD
+--   autoconfirm, secure_email_change, allow_unverified, signup_disabled, phone_autoconfirm
+--   otp_exp, otp_length, mail_frequency                seconds, digits, seconds (may be a fraction)
+--   flow_expiry                                        seconds that a PKCE code lives
+--   rotation, reuse_interval, allow_reuse, token_version, upgrade_percentage    refresh tokens
+--   timebox, inactivity, low_aal (seconds or missing), single_per_user, tags    sessions
+--   reauthenticate, current_password                   rules for a new password
+--   audit_disabled, notifications {password_changed, email_changed, ...}
+--   own_linking_domains                                providers outside the default linking domain
+create or replace function postern_internal.context()
+returns jsonb
+language sql stable security invoker set search_path = ''
+as $$
+  select jsonb_build_object(
+      'site_url', '', 'verify_urls', '{}'::jsonb, 'aud', '', 'jwt_aud', '', 'default_role', '',
+      'admin_role', 'admin', 'autoconfirm', false, 'phone_autoconfirm', false,
+      'secure_email_change', true, 'allow_unverified', false, 'signup_disabled', false,
+      'otp_exp', 86400, 'otp_length', 6, 'mail_frequency', 60, 'flow_expiry', 300,
+      'rotation', true, 'reuse_interval', 10, 'allow_reuse', false, 'token_version', 1,
+      'upgrade_percentage', 0, 'single_per_user', false, 'tags', '[]'::jsonb,
+      'reauthenticate', false, 'current_password', false, 'audit_disabled', false,
+      'notifications', '{}'::jsonb, 'own_linking_domains', '[]'::jsonb
+    )
+    || coalesce((select value from postern.settings), '{}')
+    || jsonb_build_object('actor', session_user)
+$$;
+
+-- Stores what SQL callers read as settings. Called by a server when it starts; writes only changes.
+create or replace function postern_internal.publish_settings(p_settings jsonb)
+returns void
+language sql volatile security invoker set search_path = ''
+as $$
+  insert into postern.settings (value) values (p_settings)
+  on conflict (is_only_row) do update
+    set value = excluded.value, published_at = now()
+    where settings.value is distinct from excluded.value
+$$;

@@ -1,0 +1,107 @@
+-- Remembers the PKCE challenge of a flow that begins with a mail (spec/01 section 1.7); nothing without one.
+-- Shape and method of the challenge were checked by the caller. Writes: flow_state.
+create or replace function postern_internal.begin_flow(
+  p_user_id uuid,
+  p_provider_type text,
+  p_authentication_method text,
+  p_code_challenge text,            -- null or '' when the client uses no PKCE
+  p_code_challenge_method text
+)
+returns void
+language sql volatile security invoker set search_path = ''
+as $$
+  insert into auth.flow_state (
+    id, user_id, auth_code, code_challenge, code_challenge_method, provider_type, authentication_method,
+    provider_access_token, provider_refresh_token, created_at, updated_at)
+  select gen_random_uuid(), p_user_id, gen_random_uuid()::text, p_code_challenge,
+    p_code_challenge_method::auth.code_challenge_method, p_provider_type, p_authentication_method, '', '',
+    postern_internal.clock(), postern_internal.clock()
+  where p_code_challenge <> ''
+$$;
+
+-- POST /token?grant_type=pkce: exchanges the code of a followed link for a session (spec/01 section 4.2).
+-- Raises: flow_state_not_found (404), flow_state_expired (422), bad_code_verifier (400; the code stays valid),
+--   user_banned (403).
+-- A code opens one session however many ask at once: they wait for the user's lock and then find it gone.
+-- Writes: flow_state, audit, and what issue_session writes. The grant also holds the provider's tokens.
+create or replace function postern_internal.exchange_code(
+  p_auth_code text,
+  p_code_verifier text,
+  p_context jsonb
+)
+returns jsonb
+language plpgsql volatile security invoker set search_path = ''
+as $$
+declare
+  c_not_found constant text := 'invalid flow state, no valid flow state found';
+  v_flow auth.flow_state;
+  v_user auth.users;
+begin
+  select f.* into v_flow from auth.flow_state as f where f.auth_code = p_auth_code;
+  if v_flow.user_id is null then
+    perform postern_internal.fail(404, 'flow_state_not_found', c_not_found);
+  end if;
+  if postern_internal.flow_expires_at(v_flow, p_context) < postern_internal.clock() then
+    perform postern_internal.fail(
+      422, 'flow_state_expired', 'invalid flow state, flow state has expired');
+  end if;
+  if v_flow.code_challenge is distinct from case v_flow.code_challenge_method
+      when 's256' then postern_internal.base64url(sha256(convert_to(p_code_verifier, 'UTF8')))
+      else p_code_verifier
+    end
+  then
+    perform postern_internal.fail(
+      400, 'bad_code_verifier', 'code challenge does not match previously saved code verifier');
+  end if;
+
+  v_user := postern_internal.lock_user(v_flow.user_id);
+  delete from auth.flow_state as f where f.id = v_flow.id;
+  if not found or v_user.id is null then
+    perform postern_internal.fail(404, 'flow_state_not_found', c_not_found);
+  end if;
+  if postern_internal.is_banned(v_user) then
+    perform postern_internal.fail(403, 'user_banned', 'User is banned');
+  end if;
+  perform postern_internal.audit_user(
+    'login', v_user, p_context, jsonb_build_object('provider_type', v_flow.provider_type));
+  return postern_internal.issue_session(v_user.id, v_flow.authentication_method, p_context)
+    || jsonb_strip_nulls(jsonb_build_object(
+      'provider_token', nullif(v_flow.provider_access_token, ''),
+      'provider_refresh_token', nullif(v_flow.provider_refresh_token, '')));
+end;
+$$;
+
+-- When a flow ends: counted from its begin; for magic links from the opening of the link, once it was opened.
+create or replace function postern_internal.flow_expires_at(p_flow auth.flow_state, p_context jsonb)
+returns timestamptz
+language sql stable security invoker
+as $$
+  select case
+      when p_flow.authentication_method = 'magiclink' then coalesce(p_flow.auth_code_issued_at, p_flow.created_at)
+      else p_flow.created_at
+    end + make_interval(secs => (p_context ->> 'flow_expiry')::float)
+$$;
+
+-- The code that a followed PKCE link hands to the client: of the user's newest flow of that kind.
+-- Raises: flow_state_not_found (400).
+create or replace function postern_internal.issue_auth_code(p_user_id uuid, p_authentication_method text)
+returns text
+language plpgsql volatile security invoker set search_path = ''
+as $$
+declare
+  v_code text;
+begin
+  update auth.flow_state as f
+  set auth_code_issued_at = postern_internal.clock(), updated_at = postern_internal.clock()
+  where f.id = (
+    select n.id from auth.flow_state as n
+    where n.user_id = p_user_id and n.authentication_method = p_authentication_method
+    order by n.created_at desc limit 1)
+  returning f.auth_code into v_code;
+  if v_code is null then
+    perform postern_internal.fail(400, 'flow_state_not_found',
+      'No associated flow state found. 422: No valid flow state found for user.');
+  end if;
+  return v_code;
+end;
+$$;

@@ -1,0 +1,105 @@
+-- What people ask for by mail without being signed in. Nobody learns whether an account exists.
+
+-- POST /magiclink and POST /otp with an e-mail address (spec/01 sections 9.1 and 9.2): a magic link for a confirmed
+-- user, a sign-up for everybody else. p_create_user false refuses strangers.
+-- Raises: otp_disabled, signup_disabled (422), over_email_send_rate_limit (429).
+-- Locks: the user. Writes: as register_email; flow_state, audit, one_time_tokens, outbox.
+create or replace function postern_internal.send_magic_link(
+  p_email text,
+  p_create_user boolean,
+  p_data jsonb,
+  p_code_challenge text,
+  p_code_challenge_method text,
+  p_context jsonb
+)
+returns void
+language plpgsql volatile security invoker set search_path = ''
+as $$
+declare
+  v_user auth.users;
+  v_outcome text;
+begin
+  v_user := postern_internal.lock_user(
+    (select u.id from postern_internal.find_users_by_email(p_email, p_context ->> 'aud') as u));
+  if v_user.id is null and not p_create_user then
+    perform postern_internal.fail(422, 'otp_disabled', 'Signups not allowed for otp');
+  end if;
+  if v_user.email_confirmed_at is null then
+    select r.outcome, (r.account).* into v_outcome, v_user
+    from postern_internal.register_email(
+      p_email, null, p_data, p_code_challenge, p_code_challenge_method, p_context) as r;
+    if v_outcome <> 'confirmed' then
+      return;
+    end if;
+    perform postern_internal.audit_user('login', v_user, p_context, '{"provider": "email"}');
+  end if;
+  perform postern_internal.begin_flow(
+    v_user.id, 'magiclink', 'magiclink', p_code_challenge, p_code_challenge_method);
+  perform postern_internal.audit_user('user_recovery_requested', v_user, p_context);
+  perform postern_internal.send_recovery(
+    v_user, 'magic_link', coalesce(p_code_challenge <> '', false), p_context);
+end;
+$$;
+
+-- POST /recover (spec/01 section 9.4): nothing for strangers; works for unconfirmed and banned users.
+-- Raises: over_email_send_rate_limit (429). Locks: the user. Writes: flow_state, audit, one_time_tokens, outbox.
+create or replace function postern_internal.recover(
+  p_email text,
+  p_code_challenge text,
+  p_code_challenge_method text,
+  p_context jsonb
+)
+returns void
+language plpgsql volatile security invoker set search_path = ''
+as $$
+declare
+  v_user auth.users;
+begin
+  v_user := postern_internal.lock_user(
+    (select u.id from postern_internal.find_users_by_email(p_email, p_context ->> 'aud') as u));
+  if v_user.id is null then
+    return;
+  end if;
+  perform postern_internal.begin_flow(
+    v_user.id, 'recovery', 'recovery', p_code_challenge, p_code_challenge_method);
+  perform postern_internal.audit_user('user_recovery_requested', v_user, p_context);
+  perform postern_internal.send_recovery(
+    v_user, 'recovery', coalesce(p_code_challenge <> '', false), p_context);
+end;
+$$;
+
+-- POST /resend with an e-mail address (spec/01 section 9.5), p_type signup or email_change: nothing for strangers
+-- and where nothing is pending.
+-- Raises: over_email_send_rate_limit (429). Locks: the user. Writes: flow_state, audit, one_time_tokens, outbox.
+create or replace function postern_internal.resend(
+  p_type text,
+  p_email text,
+  p_code_challenge text,
+  p_code_challenge_method text,
+  p_context jsonb
+)
+returns void
+language plpgsql volatile security invoker set search_path = ''
+as $$
+declare
+  v_user auth.users;
+  v_is_pkce boolean := coalesce(p_code_challenge <> '', false);
+begin
+  v_user := postern_internal.lock_user(
+    (select u.id from postern_internal.find_users_by_email(p_email, p_context ->> 'aud') as u));
+  if v_user.id is null then
+    return;
+  end if;
+  if p_type = 'signup' and v_user.email_confirmed_at is null then
+    perform postern_internal.audit_user('user_confirmation_requested', v_user, p_context);
+    perform postern_internal.check_mail_frequency(v_user.confirmation_sent_at, p_context);
+    perform postern_internal.begin_flow(
+      v_user.id, 'email/signup', 'email/signup', p_code_challenge, p_code_challenge_method);
+    perform postern_internal.send_confirmation(v_user, 'confirmation', v_is_pkce, p_context);
+  elsif p_type = 'email_change' and coalesce(v_user.email_change, '') <> '' then
+    perform postern_internal.begin_flow(
+      v_user.id, 'email_change', 'email_change', p_code_challenge, p_code_challenge_method);
+    perform postern_internal.send_email_change(v_user, v_user.email_change, v_is_pkce, p_context);
+  end if;
+end;
+$$;

@@ -1,0 +1,178 @@
+-- The mails that carry a one-time code: each makes a code, stores its hash and queues the mail, all in the
+-- caller's transaction. The caller holds the user's lock and has checked the frequency.
+
+-- The members every such mail has.
+create or replace function postern_internal.mail_payload(p_user auth.users, p_context jsonb)
+returns jsonb
+language sql stable security invoker
+as $$
+  select jsonb_build_object(
+    'email', coalesce(p_user.email, ''),
+    'site_url', p_context ->> 'site_url',
+    'redirect_to', coalesce(p_context ->> 'redirect_to', p_context ->> 'site_url'),
+    'data', postern_internal.read_metadata(p_user.raw_user_meta_data))
+$$;
+
+-- Confirmation of a sign-up (p_template confirmation) or an invitation (invite).
+-- Writes: users.confirmation_token, confirmation_sent_at (and invited_at), one_time_tokens, outbox.
+create or replace function postern_internal.send_confirmation(
+  p_user auth.users,
+  p_template text,
+  p_is_pkce boolean,
+  p_context jsonb
+)
+returns void
+language plpgsql volatile security invoker set search_path = ''
+as $$
+declare
+  v_now timestamptz := postern_internal.clock();
+  v_otp text;
+  v_hash text;
+begin
+  select m.otp, m.token_hash into v_otp, v_hash
+  from postern_internal.make_otp(p_user.email, p_is_pkce, p_context) as m;
+  perform postern_internal.store_one_time_token(p_user.id, 'confirmation_token', v_hash, p_user.email);
+  update auth.users
+  set confirmation_token = v_hash, confirmation_sent_at = v_now, updated_at = v_now,
+    invited_at = case when p_template = 'invite' then v_now else invited_at end
+  where id = p_user.id;
+  perform postern_internal.queue_mail(p_template, p_user.email, p_user.id,
+    postern_internal.mail_payload(p_user, p_context) || jsonb_build_object(
+      'token', v_otp, 'token_hash', v_hash,
+      'confirmation_url', postern_internal.action_link(
+        p_template, v_hash, case p_template when 'invite' then 'invite' else 'signup' end, p_context)));
+end;
+$$;
+
+-- Password recovery (p_template recovery) or a magic link (magic_link); both use the recovery token.
+-- Raises: over_email_send_rate_limit (429). Writes: users.recovery_token, recovery_sent_at, one_time_tokens, outbox.
+create or replace function postern_internal.send_recovery(
+  p_user auth.users,
+  p_template text,
+  p_is_pkce boolean,
+  p_context jsonb
+)
+returns void
+language plpgsql volatile security invoker set search_path = ''
+as $$
+declare
+  v_otp text;
+  v_hash text;
+begin
+  perform postern_internal.check_mail_frequency(p_user.recovery_sent_at, p_context);
+  select m.otp, m.token_hash into v_otp, v_hash
+  from postern_internal.make_otp(p_user.email, p_is_pkce, p_context) as m;
+  perform postern_internal.store_one_time_token(p_user.id, 'recovery_token', v_hash, p_user.email);
+  update auth.users
+  set recovery_token = v_hash, recovery_sent_at = postern_internal.clock(), updated_at = postern_internal.clock()
+  where id = p_user.id;
+  perform postern_internal.queue_mail(p_template, p_user.email, p_user.id,
+    postern_internal.mail_payload(p_user, p_context) || jsonb_build_object(
+      'token', v_otp, 'token_hash', v_hash,
+      'confirmation_url', postern_internal.action_link(
+        'recovery', v_hash, case p_template when 'magic_link' then 'magiclink' else 'recovery' end, p_context)));
+end;
+$$;
+
+-- Confirmation of a new e-mail address: to the new one, and with secure change to the current one as well.
+-- Raises: over_email_send_rate_limit (429). Writes: the email_change columns of users, one_time_tokens, outbox.
+create or replace function postern_internal.send_email_change(
+  p_user auth.users,
+  p_new_email text,
+  p_is_pkce boolean,
+  p_context jsonb
+)
+returns void
+language plpgsql volatile security invoker set search_path = ''
+as $$
+declare
+  v_new record;
+  v_current record;
+  v_is_double boolean := (p_context ->> 'secure_email_change')::boolean and coalesce(p_user.email, '') <> '';
+  v_payload jsonb := postern_internal.mail_payload(p_user, p_context)
+    || jsonb_build_object('new_email', lower(p_new_email));
+begin
+  perform postern_internal.check_mail_frequency(p_user.email_change_sent_at, p_context);
+  v_new := postern_internal.make_otp(lower(p_new_email), p_is_pkce, p_context);
+  v_current := postern_internal.make_otp(p_user.email, p_is_pkce, p_context);
+  perform postern_internal.store_one_time_token(
+    p_user.id, 'email_change_token_new', v_new.token_hash, p_new_email);
+  if v_is_double then
+    perform postern_internal.store_one_time_token(
+      p_user.id, 'email_change_token_current', v_current.token_hash, p_user.email);
+  end if;
+  update auth.users
+  set email_change = lower(p_new_email), email_change_token_new = v_new.token_hash,
+    email_change_token_current = case when v_is_double then v_current.token_hash else '' end,
+    email_change_confirm_status = 0, email_change_sent_at = postern_internal.clock(),
+    updated_at = postern_internal.clock()
+  where id = p_user.id;
+
+  perform postern_internal.queue_mail('email_change', lower(p_new_email), p_user.id, v_payload || jsonb_build_object(
+    'sending_to', lower(p_new_email), 'token', v_new.otp, 'token_hash', v_new.token_hash,
+    'confirmation_url', postern_internal.action_link(
+      'email_change', v_new.token_hash, 'email_change', p_context)));
+  if v_is_double then
+    perform postern_internal.queue_mail('email_change', p_user.email, p_user.id, v_payload || jsonb_build_object(
+      'sending_to', p_user.email, 'token', v_current.otp, 'token_hash', v_current.token_hash,
+      'confirmation_url', postern_internal.action_link(
+        'email_change', v_current.token_hash, 'email_change', p_context)));
+  end if;
+end;
+$$;
+
+-- GET /reauthenticate: mails the nonce that PUT /user asks for (spec/01 section 8).
+-- Raises: as authenticate; validation_failed (400), email_not_confirmed, phone_not_confirmed (422),
+--   over_email_send_rate_limit (429), sms_send_failed (500) for accounts with a phone only.
+-- Locks: the user. Writes: audit, users.reauthentication_token, one_time_tokens, outbox.
+create or replace function postern_internal.reauthenticate(p_user_id uuid, p_session_id uuid, p_context jsonb)
+returns void
+language plpgsql volatile security invoker set search_path = ''
+as $$
+declare
+  v_user auth.users := postern_internal.authenticate(p_user_id, p_session_id, p_lock => true);
+  v_otp text;
+  v_hash text;
+begin
+  if coalesce(v_user.email, '') = '' and coalesce(v_user.phone, '') = '' then
+    perform postern_internal.fail(
+      400, 'validation_failed', 'Reauthentication requires the user to have an email or a phone number');
+  elsif coalesce(v_user.email, '') = '' and v_user.phone_confirmed_at is null then
+    perform postern_internal.fail(422, 'phone_not_confirmed', 'Please verify your phone first.');
+  elsif coalesce(v_user.email, '') = '' then
+    perform postern_internal.fail(500, 'unexpected_failure', 'Unable to get SMS provider');
+  elsif v_user.email_confirmed_at is null then
+    perform postern_internal.fail(422, 'email_not_confirmed', 'Please verify your email first.');
+  end if;
+  perform postern_internal.audit_user('user_reauthenticate_requested', v_user, p_context);
+  perform postern_internal.check_mail_frequency(v_user.reauthentication_sent_at, p_context);
+  select m.otp, m.token_hash into v_otp, v_hash
+  from postern_internal.make_otp(v_user.email, false, p_context) as m;
+  perform postern_internal.store_one_time_token(p_user_id, 'reauthentication_token', v_hash, v_user.email);
+  update auth.users
+  set reauthentication_token = v_hash, reauthentication_sent_at = postern_internal.clock(),
+    updated_at = postern_internal.clock()
+  where id = p_user_id;
+  perform postern_internal.queue_mail('reauthentication', v_user.email, p_user_id,
+    postern_internal.mail_payload(v_user, p_context) || jsonb_build_object('token', v_otp));
+end;
+$$;
+
+-- A notification, if its switch MAILER_NOTIFICATIONS_<X>_ENABLED is on and there is an address to send it to.
+-- p_kind is password_changed, email_changed, ...
+create or replace function postern_internal.notify_user(
+  p_kind text,
+  p_user auth.users,
+  p_context jsonb,
+  p_extra jsonb default '{}'
+)
+returns void
+language plpgsql volatile security invoker set search_path = ''
+as $$
+begin
+  if (p_context -> 'notifications' ->> p_kind)::boolean and coalesce(p_user.email, '') <> '' then
+    perform postern_internal.queue_mail(p_kind || '_notification', p_user.email, p_user.id,
+      postern_internal.mail_payload(p_user, p_context) || p_extra);
+  end if;
+end;
+$$;

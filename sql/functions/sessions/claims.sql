@@ -1,0 +1,58 @@
+-- The claims of an access token, without iss, iat and exp, which the signer adds (spec/00 section 8).
+-- This is the one place that decides what a token says about a user.
+create or replace function postern_internal.access_token_claims(p_user auth.users, p_session auth.sessions)
+returns jsonb
+language plpgsql stable security invoker set search_path = ''
+as $$
+declare
+  v_amr jsonb;
+  v_is_aal2 boolean;
+begin
+  select
+    jsonb_agg(
+      jsonb_build_object('method', c.authentication_method, 'timestamp', extract(epoch from c.updated_at)::bigint)
+        || postern_internal.amr_provider(c.authentication_method, p_user)
+      order by c.updated_at desc, c.created_at desc),
+    bool_or(c.authentication_method in ('totp', 'mfa/phone', 'mfa/webauthn'))
+  into v_amr, v_is_aal2
+  from auth.mfa_amr_claims as c
+  where c.session_id = p_session.id;
+
+  return jsonb_build_object(
+      'sub', p_user.id,
+      'aud', coalesce(p_user.aud, ''),
+      'email', coalesce(p_user.email, ''),
+      'phone', coalesce(p_user.phone, ''),
+      'app_metadata', postern_internal.read_metadata(p_user.raw_app_meta_data),
+      'user_metadata', postern_internal.read_metadata(p_user.raw_user_meta_data),
+      'role', coalesce(p_user.role, ''),
+      'aal', case when v_is_aal2 then 'aal2' else 'aal1' end,
+      'session_id', p_session.id,
+      'is_anonymous', p_user.is_anonymous
+    )
+    || case when v_amr is null then '{}' else jsonb_build_object('amr', v_amr) end
+    || case
+      when p_session.oauth_client_id is null then '{}'
+      else jsonb_strip_nulls(jsonb_build_object('client_id', p_session.oauth_client_id, 'scope', p_session.scopes))
+    end;
+end;
+$$;
+
+-- The provider member of an AMR entry: only for SSO, and only for a user with that one identity.
+create or replace function postern_internal.amr_provider(p_method text, p_user auth.users)
+returns jsonb
+language plpgsql stable security invoker set search_path = ''
+as $$
+declare
+  v_providers text[];
+begin
+  if p_method <> 'sso/saml' then
+    return '{}';
+  end if;
+  select array_agg(i.provider) into v_providers from auth.identities as i where i.user_id = p_user.id;
+  if cardinality(v_providers) = 1 and v_providers[1] like 'sso:%' then
+    return jsonb_build_object('provider', substr(v_providers[1], 5));
+  end if;
+  return '{}';
+end;
+$$;

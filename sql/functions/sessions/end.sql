@@ -1,0 +1,86 @@
+-- Ends sessions of a user and records why: all, only p_only, or all but p_except.
+-- Refresh tokens and AMR claims go with them (cascade). Locks: the sessions, in id order; callers that
+-- also change the user lock the user first. Writes: sessions, session_ends, events. Returns how many ended.
+create or replace function postern_internal.end_sessions(
+  p_user_id uuid,
+  p_reason text,            -- see postern.session_ends
+  p_context jsonb,
+  p_only uuid default null,
+  p_except uuid default null
+)
+returns int
+language plpgsql volatile security invoker set search_path = ''
+as $$
+declare
+  v_now timestamptz := postern_internal.clock();
+  v_actor text := coalesce(p_context ->> 'actor', 'user');
+  v_ended uuid[];
+begin
+  with locked as (
+    select s.id
+    from auth.sessions as s
+    where s.user_id = p_user_id
+      and (p_only is null or s.id = p_only)
+      and s.id is distinct from p_except
+    order by s.id
+    for update
+  ), ended as (
+    delete from auth.sessions as s using locked as l where s.id = l.id returning s.id
+  )
+  select array_agg(id) into v_ended from ended;
+  if v_ended is null then
+    return 0;
+  end if;
+
+  with why as (
+    insert into postern.session_ends (session_id, user_id, reason, actor, ended_at)
+    select id, p_user_id, p_reason, v_actor, v_now from unnest(v_ended) as t (id)
+    on conflict (session_id) do nothing
+  )
+  insert into postern.events (type, user_id, session_id, actor, data, created_at)
+  select 'session.ended', p_user_id, id, v_actor, jsonb_build_object('reason', p_reason), v_now
+  from unnest(v_ended) as t (id);
+  return cardinality(v_ended);
+end;
+$$;
+
+-- Remembers why a session can no longer be used although its row stays (an expired one, a reused token).
+create or replace function postern_internal.note_session_end(p_session auth.sessions, p_reason text, p_context jsonb)
+returns void
+language plpgsql volatile security invoker set search_path = ''
+as $$
+begin
+  with why as (
+    insert into postern.session_ends (session_id, user_id, reason, actor, ended_at)
+    values (p_session.id, p_session.user_id, p_reason, 'server', postern_internal.clock())
+    on conflict (session_id) do nothing
+    returning session_id
+  )
+  insert into postern.events (type, user_id, session_id, actor, data, created_at)
+  select 'session.ended', p_session.user_id, session_id, 'server', jsonb_build_object('reason', p_reason),
+    postern_internal.clock()
+  from why;
+end;
+$$;
+
+-- POST /logout. p_session_id is null for a token without a session: that always means global.
+-- Raises: as authenticate. Locks: the user's sessions. Writes: audit, sessions, session_ends, events.
+create or replace function postern_internal.log_out(
+  p_user_id uuid,
+  p_session_id uuid,
+  p_scope text,             -- global | local | others
+  p_context jsonb,
+  out ended int
+)
+language plpgsql volatile security invoker set search_path = ''
+as $$
+declare
+  v_user auth.users := postern_internal.authenticate(p_user_id, p_session_id);
+begin
+  perform postern_internal.audit_user('logout', v_user, p_context);
+  ended := postern_internal.end_sessions(
+    p_user_id, 'logout', p_context,
+    p_only => case when p_scope = 'local' then p_session_id end,
+    p_except => case when p_scope = 'others' then p_session_id end);
+end;
+$$;

@@ -1,0 +1,90 @@
+-- Sets a password hash with all that follows from it (spec/01 section 6): every one-time token of the user is
+-- void, and every session but p_except ends. The caller holds the user's lock.
+-- Writes: users, one_time_tokens, sessions, session_ends, events.
+create or replace function postern_internal.replace_password(
+  p_user_id uuid,
+  p_password_hash text,
+  p_context jsonb,
+  p_except uuid default null
+)
+returns auth.users
+language plpgsql volatile security invoker set search_path = ''
+as $$
+declare
+  v_user auth.users;
+begin
+  delete from auth.one_time_tokens where user_id = p_user_id;
+  update auth.users
+  set encrypted_password = p_password_hash, updated_at = postern_internal.clock(),
+    confirmation_token = '', confirmation_sent_at = null, recovery_token = '', recovery_sent_at = null,
+    email_change_token_new = '', email_change_token_current = '', email_change_sent_at = null,
+    phone_change_token = '', phone_change_sent_at = null,
+    reauthentication_token = '', reauthentication_sent_at = null
+  where id = p_user_id
+  returning * into v_user;
+  perform postern_internal.end_sessions(p_user_id, 'password_change', p_context, p_except => p_except);
+  perform postern_internal.record_event('user.password_changed', p_user_id, p_context);
+  return v_user;
+end;
+$$;
+
+-- First call of a password sign-in: the hash to compare with. Always one row; nulls for a stranger, an account
+-- without a password is the same.
+create or replace function postern_internal.find_password_hash(
+  p_email text,             -- '' when a phone number is given
+  p_phone text,
+  p_aud text,
+  out user_id uuid,
+  out password_hash text
+)
+language plpgsql stable security invoker set search_path = ''
+as $$
+begin
+  if p_email <> '' then
+    select u.id, nullif(u.encrypted_password, '') into user_id, password_hash
+    from postern_internal.find_users_by_email(p_email, p_aud) as u;
+  else
+    select u.id, nullif(u.encrypted_password, '') into user_id, password_hash
+    from postern_internal.find_users_by_phone(p_phone, p_aud) as u;
+  end if;
+end;
+$$;
+
+-- Second call of a password sign-in: records the outcome of the comparison (spec/01 section 4.1).
+-- p_matched_hash is the hash that matched, null when none did; it must still be the user's.
+-- A ban is told only to who knows the password.
+-- Returns as failure: invalid_credentials, user_banned, email_not_confirmed, phone_not_confirmed (400).
+-- Locks: the user. Writes: audit, and what issue_session writes.
+create or replace function postern_internal.sign_in_with_password(
+  p_user_id uuid,           -- null for a stranger
+  p_matched_hash text,
+  p_provider text,          -- email | phone
+  p_context jsonb,
+  out issued jsonb,
+  out failure jsonb
+)
+language plpgsql volatile security invoker set search_path = ''
+as $$
+declare
+  v_user auth.users;
+begin
+  if p_matched_hash is not null then
+    v_user := postern_internal.lock_user(p_user_id);
+  end if;
+  if v_user.id is null or v_user.encrypted_password is distinct from p_matched_hash then
+    failure := postern_internal.failure(400, 'invalid_credentials', 'Invalid login credentials');
+  elsif postern_internal.is_banned(v_user) then
+    failure := postern_internal.failure(400, 'user_banned', 'User is banned');
+  elsif p_provider = 'email' and v_user.email_confirmed_at is null
+    and not (p_context ->> 'allow_unverified')::boolean
+  then
+    failure := postern_internal.failure(400, 'email_not_confirmed', 'Email not confirmed');
+  elsif p_provider = 'phone' and v_user.phone_confirmed_at is null then
+    failure := postern_internal.failure(400, 'phone_not_confirmed', 'Phone not confirmed');
+  else
+    perform postern_internal.audit_user(
+      'login', v_user, p_context, jsonb_build_object('provider', p_provider));
+    issued := postern_internal.issue_session(v_user.id, 'password', p_context);
+  end if;
+end;
+$$;
