@@ -75,12 +75,17 @@ func candidates(installed string) []string {
 			continue
 		}
 		dir := filepath.Dir(real)
-		if _, err := os.Stat(filepath.Join(dir, "postgres")); err == nil && !seen[dir] {
+		if isFile(filepath.Join(dir, "postgres")) && !seen[dir] {
 			seen[dir] = true
 			dirs = append(dirs, dir)
 		}
 	}
 	return dirs
+}
+
+func isFile(name string) bool {
+	info, err := os.Stat(name)
+	return err == nil && info.Mode().IsRegular()
 }
 
 var versionNumber = regexp.MustCompile(`\d+`)

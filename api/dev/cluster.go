@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"time"
@@ -30,6 +31,7 @@ type Options struct {
 // and also when this process dies in any other way.
 type Cluster struct {
 	port     int
+	bin      string // directory of PostgreSQL's programs
 	scratch  string // directory of the unix socket, and of everything if nothing is kept
 	password string // empty: no password needed
 	server   *process
@@ -60,17 +62,16 @@ func (c *Cluster) start(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	bin, err := findPostgres(ctx, home, o.Log)
-	if err != nil {
+	if c.bin, err = findPostgres(ctx, home, o.Log); err != nil {
 		return err
 	}
-	if err := home.init(ctx, bin, c.password); err != nil {
+	if err := home.init(ctx, c.bin, c.password); err != nil {
 		return err
 	}
 	if err := home.endOrphan(ctx); err != nil {
 		return err
 	}
-	return c.launch(ctx, bin, home, o)
+	return c.launch(ctx, home, o)
 }
 
 // openHome prepares the directory of the cluster and reserves it for this process.
@@ -113,7 +114,7 @@ func (c *Cluster) removeLater(scratch string) {
 
 // launch starts the server and waits until it takes connections. A free port may be taken by
 // somebody else before PostgreSQL binds it, hence more than one attempt.
-func (c *Cluster) launch(ctx context.Context, bin string, h *home, o Options) error {
+func (c *Cluster) launch(ctx context.Context, h *home, o Options) error {
 	for attempt := 0; ; attempt++ {
 		c.port = o.Port
 		if o.Port == 0 {
@@ -123,7 +124,7 @@ func (c *Cluster) launch(ctx context.Context, bin string, h *home, o Options) er
 			}
 			c.port = port
 		}
-		args := append([]string{filepath.Join(bin, "postgres"), "-D", h.data()}, c.settings(o)...)
+		args := append([]string{filepath.Join(c.bin, "postgres"), "-D", h.data()}, c.settings(o)...)
 		server, err := startProcess(args, h, c.scratch)
 		if err != nil {
 			return fmt.Errorf("starting PostgreSQL: %w", err)
@@ -179,6 +180,18 @@ func (c *Cluster) awaitReady(ctx context.Context, h *home) error {
 
 // Port returns the TCP port on the loopback address.
 func (c *Cluster) Port() int { return c.port }
+
+// Program returns the path of one of PostgreSQL's programs (psql, pg_dump) that fits the server.
+func (c *Cluster) Program(name string) (string, error) {
+	if beside := filepath.Join(c.bin, name); isFile(beside) {
+		return beside, nil
+	}
+	path, err := exec.LookPath(name)
+	if err != nil {
+		return "", fmt.Errorf("%s is neither beside PostgreSQL's other programs in %s nor in PATH: install PostgreSQL's client programs", name, c.bin)
+	}
+	return path, nil
+}
 
 // URL returns the superuser's connection URL of a database over loopback TCP.
 func (c *Cluster) URL(database string) string {
