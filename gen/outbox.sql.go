@@ -12,7 +12,8 @@ import (
 )
 
 const claimOutbox = `-- name: ClaimOutbox :many
-select c.id, c.template, c.recipient, c.payload, c.attempts, c.created_at
+select c.id::bigint as id, c.template::text as template, c.recipient::text as recipient,
+  c.payload::jsonb as payload, c.attempts::int as attempts, c.created_at::timestamptz as created_at
 from postern_internal.claim_outbox(p_kind => $1, p_limit => $2, p_lease => $3) as c
 `
 
@@ -23,12 +24,12 @@ type ClaimOutboxParams struct {
 }
 
 type ClaimOutboxRow struct {
-	ID        *int64
-	Template  *string
-	Recipient *string
+	ID        int64
+	Template  string
+	Recipient string
 	Payload   json.RawMessage
-	Attempts  *int32
-	CreatedAt *time.Time
+	Attempts  int32
+	CreatedAt time.Time
 }
 
 func (q *Queries) ClaimOutbox(ctx context.Context, arg ClaimOutboxParams) ([]ClaimOutboxRow, error) {
@@ -71,15 +72,16 @@ func (q *Queries) CleanOutbox(ctx context.Context) (int32, error) {
 
 const finishOutbox = `-- name: FinishOutbox :one
 select postern_internal.finish_outbox(
-  p_ids => $1, p_attempts => $2, p_outcomes => $3, p_errors => $4
+  p_ids => $1::bigint[], p_attempts => $2::int[],
+  p_outcomes => $3::text[], p_errors => $4::text[]
 )::int as recorded
 `
 
 type FinishOutboxParams struct {
-	Ids      int64
-	Attempts int32
-	Outcomes string
-	Errors   string
+	Ids      []int64
+	Attempts []int32
+	Outcomes []string
+	Errors   []string
 }
 
 func (q *Queries) FinishOutbox(ctx context.Context, arg FinishOutboxParams) (int32, error) {
