@@ -69,9 +69,6 @@ func NewSMTPSink(t testing.TB, options SMTPOptions) *SMTPSink {
 	t.Helper()
 	s := &SMTPSink{options: options, arrived: make(chan struct{}), taken: map[int]bool{}}
 	server := smtp.NewServer(smtp.BackendFunc(func(c *smtp.Conn) (smtp.Session, error) {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.conns++
 		return &smtpSession{sink: s, conn: c}, nil
 	}))
 	server.Domain, server.AllowInsecureAuth, server.EnableSMTPUTF8 = "sink", true, true
@@ -85,6 +82,7 @@ func NewSMTPSink(t testing.TB, options SMTPOptions) *SMTPSink {
 	}
 	address := l.Addr().(*net.TCPAddr)
 	s.Host, s.Port = address.IP.String(), address.Port
+	l = countingListener{l, s}
 	if options.STARTTLS || options.ImplicitTLS {
 		config := s.certificate()
 		if options.STARTTLS {
@@ -96,6 +94,22 @@ func NewSMTPSink(t testing.TB, options SMTPOptions) *SMTPSink {
 	go func() { _ = server.Serve(l) }()
 	t.Cleanup(func() { _ = server.Close() })
 	return s
+}
+
+// countingListener counts the connections to a sink.
+type countingListener struct {
+	net.Listener
+	sink *SMTPSink
+}
+
+func (l countingListener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err == nil {
+		l.sink.mu.Lock()
+		defer l.sink.mu.Unlock()
+		l.sink.conns++
+	}
+	return c, err
 }
 
 // certificate borrows the certificate for 127.0.0.1 that package httptest has.

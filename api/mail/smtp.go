@@ -94,6 +94,7 @@ func (m *Mailer) encode(message Message) (*gomail.Msg, error) {
 type dialer struct {
 	host, user, pass, hello string
 	port                    int
+	implicitTLS             bool
 	tls                     *tls.Config
 }
 
@@ -106,7 +107,8 @@ func newDialer(s Settings, hello string) dialer {
 	}
 	return dialer{
 		host: s.Host, port: s.Port, user: s.User, pass: s.Pass, hello: hello,
-		tls: &tls.Config{ServerName: s.Host, MinVersion: tls.VersionTLS12},
+		implicitTLS: s.Port == 465,
+		tls:         &tls.Config{ServerName: s.Host, MinVersion: tls.VersionTLS12},
 	}
 }
 
@@ -152,9 +154,9 @@ func (d dialer) dial(ctx context.Context) (*connection, error) {
 	return c, nil
 }
 
-// connect opens the network connection; port 465 speaks TLS at once.
+// connect opens the network connection.
 func (d dialer) connect(ctx context.Context, network, address string) (net.Conn, error) {
-	if d.port == 465 {
+	if d.implicitTLS {
 		return (&tls.Dialer{Config: d.tls}).DialContext(ctx, network, address)
 	}
 	return (&net.Dialer{}).DialContext(ctx, network, address)
