@@ -2,6 +2,7 @@ package sql
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path"
 	"strings"
@@ -12,8 +13,14 @@ import (
 // a request whose claims come in the one JSON setting is nobody's.
 func (in *installation) checkFrozen(ctx context.Context, f file) error {
 	name := strings.TrimSuffix(path.Base(f.path), ".sql")
+	if _, err := in.conn.Exec(ctx, "savepoint probe"); err != nil {
+		return err
+	}
 	isRight, err := in.probeFrozen(ctx, name)
-	if err != nil {
+	if _, undo := in.conn.Exec(ctx, "rollback to savepoint probe"); undo != nil {
+		return errors.Join(err, undo)
+	}
+	if err != nil && !hasCode(err, invalidText) { // an old one casts an empty setting
 		return fmt.Errorf("%s: try the installed function: %w", f.path, err)
 	}
 	if !isRight {

@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/postern-auth/postern/api/apitest"
+	"github.com/postern-auth/postern/api/dev"
 	"github.com/postern-auth/postern/sql"
 )
 
@@ -139,4 +140,16 @@ func diff(t testing.TB, what string, want, got any) {
 	if d := cmp.Diff(want, got, cmpopts.EquateEmpty()); d != "" {
 		t.Errorf("%s (-want +got):\n%s", what, d)
 	}
+}
+
+// bareCluster starts a cluster with no role but the superuser, for tests that are about roles, which
+// databases of a cluster share; it returns the superuser's URL.
+func bareCluster(t testing.TB) string {
+	t.Helper()
+	cluster, err := dev.Start(t.Context(), dev.Options{Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cluster.Stop() })
+	return cluster.SocketURL("postgres")
 }

@@ -42,12 +42,16 @@ func Install(ctx context.Context, conn *pgx.Conn, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
+	return src.install(ctx, conn, log)
+}
+
+func (s *source) install(ctx context.Context, conn *pgx.Conn, log *slog.Logger) error {
 	now, err := readState(ctx, conn)
 	switch {
 	case hasCode(err, insufficientPrivilege): // what is missing is said below
 	case err != nil:
 		return err
-	case src.isInstalled(now):
+	case s.isInstalled(now):
 		return nil
 	}
 	start := time.Now()
@@ -56,14 +60,14 @@ func Install(ctx context.Context, conn *pgx.Conn, log *slog.Logger) error {
 		return fmt.Errorf("begin: %w", err)
 	}
 	defer tx.Rollback(context.WithoutCancel(ctx))
-	run := &installation{conn: conn, log: log, src: src}
+	run := &installation{conn: conn, log: log, src: s}
 	if err := run.everything(ctx); err != nil {
 		return err
 	}
 	if err := tx.Commit(ctx); err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
-	log.Info("database is up to date", "version", src.version(), "migrations", run.migrated,
+	log.Info("database is up to date", "version", s.version(), "migrations", run.migrated,
 		"files", run.installed, "took", time.Since(start).Round(time.Millisecond))
 	return nil
 }
@@ -177,6 +181,7 @@ func (e *PrerequisiteError) Error() string {
 
 // SQLSTATE codes that the installer tells apart.
 const (
+	invalidText               = "22P02"
 	insufficientPrivilege     = "42501"
 	duplicateObject           = "42710"
 	uniqueViolation           = "23505"

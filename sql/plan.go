@@ -2,7 +2,6 @@ package sql
 
 import (
 	"context"
-	"fmt"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -23,7 +22,10 @@ func Plan(ctx context.Context, conn *pgx.Conn) ([]Step, error) {
 		return nil, err
 	}
 	now, err := readState(ctx, conn)
-	if err != nil {
+	switch {
+	case hasCode(err, insufficientPrivilege):
+		now = newState() // what is missing is one of the steps
+	case err != nil:
 		return nil, err
 	}
 	if now.version > src.version() {
@@ -97,44 +99,4 @@ func (st *state) change(f file) string {
 		return "new"
 	}
 	return "changed"
-}
-
-// A TooOldError says that a database lacks something that this binary calls.
-type TooOldError struct {
-	Version int    // of the database; 0: never migrated
-	Need    int    // of this binary
-	Path    string // the first file of this binary that is not installed, where the version is enough
-}
-
-func (e *TooOldError) Error() string {
-	switch {
-	case e.Version == 0:
-		return "this database has no Postern schema yet; run: postern migrate"
-	case e.Version < e.Need:
-		return fmt.Sprintf("the database is at schema version %d and this Postern needs %d; run: postern migrate", e.Version, e.Need)
-	}
-	return fmt.Sprintf("the database lacks this Postern's version of sql/%s; run: postern migrate", e.Path)
-}
-
-// Ready is nil when the database is at least what this binary needs: the same, or what a newer Postern
-// made of it. Otherwise it returns a *TooOldError, or the reason why the database could not be asked.
-// It takes one statement.
-func Ready(ctx context.Context, db querier) error {
-	src, err := readSource()
-	if err != nil {
-		return err
-	}
-	now, err := readState(ctx, db)
-	if err != nil {
-		return err
-	}
-	if now.version < src.version() {
-		return &TooOldError{Version: now.version, Need: src.version()}
-	}
-	for _, f := range src.routines {
-		if !now.history[f.path][f.hash] {
-			return &TooOldError{Version: now.version, Need: src.version(), Path: f.path}
-		}
-	}
-	return nil
 }

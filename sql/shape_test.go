@@ -117,7 +117,7 @@ func TestRowLevelSecurityAndTableGrants(t *testing.T) {
 		}
 	}
 	diff(t, "tables with row level security", want, got)
-	diff(t, "other tables with grants, forced tables, policies, triggers", nil, lines(t, conn, `
+	diff(t, "other tables with grants, forced tables, policies, triggers", []string(nil), lines(t, conn, `
 		select relname::text from pg_class
 		where relnamespace = 'auth'::regnamespace and relkind = 'r'
 		  and (relforcerowsecurity or not relrowsecurity and relacl is not null)

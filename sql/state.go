@@ -24,6 +24,10 @@ type state struct {
 	roles   map[string]bool
 }
 
+func newState() *state {
+	return &state{current: map[string]string{}, history: map[string]map[string]bool{}, roles: map[string]bool{}}
+}
+
 // role is one that Postern grants something to.
 type role struct {
 	name    string
@@ -52,7 +56,7 @@ func roleNames() []string {
 
 // readState reads the bookkeeping, and finds an empty state where there is none yet.
 func readState(ctx context.Context, db querier) (*state, error) {
-	st := &state{current: map[string]string{}, history: map[string]map[string]bool{}, roles: map[string]bool{}}
+	st := newState()
 	var roles, paths, hashes []string
 	err := db.QueryRow(ctx, `
 		select v.version,
