@@ -104,7 +104,7 @@ func (q *Queries) SendMagicLink(ctx context.Context, arg SendMagicLinkParams) er
 }
 
 const verifyOtp = `-- name: VerifyOtp :one
-select issued, auth_code, is_half_done, effective_type from postern_internal.verify_otp(
+select issued, auth_code, is_half_done::boolean, effective_type::text from postern_internal.verify_otp(
   p_type => $1, p_token_hash => $2, p_token => $3, p_email => $4, p_phone => $5,
   p_gives_code => $6, p_context => $7)
 `
@@ -122,8 +122,8 @@ type VerifyOtpParams struct {
 type VerifyOtpRow struct {
 	Issued        json.RawMessage
 	AuthCode      *string
-	IsHalfDone    *bool
-	EffectiveType *string
+	IsHalfDone    bool
+	EffectiveType string
 }
 
 func (q *Queries) VerifyOtp(ctx context.Context, arg VerifyOtpParams) (VerifyOtpRow, error) {

@@ -12,6 +12,22 @@ import (
 	"github.com/google/uuid"
 )
 
+const checkAdminSession = `-- name: CheckAdminSession :exec
+select postern_internal.check_admin_session(
+  p_user_id => $1, p_session_id => $2, p_context => $3)
+`
+
+type CheckAdminSessionParams struct {
+	UserID    uuid.UUID
+	SessionID uuid.UUID
+	Context   json.RawMessage
+}
+
+func (q *Queries) CheckAdminSession(ctx context.Context, arg CheckAdminSessionParams) error {
+	_, err := q.db.Exec(ctx, checkAdminSession, arg.UserID, arg.SessionID, arg.Context)
+	return err
+}
+
 const exchangeCode = `-- name: ExchangeCode :one
 select postern_internal.exchange_code(
   p_auth_code => $1, p_code_verifier => $2, p_context => $3)::jsonb as issued

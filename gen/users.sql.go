@@ -24,7 +24,7 @@ func (q *Queries) GetUser(ctx context.Context, userID uuid.UUID, sessionID *uuid
 }
 
 const preparePasswordChange = `-- name: PreparePasswordChange :one
-select password_hash, needs_current_password from postern_internal.prepare_password_change(
+select password_hash::text, needs_current_password::boolean from postern_internal.prepare_password_change(
   p_user_id => $1, p_session_id => $2, p_changes => $3, p_context => $4)
 `
 
@@ -36,8 +36,8 @@ type PreparePasswordChangeParams struct {
 }
 
 type PreparePasswordChangeRow struct {
-	PasswordHash         *string
-	NeedsCurrentPassword *bool
+	PasswordHash         string
+	NeedsCurrentPassword bool
 }
 
 func (q *Queries) PreparePasswordChange(ctx context.Context, arg PreparePasswordChangeParams) (PreparePasswordChangeRow, error) {
@@ -94,6 +94,17 @@ func (q *Queries) SignUp(ctx context.Context, arg SignUpParams) (SignUpRow, erro
 	var i SignUpRow
 	err := row.Scan(&i.Issued, &i.Account, &i.Failure)
 	return i, err
+}
+
+const signUpAnonymously = `-- name: SignUpAnonymously :one
+select postern_internal.sign_up_anonymously(p_data => $1, p_context => $2)::jsonb as issued
+`
+
+func (q *Queries) SignUpAnonymously(ctx context.Context, data json.RawMessage, context json.RawMessage) (json.RawMessage, error) {
+	row := q.db.QueryRow(ctx, signUpAnonymously, data, context)
+	var issued json.RawMessage
+	err := row.Scan(&issued)
+	return issued, err
 }
 
 const updateUser = `-- name: UpdateUser :one

@@ -17,3 +17,7 @@ select issued, failure from postern_internal.sign_in_with_password(
 -- name: ExchangeCode :one
 select postern_internal.exchange_code(
   p_auth_code => @auth_code, p_code_verifier => @code_verifier, p_context => @context)::jsonb as issued;
+
+-- name: CheckAdminSession :exec
+select postern_internal.check_admin_session(
+  p_user_id => @user_id, p_session_id => @session_id, p_context => @context);

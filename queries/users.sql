@@ -7,7 +7,7 @@ select issued, account, failure from postern_internal.sign_up(
   p_code_challenge_method => @code_challenge_method, p_context => @context);
 
 -- name: PreparePasswordChange :one
-select password_hash, needs_current_password from postern_internal.prepare_password_change(
+select password_hash::text, needs_current_password::boolean from postern_internal.prepare_password_change(
   p_user_id => @user_id, p_session_id => sqlc.narg(session_id), p_changes => @changes, p_context => @context);
 
 -- name: UpdateUser :one
@@ -18,3 +18,6 @@ select postern_internal.update_user(
 
 -- name: PublishSettings :exec
 select postern_internal.publish_settings(p_settings => @settings);
+
+-- name: SignUpAnonymously :one
+select postern_internal.sign_up_anonymously(p_data => @data, p_context => @context)::jsonb as issued;

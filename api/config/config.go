@@ -28,6 +28,7 @@ type Config struct {
 	Mailer       Mailer
 	SMTP         SMTP
 	Mail         mail.Settings
+	Notify       Notifications
 	SMS          SMS
 	External     External
 	MFA          MFA

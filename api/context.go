@@ -1,0 +1,106 @@
+package api
+
+import (
+	"bytes"
+	"encoding/json"
+	"time"
+
+	"github.com/postern-auth/postern/api/config"
+)
+
+// settingsDocument is the part of every call's context that the settings decide: the keys documented in
+// sql/functions/core/context.sql.
+type settingsDocument struct {
+	published json.RawMessage // what SQL callers get: with the default audience
+	open      []byte          // the same without the closing brace, to append the caller to
+}
+
+func newSettingsDocument(c *config.Config) (*settingsDocument, error) {
+	doc := map[string]any{
+		"site_url":            c.Site.URL,
+		"verify_urls":         verifyURLs(c, c.API.ExternalURL),
+		"jwt_aud":             c.JWT.Aud,
+		"default_role":        c.JWT.DefaultGroupName,
+		"admin_role":          c.JWT.AdminGroupName,
+		"autoconfirm":         c.Mailer.Autoconfirm,
+		"phone_autoconfirm":   c.SMS.Autoconfirm,
+		"secure_email_change": c.Mailer.SecureEmailChange,
+		"allow_unverified":    c.Mailer.AllowUnverifiedSignIns,
+		"signup_disabled":     c.API.DisableSignup,
+		"otp_exp":             c.Mailer.OTPExp,
+		"otp_length":          c.Mailer.OTPLength,
+		"mail_frequency":      c.SMTP.MaxFrequency.Seconds(),
+		"flow_expiry":         c.External.FlowStateExpiry.Seconds(),
+		"rotation":            c.Security.RotationEnabled,
+		"reuse_interval":      c.Security.ReuseInterval,
+		"allow_reuse":         c.Security.AllowReuse,
+		"token_version":       max(c.Security.AlgorithmVersion, 1),
+		"upgrade_percentage":  c.Security.UpgradePercentage,
+		"single_per_user":     c.Sessions.SinglePerUser,
+		"tags":                nonNil(c.Sessions.Tags),
+		"reauthenticate":      c.Security.RequireReauthentication,
+		"current_password":    c.Security.RequireCurrentPassword,
+		"audit_disabled":      c.DB.AuditDisabled,
+		"notifications":       c.Notify.ByKind(),
+		"own_linking_domains": []string{},
+	}
+	for key, limit := range map[string]time.Duration{
+		"timebox": c.Sessions.Timebox, "inactivity": c.Sessions.InactivityTimeout, "low_aal": c.Sessions.AllowLowAAL,
+	} {
+		if limit > 0 {
+			doc[key] = limit.Seconds()
+		}
+	}
+	text, err := json.Marshal(doc)
+	if err != nil {
+		return nil, err
+	}
+	doc["aud"] = c.JWT.Aud
+	published, err := json.Marshal(doc)
+	if err != nil {
+		return nil, err
+	}
+	return &settingsDocument{published: published, open: bytes.TrimSuffix(text, []byte("}"))}, nil
+}
+
+// verifyURLs are the targets of mailed links by the path names that SQL uses.
+func verifyURLs(c *config.Config, base string) map[string]string {
+	return map[string]string{
+		"invite":       c.VerifyURL(base, "invite"),
+		"confirmation": c.VerifyURL(base, "signup"),
+		"recovery":     c.VerifyURL(base, "recovery"),
+		"email_change": c.VerifyURL(base, "email_change"),
+	}
+}
+
+func nonNil(list []string) []string {
+	if list == nil {
+		return []string{}
+	}
+	return list
+}
+
+// caller is the part of the context that differs between requests.
+type caller struct {
+	Aud        string            `json:"aud"`
+	Actor      string            `json:"actor,omitempty"` // the role of an administrator; a user acts as themselves
+	IP         string            `json:"ip,omitempty"`
+	UserAgent  string            `json:"user_agent,omitempty"`
+	RedirectTo string            `json:"redirect_to"`
+	VerifyURLs map[string]string `json:"verify_urls,omitempty"` // where a forwarded host replaces the external one
+}
+
+// callContext returns the context document of a request: settings and caller.
+func (s *Server) callContext(r *request) json.RawMessage {
+	c := caller{
+		Aud: r.audience(), Actor: r.actor, IP: r.clientIP(), UserAgent: r.userAgent(), RedirectTo: r.redirectTarget(),
+	}
+	if len(s.cfg.Mailer.ExternalHosts) > 0 {
+		c.VerifyURLs = verifyURLs(s.cfg, s.cfg.BaseURL(r.Header.Get("X-Forwarded-Host"), r.Header.Get("X-Forwarded-Proto")))
+	}
+	text, _ := json.Marshal(c) // strings only: cannot fail
+	doc := make([]byte, 0, len(s.settings.open)+len(text)+1)
+	doc = append(doc, s.settings.open...)
+	doc = append(doc, ',')
+	return append(doc, text[1:]...)
+}

@@ -1,0 +1,106 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+
+	"github.com/postern-auth/postern/api/input"
+	"github.com/postern-auth/postern/gen"
+)
+
+// otpParams is the body of POST /otp and of POST /magiclink.
+type otpParams struct {
+	Email      string          `json:"email"`
+	Phone      string          `json:"phone"`
+	CreateUser *bool           `json:"create_user"`
+	Data       json.RawMessage `json:"data"`
+	Channel    string          `json:"channel"`
+	pkceParams
+}
+
+// otp sends a code or a link for signing in: POST /otp (spec/01 section 9.1).
+func (s *Server) otp(ctx context.Context, r *request) (reply, error) {
+	var p otpParams
+	if err := r.decode(&p); err != nil {
+		return nil, err
+	}
+	switch {
+	case p.Email != "" && p.Phone != "":
+		return nil, invalid("Only an email address or phone number should be provided")
+	case p.Email != "" && p.Channel != "":
+		return nil, invalid("Channel should only be specified with Phone OTP")
+	}
+	if err := p.check(); err != nil {
+		return nil, err
+	}
+	mayCreate := p.CreateUser == nil || *p.CreateUser
+	if _, err := input.Email(p.Email); p.Email != "" && err != nil && !mayCreate {
+		return nil, unprocessable("otp_disabled", "Signups not allowed for otp")
+	}
+	switch {
+	case p.Email != "":
+		if err := s.checkMagicLink(); err != nil {
+			return nil, err
+		}
+		return s.sendMagicLink(ctx, r, &p, mayCreate)
+	case p.Phone != "":
+		return nil, s.checkPhone(p.Phone, badRequest("phone_provider_disabled", "Unsupported phone provider"))
+	}
+	return nil, invalid("One of email or phone must be set")
+}
+
+// magicLink sends a link for signing in: POST /magiclink (spec/01 section 9.2).
+func (s *Server) magicLink(ctx context.Context, r *request) (reply, error) {
+	if err := s.checkMagicLink(); err != nil {
+		return nil, err
+	}
+	var p otpParams
+	if err := r.decode(&p); err != nil {
+		return nil, legacyJSONError(err)
+	}
+	if p.Email == "" {
+		return nil, unprocessable(codeValidationFailed, "Password recovery requires an email")
+	}
+	return s.sendMagicLink(ctx, r, &p, true)
+}
+
+// legacyJSONError is how the oldest endpoint words what r.decode refuses, whatever the reason.
+func legacyJSONError(err error) error {
+	e := toWire(err)
+	if e.Code == codeValidationFailed {
+		return err
+	}
+	return badRequest("bad_json", "Could not read verification params: "+e.Message)
+}
+
+func (s *Server) checkMagicLink() error {
+	switch {
+	case !s.cfg.External.EmailEnabled:
+		return unprocessable("email_provider_disabled", "Email logins are disabled")
+	case !s.cfg.External.MagicLinkEnabled:
+		return unprocessable("email_provider_disabled", "Login with magic link is disabled")
+	}
+	return nil
+}
+
+func (s *Server) sendMagicLink(ctx context.Context, r *request, p *otpParams, mayCreate bool) (reply, error) {
+	email, err := input.Email(p.Email)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.check(); err != nil {
+		return nil, err
+	}
+	data, err := object("data", p.Data)
+	if err != nil {
+		return nil, err
+	}
+	defer s.outbox.Wake()
+	if err := s.db.SendMagicLink(ctx, gen.SendMagicLinkParams{
+		Email: email, CreateUser: mayCreate, Data: data, CodeChallenge: p.CodeChallenge,
+		CodeChallengeMethod: p.CodeChallengeMethod, Context: r.context(),
+	}); err != nil {
+		return nil, failed("Database error saving new user", err)
+	}
+	return emptyObject, nil
+}

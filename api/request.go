@@ -1,0 +1,213 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"regexp"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+	"github.com/julienschmidt/httprouter"
+
+	"github.com/postern-auth/postern/api/token"
+)
+
+// maxBody is the largest request body in bytes (spec/00 section 1).
+const maxBody = 1 << 20
+
+// maxUserAgent is how much of a User-Agent is kept, in bytes.
+const maxUserAgent = 1 << 10
+
+// request is what a handler gets: the HTTP request and what the guards found out about it.
+type request struct {
+	*http.Request
+	server *Server
+	params httprouter.Params
+	values url.Values // query string; parsed on first use
+	body   []byte     // read on first use, so that a handler can run again
+
+	claims    *token.Claims // of the bearer token, behind a guard
+	userID    uuid.UUID     // its sub, behind the guard signedIn
+	sessionID *uuid.UUID    // its session_id; nil when the token has none
+	actor     string        // its role, behind the guard admin
+}
+
+// errText is the refusal of texts that PostgreSQL cannot hold (DESIGN section 9, row 14).
+func errText(where string) error {
+	return badRequest(codeValidationFailed, where+" must be valid UTF-8 without NUL characters")
+}
+
+// isText tells whether PostgreSQL can hold s.
+func isText(s string) bool { return utf8.ValidString(s) && !strings.ContainsRune(s, 0) }
+
+// query returns a parameter of the query string, "" when it is missing or no text.
+func (r *request) query(name string) string {
+	if r.values == nil {
+		r.values = r.URL.Query()
+	}
+	if v := r.values.Get(name); isText(v) {
+		return v
+	}
+	return ""
+}
+
+// readBody returns the whole body. Errors: request_entity_too_large (413).
+func (r *request) readBody() ([]byte, error) {
+	if r.body != nil {
+		return r.body, nil
+	}
+	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
+	if err != nil {
+		return nil, badJSON(err.Error())
+	}
+	if len(body) > maxBody {
+		return nil, &Error{
+			Status: http.StatusRequestEntityTooLarge, Code: "request_entity_too_large",
+			Message: fmt.Sprintf("Request body too large (max %d bytes)", maxBody),
+		}
+	}
+	r.body = append([]byte{}, body...) // not nil, even when empty
+	return r.body, nil
+}
+
+// decode reads the JSON body into target, a pointer to a struct. Unknown members are ignored, null is the same
+// as a missing one. Errors: bad_json (400), request_entity_too_large (413), validation_failed (400) for
+// texts that no database can hold.
+func (r *request) decode(target any) error {
+	body, err := r.readBody()
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(body, target); err != nil {
+		return badJSON(err.Error())
+	}
+	return checkJSONText(body)
+}
+
+// decodeForm is decode for an endpoint that also takes application/x-www-form-urlencoded (DESIGN section 9, row 9).
+func (r *request) decodeForm(target any) error {
+	if media, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); media != "application/x-www-form-urlencoded" {
+		return r.decode(target)
+	}
+	body, err := r.readBody()
+	if err != nil {
+		return err
+	}
+	form, err := url.ParseQuery(string(body))
+	if err != nil || len(form) == 0 {
+		return badJSON("the form is empty or malformed")
+	}
+	members := make(map[string]string, len(form))
+	for name := range form {
+		members[name] = form.Get(name)
+	}
+	text, _ := json.Marshal(members) // strings only: cannot fail
+	r.body = text
+	return r.decode(target)
+}
+
+// checkJSONText refuses JSON whose strings PostgreSQL cannot hold: invalid UTF-8, NUL, half a surrogate pair.
+func checkJSONText(body []byte) error {
+	if !utf8.Valid(body) {
+		return errText("The request body")
+	}
+	if !bytes.Contains(body, []byte(`\u`)) {
+		return nil
+	}
+	refused := "\x00"
+	if loneSurrogate.Match(body) {
+		refused += "\uFFFD" // what the decoder makes of half a pair
+	}
+	decoder := json.NewDecoder(bytes.NewReader(body))
+	decoder.UseNumber()
+	for {
+		t, err := decoder.Token()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return badJSON(err.Error())
+		}
+		if s, ok := t.(string); ok && strings.ContainsAny(s, refused) {
+			return errText("The request body")
+		}
+	}
+}
+
+// loneSurrogate finds escapes that may be half a surrogate pair.
+var loneSurrogate = regexp.MustCompile(`\\u[dD][89a-fA-F]`)
+
+// audience is the user population a request is about (spec/00 section 8).
+func (r *request) audience() string {
+	if aud := r.Header.Get("X-JWT-AUD"); aud != "" && isText(aud) {
+		return aud
+	}
+	if r.claims != nil && r.actor == "" && r.claims.Audience != "" {
+		return r.claims.Audience
+	}
+	return r.server.cfg.JWT.Aud
+}
+
+// clientIP is the address of the client, "" when unknown (spec/00 section 2).
+func (r *request) clientIP() string {
+	if r.server.cfg.Security.SbForwardedFor {
+		first, _, _ := strings.Cut(r.Header.Get("Sb-Forwarded-For"), ",")
+		if ip, err := netip.ParseAddr(strings.TrimSpace(first)); err == nil {
+			return ip.WithZone("").String()
+		}
+	}
+	if forwarded := r.Header.Get("X-Forwarded-For"); forwarded != "" {
+		for part := range strings.SplitSeq(forwarded, ",") {
+			if ip, err := netip.ParseAddr(strings.TrimSpace(part)); err == nil {
+				return ip.WithZone("").String()
+			}
+		}
+	}
+	host, _, _ := net.SplitHostPort(r.RemoteAddr)
+	if ip, err := netip.ParseAddr(host); err == nil {
+		return ip.WithZone("").String()
+	}
+	return ""
+}
+
+// userAgent is the User-Agent as far as it is text.
+func (r *request) userAgent() string {
+	agent := r.Header.Get("User-Agent")
+	if len(agent) > maxUserAgent {
+		agent = agent[:maxUserAgent]
+	}
+	return strings.ToValidUTF8(strings.ReplaceAll(agent, "\x00", ""), "")
+}
+
+// redirectTarget is where links and errors of this request lead (spec/00 section 9).
+func (r *request) redirectTarget() string {
+	wanted := r.Header.Get("redirect_to")
+	if wanted == "" {
+		wanted = r.query("redirect_to")
+	}
+	return r.server.redirects.Target(wanted, r.Referer())
+}
+
+// context is the document that SQL calls of this request get.
+func (r *request) context() json.RawMessage { return r.server.callContext(r) }
+
+// id identifies the request in logs and in error bodies.
+func (r *request) id() string {
+	if name := r.server.cfg.API.RequestIDHeader; name != "" {
+		return r.Header.Get(name)
+	}
+	return uuid.NewString()
+}
+
+// handler answers one request; the error is turned into a reply by Server.writeError alone.
+type handler func(ctx context.Context, r *request) (reply, error)

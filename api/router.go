@@ -1,0 +1,180 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/julienschmidt/httprouter"
+	"github.com/rs/cors"
+)
+
+// route is one row of the table below. guard is nil for public endpoints.
+type route struct {
+	method, path string
+	guard        guard
+	handle       handler
+}
+
+// routes is the whole API. A path with a trailing slash is one that the reference accepts, too (spec/00 section 1).
+func (s *Server) routes() []route {
+	return []route{
+		{"GET", "/health", nil, s.health},
+		{"GET", "/health/live", nil, s.healthLive},
+		{"GET", "/health/ready", nil, s.healthReady},
+		{"GET", "/settings", nil, s.getSettings},
+		{"GET", "/.well-known/jwks.json", nil, s.jwks},
+
+		{"POST", "/signup", nil, s.signUp},
+		{"POST", "/signup/", nil, s.signUp},
+		{"POST", "/token", nil, s.token},
+		{"POST", "/otp", nil, s.otp},
+		{"POST", "/magiclink", nil, s.magicLink},
+		{"POST", "/recover", nil, s.recover},
+		{"POST", "/resend", nil, s.resend},
+		{"GET", "/verify", nil, s.verifyLink},
+		{"GET", "/verify/", nil, s.verifyLink},
+		{"POST", "/verify", nil, s.verify},
+		{"POST", "/verify/", nil, s.verify},
+
+		{"GET", "/user", signedIn, s.getUser},
+		{"GET", "/user/", signedIn, s.getUser},
+		{"PUT", "/user", signedIn, s.updateUser},
+		{"PUT", "/user/", signedIn, s.updateUser},
+		{"POST", "/logout", signedIn, s.logOut},
+		{"GET", "/reauthenticate", signedIn, s.reauthenticate},
+		{"GET", "/reauthenticate/", signedIn, s.reauthenticate},
+	}
+}
+
+// newHandler builds the HTTP handler: CORS around the router around the routes.
+func (s *Server) newHandler() http.Handler {
+	router := httprouter.New()
+	router.RedirectTrailingSlash = false
+	router.RedirectFixedPath = false
+	router.HandleOPTIONS = false
+	router.NotFound = s.wrap(notFound, nil)
+	router.MethodNotAllowed = s.wrap(methodNotAllowed, nil)
+	for _, rt := range s.routes() {
+		router.Handle(rt.method, rt.path, func(w http.ResponseWriter, hr *http.Request, p httprouter.Params) {
+			s.serve(w, hr, p, rt.guard, rt.handle)
+		})
+	}
+	return cors.New(cors.Options{
+		AllowedOrigins: []string{"*"},
+		AllowedMethods: []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete},
+		AllowedHeaders: append([]string{
+			"Accept", "Authorization", "Content-Type", "X-Client-IP", "X-Client-Info", "X-JWT-AUD", "x-use-cookie", apiVersionHeader,
+		}, s.cfg.API.CORSAllowedHeaders...),
+		ExposedHeaders:   []string{"X-Total-Count", "Link", apiVersionHeader},
+		AllowCredentials: true,
+	}).Handler(router)
+}
+
+// wrap makes an http.Handler of a handler.
+func (s *Server) wrap(handle handler, g guard) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, hr *http.Request) { s.serve(w, hr, nil, g, handle) })
+}
+
+// serve runs guard and handler, and writes what they say.
+func (s *Server) serve(w http.ResponseWriter, hr *http.Request, p httprouter.Params, g guard, handle handler) {
+	start := time.Now()
+	r := &request{Request: hr, server: s, params: p}
+	// A client that hangs up does not stop what it began: the database connection would be lost with it.
+	ctx := context.WithoutCancel(hr.Context())
+	if limit := s.cfg.API.MaxRequestDuration; limit > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, limit)
+		defer cancel()
+	}
+
+	answer, err := s.run(ctx, r, g, handle)
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) && isConflict(pg) {
+		answer, err = s.run(ctx, r, g, handle)
+	}
+	var told *Error
+	if err != nil {
+		told = s.writeError(w, r, err)
+	} else {
+		answer.write(w)
+	}
+	s.logRequest(r, told, time.Since(start))
+}
+
+// run calls guard and handler; a panic becomes an error.
+func (s *Server) run(ctx context.Context, r *request, g guard, handle handler) (answer reply, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.log.Error("request panicked", "panic", p, "method", r.Method, "path", r.URL.Path, "stack", string(debug.Stack()))
+			err = &Error{Status: http.StatusInternalServerError, Message: "Internal Server Error"}
+		}
+	}()
+	if g != nil {
+		if err := g(s, ctx, r); err != nil {
+			return nil, err
+		}
+	}
+	return handle(ctx, r)
+}
+
+func (s *Server) logRequest(r *request, told *Error, took time.Duration) {
+	level := slog.LevelInfo
+	if told != nil && told.Status >= http.StatusInternalServerError {
+		level = slog.LevelError
+	} else if told != nil {
+		level = slog.LevelWarn
+	}
+	if r.URL.Path == "/health" || !s.log.Enabled(r.Context(), level) {
+		return
+	}
+	attrs := []slog.Attr{
+		slog.String("method", r.Method), slog.String("path", r.URL.Path), slog.String("remote_addr", r.clientIP()),
+		slog.Duration("duration", took),
+	}
+	if told != nil {
+		attrs = append(attrs, slog.Int("status", told.Status), slog.String("error_code", told.Code),
+			slog.String("error", told.Message))
+	}
+	s.log.LogAttrs(r.Context(), level, "request completed", attrs...)
+}
+
+// plainReply is a reply of net/http's own kind.
+type plainReply func(w http.ResponseWriter)
+
+func (f plainReply) write(w http.ResponseWriter) { f(w) }
+
+// notFound answers unknown paths. Below /admin the guard comes first, and below a user the check of the id, as in
+// the reference.
+func notFound(ctx context.Context, r *request) (reply, error) {
+	if rest, ok := strings.CutPrefix(r.URL.Path, "/admin/"); ok {
+		if err := admin(r.server, ctx, r); err != nil {
+			return nil, err
+		}
+		if id, ok := strings.CutPrefix(rest, "users/"); ok {
+			id, _, _ = strings.Cut(id, "/")
+			if _, err := uuid.Parse(id); err != nil {
+				return nil, &Error{Status: http.StatusNotFound, Code: codeValidationFailed, Message: "user_id must be an UUID"}
+			}
+		}
+	}
+	return plainReply(func(w http.ResponseWriter) { http.Error(w, "404 page not found", http.StatusNotFound) }), nil
+}
+
+// methodNotAllowed answers known paths with another method; httprouter has set Allow.
+func methodNotAllowed(ctx context.Context, r *request) (reply, error) {
+	for prefix, g := range map[string]guard{"/user": signedIn, "/admin/": admin} {
+		if strings.HasPrefix(r.URL.Path, prefix) {
+			if err := g(r.server, ctx, r); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return plainReply(func(w http.ResponseWriter) { w.WriteHeader(http.StatusMethodNotAllowed) }), nil
+}

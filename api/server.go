@@ -1,0 +1,172 @@
+// Package api is the HTTP layer: it decodes requests, does what SQL should not do (hashing, signing, mailing),
+// makes one call to the database and writes the reply. The rules are in sql/functions.
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/postern-auth/postern/api/config"
+	"github.com/postern-auth/postern/api/mail"
+	"github.com/postern-auth/postern/api/outbox"
+	"github.com/postern-auth/postern/api/password"
+	"github.com/postern-auth/postern/api/redirect"
+	"github.com/postern-auth/postern/api/token"
+	"github.com/postern-auth/postern/gen"
+	"github.com/postern-auth/postern/sql"
+)
+
+const (
+	headerTimeout = 2 * time.Second // spec/07 section 4
+	drainTimeout  = time.Minute
+)
+
+// Server answers the REST API and delivers the outbox. It holds no state that matters: any number of them may
+// run on one database.
+type Server struct {
+	cfg       *config.Config
+	log       *slog.Logger
+	pool      *pgxpool.Pool
+	db        *gen.Queries
+	keys      *token.Keys
+	passwords *password.Pool
+	redirects *redirect.List
+	outbox    *outbox.Worker
+	settings  *settingsDocument
+	handler   http.Handler
+}
+
+// New connects to the database, which must be migrated, and prepares everything to serve.
+// Errors: settings that contradict each other, an unreachable database, one that is too old (sql.TooOldError).
+func New(ctx context.Context, cfg *config.Config, log *slog.Logger) (*Server, error) {
+	keys, err := token.New(cfg.JWT)
+	if err != nil {
+		return nil, err
+	}
+	redirects, err := redirect.New(cfg.Site.URL, cfg.Site.URIAllowList)
+	if err != nil {
+		return nil, err
+	}
+	mailer, err := mail.New(cfg.Mail, cfg.Site.URL, cfg.API.ExternalURL, log)
+	if err != nil {
+		return nil, err
+	}
+	pool, err := connect(ctx, cfg.DB)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{
+		cfg: cfg, log: log, pool: pool, db: gen.New(pool), keys: keys, redirects: redirects,
+		passwords: password.New(0, 0), outbox: outbox.New(pool, mailer, log),
+	}
+	if err := s.prepare(ctx); err != nil {
+		s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// prepare checks the database and tells it the settings that SQL callers follow.
+func (s *Server) prepare(ctx context.Context) error {
+	if err := sql.Ready(ctx, s.pool); err != nil {
+		return err
+	}
+	var err error
+	if s.settings, err = newSettingsDocument(s.cfg); err != nil {
+		return err
+	}
+	if err := s.db.PublishSettings(ctx, s.settings.published); err != nil {
+		return fmt.Errorf("publishing the settings: %w", err)
+	}
+	s.handler = s.newHandler()
+	return nil
+}
+
+// connect opens the pool of database connections.
+func connect(ctx context.Context, c config.Database) (*pgxpool.Pool, error) {
+	pc, err := pgxpool.ParseConfig(string(c.URL))
+	if err != nil {
+		return nil, fmt.Errorf("DATABASE_URL: %w", err)
+	}
+	params := pc.ConnConfig.RuntimeParams
+	params["application_name"] = applicationName
+	params["timezone"] = "UTC"
+	if c.ConnMaxLifetime > 0 {
+		pc.MaxConnLifetime = c.ConnMaxLifetime
+	}
+	if c.ConnMaxIdleTime > 0 {
+		pc.MaxConnIdleTime = c.ConnMaxIdleTime
+	}
+	if c.HealthCheckPeriod > 0 {
+		pc.HealthCheckPeriod = c.HealthCheckPeriod
+	}
+	serverMax, err := maxConnections(ctx, pc.ConnConfig, c)
+	if err != nil {
+		return nil, fmt.Errorf("connecting to the database: %w", err)
+	}
+	pc.MaxConns = int32(c.MaxConns(serverMax))
+	pool, err := pgxpool.NewWithConfig(ctx, pc)
+	if err != nil {
+		return nil, fmt.Errorf("connecting to the database: %w", err)
+	}
+	return pool, nil
+}
+
+// applicationName tells SQL that a session is a server's, which wakes its own outbox worker.
+const applicationName = "postern"
+
+// maxConnections asks the database for its limit, where a share of it was configured.
+func maxConnections(ctx context.Context, cc *pgx.ConnConfig, c config.Database) (n int, err error) {
+	if c.ConnPercentage == 0 {
+		return 0, nil
+	}
+	conn, err := pgx.ConnectConfig(ctx, cc)
+	if err != nil {
+		return 0, err
+	}
+	defer conn.Close(ctx)
+	err = conn.QueryRow(ctx, "select current_setting('max_connections')::int").Scan(&n)
+	return n, err
+}
+
+// Close releases what New took. Serve does it by itself.
+func (s *Server) Close() {
+	s.passwords.Close()
+	s.pool.Close()
+}
+
+// Serve answers requests on the listener and delivers the outbox until ctx is done. Then it lets running
+// requests finish, for a minute at most, and closes the server.
+func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
+	defer s.Close()
+	server := &http.Server{
+		Handler:           s.handler,
+		ReadHeaderTimeout: headerTimeout,
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return s.outbox.Run(ctx) })
+	group.Go(func() error {
+		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			return err
+		}
+		return nil
+	})
+	group.Go(func() error {
+		<-ctx.Done()
+		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
+		defer cancel()
+		return server.Shutdown(drain)
+	})
+	return group.Wait()
+}

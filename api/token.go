@@ -1,0 +1,181 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"github.com/postern-auth/postern/api/password"
+	"github.com/postern-auth/postern/gen"
+)
+
+// token exchanges a proof for tokens: POST /token?grant_type=... (spec/01 section 4).
+func (s *Server) token(ctx context.Context, r *request) (reply, error) {
+	grantType := r.query("grant_type")
+	if grantType == "" {
+		var form struct {
+			GrantType string `json:"grant_type"`
+		}
+		if strings.HasPrefix(r.Header.Get("Content-Type"), formContentType) && r.decodeForm(&form) == nil {
+			grantType = form.GrantType
+		}
+	}
+	switch grantType {
+	case "password":
+		return s.passwordGrant(ctx, r)
+	case "refresh_token":
+		return s.refreshGrant(ctx, r)
+	case "pkce":
+		return s.pkceGrant(ctx, r)
+	case "id_token":
+		return s.idTokenGrant(ctx, r)
+	}
+	return nil, badRequest("invalid_credentials", "unsupported_grant_type")
+}
+
+const formContentType = "application/x-www-form-urlencoded"
+
+// passwordGrant signs in with address and password (spec/01 section 4.1). It makes two calls, as hashing must not
+// hold a connection. Strangers, wrong passwords and banned users cost the same calls and the same hash.
+func (s *Server) passwordGrant(ctx context.Context, r *request) (reply, error) {
+	var p struct {
+		Email, Phone, Password string
+	}
+	if err := r.decodeForm(&p); err != nil {
+		return nil, err
+	}
+	provider, err := s.passwordProvider(p.Email, p.Phone)
+	if err != nil {
+		return nil, err
+	}
+	stored, err := s.db.FindPasswordHash(ctx, gen.FindPasswordHashParams{
+		Email: p.Email, Phone: strings.ReplaceAll(strings.TrimPrefix(p.Phone, "+"), " ", ""), Aud: r.audience(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	hash := ""
+	if stored.PasswordHash != nil {
+		hash = *stored.PasswordHash
+	}
+	matches, err := s.verifyPassword(ctx, hash, p.Password)
+	if err != nil {
+		return nil, err
+	}
+	var matched *string
+	if matches {
+		matched = stored.PasswordHash
+	}
+	row, err := s.db.SignInWithPassword(ctx, gen.SignInWithPasswordParams{
+		UserID: stored.UserID, MatchedHash: matched, Provider: provider, Context: r.context(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	if row.Failure != nil {
+		return nil, failure(row.Failure)
+	}
+	t, err := s.issue(row.Issued)
+	if err != nil {
+		return nil, err
+	}
+	return jsonReply(struct {
+		*tokens
+		WeakPassword *weakPassword `json:"weak_password"`
+	}{t, s.weakness(p.Password)}, t.header)
+}
+
+// verifyPassword compares in the pool. A stored hash that nobody can read matches nothing, and is logged.
+func (s *Server) verifyPassword(ctx context.Context, hash, text string) (bool, error) {
+	matches, err := s.passwords.Verify(ctx, hash, text)
+	if err == nil || errors.Is(err, password.ErrBusy) || ctx.Err() != nil {
+		return matches, err
+	}
+	s.log.Warn("a stored password hash cannot be read", "error", err)
+	return false, nil
+}
+
+// passwordProvider is the way of a password sign-in, email or phone, if it is open.
+func (s *Server) passwordProvider(email, phone string) (string, error) {
+	switch {
+	case email != "" && phone != "":
+		return "", invalid("Only an email address or phone number should be provided on login.")
+	case email != "" && !s.cfg.External.EmailEnabled:
+		return "", unprocessable("email_provider_disabled", "Email logins are disabled")
+	case phone != "" && !s.cfg.External.PhoneEnabled:
+		return "", unprocessable("phone_provider_disabled", "Phone logins are disabled")
+	case email != "":
+		return "email", nil
+	case phone != "":
+		return "phone", nil
+	}
+	return "", invalid("missing email or phone")
+}
+
+// weakPassword tells a client that a password is right, but would not be accepted today.
+type weakPassword struct {
+	Message string   `json:"message"`
+	Reasons []string `json:"reasons"`
+}
+
+func (s *Server) weakness(text string) *weakPassword {
+	if weak, ok := password.Strength(s.cfg.Password, text).(*password.Weak); ok {
+		return &weakPassword{weak.Message, weak.Reasons}
+	}
+	return nil
+}
+
+// refreshGrant exchanges a refresh token (spec/01 section 5).
+func (s *Server) refreshGrant(ctx context.Context, r *request) (reply, error) {
+	var p struct {
+		RefreshToken string `json:"refresh_token"`
+	}
+	if err := r.decodeForm(&p); err != nil {
+		return nil, err
+	}
+	row, err := s.db.RefreshSession(ctx, p.RefreshToken, r.context())
+	if err != nil {
+		return nil, err
+	}
+	if row.Failure != nil {
+		return nil, failure(row.Failure)
+	}
+	return s.tokenReply(row.Issued, nil)
+}
+
+// pkceGrant exchanges the code of a followed link (spec/01 section 4.2, RFC 7636).
+func (s *Server) pkceGrant(ctx context.Context, r *request) (reply, error) {
+	var p struct {
+		AuthCode     string `json:"auth_code"`
+		CodeVerifier string `json:"code_verifier"`
+	}
+	if err := r.decodeForm(&p); err != nil {
+		return nil, err
+	}
+	if p.AuthCode == "" || p.CodeVerifier == "" {
+		return nil, invalid("invalid request: both auth code and code verifier should be non-empty")
+	}
+	return s.tokenReply(s.db.ExchangeCode(ctx, gen.ExchangeCodeParams{
+		AuthCode: p.AuthCode, CodeVerifier: p.CodeVerifier, Context: r.context(),
+	}))
+}
+
+// idTokenGrant answers what is asked of it while no provider of ID tokens is built in (spec/02).
+func (s *Server) idTokenGrant(_ context.Context, r *request) (reply, error) {
+	var p struct {
+		IDToken  string `json:"id_token"`
+		Provider string `json:"provider"`
+		ClientID string `json:"client_id"`
+		Issuer   string `json:"issuer"`
+	}
+	if err := r.decodeForm(&p); err != nil {
+		return nil, err
+	}
+	if p.IDToken == "" {
+		return nil, &OAuthError{Code: "invalid request", Description: "id_token required"}
+	}
+	if p.Provider == "" && (p.ClientID == "" || p.Issuer == "") {
+		return nil, &OAuthError{Code: "invalid request", Description: "provider or client_id and issuer required"}
+	}
+	return nil, badRequest("provider_disabled", "Provider "+p.Provider+" is not enabled")
+}
