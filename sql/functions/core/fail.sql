@@ -8,7 +8,7 @@ create or replace function postern_internal.fail(
   p_extra jsonb default null
 )
 returns void
-language plpgsql immutable security invoker set search_path = ''
+language plpgsql volatile security invoker set search_path = ''
 as $$
 begin
   raise exception using

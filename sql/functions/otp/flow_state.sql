@@ -45,10 +45,10 @@ begin
     perform postern_internal.fail(
       422, 'flow_state_expired', 'invalid flow state, flow state has expired');
   end if;
-  if v_flow.code_challenge is distinct from case v_flow.code_challenge_method
+  if v_flow.code_challenge is distinct from (case v_flow.code_challenge_method
       when 's256' then postern_internal.base64url(sha256(convert_to(p_code_verifier, 'UTF8')))
       else p_code_verifier
-    end
+    end)
   then
     perform postern_internal.fail(
       400, 'bad_code_verifier', 'code challenge does not match previously saved code verifier');

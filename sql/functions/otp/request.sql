@@ -17,7 +17,7 @@ language plpgsql volatile security invoker set search_path = ''
 as $$
 declare
   v_user auth.users;
-  v_outcome text;
+  v_registered record;
 begin
   v_user := postern_internal.lock_user(
     (select u.id from postern_internal.find_users_by_email(p_email, p_context ->> 'aud') as u));
@@ -25,12 +25,12 @@ begin
     perform postern_internal.fail(422, 'otp_disabled', 'Signups not allowed for otp');
   end if;
   if v_user.email_confirmed_at is null then
-    select r.outcome, (r.account).* into v_outcome, v_user
-    from postern_internal.register_email(
-      p_email, null, p_data, p_code_challenge, p_code_challenge_method, p_context) as r;
-    if v_outcome <> 'confirmed' then
+    v_registered := postern_internal.register_email(
+      p_email, null, p_data, p_code_challenge, p_code_challenge_method, p_context);
+    if v_registered.outcome <> 'confirmed' then
       return;
     end if;
+    v_user := v_registered.account;
     perform postern_internal.audit_user('login', v_user, p_context, '{"provider": "email"}');
   end if;
   perform postern_internal.begin_flow(

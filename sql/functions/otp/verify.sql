@@ -70,7 +70,7 @@ $$;
 -- Raises otp_expired (403) in the words for a link or for a code.
 create or replace function postern_internal.fail_otp(p_is_link boolean)
 returns void
-language plpgsql immutable security invoker set search_path = ''
+language plpgsql volatile security invoker set search_path = ''
 as $$
 begin
   perform postern_internal.fail(403, 'otp_expired', case

@@ -47,12 +47,12 @@ declare
   v_providers text[];
 begin
   if p_method <> 'sso/saml' then
-    return '{}';
+    return '{}'::jsonb;
   end if;
   select array_agg(i.provider) into v_providers from auth.identities as i where i.user_id = p_user.id;
   if cardinality(v_providers) = 1 and v_providers[1] like 'sso:%' then
     return jsonb_build_object('provider', substr(v_providers[1], 5));
   end if;
-  return '{}';
+  return '{}'::jsonb;
 end;
 $$;

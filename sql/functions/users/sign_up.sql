@@ -85,6 +85,7 @@ begin
   end loop;
   -- somebody with another audience holds the address: the index knows no audiences
   perform postern_internal.fail(422, 'user_already_exists', 'User already registered');
+  return null;
 end;
 $$;
 
@@ -123,13 +124,13 @@ create or replace function postern_internal.sign_up(
 language plpgsql volatile security invoker set search_path = ''
 as $$
 declare
-  v_outcome text;
+  v_registered record;
   v_user auth.users;
 begin
-  select r.outcome, (r.account).* into v_outcome, v_user
-  from postern_internal.register_email(
-    p_email, p_password_hash, p_data, p_code_challenge, p_code_challenge_method, p_context) as r;
-  case v_outcome
+  v_registered := postern_internal.register_email(
+    p_email, p_password_hash, p_data, p_code_challenge, p_code_challenge_method, p_context);
+  v_user := v_registered.account;
+  case v_registered.outcome
     when 'confirmed' then
       issued := postern_internal.open_signed_up_session(v_user, p_context);
     when 'pending' then
