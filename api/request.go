@@ -103,6 +103,9 @@ func (r *request) decodeForm(target any) error {
 	if err != nil {
 		return err
 	}
+	if bytes.HasPrefix(bytes.TrimSpace(body), []byte("{")) {
+		return r.decode(target) // JSON under the content type that curl adds
+	}
 	form, err := url.ParseQuery(string(body))
 	if err != nil || len(form) == 0 {
 		return badJSON("the form is empty or malformed")

@@ -10,7 +10,7 @@ declare
 begin
   select
     jsonb_agg(
-      jsonb_build_object('method', c.authentication_method, 'timestamp', extract(epoch from c.updated_at)::bigint)
+      jsonb_build_object('method', c.authentication_method, 'timestamp', floor(extract(epoch from c.updated_at))::bigint)
         || postern_internal.amr_provider(c.authentication_method, p_user)
       order by c.updated_at desc, c.created_at desc),
     bool_or(c.authentication_method in ('totp', 'mfa/phone', 'mfa/webauthn'))

@@ -23,7 +23,7 @@ begin
     'expires_at_most', case
       when p_context ->> 'low_aal' is not null and v_claims ->> 'aal' = 'aal1'
         and postern_internal.has_verified_factor(p_user.id)
-      then extract(epoch from p_session.created_at)::bigint + floor((p_context ->> 'low_aal')::float)::bigint
+      then floor(extract(epoch from p_session.created_at) + (p_context ->> 'low_aal')::numeric)::bigint
     end
   );
 end;
