@@ -14,6 +14,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/postern-auth/postern/api/input"
 	"github.com/postern-auth/postern/api/password"
 )
 
@@ -107,6 +108,7 @@ func toWire(err error) *Error {
 	var wire *Error
 	var weak *password.Weak
 	var tooLong password.TooLong
+	var shape *input.Error
 	var pg *pgconn.PgError
 	var connect *pgconn.ConnectError
 	var network net.Error
@@ -121,6 +123,8 @@ func toWire(err error) *Error {
 		}
 	case errors.As(err, &tooLong):
 		return invalid(tooLong.Error())
+	case errors.As(err, &shape):
+		return invalid(shape.Message)
 	case errors.Is(err, password.ErrBusy):
 		return unavailable("Too many sign-ins at the moment, please retry after a moment.", err)
 	case errors.Is(err, context.DeadlineExceeded):

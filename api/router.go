@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -59,8 +60,8 @@ func (s *Server) newHandler() http.Handler {
 	router.RedirectTrailingSlash = false
 	router.RedirectFixedPath = false
 	router.HandleOPTIONS = false
-	router.NotFound = s.wrap(notFound, nil)
-	router.MethodNotAllowed = s.wrap(methodNotAllowed, nil)
+	router.NotFound = http.HandlerFunc(func(w http.ResponseWriter, hr *http.Request) { s.serve(w, hr, nil, nil, notFound) })
+	router.MethodNotAllowed = http.HandlerFunc(s.methodNotAllowed)
 	for _, rt := range s.routes() {
 		router.Handle(rt.method, rt.path, func(w http.ResponseWriter, hr *http.Request, p httprouter.Params) {
 			s.serve(w, hr, p, rt.guard, rt.handle)
@@ -75,11 +76,6 @@ func (s *Server) newHandler() http.Handler {
 		ExposedHeaders:   []string{"X-Total-Count", "Link", apiVersionHeader},
 		AllowCredentials: true,
 	}).Handler(router)
-}
-
-// wrap makes an http.Handler of a handler.
-func (s *Server) wrap(handle handler, g guard) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, hr *http.Request) { s.serve(w, hr, nil, g, handle) })
 }
 
 // serve runs guard and handler, and writes what they say.
@@ -167,14 +163,23 @@ func notFound(ctx context.Context, r *request) (reply, error) {
 	return plainReply(func(w http.ResponseWriter) { http.Error(w, "404 page not found", http.StatusNotFound) }), nil
 }
 
-// methodNotAllowed answers known paths with another method; httprouter has set Allow.
-func methodNotAllowed(ctx context.Context, r *request) (reply, error) {
-	for prefix, g := range map[string]guard{"/user": signedIn, "/admin/": admin} {
-		if strings.HasPrefix(r.URL.Path, prefix) {
-			if err := g(r.server, ctx, r); err != nil {
-				return nil, err
+// methodNotAllowed answers known paths with another method, once a guard of that path lets the request pass.
+func (s *Server) methodNotAllowed(w http.ResponseWriter, hr *http.Request) {
+	// the router counts OPTIONS in, which is answered for CORS only
+	allow := strings.Split(w.Header().Get("Allow"), ", ")
+	allow = slices.DeleteFunc(allow, func(method string) bool { return method == http.MethodOptions })
+	w.Header().Del("Allow")
+	s.serve(w, hr, nil, nil, func(ctx context.Context, r *request) (reply, error) {
+		for prefix, g := range map[string]guard{"/user": signedIn, "/admin/": admin} {
+			if strings.HasPrefix(r.URL.Path, prefix) {
+				if err := g(s, ctx, r); err != nil {
+					return nil, err
+				}
 			}
 		}
-	}
-	return plainReply(func(w http.ResponseWriter) { w.WriteHeader(http.StatusMethodNotAllowed) }), nil
+		return plainReply(func(w http.ResponseWriter) {
+			w.Header().Set("Allow", strings.Join(allow, ", "))
+			w.WriteHeader(http.StatusMethodNotAllowed)
+		}), nil
+	})
 }
