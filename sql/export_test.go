@@ -32,6 +32,9 @@ func NewSource(changes map[string]string) (*Source, error) {
 	return &Source{src}, nil
 }
 
+// Version is the number of the last migration.
+func (s *Source) Version() int { return s.src.version() }
+
 func (s *Source) Install(ctx context.Context, conn *pgx.Conn, log *slog.Logger) error {
 	return s.src.install(ctx, conn, log)
 }

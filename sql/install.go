@@ -18,6 +18,9 @@ import (
 // installLock is the key of the advisory lock that lets one Install per database run at a time.
 const installLock = int64(0x706f737465726e) // "postern"
 
+// deadlocks is how often a deadlock may end an installation before it is given up.
+const deadlocks = 5
+
 // settings of every transaction of the installer. Names are looked up in pg_catalog only, because
 // the role of a Supabase database has a search path of its own; times are UTC because data steps
 // write dates; bodies of functions are not checked because files come in any order.
@@ -33,7 +36,8 @@ const settings = `
 // functions, views and grants, in one transaction. Any number of processes may call it at once. It
 // changes nothing, in one statement, where everything is in place, and leaves a database alone that
 // a newer Postern has migrated. The connection's role must own what is in schema auth already;
-// superuser is not needed. Roles that cannot be created are reported through log and left out.
+// superuser is not needed. Roles that cannot be created are reported through log and left out. Settings
+// that were made on conn with SET are reset.
 //
 // Errors: a *PrerequisiteError when an administrator has to do something first, else what
 // PostgreSQL said, wrapped with the file it said it about.
@@ -54,6 +58,16 @@ func (s *source) install(ctx context.Context, conn *pgx.Conn, log *slog.Logger) 
 	case s.isInstalled(now):
 		return nil
 	}
+	// On a database in use, the locks of a migration can meet those of requests.
+	for range deadlocks {
+		if err = s.installOnce(ctx, conn, log); !hasCode(err, deadlockDetected) {
+			break
+		}
+	}
+	return err
+}
+
+func (s *source) installOnce(ctx context.Context, conn *pgx.Conn, log *slog.Logger) error {
 	start := time.Now()
 	tx, err := conn.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.ReadCommitted, AccessMode: pgx.ReadWrite})
 	if err != nil {
@@ -183,6 +197,7 @@ func (e *PrerequisiteError) Error() string {
 const (
 	invalidText               = "22P02"
 	insufficientPrivilege     = "42501"
+	deadlockDetected          = "40P01"
 	duplicateObject           = "42710"
 	uniqueViolation           = "23505"
 	undefinedTable            = "42P01"

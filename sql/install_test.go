@@ -3,6 +3,7 @@ package sql_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"sync"
@@ -28,7 +29,7 @@ func TestTenInstallersAtOnce(t *testing.T) {
 			if err := sql.Install(t.Context(), conn, slog.New(slog.NewTextHandler(&b, nil))); err != nil {
 				t.Error(err)
 			}
-			if strings.Contains(b.String(), "migrations=6") {
+			if !strings.Contains(b.String(), "migrations=0") && b.Len() > 0 {
 				worked.Add(1)
 			}
 		})
@@ -98,7 +99,7 @@ func TestPlanChangesNothing(t *testing.T) {
 	for _, step := range steps {
 		kinds[step.Kind]++
 	}
-	if kinds["schema"] != 2 || kinds["migration"] != 6 || kinds["function"] < 4 || kinds["grants"] != 1 || kinds["administrator"] != 0 {
+	if kinds["schema"] != 2 || kinds["migration"] != version(t, nil).Version() || kinds["function"] < 4 || kinds["grants"] != 1 || kinds["administrator"] != 0 {
 		t.Errorf("steps: %v", kinds)
 	}
 	diff(t, "catalog", before, catalog(t, conn))
@@ -199,8 +200,9 @@ func TestReady(t *testing.T) {
 		t.Errorf("install on a newer database: %s", got)
 	}
 	exec(t, conn, "update postern.schema_version set version = 2")
-	tooOld("older", "at schema version 2 and this Postern needs 6")
-	exec(t, conn, "update postern.schema_version set version = 6")
+	need := version(t, nil).Version()
+	tooOld("older", fmt.Sprintf("at schema version 2 and this Postern needs %d", need))
+	exec(t, conn, fmt.Sprintf("update postern.schema_version set version = %d", need))
 	tooOld("without functions", "lacks this Postern's version of sql/functions/")
 }
 

@@ -124,7 +124,8 @@ func readPrerequisites(ctx context.Context, db querier) (*prerequisites, error) 
 	rows, err := db.Query(ctx, `
 		select w.name, n.oid is not null,
 		  coalesce(pg_has_role(n.nspowner, 'USAGE'), false)
-		    or w.name = 'auth' and coalesce(has_schema_privilege(n.oid, 'CREATE, USAGE'), false)
+		    or w.name = 'auth' and coalesce(has_schema_privilege(n.oid, 'CREATE')
+		      and has_schema_privilege(n.oid, 'USAGE'), false)
 		from unnest(array['auth', 'postern', 'postern_internal']) with ordinality w (name, place)
 		left join pg_catalog.pg_namespace n on n.nspname = w.name
 		order by w.place`)

@@ -20,6 +20,12 @@ $$;
 -- runs where the stamps were lost but identities show that it is long past them.
 create table postern_internal.due_data_steps (stamp text primary key);
 
+-- What was there before; part five looks at it where a newer Supabase Auth has been at work.
+create table postern_internal.columns_before as
+select attrelid, attname
+from pg_attribute join pg_class c on c.oid = attrelid
+where relnamespace = 'auth'::regnamespace and relkind = 'r' and attnum > 0 and not attisdropped;
+
 do $$
 begin
   if postern_internal.has_column('identities', 'provider_id') then

@@ -165,6 +165,29 @@ begin
 end;
 $$;
 
+-- A newer Supabase Auth may have done away with something on purpose; then nothing may bring it back.
+do $$
+declare
+  v_columns text;
+begin
+  if not exists (select from auth.schema_migrations where version > '20260625000000') then
+    return;
+  end if;
+  select string_agg(format('%s.%s', relname, attname), ', ' order by relname, attname) into v_columns
+  from pg_attribute a join pg_class c on c.oid = attrelid
+  where relnamespace = 'auth'::regnamespace and relkind = 'r' and attnum > 0 and not attisdropped
+    and not exists (
+      select from postern_internal.columns_before b
+      where b.attrelid = a.attrelid and b.attname = a.attname
+    );
+  if v_columns is not null then
+    raise feature_not_supported using
+      message = format('a newer Supabase Auth has migrated this database, and it lacks what this Postern needs: %s', v_columns),
+      hint = 'Run a newer Postern.';
+  end if;
+end;
+$$;
+
 -- The stamps of Supabase Auth, so that its own migrate finds nothing to do. Opaque text; two are no dates.
 insert into auth.schema_migrations (version)
 select stamp from unnest(array[
@@ -191,4 +214,5 @@ select stamp from unnest(array[
 where not exists (select from auth.schema_migrations m where m.version = stamp);
 
 drop table postern_internal.due_data_steps;
+drop table postern_internal.columns_before;
 drop function postern_internal.has_column(text, text);
