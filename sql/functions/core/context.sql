@@ -18,7 +18,8 @@ returns jsonb
 language sql stable security invoker set search_path = ''
 as $$
   select jsonb_build_object(
-      'site_url', '', 'verify_urls', '{}'::jsonb, 'aud', '', 'jwt_aud', '', 'default_role', '',
+      'site_url', '', 'verify_urls', '{}'::jsonb, 'aud', 'authenticated',
+      'jwt_aud', 'authenticated', 'default_role', 'authenticated',
       'admin_role', 'admin', 'autoconfirm', false, 'phone_autoconfirm', false,
       'secure_email_change', true, 'allow_unverified', false, 'signup_disabled', false,
       'otp_exp', 86400, 'otp_length', 6, 'mail_frequency', 60, 'flow_expiry', 300,

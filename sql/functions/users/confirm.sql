@@ -15,7 +15,30 @@ begin
     updated_at = v_now
   where id = p_user_id
   returning * into v_user;
-  perform postern_internal.record_event('user.confirmed', p_user_id, p_context, '{"by": "email"}');
+  if v_user.email_confirmed_at = v_now then
+    perform postern_internal.record_event('user.confirmed', p_user_id, p_context, '{"by": "email"}');
+  end if;
+  return v_user;
+end;
+$$;
+
+-- The same for a phone number.
+create or replace function postern_internal.confirm_phone_number(p_user_id uuid, p_context jsonb)
+returns auth.users
+language plpgsql volatile security invoker set search_path = ''
+as $$
+declare
+  v_now timestamptz := postern_internal.clock();
+  v_user auth.users;
+begin
+  delete from auth.one_time_tokens where user_id = p_user_id;
+  update auth.users
+  set phone_confirmed_at = coalesce(phone_confirmed_at, v_now), confirmation_token = '', updated_at = v_now
+  where id = p_user_id
+  returning * into v_user;
+  if v_user.phone_confirmed_at = v_now then
+    perform postern_internal.record_event('user.confirmed', p_user_id, p_context, '{"by": "phone"}');
+  end if;
   return v_user;
 end;
 $$;

@@ -1,0 +1,102 @@
+-- The shape of what SQL callers give; the HTTP layer checks the same in api/input and api/password.
+
+-- An e-mail address in lower case, null for none. Raises: validation_failed (400).
+create or replace function postern_internal.check_email(p_email text)
+returns text
+language plpgsql volatile security invoker set search_path = ''
+as $$
+begin
+  if octet_length(p_email) > 255 then
+    perform postern_internal.fail(400, 'validation_failed', 'An email address is too long');
+  elsif p_email <> '' and p_email !~ ('^[A-Za-z0-9.!#$%&''*+/=?^_`{|}~-]+'
+    || '@[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?([.][A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$')
+  then
+    perform postern_internal.fail(
+      400, 'validation_failed', 'Unable to validate email address: invalid format');
+  end if;
+  return lower(nullif(p_email, ''));
+end;
+$$;
+
+-- The digits of a phone number, null for none; a leading + and spaces are dropped. Raises: validation_failed (400).
+create or replace function postern_internal.check_phone(p_phone text)
+returns text
+language plpgsql volatile security invoker set search_path = ''
+as $$
+declare
+  v_phone text := nullif(regexp_replace(p_phone, '^\+| ', '', 'g'), '');
+begin
+  if v_phone !~ '^[1-9][0-9]{1,14}$' then
+    perform postern_internal.fail(
+      400, 'validation_failed', 'Invalid phone number format (E.164 required)');
+  end if;
+  return v_phone;
+end;
+$$;
+
+-- A password hash that sign-in can compare with: bcrypt, Argon2i, Argon2id or Firebase scrypt (spec/01 section 12.2).
+-- Raises: validation_failed (400).
+create or replace function postern_internal.check_password_hash(p_hash text)
+returns text
+language plpgsql volatile security invoker set search_path = ''
+as $$
+begin
+  if p_hash !~ '^\$2[abxy]\$[0-9]{2}\$[./A-Za-z0-9]{53}$'
+    and p_hash !~ '^\$argon2id?\$v=19\$m=[0-9]{1,7},t=[0-9]{1,2},p=[0-9]{1,2}\$[A-Za-z0-9+/]+\$[A-Za-z0-9+/]+$'
+    and p_hash !~ ('^\$fbscrypt\$v=1,n=[0-9]{1,2},r=[0-9]{1,7},p=[0-9]{1,2}'
+      || '(,ss=[A-Za-z0-9+/]+={0,2})?(,sk=[A-Za-z0-9+/]+={0,2})?\$[A-Za-z0-9+/]+={0,2}\$[A-Za-z0-9+/]+={0,2}$')
+  then
+    perform postern_internal.fail(400, 'validation_failed',
+      'Not a password hash of a known format: bcrypt, Argon2i, Argon2id or Firebase scrypt');
+  end if;
+  return p_hash;
+end;
+$$;
+
+-- The bcrypt hash (cost 10) of a password, made by extension pgcrypto in whatever schema it is.
+-- Raises: validation_failed (400) for an empty password or one of more than 72 bytes, of which bcrypt would read
+-- only the first 72; feature_disabled (422) without the extension.
+create or replace function postern_internal.hash_password(p_password text)
+returns text
+language plpgsql volatile security invoker set search_path = ''
+as $$
+declare
+  v_schema name;
+  v_hash text;
+begin
+  if coalesce(p_password, '') = '' then
+    perform postern_internal.fail(400, 'validation_failed', 'A password cannot be empty');
+  elsif octet_length(p_password) > 72 then
+    perform postern_internal.fail(
+      400, 'validation_failed', 'Password cannot be longer than 72 characters');
+  end if;
+  select n.nspname into v_schema
+  from pg_catalog.pg_extension as e join pg_catalog.pg_namespace as n on n.oid = e.extnamespace
+  where e.extname = 'pgcrypto';
+  if v_schema is null or not has_schema_privilege(v_schema, 'usage') then
+    perform postern_internal.fail(422, 'feature_disabled', 'Passwords are hashed by the extension pgcrypto, which '
+      || format('%s cannot use here: create it or grant usage on its schema, or ', current_user)
+      || 'hash elsewhere and give the hash: postern.set_password_hash, or password_hash of postern.create_user');
+  end if;
+  execute format('select %1$I.crypt($1, %1$I.gen_salt(''bf'', 10))', v_schema) into v_hash using p_password;
+  return v_hash;
+end;
+$$;
+
+-- The context of an SQL caller for what ends in a mail. p_redirect_to is where its link leads, null: the site; like
+-- every redirect it is held against GOTRUE_URI_ALLOW_LIST when the link is followed.
+-- Raises: feature_disabled (422) while no server has told what its links look like.
+create or replace function postern_internal.mail_context(p_redirect_to text)
+returns jsonb
+language plpgsql volatile security invoker set search_path = ''
+as $$
+declare
+  v_context jsonb := postern_internal.context();
+begin
+  if v_context -> 'verify_urls' = '{}' then
+    perform postern_internal.fail(422, 'feature_disabled', 'No server has run on this database yet, so the address '
+      || 'for links in mails is unknown: start "postern serve" once');
+  end if;
+  return v_context || jsonb_strip_nulls(jsonb_build_object('redirect_to', p_redirect_to));
+end;
+$$;

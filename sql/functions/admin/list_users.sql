@@ -1,0 +1,150 @@
+-- GET /admin/users (spec/01 section 12.1), users of one audience. p_filter '' for all, else part of the address
+-- or (in any case) of user_metadata.full_name; % and _ are wildcards. User objects of lists have identities null.
+
+-- By page, with the exact total. The schema has no index for the order or the count: both read all users.
+create or replace function postern_internal.list_users(
+  p_filter text,
+  p_is_ascending boolean,
+  p_offset bigint,
+  p_limit bigint,
+  p_context jsonb,
+  out total bigint,
+  out users jsonb
+)
+language plpgsql stable security invoker set search_path = ''
+as $$
+declare
+  v_aud text := p_context ->> 'aud';
+  v_pattern text := case when p_filter <> '' then '%' || p_filter || '%' end;
+begin
+  select count(*) into total from auth.users as u
+  where u.instance_id = postern_internal.nil_uuid() and u.aud = v_aud
+    and (v_pattern is null or u.email like v_pattern or u.raw_user_meta_data ->> 'full_name' ilike v_pattern);
+  if p_offset >= total then
+    users := '[]';
+  elsif p_is_ascending then
+    users := postern_internal.list_json(array(
+      select u.id from auth.users as u
+      where u.instance_id = postern_internal.nil_uuid() and u.aud = v_aud
+        and (v_pattern is null or u.email like v_pattern or u.raw_user_meta_data ->> 'full_name' ilike v_pattern)
+      order by u.created_at, u.id
+      offset p_offset limit p_limit));
+  else
+    users := postern_internal.list_json(array(
+      select u.id from auth.users as u
+      where u.instance_id = postern_internal.nil_uuid() and u.aud = v_aud
+        and (v_pattern is null or u.email like v_pattern or u.raw_user_meta_data ->> 'full_name' ilike v_pattern)
+      order by u.created_at desc nulls last, u.id desc
+      offset p_offset limit p_limit));
+  end if;
+end;
+$$;
+
+-- By cursor: the p_limit users after (p_created_at, p_id), oldest first. next_created_at and next_id are the cursor
+-- of the next page, null at the end.
+create or replace function postern_internal.list_users_after(
+  p_filter text,
+  p_created_at timestamptz,
+  p_id uuid,                -- null: from the beginning
+  p_limit int,
+  p_context jsonb,
+  out users jsonb,
+  out next_created_at timestamptz,
+  out next_id uuid
+)
+language plpgsql stable security invoker set search_path = ''
+as $$
+declare
+  v_pattern text := case when p_filter <> '' then '%' || p_filter || '%' end;
+  v_ids uuid[];
+begin
+  v_ids := array(
+    select u.id from auth.users as u
+    where u.instance_id = postern_internal.nil_uuid() and u.aud = p_context ->> 'aud'
+      and (p_id is null or (u.created_at, u.id) > (p_created_at, p_id))
+      and (v_pattern is null or u.email like v_pattern or u.raw_user_meta_data ->> 'full_name' ilike v_pattern)
+    order by u.created_at, u.id
+    limit p_limit + 1);
+  if cardinality(v_ids) > p_limit then
+    next_id := v_ids[p_limit];
+    select u.created_at into next_created_at from auth.users as u where u.id = next_id;
+  end if;
+  users := postern_internal.list_json(v_ids[:p_limit]);
+end;
+$$;
+
+-- User objects of a list, in the order of the ids.
+create or replace function postern_internal.list_json(p_ids uuid[])
+returns jsonb
+language sql stable security invoker set search_path = ''
+as $$
+  select coalesce(
+    jsonb_agg(postern_internal.user_json(u) || '{"identities": null}' order by i.n), '[]')
+  from unnest(p_ids) with ordinality as i (id, n) join auth.users as u on u.id = i.id
+$$;
+
+-- GET /admin/users/{id}. Raises: user_not_found (404).
+create or replace function postern_internal.admin_get_user(p_user_id uuid)
+returns jsonb
+language plpgsql stable security invoker set search_path = ''
+as $$
+declare
+  v_user auth.users;
+begin
+  select u.* into v_user from auth.users as u
+  where u.id = p_user_id and u.instance_id = postern_internal.nil_uuid();
+  if v_user.id is null then
+    perform postern_internal.fail(404, 'user_not_found', 'User not found');
+  end if;
+  return postern_internal.user_document(v_user);
+end;
+$$;
+
+-- See the comment on the function. Raises: user_not_found (404).
+create or replace function postern.get_user(who text)
+returns jsonb
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  return postern_internal.user_document(postern_internal.find_user(who));
+end;
+$$;
+comment on function postern.get_user(text) is
+'Returns a user as GET /admin/users/{id} does: one JSON object with identities and factors, without secrets.
+who: the user''s id, e-mail address, or phone number with a leading +.
+Errors: user_not_found (PT404).
+Example: select jsonb_pretty(postern.get_user(''ann@example.com''));';
+
+-- See the comment on the function.
+create or replace function postern.find_users(query text default '', max_rows int default 50)
+returns table (
+  id uuid,
+  email text,
+  phone text,
+  full_name text,
+  role text,
+  created_at timestamptz,
+  last_sign_in_at timestamptz,
+  confirmed_at timestamptz,
+  banned_until timestamptz,
+  deleted_at timestamptz
+)
+language sql stable security definer set search_path = ''
+as $$
+  select u.id, u.email::text, u.phone, u.raw_user_meta_data ->> 'full_name', u.role::text, u.created_at,
+    u.last_sign_in_at, u.confirmed_at, case when postern_internal.is_banned(u) then u.banned_until end, u.deleted_at
+  from auth.users as u
+  where u.instance_id = postern_internal.nil_uuid()
+    and (coalesce(query, '') = ''
+      or u.id::text = lower(query)
+      or strpos(lower(u.email), lower(query)) > 0
+      or query ~ '^[+0-9 ]+$' and strpos(u.phone, translate(query, '+ ', '')) > 0
+      or strpos(lower(u.raw_user_meta_data ->> 'full_name'), lower(query)) > 0)
+  order by u.created_at desc nulls last, u.id
+  limit max_rows
+$$;
+comment on function postern.find_users(text, int) is
+'Lists users, newest first: all, or those whose address, number or user_metadata.full_name holds a text.
+query: part of an e-mail address, phone number or name, in any case; or a whole id; default: everybody.
+max_rows: at most so many; default: 50.
+Example: select email, last_sign_in_at from postern.find_users(''@example.com'');';

@@ -1,0 +1,112 @@
+-- Sessions as an administrator sees them.
+
+-- See the comment on the function. Raises: user_not_found (404).
+create or replace function postern.list_sessions(who text)
+returns table (
+  session_id uuid,
+  created_at timestamptz,
+  last_active_at timestamptz,
+  aal text,
+  methods text[],
+  ip inet,
+  user_agent text
+)
+language sql stable security definer set search_path = ''
+as $$
+  select s.id, s.created_at, postern_internal.last_active(s), coalesce(s.aal::text, 'aal1'),
+    array(select c.authentication_method from auth.mfa_amr_claims as c where c.session_id = s.id order by 1),
+    s.ip, s.user_agent
+  from auth.sessions as s
+  where s.user_id = (select (postern_internal.find_user(who)).id)
+  order by s.created_at desc, s.id
+$$;
+comment on function postern.list_sessions(text) is
+'Lists the sessions of a user, newest first: when they began and were last refreshed, how the user signed in, from where.
+who: the user''s id, e-mail address, or phone number with a leading +.
+Errors: user_not_found (PT404).
+Example: select session_id, last_active_at, user_agent from postern.list_sessions(''ann@example.com'');';
+
+-- See the comment on the function.
+-- Raises: user_not_found, session_not_found (404). Locks: user, sessions. Writes: audit, sessions, session_ends, events.
+create or replace function postern.sign_out(who text, session_id uuid default null)
+returns int
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_context jsonb := postern_internal.context();
+  v_user auth.users := postern_internal.need_user((postern_internal.find_user(who)).id);
+  v_ended int := postern_internal.end_sessions(v_user.id, 'admin', v_context, p_only => session_id);
+begin
+  if session_id is not null and v_ended = 0 then
+    perform postern_internal.fail(404, 'session_not_found', format('The user has no session %s', session_id));
+  end if;
+  perform postern_internal.audit_admin('logout', v_user, v_context);
+  return v_ended;
+end;
+$$;
+comment on function postern.sign_out(text, uuid) is
+'Ends all sessions of a user, or one, and returns how many ended. Access tokens are refused by this server at once, by others when they expire.
+who: the user''s id, e-mail address, or phone number with a leading +.
+session_id: the one session to end; default: all of them.
+Errors: user_not_found, session_not_found (PT404).
+Example: select postern.sign_out(''ann@example.com'');
+Example: select postern.sign_out(who => ''ann@example.com'', session_id => s.session_id) from postern.list_sessions(''ann@example.com'') s where s.ip = ''203.0.113.7'';';
+
+-- See the comment on the function. Raises: user_not_found (404) for an address or number of nobody.
+create or replace function postern.why_signed_out(who text, max_rows int default 20)
+returns table (
+  session_id uuid,
+  ended_at timestamptz,
+  reason text,
+  explanation text,
+  actor text
+)
+language plpgsql stable security definer set search_path = ''
+as $$
+#variable_conflict use_column
+declare
+  -- an id is enough for somebody who was deleted
+  v_id uuid := case when postern_internal.is_uuid(btrim(who)) then btrim(who)::uuid
+    else (postern_internal.find_user(who)).id end;
+begin
+  return query
+    select null::uuid, (
+        select max(e.created_at) from postern.events as e where e.user_id = v_id and e.type = 'user.banned'),
+      'ban', 'The user is banned until ' || postern_internal.rfc3339(u.banned_until)
+        || ': sessions exist, but cannot be refreshed', null::text
+    from auth.users as u
+    where u.id = v_id and postern_internal.is_banned(u);
+  return query
+    select e.session_id, e.ended_at, e.reason, postern_internal.explain_session_end(e.reason), e.actor
+    from postern.session_ends as e
+    where e.user_id = v_id or e.session_id = v_id
+    order by e.ended_at desc
+    limit max_rows;
+end;
+$$;
+comment on function postern.why_signed_out(text, int) is
+'Tells why sessions ended, newest first, and whether the user is banned at the moment.
+who: the user''s id, e-mail address, or phone number with a leading +; or the id of one session. Ids also work for users who were deleted.
+max_rows: at most so many; default: 20.
+Errors: user_not_found (PT404).
+Example: select ended_at, explanation, actor from postern.why_signed_out(''ann@example.com'');';
+
+-- A reason of postern.session_ends in a sentence.
+create or replace function postern_internal.explain_session_end(p_reason text)
+returns text
+language sql immutable security invoker
+as $$
+  select case p_reason
+    when 'logout' then 'The user signed out'
+    when 'reuse' then 'A refresh token was used again after its time: stolen, or kept by a second client'
+    when 'timebox' then 'The session reached its greatest age (GOTRUE_SESSIONS_TIMEBOX)'
+    when 'idle' then 'The session was not used for too long (GOTRUE_SESSIONS_INACTIVITY_TIMEOUT)'
+    when 'low_aal' then 'The user has a second factor and did not use it in time (GOTRUE_SESSIONS_ALLOW_LOW_AAL)'
+    when 'newer_login' then 'The user signed in elsewhere (GOTRUE_SESSIONS_SINGLE_PER_USER)'
+    when 'ban' then 'The user was banned'
+    when 'password_change' then 'The password was changed'
+    when 'admin' then 'An administrator ended the session'
+    when 'user_deleted' then 'The user was deleted'
+    else p_reason
+  end
+$$;
