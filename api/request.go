@@ -61,6 +61,22 @@ func (r *request) query(name string) string {
 	return ""
 }
 
+// parameter returns a parameter of the query string, or of the form that a POST carries.
+func (r *request) parameter(name string) string {
+	if v := r.query(name); v != "" || r.Method != http.MethodPost {
+		return v
+	}
+	body, err := r.readBody()
+	if err != nil {
+		return ""
+	}
+	form, _ := url.ParseQuery(string(body)) // what can be read counts
+	if v := form.Get(name); isText(v) {
+		return v
+	}
+	return ""
+}
+
 // readBody returns the whole body. Errors: request_entity_too_large (413).
 func (r *request) readBody() ([]byte, error) {
 	if r.body != nil {

@@ -44,6 +44,12 @@ func (s *Server) routes() []route {
 		{"POST", "/verify", nil, s.verify},
 		{"POST", "/verify/", nil, s.verify},
 
+		{"GET", "/authorize", nil, s.authorize},
+		{"GET", "/callback", nil, s.callback},
+		{"GET", "/callback/", nil, s.callback},
+		{"POST", "/callback", nil, s.callback},
+		{"POST", "/callback/", nil, s.callback},
+
 		{"GET", "/user", signedIn, s.getUser},
 		{"GET", "/user/", signedIn, s.getUser},
 		{"PUT", "/user", signedIn, s.updateUser},

@@ -132,6 +132,17 @@ func (t *tokens) fragment(linkType string) string {
 	}.Encode()
 }
 
+// providerFragment is the token response for a browser that comes from a provider (spec/02 section 4).
+func (t *tokens) providerFragment() string {
+	values, _ := url.ParseQuery(t.fragment("")) // of our own making
+	values.Del("type")
+	values.Set("provider_token", t.ProviderToken)
+	if t.ProviderRefreshToken != "" {
+		values.Set("provider_refresh_token", t.ProviderRefreshToken)
+	}
+	return values.Encode()
+}
+
 // tokenReply signs a grant and answers with the token response.
 func (s *Server) tokenReply(document json.RawMessage, err error) (reply, error) {
 	if err != nil {

@@ -127,9 +127,14 @@ func errorURL(target string, e *Error, inQuery bool) string {
 	if inQuery {
 		target = withQuery(target, values)
 	}
+	return withErrorFragment(target, values, inQuery)
+}
+
+// withErrorFragment appends an error to a URL, escaped twice where the query has it as well.
+func withErrorFragment(target string, values url.Values, isTwice bool) string {
 	values.Set("sb", "")
 	fragment := values.Encode()
-	if inQuery {
+	if isTwice {
 		fragment = strings.ReplaceAll(fragment, "%", "%25")
 	}
 	return target + "#" + fragment

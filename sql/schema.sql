@@ -141,6 +141,229 @@ $$;
 
 COMMENT ON FUNCTION auth.uid() IS 'Deprecated. Use auth.jwt() -> ''sub'' instead.';
 
+-- Name: ban_user(text, interval); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.ban_user(who text, duration interval DEFAULT '100 years'::interval) RETURNS timestamp with time zone
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+  if coalesce(duration, interval '0') <= interval '0' then
+    perform postern_internal.fail(
+      400, 'validation_failed', 'A ban lasts for some time; postern.unban_user() ends it');
+  end if;
+  return (postern_internal.change_by_sql(
+    who, jsonb_build_object('ban_seconds', extract(epoch from duration)))).banned_until;
+end;
+$$;
+
+-- Name: FUNCTION ban_user(who text, duration interval); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.ban_user(who text, duration interval) IS 'Bans a user and returns until when. A banned user cannot sign in or refresh; access tokens work until they expire, unless the server is asked, which refuses them at once.
+who: the user''s id, e-mail address, or phone number with a leading +.
+duration: how long, from now on; default: 100 years.
+Errors: user_not_found (PT404), validation_failed (PT400).
+Example: select postern.ban_user(''mallory@example.com'', ''7 days'');
+Example: select email, postern.ban_user(id::text) from auth.users where email like ''%@spam.example'';';
+
+-- Name: confirm_email(text); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.confirm_email(who text) RETURNS uuid
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+  return (postern_internal.change_by_sql(who, '{"email_confirm": true}')).id;
+end;
+$$;
+
+-- Name: FUNCTION confirm_email(who text); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.confirm_email(who text) IS 'Marks the e-mail address of a user as confirmed and returns the user''s id. Codes and links mailed before stop working.
+who: the user''s id, e-mail address, or phone number with a leading +.
+Errors: user_not_found (PT404).
+Example: select postern.confirm_email(''ann@example.com'');';
+
+-- Name: create_user(text, text, text, text, boolean, boolean, jsonb, jsonb, text, uuid, interval); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.create_user(email text DEFAULT NULL::text, password text DEFAULT NULL::text, phone text DEFAULT NULL::text, password_hash text DEFAULT NULL::text, email_confirm boolean DEFAULT false, phone_confirm boolean DEFAULT false, user_metadata jsonb DEFAULT '{}'::jsonb, app_metadata jsonb DEFAULT '{}'::jsonb, role text DEFAULT NULL::text, id uuid DEFAULT NULL::uuid, ban_duration interval DEFAULT NULL::interval) RETURNS uuid
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_email text := postern_internal.check_email(email);
+  v_phone text := postern_internal.check_phone(phone);
+  v_hash text;
+begin
+  if v_email is null and v_phone is null then
+    perform postern_internal.fail(
+      400, 'validation_failed', 'Cannot create a user without either an email or phone');
+  elsif password is not null and password_hash is not null then
+    perform postern_internal.fail(
+      400, 'validation_failed', 'Only a password or a password hash should be provided');
+  elsif password is not null then
+    v_hash := postern_internal.hash_password(password);
+  elsif password_hash is not null then
+    v_hash := postern_internal.check_password_hash(password_hash);
+  end if;
+  return (postern_internal.create_account(
+    jsonb_build_object(
+      'id', id, 'email', v_email, 'phone', v_phone, 'role', role, 'email_confirm', email_confirm,
+      'phone_confirm', phone_confirm, 'user_metadata', user_metadata, 'app_metadata', app_metadata)
+    || case
+      when ban_duration is null then '{}'
+      else jsonb_build_object('ban_seconds', extract(epoch from ban_duration))
+    end,
+    v_hash, null, postern_internal.context())).id;
+end;
+$$;
+
+-- Name: FUNCTION create_user(email text, password text, phone text, password_hash text, email_confirm boolean, phone_confirm boolean, user_metadata jsonb, app_metadata jsonb, role text, id uuid, ban_duration interval); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.create_user(email text, password text, phone text, password_hash text, email_confirm boolean, phone_confirm boolean, user_metadata jsonb, app_metadata jsonb, role text, id uuid, ban_duration interval) IS 'Creates a user and returns the id, like POST /admin/users: the same checks, identities, audit entry and events. No mail is sent.
+email, phone: at least one of them. phone may begin with + and hold spaces.
+password: hashed with bcrypt by the extension pgcrypto; or password_hash: bcrypt, Argon2i, Argon2id or Firebase scrypt. Neither: nobody can sign in with a password.
+email_confirm, phone_confirm: true marks the address or number as confirmed.
+user_metadata, app_metadata: JSON objects.
+role: role in tokens; default: that of every new user.
+id: a UUID to use; default: a random one.
+ban_duration: how long the user is banned from now on; default: not at all.
+Errors: email_exists, phone_exists (PT422), validation_failed (PT400).
+Example: select postern.create_user(''ann@example.com'', email_confirm => true);
+Example: select postern.create_user(email, password_hash => hash) from old_users;';
+
+-- Name: delete_user(text, boolean); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.delete_user(who text, soft boolean DEFAULT false) RETURNS uuid
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_user auth.users := postern_internal.need_user((postern_internal.find_user(who)).id, p_to_delete => true);
+begin
+  perform postern_internal.remove_account(v_user, coalesce(soft, false), postern_internal.context());
+  return v_user.id;
+end;
+$$;
+
+-- Name: FUNCTION delete_user(who text, soft boolean); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.delete_user(who text, soft boolean) IS 'Deletes a user with all sessions, identities and factors, drops mails that wait for them, and returns the id.
+who: the user''s id, e-mail address, or phone number with a leading +.
+soft: true keeps the row and its id for tables that refer to it, with hashes instead of address and number, and without metadata; the address is free for a new user then.
+Errors: user_not_found (PT404).
+Example: select postern.delete_user(''ann@example.com'');
+Example: select postern.delete_user(id::text, soft => true) from auth.users where last_sign_in_at < now() - interval ''3 years'';';
+
+-- Name: ensure_user(text, jsonb, jsonb, boolean); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.ensure_user(email text, user_metadata jsonb DEFAULT '{}'::jsonb, app_metadata jsonb DEFAULT '{}'::jsonb, email_confirm boolean DEFAULT false) RETURNS uuid
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_context jsonb := postern_internal.context();
+  v_email text := postern_internal.check_email(email);
+  v_id uuid := postern_internal.owner_of_email(v_email, v_context);
+begin
+  if v_id is not null then
+    return v_id;
+  elsif v_email is null then
+    perform postern_internal.fail(400, 'validation_failed', 'An email address is required');
+  end if;
+  begin
+    return (postern_internal.create_account(
+      jsonb_build_object('email', v_email, 'email_confirm', email_confirm, 'user_metadata', user_metadata,
+        'app_metadata', app_metadata),
+      null, null, v_context)).id;
+  exception when sqlstate 'PT422' then
+    v_id := postern_internal.owner_of_email(v_email, v_context);
+    if v_id is null then
+      raise;
+    end if;
+    return v_id; -- somebody was faster
+  end;
+end;
+$$;
+
+-- Name: FUNCTION ensure_user(email text, user_metadata jsonb, app_metadata jsonb, email_confirm boolean); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.ensure_user(email text, user_metadata jsonb, app_metadata jsonb, email_confirm boolean) IS 'Returns the id of the user with that e-mail address; creates the user first if there is none. An existing user is not changed.
+email: the address, in any case.
+user_metadata, app_metadata, email_confirm: for a new user, as for postern.create_user.
+Errors: validation_failed (PT400).
+Example: insert into members (user_id, team) select postern.ensure_user(email), ''blue'' from applications;';
+
+-- Name: find_users(text, integer); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.find_users(query text DEFAULT ''::text, max_rows integer DEFAULT 50, OUT id uuid, OUT email text, OUT phone text, OUT full_name text, OUT role text, OUT created_at timestamp with time zone, OUT last_sign_in_at timestamp with time zone, OUT confirmed_at timestamp with time zone, OUT banned_until timestamp with time zone, OUT deleted_at timestamp with time zone)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $_$
+  select u.id, u.email::text, u.phone, u.raw_user_meta_data ->> 'full_name', u.role::text, u.created_at,
+    u.last_sign_in_at, u.confirmed_at, case when postern_internal.is_banned(u) then u.banned_until end, u.deleted_at
+  from auth.users as u
+  where u.instance_id = postern_internal.nil_uuid()
+    and (coalesce(query, '') = ''
+      or u.id::text = lower(query)
+      or strpos(lower(u.email), lower(query)) > 0
+      or query ~ '^[+0-9 ]+$' and strpos(u.phone, translate(query, '+ ', '')) > 0
+      or strpos(lower(u.raw_user_meta_data ->> 'full_name'), lower(query)) > 0)
+  order by u.created_at desc nulls last, u.id
+  limit max_rows
+$_$;
+
+-- Name: FUNCTION find_users(query text, max_rows integer); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.find_users(query text, max_rows integer) IS 'Lists users, newest first: all, or those whose address, number or user_metadata.full_name holds a text.
+query: part of an e-mail address, phone number or name, in any case; or a whole id; default: everybody.
+max_rows: at most so many; default: 50.
+Example: select email, last_sign_in_at from postern.find_users(''@example.com'');';
+
+-- Name: get_user(text); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.get_user(who text) RETURNS jsonb
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+  return postern_internal.user_document(postern_internal.find_user(who));
+end;
+$$;
+
+-- Name: FUNCTION get_user(who text); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.get_user(who text) IS 'Returns a user as GET /admin/users/{id} does: one JSON object with identities and factors, without secrets.
+who: the user''s id, e-mail address, or phone number with a leading +.
+Errors: user_not_found (PT404).
+Example: select jsonb_pretty(postern.get_user(''ann@example.com''));';
+
+-- Name: invite_user(text, jsonb, text); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.invite_user(email text, user_metadata jsonb DEFAULT '{}'::jsonb, redirect_to text DEFAULT NULL::text) RETURNS uuid
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_email text := postern_internal.check_email(email);
+begin
+  if v_email is null then
+    perform postern_internal.fail(400, 'validation_failed', 'An email address is required');
+  end if;
+  return (postern_internal.invite_account(v_email, user_metadata, postern_internal.mail_context(redirect_to))).id;
+end;
+$$;
+
+-- Name: FUNCTION invite_user(email text, user_metadata jsonb, redirect_to text); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.invite_user(email text, user_metadata jsonb, redirect_to text) IS 'Invites somebody by e-mail and returns the id of the account, which is new unless an unconfirmed one was there. The mail is sent when the transaction commits.
+email: the address.
+user_metadata: a JSON object for a new account.
+redirect_to: where the link leads; it has to be allowed by GOTRUE_URI_ALLOW_LIST; default: GOTRUE_SITE_URL.
+Errors: email_exists (PT422) for a confirmed user, validation_failed (PT400).
+Example: select postern.invite_user(''bob@example.com'', ''{"team": "blue"}'');
+Example: select postern.invite_user(email) from waiting_list order by created_at limit 100;';
+
 -- Name: list_outbox(text, text, integer); Type: FUNCTION; Schema: postern
 
 CREATE FUNCTION postern.list_outbox(p_state text DEFAULT NULL::text, p_recipient text DEFAULT NULL::text, p_limit integer DEFAULT 100, OUT id bigint, OUT kind text, OUT template text, OUT recipient text, OUT user_id uuid, OUT state text, OUT attempts integer, OUT last_error text, OUT next_attempt_at timestamp with time zone, OUT created_at timestamp with time zone, OUT finished_at timestamp with time zone)
@@ -160,6 +383,27 @@ $$;
 
 COMMENT ON FUNCTION postern.list_outbox(p_state text, p_recipient text, p_limit integer) IS 'Mails and other messages, newest first: all, or those of one state or recipient.
 Example: select id, recipient, attempts, last_error from postern.list_outbox(''dead'');';
+
+-- Name: list_sessions(text); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.list_sessions(who text, OUT session_id uuid, OUT created_at timestamp with time zone, OUT last_active_at timestamp with time zone, OUT aal text, OUT methods text[], OUT ip inet, OUT user_agent text)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+  select s.id, s.created_at, postern_internal.last_active(s), coalesce(s.aal::text, 'aal1'),
+    array(select c.authentication_method from auth.mfa_amr_claims as c where c.session_id = s.id order by 1),
+    s.ip, s.user_agent
+  from auth.sessions as s
+  where s.user_id = (select (postern_internal.find_user(who)).id)
+  order by s.created_at desc, s.id
+$$;
+
+-- Name: FUNCTION list_sessions(who text); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.list_sessions(who text) IS 'Lists the sessions of a user, newest first: when they began and were last refreshed, how the user signed in, from where.
+who: the user''s id, e-mail address, or phone number with a leading +.
+Errors: user_not_found (PT404).
+Example: select session_id, last_active_at, user_agent from postern.list_sessions(''ann@example.com'');';
 
 -- Name: retry_outbox(bigint); Type: FUNCTION; Schema: postern
 
@@ -189,6 +433,177 @@ $$;
 
 COMMENT ON FUNCTION postern.retry_outbox(p_id bigint) IS 'Sends a dead or waiting message now. Its link or code may have expired meanwhile.
 Example: select postern.retry_outbox(id) from postern.list_outbox(''dead'');';
+
+-- Name: send_magic_link(text, text); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.send_magic_link(who text, redirect_to text DEFAULT NULL::text) RETURNS uuid
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_user auth.users := postern_internal.find_user(who);
+begin
+  if coalesce(v_user.email, '') = '' or v_user.is_sso_user then
+    perform postern_internal.fail(
+      400, 'validation_failed', format('The user %s cannot sign in by mail', who));
+  end if;
+  perform postern_internal.send_magic_link(
+    v_user.email, false, '{}', null, null,
+    postern_internal.mail_context(redirect_to) || jsonb_build_object('aud', v_user.aud));
+  return v_user.id;
+end;
+$$;
+
+-- Name: FUNCTION send_magic_link(who text, redirect_to text); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.send_magic_link(who text, redirect_to text) IS 'Mails a user a link for signing in and returns the user''s id. A user who has not confirmed the address gets the confirmation mail instead. The mail is sent when the transaction commits.
+who: the user''s id, e-mail address, or phone number with a leading +.
+redirect_to: where the link leads; it has to be allowed by GOTRUE_URI_ALLOW_LIST; default: GOTRUE_SITE_URL.
+Errors: user_not_found (PT404), over_email_send_rate_limit (PT429), validation_failed (PT400) for a user without an address.
+Example: select postern.send_magic_link(''ann@example.com'');';
+
+-- Name: set_app_metadata(text, jsonb); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.set_app_metadata(who text, metadata jsonb) RETURNS jsonb
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+  if jsonb_typeof(metadata) is distinct from 'object' then
+    perform postern_internal.fail(400, 'validation_failed', 'Metadata has to be a JSON object');
+  end if;
+  return (postern_internal.change_by_sql(who, jsonb_build_object('app_metadata', metadata))).raw_app_meta_data;
+end;
+$$;
+
+-- Name: FUNCTION set_app_metadata(who text, metadata jsonb); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.set_app_metadata(who text, metadata jsonb) IS 'Merges an object into a user''s app_metadata and returns the result. Each member replaces the one of that name; null deletes it. Tokens show it after their next refresh.
+who: the user''s id, e-mail address, or phone number with a leading +.
+metadata: a JSON object.
+Errors: user_not_found (PT404), validation_failed (PT400).
+Example: select postern.set_app_metadata(''ann@example.com'', ''{"plan": "gold", "trial": null}'');';
+
+-- Name: set_password(text, text); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.set_password(who text, password text) RETURNS uuid
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+  return (postern_internal.change_by_sql(who, '{}', postern_internal.hash_password(password))).id;
+end;
+$$;
+
+-- Name: FUNCTION set_password(who text, password text); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.set_password(who text, password text) IS 'Sets a user''s password, ends all sessions of the user and returns the user''s id. Codes and links mailed before stop working.
+who: the user''s id, e-mail address, or phone number with a leading +.
+password: 1 to 72 bytes; hashed with bcrypt by the extension pgcrypto. Rules for strength are not applied.
+Errors: user_not_found (PT404), validation_failed (PT400), feature_disabled (PT422) without pgcrypto.
+Example: select postern.set_password(''ann@example.com'', ''correct horse battery staple'');';
+
+-- Name: set_password_hash(text, text); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.set_password_hash(who text, password_hash text) RETURNS uuid
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+  return (postern_internal.change_by_sql(
+    who, '{}', postern_internal.check_password_hash(coalesce(password_hash, '')))).id;
+end;
+$$;
+
+-- Name: FUNCTION set_password_hash(who text, password_hash text); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.set_password_hash(who text, password_hash text) IS 'Sets a user''s password by its hash, ends all sessions of the user and returns the user''s id.
+who: the user''s id, e-mail address, or phone number with a leading +.
+password_hash: bcrypt ($2a$, $2b$, $2y$), Argon2i, Argon2id or Firebase scrypt.
+Errors: user_not_found (PT404), validation_failed (PT400).
+Example: select postern.set_password_hash(u.email, o.hash) from old_users o join auth.users u using (email);';
+
+-- Name: sign_out(text, uuid); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.sign_out(who text, session_id uuid DEFAULT NULL::uuid) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_context jsonb := postern_internal.context();
+  v_user auth.users := postern_internal.need_user((postern_internal.find_user(who)).id);
+  v_ended int := postern_internal.end_sessions(v_user.id, 'admin', v_context, p_only => session_id);
+begin
+  if session_id is not null and v_ended = 0 then
+    perform postern_internal.fail(404, 'session_not_found', format('The user has no session %s', session_id));
+  end if;
+  perform postern_internal.audit_admin('logout', v_user, v_context);
+  return v_ended;
+end;
+$$;
+
+-- Name: FUNCTION sign_out(who text, session_id uuid); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.sign_out(who text, session_id uuid) IS 'Ends all sessions of a user, or one, and returns how many ended. Access tokens are refused by this server at once, by others when they expire.
+who: the user''s id, e-mail address, or phone number with a leading +.
+session_id: the one session to end; default: all of them.
+Errors: user_not_found, session_not_found (PT404).
+Example: select postern.sign_out(''ann@example.com'');
+Example: select postern.sign_out(who => ''ann@example.com'', session_id => s.session_id) from postern.list_sessions(''ann@example.com'') s where s.ip = ''203.0.113.7'';';
+
+-- Name: unban_user(text); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.unban_user(who text) RETURNS uuid
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+  return (postern_internal.change_by_sql(who, '{"ban_seconds": null}')).id;
+end;
+$$;
+
+-- Name: FUNCTION unban_user(who text); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.unban_user(who text) IS 'Lifts the ban of a user and returns the user''s id.
+who: the user''s id, e-mail address, or phone number with a leading +.
+Errors: user_not_found (PT404).
+Example: select postern.unban_user(''mallory@example.com'');';
+
+-- Name: why_signed_out(text, integer); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.why_signed_out(who text, max_rows integer DEFAULT 20, OUT session_id uuid, OUT ended_at timestamp with time zone, OUT reason text, OUT explanation text, OUT actor text)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+#variable_conflict use_column
+declare
+  -- an id is enough for somebody who was deleted
+  v_id uuid := case when postern_internal.is_uuid(btrim(who)) then btrim(who)::uuid
+    else (postern_internal.find_user(who)).id end;
+begin
+  return query
+    select null::uuid, (
+        select max(e.created_at) from postern.events as e where e.user_id = v_id and e.type = 'user.banned'),
+      'ban', 'The user is banned until ' || postern_internal.rfc3339(u.banned_until)
+        || ': sessions exist, but cannot be refreshed', null::text
+    from auth.users as u
+    where u.id = v_id and postern_internal.is_banned(u);
+  return query
+    select e.session_id, e.ended_at, e.reason, postern_internal.explain_session_end(e.reason), e.actor
+    from postern.session_ends as e
+    where e.user_id = v_id or e.session_id = v_id
+    order by e.ended_at desc
+    limit max_rows;
+end;
+$$;
+
+-- Name: FUNCTION why_signed_out(who text, max_rows integer); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.why_signed_out(who text, max_rows integer) IS 'Tells why sessions ended, newest first, and whether the user is banned at the moment.
+who: the user''s id, e-mail address, or phone number with a leading +; or the id of one session. Ids also work for users who were deleted.
+max_rows: at most so many; default: 20.
+Errors: user_not_found (PT404).
+Example: select ended_at, explanation, actor from postern.why_signed_out(''ann@example.com'');';
 
 -- Name: users; Type: TABLE; Schema: auth
 
@@ -262,6 +677,35 @@ begin
   perform postern_internal.audit_user('user_modified', p_user, p_context);
   perform postern_internal.apply_email_change(p_user, p_context);
   return false;
+end;
+$$;
+
+-- Name: accept_invite(text, text, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.accept_invite(p_invite_token text, p_provider text, p_identity jsonb, p_context jsonb) RETURNS auth.users
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_user auth.users := postern_internal.lock_user((
+    select t.user_id from auth.one_time_tokens as t
+    where t.token_hash = p_invite_token and t.token_type = 'confirmation_token' limit 1));
+begin
+  if v_user.id is null then
+    perform postern_internal.fail(404, 'invite_not_found', 'Invite not found');
+  end if;
+  if not exists (select from jsonb_array_elements(p_identity -> 'emails') as e where e ->> 'email' = v_user.email) then
+    perform postern_internal.fail(
+      400, 'validation_failed', 'Invited email does not match emails from external provider');
+  end if;
+  if not postern_internal.put_external_identity(v_user.id, p_provider, p_identity, 'invite', p_context) then
+    perform postern_internal.fail(422, 'identity_already_exists', 'Identity is already linked to another user');
+  end if;
+  v_user := postern_internal.merge_external_data(v_user.id, p_identity);
+  perform postern_internal.audit_user(
+    'invite_accepted', v_user, p_context, jsonb_build_object('provider', p_provider));
+  perform postern_internal.drop_unproved(v_user, p_provider, p_identity, p_context);
+  return postern_internal.confirm_email_address(v_user.id, p_context);
 end;
 $$;
 
@@ -362,7 +806,7 @@ declare
 begin
   select
     jsonb_agg(
-      jsonb_build_object('method', c.authentication_method, 'timestamp', extract(epoch from c.updated_at)::bigint)
+      jsonb_build_object('method', c.authentication_method, 'timestamp', floor(extract(epoch from c.updated_at))::bigint)
         || postern_internal.amr_provider(c.authentication_method, p_user)
       order by c.updated_at desc, c.created_at desc),
     bool_or(c.authentication_method in ('totp', 'mfa/phone', 'mfa/webauthn'))
@@ -426,6 +870,189 @@ begin
 end;
 $$;
 
+-- Name: admin_create_user(jsonb, text, boolean, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.admin_create_user(p_account jsonb, p_password_hash text, p_is_import boolean, p_refusal jsonb, p_context jsonb) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_user auth.users := postern_internal.create_account(p_account, p_password_hash, p_refusal, p_context);
+  v_document jsonb := postern_internal.user_document(v_user) - 'confirmed_at';
+begin
+  if p_is_import and v_user.raw_user_meta_data = '{}'
+    and coalesce(p_account -> 'user_metadata', 'null') = 'null'
+  then
+    v_document := v_document || '{"user_metadata": null}';
+  end if;
+  return v_document;
+end;
+$$;
+
+-- Name: admin_delete_factor(uuid, uuid, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.admin_delete_factor(p_user_id uuid, p_factor_id uuid, p_refusal jsonb, p_context jsonb) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_factor auth.mfa_factors := postern_internal.need_factor(p_user_id, p_factor_id, p_refusal);
+begin
+  perform postern_internal.audit_user(
+    'factor_deleted', postern_internal.lock_user(p_user_id), p_context,
+    jsonb_build_object('user_id', p_user_id, 'factor_id', p_factor_id));
+  with lowered as (
+    update auth.sessions as s set aal = 'aal1', factor_id = null, updated_at = postern_internal.clock()
+    where s.user_id = p_user_id and s.factor_id = p_factor_id
+    returning s.id
+  )
+  delete from auth.mfa_amr_claims as c using lowered
+  where c.session_id = lowered.id
+    and c.authentication_method = case v_factor.factor_type
+      when 'phone' then 'mfa/phone' when 'webauthn' then 'mfa/webauthn' else 'totp' end;
+  delete from auth.mfa_factors as f where f.id = p_factor_id;
+  perform postern_internal.record_event(
+    'factor.deleted', p_user_id, p_context, jsonb_build_object('factor_id', p_factor_id));
+  return postern_internal.factor_json(v_factor);
+end;
+$$;
+
+-- Name: admin_delete_user(uuid, boolean, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.admin_delete_user(p_user_id uuid, p_is_soft boolean, p_refusal jsonb, p_context jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_user auth.users := postern_internal.need_user(p_user_id, p_to_delete => true);
+begin
+  perform postern_internal.refuse(p_refusal);
+  perform postern_internal.remove_account(v_user, p_is_soft, p_context);
+end;
+$$;
+
+-- Name: admin_get_user(uuid); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.admin_get_user(p_user_id uuid) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_user auth.users;
+begin
+  select u.* into v_user from auth.users as u
+  where u.id = p_user_id and u.instance_id = postern_internal.nil_uuid();
+  if v_user.id is null then
+    perform postern_internal.fail(404, 'user_not_found', 'User not found');
+  end if;
+  return postern_internal.user_document(v_user);
+end;
+$$;
+
+-- Name: admin_list_factors(uuid); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.admin_list_factors(p_user_id uuid) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+begin
+  return coalesce(postern_internal.admin_get_user(p_user_id) -> 'factors', '[]');
+end;
+$$;
+
+-- Name: admin_update_factor(uuid, uuid, jsonb, jsonb, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.admin_update_factor(p_user_id uuid, p_factor_id uuid, p_changes jsonb, p_phone_refusal jsonb, p_refusal jsonb, p_context jsonb) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_factor auth.mfa_factors := postern_internal.need_factor(p_user_id, p_factor_id, p_refusal);
+begin
+  if v_factor.factor_type = 'phone' then
+    perform postern_internal.refuse(p_phone_refusal);
+  end if;
+  update auth.mfa_factors as f
+  set friendly_name = coalesce(nullif(p_changes ->> 'friendly_name', ''), f.friendly_name),
+    phone = case
+      when f.factor_type = 'phone' then coalesce(nullif(p_changes ->> 'phone', ''), f.phone)
+      else f.phone
+    end,
+    updated_at = postern_internal.clock()
+  where f.id = p_factor_id
+  returning f.* into v_factor;
+  perform postern_internal.audit_admin(
+    'factor_updated', postern_internal.lock_user(p_user_id), p_context,
+    jsonb_build_object('factor_id', v_factor.id, 'factor_type', v_factor.factor_type));
+  perform postern_internal.record_event(
+    'factor.updated', p_user_id, p_context, jsonb_build_object('factor_id', v_factor.id));
+  return postern_internal.factor_json(v_factor);
+end;
+$$;
+
+-- Name: admin_update_user(uuid, jsonb, text, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.admin_update_user(p_user_id uuid, p_changes jsonb, p_password_hash text, p_refusal jsonb, p_context jsonb) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_user auth.users := postern_internal.need_user(p_user_id);
+  v_before jsonb := postern_internal.user_document(v_user);
+  v_after jsonb;
+begin
+  perform postern_internal.refuse(p_refusal);
+  v_after := postern_internal.user_document(
+    postern_internal.change_account(v_user, p_changes, p_password_hash, p_context));
+  return v_after - 'confirmed_at'
+    || jsonb_strip_nulls(jsonb_build_object('confirmed_at', v_before -> 'confirmed_at'))
+    || jsonb_build_object('identities', (
+      select coalesce(jsonb_agg(coalesce(b.identity, a.identity) order by a.n), '[]')
+      from jsonb_array_elements(v_after -> 'identities') with ordinality as a (identity, n)
+      left join jsonb_array_elements(v_before -> 'identities') as b (identity)
+        on b.identity -> 'identity_id' = a.identity -> 'identity_id'));
+end;
+$$;
+
+-- Name: admit_external(text, boolean, auth.users, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.admit_external(p_provider text, p_is_email_optional boolean, p_user auth.users, p_identity jsonb, p_context jsonb) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $_$
+declare
+  v_candidate jsonb := postern_internal.candidate_email(p_identity);
+  v_name text := p_provider;
+begin
+  if postern_internal.is_banned(p_user) then
+    perform postern_internal.fail(403, 'user_banned', 'User is banned');
+  end if;
+  if p_user.email_confirmed_at is not null or (p_is_email_optional and v_candidate is null) then
+    perform postern_internal.audit_user('login', p_user, p_context, jsonb_build_object('provider', p_provider));
+    return null;
+  end if;
+  p_user := postern_internal.drop_unproved(p_user, p_provider, p_identity, p_context);
+  if (v_candidate ->> 'verified')::boolean or (p_context ->> 'autoconfirm')::boolean then
+    perform postern_internal.audit_user(
+      'user_signedup', p_user, p_context, jsonb_build_object('provider', p_provider));
+    perform postern_internal.confirm_email_address(p_user.id, p_context);
+    return null;
+  end if;
+  if coalesce(p_user.email, '') <> '' then
+    perform postern_internal.check_mail_frequency(p_user.confirmation_sent_at, p_context);
+    perform postern_internal.send_confirmation(p_user, 'confirmation', false, p_context);
+  end if;
+  if (p_context ->> 'allow_unverified')::boolean then
+    return null;
+  end if;
+  return postern_internal.failure(422, 'provider_email_needs_verification', case
+    when coalesce(p_user.email, '') <> '' then format(
+      'Unverified email with %s. A confirmation email has been sent to your %1$s email', v_name)
+    else format('Unverified email with %s. Verify the email with %1$s in order to sign in', v_name)
+  end);
+end;
+$_$;
+
 -- Name: adopt_first_identity(uuid); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.adopt_first_identity(p_user_id uuid) RETURNS auth.users
@@ -455,13 +1082,13 @@ declare
   v_providers text[];
 begin
   if p_method <> 'sso/saml' then
-    return '{}';
+    return '{}'::jsonb;
   end if;
   select array_agg(i.provider) into v_providers from auth.identities as i where i.user_id = p_user.id;
   if cardinality(v_providers) = 1 and v_providers[1] like 'sso:%' then
     return jsonb_build_object('provider', substr(v_providers[1], 5));
   end if;
-  return '{}';
+  return '{}'::jsonb;
 end;
 $$;
 
@@ -516,6 +1143,18 @@ CREATE FUNCTION postern_internal.audit_log_type(p_action text) RETURNS text
     when p_action in ('factor_in_progress', 'factor_unenrolled', 'challenge_created',
       'verification_attempted', 'factor_deleted', 'factor_updated') then 'factor'
     else 'user'
+  end
+$$;
+
+-- Name: audit_matches(json, text, text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.audit_matches(p_payload json, p_scope text, p_pattern text) RETURNS boolean
+    LANGUAGE sql IMMUTABLE
+    AS $$
+  select case p_scope
+    when 'author' then p_payload ->> 'actor_username' ilike p_pattern or p_payload ->> 'actor_name' ilike p_pattern
+    when 'action' then p_payload ->> 'action' ilike p_pattern
+    else p_payload ->> 'log_type' ilike p_pattern
   end
 $$;
 
@@ -624,6 +1263,110 @@ CREATE FUNCTION postern_internal.begin_flow(p_user_id uuid, p_provider_type text
   where p_code_challenge <> ''
 $$;
 
+-- Name: begin_oauth(text, text, text, text, boolean, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.begin_oauth(p_provider text, p_code_challenge text, p_code_challenge_method text, p_invite_token text, p_is_email_optional boolean, p_context jsonb) RETURNS uuid
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_id uuid := gen_random_uuid();
+begin
+  if p_invite_token <> '' and not exists (
+    select from auth.one_time_tokens as t
+    where t.token_hash = p_invite_token and t.token_type = 'confirmation_token')
+  then
+    perform postern_internal.fail(404, 'user_not_found', 'User identified by token not found');
+  end if;
+  insert into auth.flow_state (
+    id, provider_type, authentication_method, auth_code, code_challenge, code_challenge_method,
+    provider_access_token, provider_refresh_token, referrer, invite_token, email_optional, created_at, updated_at)
+  values (
+    v_id, p_provider, 'oauth', case when p_code_challenge <> '' then gen_random_uuid()::text end,
+    nullif(p_code_challenge, ''), nullif(p_code_challenge_method, '')::auth.code_challenge_method, '', '',
+    p_context ->> 'redirect_to', nullif(p_invite_token, ''), p_is_email_optional,
+    postern_internal.clock(), postern_internal.clock());
+  return v_id;
+end;
+$$;
+
+-- Name: candidate_email(jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.candidate_email(p_identity jsonb) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO ''
+    AS $$
+  select e
+  from jsonb_array_elements(p_identity -> 'emails') with ordinality as t (e, n)
+  order by coalesce((e ->> 'primary')::boolean, false) desc, n desc
+  limit 1
+$$;
+
+-- Name: change_account(auth.users, jsonb, text, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.change_account(p_user auth.users, p_changes jsonb, p_password_hash text, p_context jsonb) RETURNS auth.users
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_email text := nullif(p_changes ->> 'email', '');
+  v_phone text := nullif(p_changes ->> 'phone', '');
+  v_email_confirm boolean := coalesce((p_changes ->> 'email_confirm')::boolean, false);
+  v_phone_confirm boolean := coalesce((p_changes ->> 'phone_confirm')::boolean, false);
+begin
+  if v_email_confirm then
+    perform postern_internal.confirm_email_address(p_user.id, p_context);
+  end if;
+  if v_phone_confirm then
+    perform postern_internal.confirm_phone_number(p_user.id, p_context);
+  end if;
+  if p_password_hash is not null then
+    perform postern_internal.replace_password(p_user.id, p_password_hash, p_context);
+  end if;
+  if v_email is not null then
+    perform postern_internal.put_email_identity(p_user.id, v_email, v_email_confirm, p_context);
+    if lower(v_email) is distinct from p_user.email then
+      perform postern_internal.record_event('user.email_changed', p_user.id, p_context);
+    end if;
+  end if;
+  if v_phone is not null then
+    perform postern_internal.put_phone_identity(p_user.id, v_phone, v_phone_confirm, p_context);
+  end if;
+
+  update auth.users as u
+  set role = coalesce(nullif(btrim(p_changes ->> 'role'), ''), u.role),
+    email = coalesce(lower(v_email), u.email),
+    phone = coalesce(v_phone, u.phone),
+    is_anonymous = u.is_anonymous
+      and not (v_email is not null and v_email_confirm) and not (v_phone is not null and v_phone_confirm),
+    raw_app_meta_data = postern_internal.merge_metadata(u.raw_app_meta_data, p_changes -> 'app_metadata'),
+    raw_user_meta_data = postern_internal.merge_metadata(u.raw_user_meta_data, p_changes -> 'user_metadata'),
+    updated_at = postern_internal.clock()
+  where u.id = p_user.id
+  returning u.* into p_user;
+  if p_changes ? 'ban_seconds' then
+    p_user := postern_internal.set_ban(p_user.id, (p_changes ->> 'ban_seconds')::float, p_context);
+  end if;
+  perform postern_internal.audit_admin(
+    'user_modified', p_user, p_context, jsonb_build_object('user_phone', coalesce(p_user.phone, '')));
+  perform postern_internal.record_event('user.updated', p_user.id, p_context);
+  return p_user;
+end;
+$$;
+
+-- Name: change_by_sql(text, jsonb, text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.change_by_sql(p_who text, p_changes jsonb, p_password_hash text DEFAULT NULL::text) RETURNS auth.users
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  return postern_internal.change_account(
+    postern_internal.need_user((postern_internal.find_user(p_who)).id),
+    p_changes, p_password_hash, postern_internal.context());
+end;
+$$;
+
 -- Name: check_admin_session(uuid, uuid, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.check_admin_session(p_user_id uuid, p_session_id uuid, p_context jsonb) RETURNS void
@@ -647,6 +1390,42 @@ begin
 end;
 $$;
 
+-- Name: check_email(text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.check_email(p_email text) RETURNS text
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $_$
+begin
+  if octet_length(p_email) > 255 then
+    perform postern_internal.fail(400, 'validation_failed', 'An email address is too long');
+  elsif p_email <> '' and p_email !~ ('^[A-Za-z0-9.!#$%&''*+/=?^_`{|}~-]+'
+    || '@[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?([.][A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$')
+  then
+    perform postern_internal.fail(
+      400, 'validation_failed', 'Unable to validate email address: invalid format');
+  end if;
+  return lower(nullif(p_email, ''));
+end;
+$_$;
+
+-- Name: check_is_free(text, text, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.check_is_free(p_email text, p_phone text, p_context jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  if p_email is not null and postern_internal.owner_of_email(p_email, p_context) is not null then
+    perform postern_internal.fail_email_exists();
+  elsif p_phone is not null
+    and exists (select from postern_internal.find_users_by_phone(p_phone, p_context ->> 'aud'))
+  then
+    perform postern_internal.fail(422, 'phone_exists', 'Phone number already registered by another user');
+  end if;
+end;
+$$;
+
 -- Name: check_mail_frequency(timestamp with time zone, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.check_mail_frequency(p_last_sent_at timestamp with time zone, p_context jsonb) RETURNS void
@@ -663,6 +1442,42 @@ begin
   end if;
 end;
 $$;
+
+-- Name: check_password_hash(text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.check_password_hash(p_hash text) RETURNS text
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $_$
+begin
+  if p_hash !~ '^\$2[abxy]\$[0-9]{2}\$[./A-Za-z0-9]{53}$'
+    and p_hash !~ '^\$argon2id?\$v=19\$m=[0-9]{1,7},t=[0-9]{1,2},p=[0-9]{1,2}\$[A-Za-z0-9+/]+\$[A-Za-z0-9+/]+$'
+    and p_hash !~ ('^\$fbscrypt\$v=1,n=[0-9]{1,2},r=[0-9]{1,7},p=[0-9]{1,2}'
+      || '(,ss=[A-Za-z0-9+/]+={0,2})?(,sk=[A-Za-z0-9+/]+={0,2})?\$[A-Za-z0-9+/]+={0,2}\$[A-Za-z0-9+/]+={0,2}$')
+  then
+    perform postern_internal.fail(400, 'validation_failed',
+      'Not a password hash of a known format: bcrypt, Argon2i, Argon2id or Firebase scrypt');
+  end if;
+  return p_hash;
+end;
+$_$;
+
+-- Name: check_phone(text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.check_phone(p_phone text) RETURNS text
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $_$
+declare
+  v_phone text := nullif(regexp_replace(p_phone, '^\+| ', '', 'g'), '');
+begin
+  if v_phone !~ '^[1-9][0-9]{1,14}$' then
+    perform postern_internal.fail(
+      400, 'validation_failed', 'Invalid phone number format (E.164 required)');
+  end if;
+  return v_phone;
+end;
+$_$;
 
 -- Name: check_user_changes(uuid, uuid, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
 
@@ -815,7 +1630,31 @@ begin
     updated_at = v_now
   where id = p_user_id
   returning * into v_user;
-  perform postern_internal.record_event('user.confirmed', p_user_id, p_context, '{"by": "email"}');
+  if v_user.email_confirmed_at = v_now then
+    perform postern_internal.record_event('user.confirmed', p_user_id, p_context, '{"by": "email"}');
+  end if;
+  return v_user;
+end;
+$$;
+
+-- Name: confirm_phone_number(uuid, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.confirm_phone_number(p_user_id uuid, p_context jsonb) RETURNS auth.users
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_now timestamptz := postern_internal.clock();
+  v_user auth.users;
+begin
+  delete from auth.one_time_tokens where user_id = p_user_id;
+  update auth.users
+  set phone_confirmed_at = coalesce(phone_confirmed_at, v_now), confirmation_token = '', updated_at = v_now
+  where id = p_user_id
+  returning * into v_user;
+  if v_user.phone_confirmed_at = v_now then
+    perform postern_internal.record_event('user.confirmed', p_user_id, p_context, '{"by": "phone"}');
+  end if;
   return v_user;
 end;
 $$;
@@ -827,7 +1666,8 @@ CREATE FUNCTION postern_internal.context() RETURNS jsonb
     SET search_path TO ''
     AS $$
   select jsonb_build_object(
-      'site_url', '', 'verify_urls', '{}'::jsonb, 'aud', '', 'jwt_aud', '', 'default_role', '',
+      'site_url', '', 'verify_urls', '{}'::jsonb, 'aud', 'authenticated',
+      'jwt_aud', 'authenticated', 'default_role', 'authenticated',
       'admin_role', 'admin', 'autoconfirm', false, 'phone_autoconfirm', false,
       'secure_email_change', true, 'allow_unverified', false, 'signup_disabled', false,
       'otp_exp', 86400, 'otp_length', 6, 'mail_frequency', 60, 'flow_expiry', 300,
@@ -838,6 +1678,132 @@ CREATE FUNCTION postern_internal.context() RETURNS jsonb
     )
     || coalesce((select value from postern.settings), '{}')
     || jsonb_build_object('actor', session_user)
+$$;
+
+-- Name: create_account(jsonb, text, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.create_account(p_account jsonb, p_password_hash text, p_refusal jsonb, p_context jsonb) RETURNS auth.users
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_aud text := coalesce(nullif(p_account ->> 'aud', ''), p_context ->> 'aud');
+  v_email text := nullif(p_account ->> 'email', '');
+  v_phone text := nullif(p_account ->> 'phone', '');
+  v_providers text[] := array_remove(array[
+    case when v_email is not null then 'email' end, case when v_phone is not null then 'phone' end], null);
+  v_new auth.users;
+  v_user auth.users;
+begin
+  perform postern_internal.check_is_free(v_email, v_phone, p_context || jsonb_build_object('aud', v_aud));
+  perform postern_internal.refuse(p_refusal);
+  v_new.id := nullif(p_account ->> 'id', '')::uuid;
+  v_new.aud := v_aud;
+  v_new.role := coalesce(nullif(btrim(p_account ->> 'role'), ''), p_context ->> 'default_role');
+  v_new.email := v_email;
+  v_new.phone := v_phone;
+  v_new.encrypted_password := coalesce(p_password_hash, postern_internal.unusable_password_hash());
+  v_new.raw_user_meta_data := p_account -> 'user_metadata';
+  v_new.raw_app_meta_data := postern_internal.merge_metadata(
+    jsonb_build_object('provider', v_providers[1], 'providers', v_providers), p_account -> 'app_metadata');
+  v_user := postern_internal.insert_user(v_new, p_context);
+  if v_user.id is null then
+    perform postern_internal.fail_taken(v_email);
+  end if;
+
+  if v_email is not null then
+    perform postern_internal.add_identity(
+      v_user.id, 'email', postern_internal.base_identity_data(v_user.id, v_email), p_context);
+  end if;
+  if v_phone is not null then
+    perform postern_internal.put_phone_identity(v_user.id, v_phone, false, p_context);
+  end if;
+  perform postern_internal.audit_admin('user_signedup', v_user, p_context, jsonb_build_object(
+    'user_phone', coalesce(v_phone, ''), 'provider', v_providers[1]));
+  if (p_account ->> 'email_confirm')::boolean then
+    v_user := postern_internal.confirm_email_address(v_user.id, p_context);
+  end if;
+  if (p_account ->> 'phone_confirm')::boolean then
+    v_user := postern_internal.confirm_phone_number(v_user.id, p_context);
+  end if;
+  if p_account ? 'ban_seconds' then
+    v_user := postern_internal.set_ban(v_user.id, (p_account ->> 'ban_seconds')::float, p_context);
+  end if;
+  return v_user;
+end;
+$$;
+
+-- Name: create_external_user(text, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.create_external_user(p_provider text, p_identity jsonb, p_context jsonb) RETURNS uuid
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_user auth.users;
+begin
+  if (p_context ->> 'signup_disabled')::boolean then
+    perform postern_internal.fail(422, 'signup_disabled', 'Signups not allowed for this instance');
+  end if;
+  v_user.aud := p_context ->> 'aud';
+  v_user.role := p_context ->> 'default_role';
+  v_user.email := lower(postern_internal.candidate_email(p_identity) ->> 'email');
+  if postern_internal.owner_of_email(v_user.email, p_context) is not null then
+    v_user.email := null;
+  end if;
+  v_user.raw_app_meta_data := jsonb_build_object('provider', p_provider, 'providers', jsonb_build_array(p_provider));
+  v_user.raw_user_meta_data := postern_internal.external_data(p_identity);
+  return (postern_internal.insert_user(v_user, p_context)).id;
+end;
+$$;
+
+-- Name: decide_account(text, text, text[], jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.decide_account(p_provider text, p_subject text, p_verified text[], p_context jsonb, OUT decision text, OUT user_id uuid)
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+#variable_conflict use_column
+declare
+  v_domain text := postern_internal.linking_domain(p_provider, p_context);
+  v_owners uuid[];
+begin
+  select i.user_id into user_id from auth.identities as i
+  where i.provider = p_provider and i.provider_id = p_subject;
+  if user_id is not null then
+    decision := 'exists';
+    return;
+  end if;
+  select array_agg(distinct i.user_id) into v_owners from auth.identities as i
+  where i.email = any (p_verified) and postern_internal.linking_domain(i.provider, p_context) = v_domain;
+  if v_owners is null and v_domain = 'default' then
+    select array_agg(u.id) into v_owners from auth.users as u
+    where u.instance_id = postern_internal.nil_uuid() and lower(u.email) = any (p_verified) and not u.is_sso_user;
+  end if;
+  if cardinality(v_owners) > 1 then
+    perform postern_internal.fail(500, 'unexpected_failure',
+      'Multiple accounts with the same email address in the same linking domain detected: ' || v_domain);
+  end if;
+  user_id := v_owners[1];
+  decision := case when user_id is null then 'create' else 'link' end;
+end;
+$$;
+
+-- Name: drop_unproved(auth.users, text, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.drop_unproved(p_user auth.users, p_provider text, p_identity jsonb, p_context jsonb) RETURNS auth.users
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  delete from auth.identities
+  where user_id = p_user.id and not (provider = p_provider and provider_id = p_identity ->> 'sub');
+  update auth.users
+  set encrypted_password = null, raw_user_meta_data = postern_internal.external_data(p_identity)
+  where id = p_user.id;
+  perform postern_internal.recompute_providers(p_user.id);
+  return postern_internal.lock_user(p_user.id);
+end;
 $$;
 
 -- Name: effective_tag(text, jsonb); Type: FUNCTION; Schema: postern_internal
@@ -909,10 +1875,10 @@ begin
     perform postern_internal.fail(
       422, 'flow_state_expired', 'invalid flow state, flow state has expired');
   end if;
-  if v_flow.code_challenge is distinct from case v_flow.code_challenge_method
+  if v_flow.code_challenge is distinct from (case v_flow.code_challenge_method
       when 's256' then postern_internal.base64url(sha256(convert_to(p_code_verifier, 'UTF8')))
       else p_code_verifier
-    end
+    end)
   then
     perform postern_internal.fail(
       400, 'bad_code_verifier', 'code challenge does not match previously saved code verifier');
@@ -933,6 +1899,68 @@ begin
       'provider_token', nullif(v_flow.provider_access_token, ''),
       'provider_refresh_token', nullif(v_flow.provider_refresh_token, '')));
 end;
+$$;
+
+-- Name: explain_session_end(text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.explain_session_end(p_reason text) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    AS $$
+  select case p_reason
+    when 'logout' then 'The user signed out'
+    when 'reuse' then 'A refresh token was used again after its time: stolen, or kept by a second client'
+    when 'timebox' then 'The session reached its greatest age (GOTRUE_SESSIONS_TIMEBOX)'
+    when 'idle' then 'The session was not used for too long (GOTRUE_SESSIONS_INACTIVITY_TIMEOUT)'
+    when 'low_aal' then 'The user has a second factor and did not use it in time (GOTRUE_SESSIONS_ALLOW_LOW_AAL)'
+    when 'newer_login' then 'The user signed in elsewhere (GOTRUE_SESSIONS_SINGLE_PER_USER)'
+    when 'ban' then 'The user was banned'
+    when 'password_change' then 'The password was changed'
+    when 'admin' then 'An administrator ended the session'
+    when 'user_deleted' then 'The user was deleted'
+    else p_reason
+  end
+$$;
+
+-- Name: external_account(text, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.external_account(p_provider text, p_identity jsonb, p_context jsonb) RETURNS auth.users
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_decided record;
+  v_id uuid;
+begin
+  for attempt in 1 .. 3 loop
+    v_decided := postern_internal.decide_account(
+      p_provider, p_identity ->> 'sub', postern_internal.verified_emails(p_identity, p_context), p_context);
+    v_id := v_decided.user_id;
+    if v_decided.decision = 'create' then
+      v_id := postern_internal.create_external_user(p_provider, p_identity, p_context);
+    end if;
+    if v_id is not null and (postern_internal.lock_user(v_id)).id is not null
+      and postern_internal.put_external_identity(
+        v_id, p_provider, p_identity, v_decided.decision, p_context)
+    then
+      return postern_internal.merge_external_data(v_id, p_identity);
+    end if;
+  end loop;
+  perform postern_internal.fail(409, 'conflict', 'The account was changed by another request');
+  return null;
+end;
+$$;
+
+-- Name: external_data(jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.external_data(p_identity jsonb) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO ''
+    AS $$
+  select (p_identity -> 'data') || jsonb_build_object(
+      'email_verified', coalesce((postern_internal.candidate_email(p_identity) ->> 'verified')::boolean, false),
+      'phone_verified', false)
+    || jsonb_strip_nulls(jsonb_build_object(
+      'email', lower(postern_internal.candidate_email(p_identity) ->> 'email')))
 $$;
 
 -- Name: mfa_factors; Type: TABLE; Schema: auth
@@ -980,7 +2008,7 @@ $$;
 -- Name: fail(integer, text, text, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.fail(p_status integer, p_code text, p_message text, p_extra jsonb DEFAULT NULL::jsonb) RETURNS void
-    LANGUAGE plpgsql IMMUTABLE
+    LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
 begin
@@ -993,10 +2021,22 @@ begin
 end;
 $$;
 
+-- Name: fail_email_exists(); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.fail_email_exists() RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  perform postern_internal.fail(
+    422, 'email_exists', 'A user with this email address has already been registered');
+end;
+$$;
+
 -- Name: fail_otp(boolean); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.fail_otp(p_is_link boolean) RETURNS void
-    LANGUAGE plpgsql IMMUTABLE
+    LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
 begin
@@ -1007,12 +2047,107 @@ begin
 end;
 $$;
 
+-- Name: fail_taken(text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.fail_taken(p_email text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  if exists (select from auth.users as u where u.email = lower(p_email) and not u.is_sso_user) then
+    perform postern_internal.fail_email_exists();
+  end if;
+  perform postern_internal.fail(422, 'phone_exists', 'Phone number already registered by another user');
+end;
+$$;
+
 -- Name: failure(integer, text, text); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.failure(p_status integer, p_code text, p_message text) RETURNS jsonb
     LANGUAGE sql IMMUTABLE
     AS $$
   select jsonb_build_object('status', p_status, 'code', p_code, 'message', p_message)
+$$;
+
+-- Name: flow_state; Type: TABLE; Schema: auth
+
+CREATE TABLE auth.flow_state (
+    id uuid NOT NULL,
+    user_id uuid,
+    auth_code text,
+    code_challenge_method auth.code_challenge_method,
+    code_challenge text,
+    provider_type text NOT NULL,
+    provider_access_token text,
+    provider_refresh_token text,
+    created_at timestamp with time zone,
+    updated_at timestamp with time zone,
+    authentication_method text NOT NULL,
+    auth_code_issued_at timestamp with time zone,
+    invite_token text,
+    referrer text,
+    oauth_client_state_id uuid,
+    linking_target_id uuid,
+    email_optional boolean DEFAULT false NOT NULL
+);
+
+-- Name: find_oauth_flow(uuid, jsonb, boolean); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.find_oauth_flow(p_state uuid, p_context jsonb, p_lock boolean DEFAULT false) RETURNS auth.flow_state
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_flow auth.flow_state;
+begin
+  if p_lock then
+    select f.* into v_flow from auth.flow_state as f where f.id = p_state for update;
+  else
+    select f.* into v_flow from auth.flow_state as f where f.id = p_state;
+  end if;
+  if v_flow.id is null then
+    perform postern_internal.fail(400, 'bad_oauth_state', 'OAuth state not found or expired');
+  elsif v_flow.created_at + make_interval(secs => (p_context ->> 'flow_expiry')::float) < postern_internal.clock() then
+    perform postern_internal.fail(400, 'bad_oauth_state', 'OAuth state has expired');
+  elsif v_flow.code_challenge is not null and v_flow.user_id is not null then
+    perform postern_internal.fail(400, 'flow_state_already_used', 'State has already been used');
+  end if;
+  return v_flow;
+end;
+$$;
+
+-- Name: find_or_insert_invitee(text, text, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.find_or_insert_invitee(p_email text, p_password_hash text, p_data jsonb, p_context jsonb) RETURNS auth.users
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_new auth.users;
+  v_user auth.users;
+begin
+  v_new.aud := p_context ->> 'aud';
+  v_new.role := p_context ->> 'default_role';
+  v_new.email := p_email;
+  v_new.encrypted_password := p_password_hash;
+  v_new.raw_app_meta_data := '{"provider": "email", "providers": ["email"]}';
+  v_new.raw_user_meta_data := p_data;
+  for attempt in 1 .. 3 loop
+    v_user := postern_internal.lock_user(
+      (select u.id from postern_internal.find_users_by_email(p_email, p_context ->> 'aud') as u));
+    if v_user.id is not null then
+      return v_user;
+    end if;
+    v_user := postern_internal.insert_user(v_new, p_context);
+    if v_user.id is not null then
+      perform postern_internal.add_identity(
+        v_user.id, 'email', postern_internal.base_identity_data(v_user.id, p_email), p_context);
+      return v_user;
+    end if;
+  end loop;
+  perform postern_internal.fail_email_exists();
+  return null; -- not reached
+end;
 $$;
 
 -- Name: find_or_insert_registrant(text, text, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
@@ -1046,6 +2181,7 @@ begin
   end loop;
   -- somebody with another audience holds the address: the index knows no audiences
   perform postern_internal.fail(422, 'user_already_exists', 'User already registered');
+  return null;
 end;
 $$;
 
@@ -1132,6 +2268,45 @@ begin
 end;
 $$;
 
+-- Name: find_user(text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.find_user(p_who text) RETURNS auth.users
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_who text := btrim(p_who);
+  v_user auth.users;
+begin
+  if postern_internal.is_uuid(v_who) then
+    select u.* into v_user from auth.users as u
+    where u.id = v_who::uuid and u.instance_id = postern_internal.nil_uuid();
+  elsif v_who like '+%' then
+    select u.* into v_user from auth.users as u
+    where u.phone = translate(v_who, '+ ', '') and u.instance_id = postern_internal.nil_uuid();
+  elsif v_who like '%@%' then
+    select u.* into v_user from auth.users as u
+    where lower(u.email) = lower(v_who) and u.instance_id = postern_internal.nil_uuid()
+    order by u.is_sso_user
+    limit 1;
+    if v_user.is_sso_user and exists (
+      select from auth.users as u
+      where lower(u.email) = lower(v_who) and u.instance_id = postern_internal.nil_uuid() and u.id <> v_user.id)
+    then
+      perform postern_internal.fail(
+        409, 'conflict', format('Several SSO accounts have the address %s; say which by its id', v_who));
+    end if;
+  else
+    perform postern_internal.fail(400, 'validation_failed', format(
+      'Name a user by id, e-mail address or phone number with a leading +, not by %L', coalesce(v_who, '')));
+  end if;
+  if v_user.id is null then
+    perform postern_internal.fail(404, 'user_not_found', format('There is no user %s', v_who));
+  end if;
+  return v_user;
+end;
+$$;
+
 -- Name: find_users_by_email(text, text); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.find_users_by_email(p_email text, p_aud text) RETURNS SETOF auth.users
@@ -1156,6 +2331,44 @@ CREATE FUNCTION postern_internal.find_users_by_phone(p_phone text, p_aud text) R
     and u.phone = p_phone
     and u.aud = p_aud
     and not u.is_sso_user
+$$;
+
+-- Name: finish_oauth(uuid, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.finish_oauth(p_state uuid, p_identity jsonb, p_context jsonb, OUT issued jsonb, OUT auth_code text, OUT failure jsonb)
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_flow auth.flow_state := postern_internal.find_oauth_flow(p_state, p_context, p_lock => true);
+  v_user auth.users;
+begin
+  v_user := case
+    when v_flow.invite_token is not null
+      then postern_internal.accept_invite(v_flow.invite_token, v_flow.provider_type, p_identity, p_context)
+    else postern_internal.external_account(v_flow.provider_type, p_identity, p_context)
+  end;
+  if v_flow.invite_token is null then
+    failure := postern_internal.admit_external(v_flow.provider_type, v_flow.email_optional, v_user, p_identity, p_context);
+    if failure is not null then
+      return;
+    end if;
+  end if;
+
+  if v_flow.code_challenge is null then
+    delete from auth.flow_state as f where f.id = v_flow.id;
+    issued := postern_internal.issue_session(v_user.id, 'oauth', p_context) || jsonb_build_object(
+      'provider_token', coalesce(p_identity ->> 'access_token', ''),
+      'provider_refresh_token', coalesce(p_identity ->> 'refresh_token', ''));
+  else
+    update auth.flow_state as f
+    set user_id = v_user.id, auth_code_issued_at = postern_internal.clock(), updated_at = postern_internal.clock(),
+      provider_access_token = coalesce(p_identity ->> 'access_token', ''),
+      provider_refresh_token = coalesce(p_identity ->> 'refresh_token', '')
+    where f.id = v_flow.id
+    returning f.auth_code into auth_code;
+  end if;
+end;
 $$;
 
 -- Name: finish_outbox(bigint[], integer[], text[], text[]); Type: FUNCTION; Schema: postern_internal
@@ -1192,28 +2405,6 @@ begin
 end;
 $$;
 
--- Name: flow_state; Type: TABLE; Schema: auth
-
-CREATE TABLE auth.flow_state (
-    id uuid NOT NULL,
-    user_id uuid,
-    auth_code text,
-    code_challenge_method auth.code_challenge_method,
-    code_challenge text,
-    provider_type text NOT NULL,
-    provider_access_token text,
-    provider_refresh_token text,
-    created_at timestamp with time zone,
-    updated_at timestamp with time zone,
-    authentication_method text NOT NULL,
-    auth_code_issued_at timestamp with time zone,
-    invite_token text,
-    referrer text,
-    oauth_client_state_id uuid,
-    linking_target_id uuid,
-    email_optional boolean DEFAULT false NOT NULL
-);
-
 -- Name: flow_expires_at(auth.flow_state, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.flow_expires_at(p_flow auth.flow_state, p_context jsonb) RETURNS timestamp with time zone
@@ -1224,6 +2415,65 @@ CREATE FUNCTION postern_internal.flow_expires_at(p_flow auth.flow_state, p_conte
       else p_flow.created_at
     end + make_interval(secs => (p_context ->> 'flow_expiry')::float)
 $$;
+
+-- Name: generate_link(jsonb, text, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.generate_link(p_link jsonb, p_password_hash text, p_refusal jsonb, p_context jsonb) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $_$
+declare
+  v_context jsonb := p_context || jsonb_build_object('redirect_to', p_link ->> 'redirect_to');
+  v_email text := p_link ->> 'email';
+  v_type text := p_link ->> 'type';
+  v_otp text := postern_internal.random_otp((p_context ->> 'otp_length')::int);
+  v_hash text := postern_internal.otp_hash(v_email, v_otp);
+  v_token text := v_hash;
+  v_user auth.users := postern_internal.lock_user(
+    (select u.id from postern_internal.find_users_by_email(v_email, p_context ->> 'aud') as u));
+begin
+  if v_user.id is null and v_type = 'magiclink' then
+    v_type := 'signup';
+    p_password_hash := postern_internal.unusable_password_hash();
+  elsif v_user.id is null and v_type in ('recovery', 'email_change_current', 'email_change_new') then
+    perform postern_internal.fail(404, 'user_not_found', 'User with this email not found');
+  end if;
+
+  case
+    when v_type in ('magiclink', 'recovery') then
+      perform postern_internal.audit_user('user_recovery_requested', v_user, v_context);
+      perform postern_internal.put_token(v_user.id, 'recovery_token', v_hash, v_email);
+    when v_type in ('signup', 'invite') then
+      v_user := postern_internal.link_new_user(v_user, v_type, p_link, p_password_hash, p_refusal, v_context);
+      perform postern_internal.put_token(v_user.id, 'confirmation_token', v_hash, v_email);
+    when v_type = 'email_change_current' then
+      perform postern_internal.link_email_change(v_user, v_type, p_link ->> 'new_email', p_refusal, v_context);
+      perform postern_internal.put_token(v_user.id, 'email_change_token_current', v_hash, v_email);
+    when v_type = 'email_change_new' then
+      perform postern_internal.link_email_change(v_user, v_type, p_link ->> 'new_email', p_refusal, v_context);
+      v_token := postern_internal.otp_hash(p_link ->> 'new_email', v_otp);
+      perform postern_internal.put_token(v_user.id, 'email_change_token_new', v_token, p_link ->> 'new_email');
+    else
+      perform postern_internal.fail(
+        400, 'validation_failed', 'Invalid email action link type requested: ' || coalesce(v_type, ''));
+  end case;
+  perform postern_internal.record_event(
+    'link.generated', v_user.id, v_context, jsonb_build_object('type', v_type));
+
+  -- hashed_token is made of the current address even where the link's is not: so does the reference
+  return postern_internal.user_document(postern_internal.lock_user(v_user.id)) || jsonb_build_object(
+    'action_link', postern_internal.action_link(
+      case
+        when v_type = 'signup' then 'confirmation'
+        when v_type = 'invite' then 'invite'
+        when v_type in ('magiclink', 'recovery') then 'recovery'
+        else 'email_change'
+      end,
+      v_token, regexp_replace(v_type, '^(email_change)_.*$', '\1'), v_context),
+    'email_otp', v_otp, 'hashed_token', v_hash, 'verification_type', v_type,
+    'redirect_to', v_context ->> 'redirect_to');
+end;
+$_$;
 
 -- Name: get_user(uuid, uuid); Type: FUNCTION; Schema: postern_internal
 
@@ -1261,6 +2511,35 @@ CREATE FUNCTION postern_internal.has_verified_factor(p_user_id uuid) RETURNS boo
     AS $$
   select exists (select from auth.mfa_factors as f where f.user_id = p_user_id and f.status = 'verified')
 $$;
+
+-- Name: hash_password(text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.hash_password(p_password text) RETURNS text
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $_$
+declare
+  v_schema name;
+  v_hash text;
+begin
+  if coalesce(p_password, '') = '' then
+    perform postern_internal.fail(400, 'validation_failed', 'A password cannot be empty');
+  elsif octet_length(p_password) > 72 then
+    perform postern_internal.fail(
+      400, 'validation_failed', 'Password cannot be longer than 72 characters');
+  end if;
+  select n.nspname into v_schema
+  from pg_catalog.pg_extension as e join pg_catalog.pg_namespace as n on n.oid = e.extnamespace
+  where e.extname = 'pgcrypto';
+  if v_schema is null or not has_schema_privilege(v_schema, 'usage') then
+    perform postern_internal.fail(422, 'feature_disabled', 'Passwords are hashed by the extension pgcrypto, which '
+      || format('%s cannot use here: create it or grant usage on its schema, or ', current_user)
+      || 'hash elsewhere and give the hash: postern.set_password_hash, or password_hash of postern.create_user');
+  end if;
+  execute format('select %1$I.crypt($1, %1$I.gen_salt(''bf'', 10))', v_schema) into v_hash using p_password;
+  return v_hash;
+end;
+$_$;
 
 -- Name: hmac_sha256(bytea, bytea); Type: FUNCTION; Schema: postern_internal
 
@@ -1359,6 +2638,37 @@ begin
 end;
 $$;
 
+-- Name: invite(text, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.invite(p_email text, p_data jsonb, p_context jsonb) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  return postern_internal.user_document(postern_internal.invite_account(p_email, p_data, p_context));
+end;
+$$;
+
+-- Name: invite_account(text, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.invite_account(p_email text, p_data jsonb, p_context jsonb) RETURNS auth.users
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_user auth.users;
+begin
+  v_user := postern_internal.find_or_insert_invitee(p_email, '', p_data, p_context);
+  if v_user.email_confirmed_at is not null then
+    perform postern_internal.fail_email_exists();
+  end if;
+  perform postern_internal.audit_admin('user_invited', v_user, p_context);
+  perform postern_internal.record_event('user.invited', v_user.id, p_context);
+  perform postern_internal.send_confirmation(v_user, 'invite', false, p_context);
+  return postern_internal.lock_user(v_user.id);
+end;
+$$;
+
 -- Name: is_banned(auth.users); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.is_banned(p_user auth.users) RETURNS boolean
@@ -1375,6 +2685,14 @@ CREATE FUNCTION postern_internal.is_otp_alive(p_sent_at timestamp with time zone
   select coalesce(
     p_sent_at + make_interval(secs => (p_context ->> 'otp_exp')::float) >= postern_internal.clock(), false)
 $$;
+
+-- Name: is_uuid(text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.is_uuid(p_text text) RETURNS boolean
+    LANGUAGE sql IMMUTABLE
+    AS $_$
+  select p_text ~* '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$'
+$_$;
 
 -- Name: issue_auth_code(uuid, text); Type: FUNCTION; Schema: postern_internal
 
@@ -1454,6 +2772,165 @@ CREATE FUNCTION postern_internal.last_active(p_session auth.sessions) RETURNS ti
   select coalesce(p_session.refreshed_at at time zone 'UTC', p_session.created_at)
 $$;
 
+-- Name: link_email_change(auth.users, text, text, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.link_email_change(p_user auth.users, p_type text, p_new_email text, p_refusal jsonb, p_context jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  if p_type = 'email_change_current' and not (p_context ->> 'secure_email_change')::boolean then
+    perform postern_internal.fail(
+      400, 'validation_failed', 'Enable secure email change to generate link for current email');
+  end if;
+  perform postern_internal.refuse(p_refusal);
+  if postern_internal.owner_of_email(p_new_email, p_context) <> p_user.id then
+    perform postern_internal.fail_email_exists();
+  end if;
+  update auth.users as u
+  set email_change = p_new_email, email_change_confirm_status = 0
+  where u.id = p_user.id;
+end;
+$$;
+
+-- Name: link_new_user(auth.users, text, jsonb, text, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.link_new_user(p_user auth.users, p_type text, p_link jsonb, p_password_hash text, p_refusal jsonb, p_context jsonb) RETURNS auth.users
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  if p_user.id is null then
+    perform postern_internal.refuse(p_refusal);
+    p_user := postern_internal.find_or_insert_invitee(
+      p_link ->> 'email', case p_type when 'invite' then '' else p_password_hash end, p_link -> 'data', p_context);
+  elsif p_type = 'signup' then
+    update auth.users as u
+    set raw_user_meta_data = postern_internal.merge_metadata(u.raw_user_meta_data, p_link -> 'data')
+    where u.id = p_user.id;
+  end if;
+  if p_user.email_confirmed_at is not null then
+    perform postern_internal.fail_email_exists();
+  end if;
+  if p_type = 'invite' then
+    perform postern_internal.audit_admin('user_invited', p_user, p_context);
+    perform postern_internal.record_event('user.invited', p_user.id, p_context);
+    update auth.users as u set invited_at = postern_internal.clock() where u.id = p_user.id;
+  end if;
+  return p_user;
+end;
+$$;
+
+-- Name: linking_domain(text, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.linking_domain(p_provider text, p_context jsonb) RETURNS text
+    LANGUAGE sql STABLE
+    AS $$
+  select case
+    when p_provider like 'sso:%' or p_context -> 'own_linking_domains' ? p_provider then p_provider
+    else 'default'
+  end
+$$;
+
+-- Name: list_audit(text, text, bigint, bigint); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.list_audit(p_scope text, p_text text, p_offset bigint, p_limit bigint, OUT total bigint, OUT entries jsonb)
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_pattern text := case when p_text <> '' then '%' || p_text || '%' end;
+begin
+  if v_pattern is null then
+    select count(*) into total from auth.audit_log_entries as e where e.instance_id = postern_internal.nil_uuid();
+  else
+    select count(*) into total from auth.audit_log_entries as e
+    where e.instance_id = postern_internal.nil_uuid()
+      and postern_internal.audit_matches(e.payload, p_scope, v_pattern);
+  end if;
+  select coalesce(jsonb_agg(jsonb_build_object(
+      'id', e.id, 'payload', e.payload, 'created_at', postern_internal.rfc3339(e.created_at),
+      'ip_address', e.ip_address) order by e.created_at desc, e.id), '[]')
+  into entries
+  from (
+    select a.* from auth.audit_log_entries as a
+    where a.instance_id = postern_internal.nil_uuid()
+      and (v_pattern is null or postern_internal.audit_matches(a.payload, p_scope, v_pattern))
+    order by a.created_at desc, a.id
+    offset p_offset limit p_limit
+  ) as e;
+end;
+$$;
+
+-- Name: list_json(uuid[]); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.list_json(p_ids uuid[]) RETURNS jsonb
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    AS $$
+  select coalesce(
+    jsonb_agg(postern_internal.user_json(u) || '{"identities": null}' order by i.n), '[]')
+  from unnest(p_ids) with ordinality as i (id, n) join auth.users as u on u.id = i.id
+$$;
+
+-- Name: list_users(text, boolean, bigint, bigint, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.list_users(p_filter text, p_is_ascending boolean, p_offset bigint, p_limit bigint, p_context jsonb, OUT total bigint, OUT users jsonb)
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_aud text := p_context ->> 'aud';
+  v_pattern text := case when p_filter <> '' then '%' || p_filter || '%' end;
+begin
+  select count(*) into total from auth.users as u
+  where u.instance_id = postern_internal.nil_uuid() and u.aud = v_aud
+    and (v_pattern is null or u.email like v_pattern or u.raw_user_meta_data ->> 'full_name' ilike v_pattern);
+  if p_offset >= total then
+    users := '[]';
+  elsif p_is_ascending then
+    users := postern_internal.list_json(array(
+      select u.id from auth.users as u
+      where u.instance_id = postern_internal.nil_uuid() and u.aud = v_aud
+        and (v_pattern is null or u.email like v_pattern or u.raw_user_meta_data ->> 'full_name' ilike v_pattern)
+      order by u.created_at, u.id
+      offset p_offset limit p_limit));
+  else
+    users := postern_internal.list_json(array(
+      select u.id from auth.users as u
+      where u.instance_id = postern_internal.nil_uuid() and u.aud = v_aud
+        and (v_pattern is null or u.email like v_pattern or u.raw_user_meta_data ->> 'full_name' ilike v_pattern)
+      order by u.created_at desc nulls last, u.id desc
+      offset p_offset limit p_limit));
+  end if;
+end;
+$$;
+
+-- Name: list_users_after(text, timestamp with time zone, uuid, integer, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.list_users_after(p_filter text, p_created_at timestamp with time zone, p_id uuid, p_limit integer, p_context jsonb, OUT users jsonb, OUT next_created_at timestamp with time zone, OUT next_id uuid)
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_pattern text := case when p_filter <> '' then '%' || p_filter || '%' end;
+  v_ids uuid[];
+begin
+  v_ids := array(
+    select u.id from auth.users as u
+    where u.instance_id = postern_internal.nil_uuid() and u.aud = p_context ->> 'aud'
+      and (p_id is null or (u.created_at, u.id) > (p_created_at, p_id))
+      and (v_pattern is null or u.email like v_pattern or u.raw_user_meta_data ->> 'full_name' ilike v_pattern)
+    order by u.created_at, u.id
+    limit p_limit + 1);
+  if cardinality(v_ids) > p_limit then
+    next_id := v_ids[p_limit];
+    select u.created_at into next_created_at from auth.users as u where u.id = next_id;
+  end if;
+  users := postern_internal.list_json(v_ids[:p_limit]);
+end;
+$$;
+
 -- Name: lock_user(uuid); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.lock_user(p_user_id uuid) RETURNS auth.users
@@ -1485,6 +2962,23 @@ begin
     p_user_id, 'logout', p_context,
     p_only => case when p_scope = 'local' then p_session_id end,
     p_except => case when p_scope = 'others' then p_session_id end);
+end;
+$$;
+
+-- Name: mail_context(text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.mail_context(p_redirect_to text) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_context jsonb := postern_internal.context();
+begin
+  if v_context -> 'verify_urls' = '{}' then
+    perform postern_internal.fail(422, 'feature_disabled', 'No server has run on this database yet, so the address '
+      || 'for links in mails is unknown: start "postern serve" once');
+  end if;
+  return v_context || jsonb_strip_nulls(jsonb_build_object('redirect_to', p_redirect_to));
 end;
 $$;
 
@@ -1523,6 +3017,23 @@ CREATE FUNCTION postern_internal.mark_identity_verified(p_user auth.users) RETUR
   where user_id = p_user.id and email = p_user.email
 $$;
 
+-- Name: merge_external_data(uuid, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.merge_external_data(p_user_id uuid, p_identity jsonb) RETURNS auth.users
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  update auth.users
+  set raw_user_meta_data = postern_internal.read_metadata(raw_user_meta_data)
+      || postern_internal.external_data(p_identity),
+    updated_at = postern_internal.clock()
+  where id = p_user_id;
+  perform postern_internal.recompute_providers(p_user_id);
+  return postern_internal.lock_user(p_user_id);
+end;
+$$;
+
 -- Name: merge_metadata(jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.merge_metadata(p_old jsonb, p_new jsonb) RETURNS jsonb
@@ -1532,6 +3043,48 @@ CREATE FUNCTION postern_internal.merge_metadata(p_old jsonb, p_new jsonb) RETURN
   select coalesce(jsonb_object_agg(key, value), '{}')
   from jsonb_each(postern_internal.read_metadata(p_old) || postern_internal.read_metadata(p_new)) as m
   where value <> 'null' or not postern_internal.read_metadata(p_new) ? key
+$$;
+
+-- Name: need_factor(uuid, uuid, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.need_factor(p_user_id uuid, p_factor_id uuid, p_refusal jsonb) RETURNS auth.mfa_factors
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_factor auth.mfa_factors;
+begin
+  perform postern_internal.need_user(p_user_id);
+  select f.* into v_factor from auth.mfa_factors as f where f.id = p_factor_id and f.user_id = p_user_id;
+  if p_factor_id is not null and v_factor.id is null then
+    perform postern_internal.fail(404, 'mfa_factor_not_found', 'Factor not found');
+  end if;
+  perform postern_internal.refuse(p_refusal);
+  return v_factor;
+end;
+$$;
+
+-- Name: need_user(uuid, boolean); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.need_user(p_user_id uuid, p_to_delete boolean DEFAULT false) RETURNS auth.users
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_user auth.users;
+begin
+  if p_to_delete then
+    select u.* into v_user from auth.users as u
+    where u.id = p_user_id and u.instance_id = postern_internal.nil_uuid()
+    for update;
+  else
+    v_user := postern_internal.lock_user(p_user_id);
+  end if;
+  if v_user.id is null then
+    perform postern_internal.fail(404, 'user_not_found', 'User not found');
+  end if;
+  return v_user;
+end;
 $$;
 
 -- Name: nil_uuid(); Type: FUNCTION; Schema: postern_internal
@@ -1593,6 +3146,40 @@ begin
     'user_metadata', postern_internal.read_metadata(p_data), 'identities', '[]'::jsonb,
     'created_at', v_now, 'updated_at', v_now, 'confirmation_sent_at', v_now, 'is_anonymous', false);
 end;
+$$;
+
+-- Name: obscure_user(auth.users); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.obscure_user(p_user auth.users) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  delete from auth.one_time_tokens as t where t.user_id = p_user.id;
+  delete from auth.mfa_factors as f where f.user_id = p_user.id;
+  delete from auth.webauthn_credentials as c where c.user_id = p_user.id;
+  update auth.identities as i
+  set identity_data = '{}',
+    provider_id = postern_internal.obscured(p_user.id, i.provider || ':' || i.provider_id)
+  where i.user_id = p_user.id;
+  update auth.users as u
+  set email = postern_internal.obscured(u.id, u.email),
+    phone = left(postern_internal.obscured(u.id, u.phone), 15),
+    email_change = postern_internal.obscured(u.id, u.email_change),
+    phone_change = left(postern_internal.obscured(u.id, u.phone_change), 15),
+    encrypted_password = null, confirmation_token = '', recovery_token = '', email_change_token_current = '',
+    email_change_token_new = '', phone_change_token = '', raw_app_meta_data = '{}', raw_user_meta_data = '{}',
+    deleted_at = postern_internal.clock(), updated_at = postern_internal.clock()
+  where u.id = p_user.id;
+end;
+$$;
+
+-- Name: obscured(uuid, text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.obscured(p_user_id uuid, p_value text) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    AS $$
+  select postern_internal.base64url(sha256(convert_to(p_user_id || coalesce(p_value, ''), 'UTF8')))
 $$;
 
 -- Name: open_signed_up_session(auth.users, jsonb); Type: FUNCTION; Schema: postern_internal
@@ -1748,6 +3335,88 @@ begin
   if not found then
     perform postern_internal.add_identity(
       p_user_id, 'email', postern_internal.base_identity_data(p_user_id, p_email) || v_facts, p_context);
+  end if;
+end;
+$$;
+
+-- Name: put_external_identity(uuid, text, jsonb, text, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.put_external_identity(p_user_id uuid, p_provider text, p_identity jsonb, p_decision text, p_context jsonb) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_now timestamptz := postern_internal.clock();
+  v_id uuid := gen_random_uuid();
+begin
+  if p_decision = 'exists' then
+    update auth.identities
+    set identity_data = postern_internal.external_data(p_identity), updated_at = v_now
+    where provider = p_provider and provider_id = p_identity ->> 'sub' and user_id = p_user_id;
+    return found;
+  end if;
+  insert into auth.identities (
+    id, provider_id, user_id, provider, identity_data, last_sign_in_at, created_at, updated_at)
+  values (
+    v_id, p_identity ->> 'sub', p_user_id, p_provider, postern_internal.external_data(p_identity), v_now, v_now, v_now)
+  on conflict do nothing;
+  if not found then
+    if p_decision = 'create' then
+      delete from auth.users where id = p_user_id;
+    end if;
+    return false;
+  end if;
+  if p_decision = 'link' then
+    perform postern_internal.audit_user('identity_linked', postern_internal.lock_user(p_user_id), p_context,
+      jsonb_build_object('identity_id', v_id, 'provider', p_provider, 'provider_id', p_identity ->> 'sub'));
+  end if;
+  perform postern_internal.record_event(
+    'identity.created', p_user_id, p_context, jsonb_build_object('provider', p_provider));
+  return true;
+end;
+$$;
+
+-- Name: put_phone_identity(uuid, text, boolean, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.put_phone_identity(p_user_id uuid, p_phone text, p_is_verified boolean, p_context jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_facts jsonb := jsonb_build_object('phone', p_phone, 'phone_verified', p_is_verified);
+begin
+  update auth.identities as i
+  set identity_data = postern_internal.read_metadata(i.identity_data) || v_facts
+  where i.user_id = p_user_id and i.provider = 'phone';
+  if not found then
+    perform postern_internal.add_identity(
+      p_user_id, 'phone', postern_internal.base_identity_data(p_user_id, null) || v_facts, p_context);
+  end if;
+end;
+$$;
+
+-- Name: put_token(uuid, auth.one_time_token_type, text, text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.put_token(p_user_id uuid, p_type auth.one_time_token_type, p_hash text, p_address text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_now timestamptz := postern_internal.clock();
+begin
+  perform postern_internal.store_one_time_token(p_user_id, p_type, p_hash, p_address);
+  if p_type = 'confirmation_token' then
+    update auth.users set confirmation_token = p_hash, confirmation_sent_at = v_now, updated_at = v_now
+    where id = p_user_id;
+  elsif p_type = 'recovery_token' then
+    update auth.users set recovery_token = p_hash, recovery_sent_at = v_now, updated_at = v_now
+    where id = p_user_id;
+  elsif p_type = 'email_change_token_current' then
+    update auth.users set email_change_token_current = p_hash, email_change_sent_at = v_now, updated_at = v_now
+    where id = p_user_id;
+  elsif p_type = 'email_change_token_new' then
+    update auth.users set email_change_token_new = p_hash, email_change_sent_at = v_now, updated_at = v_now
+    where id = p_user_id;
   end if;
 end;
 $$;
@@ -2047,6 +3716,20 @@ begin
 end;
 $$;
 
+-- Name: refuse(jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.refuse(p_refusal jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  if p_refusal is not null then
+    perform postern_internal.fail((p_refusal ->> 'status')::int, p_refusal ->> 'code', p_refusal ->> 'message',
+      nullif(p_refusal -> 'extra', 'null'));
+  end if;
+end;
+$$;
+
 -- Name: register_email(text, text, jsonb, text, text, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.register_email(p_email text, p_password_hash text, p_data jsonb, p_code_challenge text, p_code_challenge_method text, p_context jsonb, OUT outcome text, OUT account auth.users)
@@ -2082,6 +3765,32 @@ begin
     account, 'confirmation', coalesce(p_code_challenge <> '', false), p_context);
   account := postern_internal.lock_user(account.id);
   outcome := 'pending';
+end;
+$$;
+
+-- Name: remove_account(auth.users, boolean, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.remove_account(p_user auth.users, p_is_soft boolean, p_context jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  perform postern_internal.audit_admin(
+    'user_deleted', p_user, p_context, jsonb_build_object('user_phone', coalesce(p_user.phone, '')));
+  if p_is_soft and p_user.deleted_at is not null then
+    return;
+  end if;
+  perform postern_internal.end_sessions(p_user.id, 'user_deleted', p_context);
+  update postern.outbox as o
+  set state = 'dropped', payload = '{}', finished_at = postern_internal.clock()
+  where o.user_id = p_user.id and o.state = 'queued';
+  if p_is_soft then
+    perform postern_internal.obscure_user(p_user);
+  else
+    delete from auth.users as u where u.id = p_user.id;
+  end if;
+  perform postern_internal.record_event(
+    'user.deleted', p_user.id, p_context, jsonb_build_object('soft', p_is_soft));
 end;
 $$;
 
@@ -2135,6 +3844,21 @@ begin
       v_user.id, 'email_change', 'email_change', p_code_challenge, p_code_challenge_method);
     perform postern_internal.send_email_change(v_user, v_user.email_change, v_is_pkce, p_context);
   end if;
+end;
+$$;
+
+-- Name: resume_oauth(uuid, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.resume_oauth(p_state uuid, p_context jsonb, OUT provider text, OUT referrer text, OUT is_email_optional boolean)
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_flow auth.flow_state := postern_internal.find_oauth_flow(p_state, p_context);
+begin
+  provider := v_flow.provider_type;
+  referrer := coalesce(v_flow.referrer, '');
+  is_email_optional := v_flow.email_optional;
 end;
 $$;
 
@@ -2344,7 +4068,7 @@ CREATE FUNCTION postern_internal.send_magic_link(p_email text, p_create_user boo
     AS $$
 declare
   v_user auth.users;
-  v_outcome text;
+  v_registered record;
 begin
   v_user := postern_internal.lock_user(
     (select u.id from postern_internal.find_users_by_email(p_email, p_context ->> 'aud') as u));
@@ -2352,12 +4076,12 @@ begin
     perform postern_internal.fail(422, 'otp_disabled', 'Signups not allowed for otp');
   end if;
   if v_user.email_confirmed_at is null then
-    select r.outcome, (r.account).* into v_outcome, v_user
-    from postern_internal.register_email(
-      p_email, null, p_data, p_code_challenge, p_code_challenge_method, p_context) as r;
-    if v_outcome <> 'confirmed' then
+    v_registered := postern_internal.register_email(
+      p_email, null, p_data, p_code_challenge, p_code_challenge_method, p_context);
+    if v_registered.outcome <> 'confirmed' then
       return;
     end if;
+    v_user := v_registered.account;
     perform postern_internal.audit_user('login', v_user, p_context, '{"provider": "email"}');
   end if;
   perform postern_internal.begin_flow(
@@ -2440,9 +4164,31 @@ begin
     'expires_at_most', case
       when p_context ->> 'low_aal' is not null and v_claims ->> 'aal' = 'aal1'
         and postern_internal.has_verified_factor(p_user.id)
-      then extract(epoch from p_session.created_at)::bigint + floor((p_context ->> 'low_aal')::float)::bigint
+      then floor(extract(epoch from p_session.created_at) + (p_context ->> 'low_aal')::numeric)::bigint
     end
   );
+end;
+$$;
+
+-- Name: set_ban(uuid, double precision, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.set_ban(p_user_id uuid, p_seconds double precision, p_context jsonb) RETURNS auth.users
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_user auth.users;
+begin
+  update auth.users as u
+  set banned_until = postern_internal.clock() + make_interval(secs => p_seconds),
+    updated_at = postern_internal.clock()
+  where u.id = p_user_id
+  returning u.* into v_user;
+  perform postern_internal.record_event(
+    case when postern_internal.is_banned(v_user) then 'user.banned' else 'user.unbanned' end,
+    p_user_id, p_context,
+    jsonb_strip_nulls(jsonb_build_object('until', postern_internal.rfc3339(v_user.banned_until))));
+  return v_user;
 end;
 $$;
 
@@ -2483,13 +4229,13 @@ CREATE FUNCTION postern_internal.sign_up(p_email text, p_password_hash text, p_d
     SET search_path TO ''
     AS $$
 declare
-  v_outcome text;
+  v_registered record;
   v_user auth.users;
 begin
-  select r.outcome, (r.account).* into v_outcome, v_user
-  from postern_internal.register_email(
-    p_email, p_password_hash, p_data, p_code_challenge, p_code_challenge_method, p_context) as r;
-  case v_outcome
+  v_registered := postern_internal.register_email(
+    p_email, p_password_hash, p_data, p_code_challenge, p_code_challenge_method, p_context);
+  v_user := v_registered.account;
+  case v_registered.outcome
     when 'confirmed' then
       issued := postern_internal.open_signed_up_session(v_user, p_context);
     when 'pending' then
@@ -2703,6 +4449,17 @@ CREATE FUNCTION postern_internal.user_json(p_user auth.users) RETURNS jsonb
       'updated_at', coalesce(postern_internal.rfc3339(p_user.updated_at), '0001-01-01T00:00:00Z'),
       'is_anonymous', p_user.is_anonymous
     )
+$$;
+
+-- Name: verified_emails(jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.verified_emails(p_identity jsonb, p_context jsonb) RETURNS text[]
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO ''
+    AS $$
+  select coalesce(array_agg(lower(e ->> 'email')), '{}')
+  from jsonb_array_elements(p_identity -> 'emails') as e
+  where (e ->> 'verified')::boolean or (p_context ->> 'autoconfirm')::boolean
 $$;
 
 -- Name: verify_otp(text, text, text, text, text, boolean, jsonb); Type: FUNCTION; Schema: postern_internal
@@ -3797,15 +5554,99 @@ GRANT USAGE ON SCHEMA auth TO service_role;
 GRANT USAGE ON SCHEMA postern TO postern_admin;
 GRANT USAGE ON SCHEMA postern TO postern_support;
 
+-- Name: FUNCTION ban_user(who text, duration interval); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.ban_user(who text, duration interval) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.ban_user(who text, duration interval) TO postern_admin;
+
+-- Name: FUNCTION confirm_email(who text); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.confirm_email(who text) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.confirm_email(who text) TO postern_admin;
+
+-- Name: FUNCTION create_user(email text, password text, phone text, password_hash text, email_confirm boolean, phone_confirm boolean, user_metadata jsonb, app_metadata jsonb, role text, id uuid, ban_duration interval); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.create_user(email text, password text, phone text, password_hash text, email_confirm boolean, phone_confirm boolean, user_metadata jsonb, app_metadata jsonb, role text, id uuid, ban_duration interval) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.create_user(email text, password text, phone text, password_hash text, email_confirm boolean, phone_confirm boolean, user_metadata jsonb, app_metadata jsonb, role text, id uuid, ban_duration interval) TO postern_admin;
+
+-- Name: FUNCTION delete_user(who text, soft boolean); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.delete_user(who text, soft boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.delete_user(who text, soft boolean) TO postern_admin;
+
+-- Name: FUNCTION ensure_user(email text, user_metadata jsonb, app_metadata jsonb, email_confirm boolean); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.ensure_user(email text, user_metadata jsonb, app_metadata jsonb, email_confirm boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.ensure_user(email text, user_metadata jsonb, app_metadata jsonb, email_confirm boolean) TO postern_admin;
+
+-- Name: FUNCTION find_users(query text, max_rows integer); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.find_users(query text, max_rows integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.find_users(query text, max_rows integer) TO postern_admin;
+GRANT ALL ON FUNCTION postern.find_users(query text, max_rows integer) TO postern_support;
+
+-- Name: FUNCTION get_user(who text); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.get_user(who text) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.get_user(who text) TO postern_admin;
+GRANT ALL ON FUNCTION postern.get_user(who text) TO postern_support;
+
+-- Name: FUNCTION invite_user(email text, user_metadata jsonb, redirect_to text); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.invite_user(email text, user_metadata jsonb, redirect_to text) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.invite_user(email text, user_metadata jsonb, redirect_to text) TO postern_admin;
+
 -- Name: FUNCTION list_outbox(p_state text, p_recipient text, p_limit integer); Type: ACL; Schema: postern
 
 REVOKE ALL ON FUNCTION postern.list_outbox(p_state text, p_recipient text, p_limit integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.list_outbox(p_state text, p_recipient text, p_limit integer) TO postern_admin;
 
+-- Name: FUNCTION list_sessions(who text); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.list_sessions(who text) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.list_sessions(who text) TO postern_admin;
+GRANT ALL ON FUNCTION postern.list_sessions(who text) TO postern_support;
+
 -- Name: FUNCTION retry_outbox(p_id bigint); Type: ACL; Schema: postern
 
 REVOKE ALL ON FUNCTION postern.retry_outbox(p_id bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.retry_outbox(p_id bigint) TO postern_admin;
+
+-- Name: FUNCTION send_magic_link(who text, redirect_to text); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.send_magic_link(who text, redirect_to text) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.send_magic_link(who text, redirect_to text) TO postern_admin;
+
+-- Name: FUNCTION set_app_metadata(who text, metadata jsonb); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.set_app_metadata(who text, metadata jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.set_app_metadata(who text, metadata jsonb) TO postern_admin;
+
+-- Name: FUNCTION set_password(who text, password text); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.set_password(who text, password text) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.set_password(who text, password text) TO postern_admin;
+
+-- Name: FUNCTION set_password_hash(who text, password_hash text); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.set_password_hash(who text, password_hash text) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.set_password_hash(who text, password_hash text) TO postern_admin;
+
+-- Name: FUNCTION sign_out(who text, session_id uuid); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.sign_out(who text, session_id uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.sign_out(who text, session_id uuid) TO postern_admin;
+
+-- Name: FUNCTION unban_user(who text); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.unban_user(who text) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.unban_user(who text) TO postern_admin;
+
+-- Name: FUNCTION why_signed_out(who text, max_rows integer); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.why_signed_out(who text, max_rows integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.why_signed_out(who text, max_rows integer) TO postern_admin;
+GRANT ALL ON FUNCTION postern.why_signed_out(who text, max_rows integer) TO postern_support;
 
 -- Name: TABLE users; Type: ACL; Schema: auth
 
@@ -3814,6 +5655,10 @@ GRANT SELECT ON TABLE auth.users TO postgres WITH GRANT OPTION;
 -- Name: FUNCTION accept_email_change(p_user auth.users, p_token_type auth.one_time_token_type, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.accept_email_change(p_user auth.users, p_token_type auth.one_time_token_type, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION accept_invite(p_invite_token text, p_provider text, p_identity jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.accept_invite(p_invite_token text, p_provider text, p_identity jsonb, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION accept_recovery(p_user auth.users, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -3843,6 +5688,38 @@ REVOKE ALL ON FUNCTION postern_internal.action_link(p_path text, p_token_hash te
 
 REVOKE ALL ON FUNCTION postern_internal.add_identity(p_user_id uuid, p_provider text, p_data jsonb, p_context jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION admin_create_user(p_account jsonb, p_password_hash text, p_is_import boolean, p_refusal jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.admin_create_user(p_account jsonb, p_password_hash text, p_is_import boolean, p_refusal jsonb, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION admin_delete_factor(p_user_id uuid, p_factor_id uuid, p_refusal jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.admin_delete_factor(p_user_id uuid, p_factor_id uuid, p_refusal jsonb, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION admin_delete_user(p_user_id uuid, p_is_soft boolean, p_refusal jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.admin_delete_user(p_user_id uuid, p_is_soft boolean, p_refusal jsonb, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION admin_get_user(p_user_id uuid); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.admin_get_user(p_user_id uuid) FROM PUBLIC;
+
+-- Name: FUNCTION admin_list_factors(p_user_id uuid); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.admin_list_factors(p_user_id uuid) FROM PUBLIC;
+
+-- Name: FUNCTION admin_update_factor(p_user_id uuid, p_factor_id uuid, p_changes jsonb, p_phone_refusal jsonb, p_refusal jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.admin_update_factor(p_user_id uuid, p_factor_id uuid, p_changes jsonb, p_phone_refusal jsonb, p_refusal jsonb, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION admin_update_user(p_user_id uuid, p_changes jsonb, p_password_hash text, p_refusal jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.admin_update_user(p_user_id uuid, p_changes jsonb, p_password_hash text, p_refusal jsonb, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION admit_external(p_provider text, p_is_email_optional boolean, p_user auth.users, p_identity jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.admit_external(p_provider text, p_is_email_optional boolean, p_user auth.users, p_identity jsonb, p_context jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION adopt_first_identity(p_user_id uuid); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.adopt_first_identity(p_user_id uuid) FROM PUBLIC;
@@ -3862,6 +5739,10 @@ REVOKE ALL ON FUNCTION postern_internal.audit_admin(p_action text, p_user auth.u
 -- Name: FUNCTION audit_log_type(p_action text); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.audit_log_type(p_action text) FROM PUBLIC;
+
+-- Name: FUNCTION audit_matches(p_payload json, p_scope text, p_pattern text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.audit_matches(p_payload json, p_scope text, p_pattern text) FROM PUBLIC;
 
 -- Name: FUNCTION audit_user(p_action text, p_user auth.users, p_context jsonb, p_traits jsonb); Type: ACL; Schema: postern_internal
 
@@ -3891,13 +5772,45 @@ REVOKE ALL ON FUNCTION postern_internal.begin_email_change(p_user auth.users, p_
 
 REVOKE ALL ON FUNCTION postern_internal.begin_flow(p_user_id uuid, p_provider_type text, p_authentication_method text, p_code_challenge text, p_code_challenge_method text) FROM PUBLIC;
 
+-- Name: FUNCTION begin_oauth(p_provider text, p_code_challenge text, p_code_challenge_method text, p_invite_token text, p_is_email_optional boolean, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.begin_oauth(p_provider text, p_code_challenge text, p_code_challenge_method text, p_invite_token text, p_is_email_optional boolean, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION candidate_email(p_identity jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.candidate_email(p_identity jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION change_account(p_user auth.users, p_changes jsonb, p_password_hash text, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.change_account(p_user auth.users, p_changes jsonb, p_password_hash text, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION change_by_sql(p_who text, p_changes jsonb, p_password_hash text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.change_by_sql(p_who text, p_changes jsonb, p_password_hash text) FROM PUBLIC;
+
 -- Name: FUNCTION check_admin_session(p_user_id uuid, p_session_id uuid, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.check_admin_session(p_user_id uuid, p_session_id uuid, p_context jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION check_email(p_email text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.check_email(p_email text) FROM PUBLIC;
+
+-- Name: FUNCTION check_is_free(p_email text, p_phone text, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.check_is_free(p_email text, p_phone text, p_context jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION check_mail_frequency(p_last_sent_at timestamp with time zone, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.check_mail_frequency(p_last_sent_at timestamp with time zone, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION check_password_hash(p_hash text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.check_password_hash(p_hash text) FROM PUBLIC;
+
+-- Name: FUNCTION check_phone(p_phone text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.check_phone(p_phone text) FROM PUBLIC;
 
 -- Name: FUNCTION check_user_changes(p_user_id uuid, p_session_id uuid, p_changes jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -3919,9 +5832,29 @@ REVOKE ALL ON FUNCTION postern_internal.clock() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION postern_internal.confirm_email_address(p_user_id uuid, p_context jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION confirm_phone_number(p_user_id uuid, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.confirm_phone_number(p_user_id uuid, p_context jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION context(); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.context() FROM PUBLIC;
+
+-- Name: FUNCTION create_account(p_account jsonb, p_password_hash text, p_refusal jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.create_account(p_account jsonb, p_password_hash text, p_refusal jsonb, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION create_external_user(p_provider text, p_identity jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.create_external_user(p_provider text, p_identity jsonb, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION decide_account(p_provider text, p_subject text, p_verified text[], p_context jsonb, OUT decision text, OUT user_id uuid); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.decide_account(p_provider text, p_subject text, p_verified text[], p_context jsonb, OUT decision text, OUT user_id uuid) FROM PUBLIC;
+
+-- Name: FUNCTION drop_unproved(p_user auth.users, p_provider text, p_identity jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.drop_unproved(p_user auth.users, p_provider text, p_identity jsonb, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION effective_tag(p_tag text, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -3935,6 +5868,18 @@ REVOKE ALL ON FUNCTION postern_internal.end_sessions(p_user_id uuid, p_reason te
 
 REVOKE ALL ON FUNCTION postern_internal.exchange_code(p_auth_code text, p_code_verifier text, p_context jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION explain_session_end(p_reason text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.explain_session_end(p_reason text) FROM PUBLIC;
+
+-- Name: FUNCTION external_account(p_provider text, p_identity jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.external_account(p_provider text, p_identity jsonb, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION external_data(p_identity jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.external_data(p_identity jsonb) FROM PUBLIC;
+
 -- Name: TABLE mfa_factors; Type: ACL; Schema: auth
 
 GRANT SELECT ON TABLE auth.mfa_factors TO postgres WITH GRANT OPTION;
@@ -3947,13 +5892,33 @@ REVOKE ALL ON FUNCTION postern_internal.factor_json(p_factor auth.mfa_factors) F
 
 REVOKE ALL ON FUNCTION postern_internal.fail(p_status integer, p_code text, p_message text, p_extra jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION fail_email_exists(); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.fail_email_exists() FROM PUBLIC;
+
 -- Name: FUNCTION fail_otp(p_is_link boolean); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.fail_otp(p_is_link boolean) FROM PUBLIC;
 
+-- Name: FUNCTION fail_taken(p_email text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.fail_taken(p_email text) FROM PUBLIC;
+
 -- Name: FUNCTION failure(p_status integer, p_code text, p_message text); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.failure(p_status integer, p_code text, p_message text) FROM PUBLIC;
+
+-- Name: TABLE flow_state; Type: ACL; Schema: auth
+
+GRANT SELECT ON TABLE auth.flow_state TO postgres WITH GRANT OPTION;
+
+-- Name: FUNCTION find_oauth_flow(p_state uuid, p_context jsonb, p_lock boolean); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.find_oauth_flow(p_state uuid, p_context jsonb, p_lock boolean) FROM PUBLIC;
+
+-- Name: FUNCTION find_or_insert_invitee(p_email text, p_password_hash text, p_data jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.find_or_insert_invitee(p_email text, p_password_hash text, p_data jsonb, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION find_or_insert_registrant(p_email text, p_password_hash text, p_data jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -3975,6 +5940,10 @@ REVOKE ALL ON FUNCTION postern_internal.find_token_by_code(p_type text, p_token 
 
 REVOKE ALL ON FUNCTION postern_internal.find_token_by_hash(p_type text, p_token_hash text) FROM PUBLIC;
 
+-- Name: FUNCTION find_user(p_who text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.find_user(p_who text) FROM PUBLIC;
+
 -- Name: FUNCTION find_users_by_email(p_email text, p_aud text); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.find_users_by_email(p_email text, p_aud text) FROM PUBLIC;
@@ -3983,17 +5952,21 @@ REVOKE ALL ON FUNCTION postern_internal.find_users_by_email(p_email text, p_aud 
 
 REVOKE ALL ON FUNCTION postern_internal.find_users_by_phone(p_phone text, p_aud text) FROM PUBLIC;
 
+-- Name: FUNCTION finish_oauth(p_state uuid, p_identity jsonb, p_context jsonb, OUT issued jsonb, OUT auth_code text, OUT failure jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.finish_oauth(p_state uuid, p_identity jsonb, p_context jsonb, OUT issued jsonb, OUT auth_code text, OUT failure jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION finish_outbox(p_ids bigint[], p_attempts integer[], p_outcomes text[], p_errors text[]); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.finish_outbox(p_ids bigint[], p_attempts integer[], p_outcomes text[], p_errors text[]) FROM PUBLIC;
 
--- Name: TABLE flow_state; Type: ACL; Schema: auth
-
-GRANT SELECT ON TABLE auth.flow_state TO postgres WITH GRANT OPTION;
-
 -- Name: FUNCTION flow_expires_at(p_flow auth.flow_state, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.flow_expires_at(p_flow auth.flow_state, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION generate_link(p_link jsonb, p_password_hash text, p_refusal jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.generate_link(p_link jsonb, p_password_hash text, p_refusal jsonb, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION get_user(p_user_id uuid, p_session_id uuid); Type: ACL; Schema: postern_internal
 
@@ -4006,6 +5979,10 @@ REVOKE ALL ON FUNCTION postern_internal.has_newer_session(p_session auth.session
 -- Name: FUNCTION has_verified_factor(p_user_id uuid); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.has_verified_factor(p_user_id uuid) FROM PUBLIC;
+
+-- Name: FUNCTION hash_password(p_password text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.hash_password(p_password text) FROM PUBLIC;
 
 -- Name: FUNCTION hmac_sha256(p_key bytea, p_message bytea); Type: ACL; Schema: postern_internal
 
@@ -4023,6 +6000,14 @@ REVOKE ALL ON FUNCTION postern_internal.identity_json(p_identity auth.identities
 
 REVOKE ALL ON FUNCTION postern_internal.insert_user(p_user auth.users, p_context jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION invite(p_email text, p_data jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.invite(p_email text, p_data jsonb, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION invite_account(p_email text, p_data jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.invite_account(p_email text, p_data jsonb, p_context jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION is_banned(p_user auth.users); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.is_banned(p_user auth.users) FROM PUBLIC;
@@ -4030,6 +6015,10 @@ REVOKE ALL ON FUNCTION postern_internal.is_banned(p_user auth.users) FROM PUBLIC
 -- Name: FUNCTION is_otp_alive(p_sent_at timestamp with time zone, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.is_otp_alive(p_sent_at timestamp with time zone, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION is_uuid(p_text text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.is_uuid(p_text text) FROM PUBLIC;
 
 -- Name: FUNCTION issue_auth_code(p_user_id uuid, p_authentication_method text); Type: ACL; Schema: postern_internal
 
@@ -4043,6 +6032,34 @@ REVOKE ALL ON FUNCTION postern_internal.issue_session(p_user_id uuid, p_method t
 
 REVOKE ALL ON FUNCTION postern_internal.last_active(p_session auth.sessions) FROM PUBLIC;
 
+-- Name: FUNCTION link_email_change(p_user auth.users, p_type text, p_new_email text, p_refusal jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.link_email_change(p_user auth.users, p_type text, p_new_email text, p_refusal jsonb, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION link_new_user(p_user auth.users, p_type text, p_link jsonb, p_password_hash text, p_refusal jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.link_new_user(p_user auth.users, p_type text, p_link jsonb, p_password_hash text, p_refusal jsonb, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION linking_domain(p_provider text, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.linking_domain(p_provider text, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION list_audit(p_scope text, p_text text, p_offset bigint, p_limit bigint, OUT total bigint, OUT entries jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.list_audit(p_scope text, p_text text, p_offset bigint, p_limit bigint, OUT total bigint, OUT entries jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION list_json(p_ids uuid[]); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.list_json(p_ids uuid[]) FROM PUBLIC;
+
+-- Name: FUNCTION list_users(p_filter text, p_is_ascending boolean, p_offset bigint, p_limit bigint, p_context jsonb, OUT total bigint, OUT users jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.list_users(p_filter text, p_is_ascending boolean, p_offset bigint, p_limit bigint, p_context jsonb, OUT total bigint, OUT users jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION list_users_after(p_filter text, p_created_at timestamp with time zone, p_id uuid, p_limit integer, p_context jsonb, OUT users jsonb, OUT next_created_at timestamp with time zone, OUT next_id uuid); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.list_users_after(p_filter text, p_created_at timestamp with time zone, p_id uuid, p_limit integer, p_context jsonb, OUT users jsonb, OUT next_created_at timestamp with time zone, OUT next_id uuid) FROM PUBLIC;
+
 -- Name: FUNCTION lock_user(p_user_id uuid); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.lock_user(p_user_id uuid) FROM PUBLIC;
@@ -4050,6 +6067,10 @@ REVOKE ALL ON FUNCTION postern_internal.lock_user(p_user_id uuid) FROM PUBLIC;
 -- Name: FUNCTION log_out(p_user_id uuid, p_session_id uuid, p_scope text, p_context jsonb, OUT ended integer); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.log_out(p_user_id uuid, p_session_id uuid, p_scope text, p_context jsonb, OUT ended integer) FROM PUBLIC;
+
+-- Name: FUNCTION mail_context(p_redirect_to text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.mail_context(p_redirect_to text) FROM PUBLIC;
 
 -- Name: FUNCTION mail_payload(p_user auth.users, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -4063,9 +6084,21 @@ REVOKE ALL ON FUNCTION postern_internal.make_otp(p_address text, p_is_pkce boole
 
 REVOKE ALL ON FUNCTION postern_internal.mark_identity_verified(p_user auth.users) FROM PUBLIC;
 
+-- Name: FUNCTION merge_external_data(p_user_id uuid, p_identity jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.merge_external_data(p_user_id uuid, p_identity jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION merge_metadata(p_old jsonb, p_new jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.merge_metadata(p_old jsonb, p_new jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION need_factor(p_user_id uuid, p_factor_id uuid, p_refusal jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.need_factor(p_user_id uuid, p_factor_id uuid, p_refusal jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION need_user(p_user_id uuid, p_to_delete boolean); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.need_user(p_user_id uuid, p_to_delete boolean) FROM PUBLIC;
 
 -- Name: FUNCTION nil_uuid(); Type: ACL; Schema: postern_internal
 
@@ -4082,6 +6115,14 @@ REVOKE ALL ON FUNCTION postern_internal.notify_user(p_kind text, p_user auth.use
 -- Name: FUNCTION obfuscated_user(p_provider text, p_address text, p_data jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.obfuscated_user(p_provider text, p_address text, p_data jsonb, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION obscure_user(p_user auth.users); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.obscure_user(p_user auth.users) FROM PUBLIC;
+
+-- Name: FUNCTION obscured(p_user_id uuid, p_value text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.obscured(p_user_id uuid, p_value text) FROM PUBLIC;
 
 -- Name: FUNCTION open_signed_up_session(p_user auth.users, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -4114,6 +6155,18 @@ REVOKE ALL ON FUNCTION postern_internal.publish_settings(p_settings jsonb) FROM 
 -- Name: FUNCTION put_email_identity(p_user_id uuid, p_email text, p_is_verified boolean, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.put_email_identity(p_user_id uuid, p_email text, p_is_verified boolean, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION put_external_identity(p_user_id uuid, p_provider text, p_identity jsonb, p_decision text, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.put_external_identity(p_user_id uuid, p_provider text, p_identity jsonb, p_decision text, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION put_phone_identity(p_user_id uuid, p_phone text, p_is_verified boolean, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.put_phone_identity(p_user_id uuid, p_phone text, p_is_verified boolean, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION put_token(p_user_id uuid, p_type auth.one_time_token_type, p_hash text, p_address text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.put_token(p_user_id uuid, p_type auth.one_time_token_type, p_hash text, p_address text) FROM PUBLIC;
 
 -- Name: FUNCTION queue_mail(p_template text, p_recipient text, p_user_id uuid, p_payload jsonb); Type: ACL; Schema: postern_internal
 
@@ -4163,9 +6216,17 @@ REVOKE ALL ON FUNCTION postern_internal.refresh_session(p_token text, p_context 
 
 REVOKE ALL ON FUNCTION postern_internal.refresh_token_v2(p_session_id uuid, p_counter bigint, p_key text) FROM PUBLIC;
 
+-- Name: FUNCTION refuse(p_refusal jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.refuse(p_refusal jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION register_email(p_email text, p_password_hash text, p_data jsonb, p_code_challenge text, p_code_challenge_method text, p_context jsonb, OUT outcome text, OUT account auth.users); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.register_email(p_email text, p_password_hash text, p_data jsonb, p_code_challenge text, p_code_challenge_method text, p_context jsonb, OUT outcome text, OUT account auth.users) FROM PUBLIC;
+
+-- Name: FUNCTION remove_account(p_user auth.users, p_is_soft boolean, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.remove_account(p_user auth.users, p_is_soft boolean, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION replace_password(p_user_id uuid, p_password_hash text, p_context jsonb, p_except uuid); Type: ACL; Schema: postern_internal
 
@@ -4174,6 +6235,10 @@ REVOKE ALL ON FUNCTION postern_internal.replace_password(p_user_id uuid, p_passw
 -- Name: FUNCTION resend(p_type text, p_email text, p_code_challenge text, p_code_challenge_method text, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.resend(p_type text, p_email text, p_code_challenge text, p_code_challenge_method text, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION resume_oauth(p_state uuid, p_context jsonb, OUT provider text, OUT referrer text, OUT is_email_optional boolean); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.resume_oauth(p_state uuid, p_context jsonb, OUT provider text, OUT referrer text, OUT is_email_optional boolean) FROM PUBLIC;
 
 -- Name: FUNCTION rfc3339(p_at timestamp with time zone); Type: ACL; Schema: postern_internal
 
@@ -4214,6 +6279,10 @@ REVOKE ALL ON FUNCTION postern_internal.session_expiry(p_session auth.sessions, 
 -- Name: FUNCTION session_grant(p_user auth.users, p_session auth.sessions, p_refresh_token text, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.session_grant(p_user auth.users, p_session auth.sessions, p_refresh_token text, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION set_ban(p_user_id uuid, p_seconds double precision, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.set_ban(p_user_id uuid, p_seconds double precision, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION sign_in_with_password(p_user_id uuid, p_matched_hash text, p_provider text, p_context jsonb, OUT issued jsonb, OUT failure jsonb); Type: ACL; Schema: postern_internal
 
@@ -4262,6 +6331,10 @@ REVOKE ALL ON FUNCTION postern_internal.user_document(p_user auth.users) FROM PU
 -- Name: FUNCTION user_json(p_user auth.users); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.user_json(p_user auth.users) FROM PUBLIC;
+
+-- Name: FUNCTION verified_emails(p_identity jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.verified_emails(p_identity jsonb, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION verify_otp(p_type text, p_token_hash text, p_token text, p_email text, p_phone text, p_gives_code boolean, p_context jsonb, OUT issued jsonb, OUT auth_code text, OUT is_half_done boolean, OUT effective_type text); Type: ACL; Schema: postern_internal
 

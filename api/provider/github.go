@@ -1,0 +1,51 @@
+package provider
+
+import (
+	"context"
+	"strconv"
+)
+
+// github is GitHub, or GitHub Enterprise under a URL of one's own (spec/02 section 13).
+func github() kind {
+	return kind{
+		authorizeURL: "https://github.com/login/oauth/authorize",
+		tokenURL:     "https://github.com/login/oauth/access_token",
+		apiURL:       "https://api.github.com",
+		selfHosted: func(base string) (string, string, string) {
+			return base + "/login/oauth/authorize", base + "/login/oauth/access_token", base + "/api/v3"
+		},
+		scopes:  []string{"user:email"},
+		profile: githubProfile,
+	}
+}
+
+func githubProfile(ctx context.Context, c *client) (*Identity, error) {
+	var user struct {
+		ID        int64  `json:"id"`
+		Login     string `json:"login"`
+		Name      string `json:"name"`
+		AvatarURL string `json:"avatar_url"`
+	}
+	if err := c.get(ctx, "/user", &user); err != nil {
+		return nil, err
+	}
+	var emails []struct {
+		Email    string `json:"email"`
+		Primary  bool   `json:"primary"`
+		Verified bool   `json:"verified"`
+	}
+	if err := c.get(ctx, "/user/emails", &emails); err != nil {
+		return nil, err
+	}
+	id := strconv.FormatInt(user.ID, 10)
+	identity := &Identity{Subject: id, Emails: []Email{}, Data: claims(map[string]string{
+		"iss": c.apiURL, "sub": id, "provider_id": id, "name": user.Name, "full_name": user.Name,
+		"user_name": user.Login, "preferred_username": user.Login, "avatar_url": user.AvatarURL,
+	})}
+	for _, e := range emails {
+		if e.Email != "" {
+			identity.Emails = append(identity.Emails, Email{e.Email, e.Verified, e.Primary})
+		}
+	}
+	return identity, nil
+}
