@@ -41,7 +41,7 @@ func newSettingsDocument(c *config.Config) (*settingsDocument, error) {
 		"reauthenticate":      c.Security.RequireReauthentication,
 		"current_password":    c.Security.RequireCurrentPassword,
 		"audit_disabled":      c.DB.AuditDisabled,
-		"notifications":       notificationSwitches(c.Notifications),
+		"notifications":       c.Notify.ByKind(),
 		"own_linking_domains": []string{},
 	}
 	for key, limit := range map[string]time.Duration{
@@ -70,15 +70,6 @@ func verifyURLs(c *config.Config, base string) map[string]string {
 		"confirmation": c.VerifyURL(base, "signup"),
 		"recovery":     c.VerifyURL(base, "recovery"),
 		"email_change": c.VerifyURL(base, "email_change"),
-	}
-}
-
-// notificationSwitches are the switches under the names that SQL uses.
-func notificationSwitches(n config.Notifications) map[string]bool {
-	return map[string]bool{
-		"password_changed": n.PasswordChanged, "email_changed": n.EmailChanged, "phone_changed": n.PhoneChanged,
-		"identity_linked": n.IdentityLinked, "identity_unlinked": n.IdentityUnlinked,
-		"mfa_factor_enrolled": n.MFAFactorEnrolled, "mfa_factor_unenrolled": n.MFAFactorUnenrolled,
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+	pgxuuid "github.com/vgarvardt/pgx-google-uuid/v5"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/postern-auth/postern/api/config"
@@ -96,6 +97,10 @@ func connect(ctx context.Context, c config.Database) (*pgxpool.Pool, error) {
 	pc, err := pgxpool.ParseConfig(string(c.URL))
 	if err != nil {
 		return nil, fmt.Errorf("DATABASE_URL: %w", err)
+	}
+	pc.AfterConnect = func(_ context.Context, conn *pgx.Conn) error {
+		pgxuuid.Register(conn.TypeMap()) // without it, UUIDs travel through database/sql and text
+		return nil
 	}
 	params := pc.ConnConfig.RuntimeParams
 	params["application_name"] = applicationName

@@ -7,7 +7,6 @@ package gen
 
 import (
 	"context"
-	"encoding/json"
 
 	"github.com/google/uuid"
 )
@@ -24,7 +23,7 @@ type BeginOauthParams struct {
 	CodeChallengeMethod string
 	InviteToken         string
 	IsEmailOptional     bool
-	Context             json.RawMessage
+	Context             []byte
 }
 
 func (q *Queries) BeginOauth(ctx context.Context, arg BeginOauthParams) (uuid.UUID, error) {
@@ -48,14 +47,14 @@ select issued, auth_code, failure from postern_internal.finish_oauth(
 
 type FinishOauthParams struct {
 	State    uuid.UUID
-	Identity json.RawMessage
-	Context  json.RawMessage
+	Identity []byte
+	Context  []byte
 }
 
 type FinishOauthRow struct {
-	Issued   json.RawMessage
+	Issued   []byte
 	AuthCode *string
-	Failure  json.RawMessage
+	Failure  []byte
 }
 
 func (q *Queries) FinishOauth(ctx context.Context, arg FinishOauthParams) (FinishOauthRow, error) {
@@ -76,7 +75,7 @@ type ResumeOauthRow struct {
 	IsEmailOptional bool
 }
 
-func (q *Queries) ResumeOauth(ctx context.Context, state uuid.UUID, context json.RawMessage) (ResumeOauthRow, error) {
+func (q *Queries) ResumeOauth(ctx context.Context, state uuid.UUID, context []byte) (ResumeOauthRow, error) {
 	row := q.db.QueryRow(ctx, resumeOauth, state, context)
 	var i ResumeOauthRow
 	err := row.Scan(&i.Provider, &i.Referrer, &i.IsEmailOptional)

@@ -7,7 +7,6 @@ package gen
 
 import (
 	"context"
-	"encoding/json"
 
 	"github.com/google/uuid"
 )
@@ -20,7 +19,7 @@ select postern_internal.reauthenticate(
 type ReauthenticateParams struct {
 	UserID    uuid.UUID
 	SessionID *uuid.UUID
-	Context   json.RawMessage
+	Context   []byte
 }
 
 func (q *Queries) Reauthenticate(ctx context.Context, arg ReauthenticateParams) error {
@@ -38,7 +37,7 @@ type RecoverParams struct {
 	Email               string
 	CodeChallenge       string
 	CodeChallengeMethod string
-	Context             json.RawMessage
+	Context             []byte
 }
 
 func (q *Queries) Recover(ctx context.Context, arg RecoverParams) error {
@@ -62,7 +61,7 @@ type ResendParams struct {
 	Email               string
 	CodeChallenge       string
 	CodeChallengeMethod string
-	Context             json.RawMessage
+	Context             []byte
 }
 
 func (q *Queries) Resend(ctx context.Context, arg ResendParams) error {
@@ -85,10 +84,10 @@ select postern_internal.send_magic_link(
 type SendMagicLinkParams struct {
 	Email               string
 	CreateUser          bool
-	Data                json.RawMessage
+	Data                []byte
 	CodeChallenge       string
 	CodeChallengeMethod string
-	Context             json.RawMessage
+	Context             []byte
 }
 
 func (q *Queries) SendMagicLink(ctx context.Context, arg SendMagicLinkParams) error {
@@ -116,11 +115,11 @@ type VerifyOtpParams struct {
 	Email     string
 	Phone     string
 	GivesCode bool
-	Context   json.RawMessage
+	Context   []byte
 }
 
 type VerifyOtpRow struct {
-	Issued        json.RawMessage
+	Issued        []byte
 	AuthCode      *string
 	IsHalfDone    bool
 	EffectiveType string

@@ -7,7 +7,6 @@ package gen
 
 import (
 	"context"
-	"encoding/json"
 	"time"
 )
 
@@ -27,7 +26,7 @@ type ClaimOutboxRow struct {
 	ID        int64
 	Template  string
 	Recipient string
-	Payload   json.RawMessage
+	Payload   []byte
 	Attempts  int32
 	CreatedAt time.Time
 }

@@ -7,7 +7,6 @@ package gen
 
 import (
 	"context"
-	"encoding/json"
 
 	"github.com/google/uuid"
 )
@@ -20,7 +19,7 @@ select postern_internal.check_admin_session(
 type CheckAdminSessionParams struct {
 	UserID    uuid.UUID
 	SessionID uuid.UUID
-	Context   json.RawMessage
+	Context   []byte
 }
 
 func (q *Queries) CheckAdminSession(ctx context.Context, arg CheckAdminSessionParams) error {
@@ -36,12 +35,12 @@ select postern_internal.exchange_code(
 type ExchangeCodeParams struct {
 	AuthCode     string
 	CodeVerifier string
-	Context      json.RawMessage
+	Context      []byte
 }
 
-func (q *Queries) ExchangeCode(ctx context.Context, arg ExchangeCodeParams) (json.RawMessage, error) {
+func (q *Queries) ExchangeCode(ctx context.Context, arg ExchangeCodeParams) ([]byte, error) {
 	row := q.db.QueryRow(ctx, exchangeCode, arg.AuthCode, arg.CodeVerifier, arg.Context)
-	var issued json.RawMessage
+	var issued []byte
 	err := row.Scan(&issued)
 	return issued, err
 }
@@ -78,7 +77,7 @@ type LogOutParams struct {
 	UserID    uuid.UUID
 	SessionID *uuid.UUID
 	Scope     string
-	Context   json.RawMessage
+	Context   []byte
 }
 
 func (q *Queries) LogOut(ctx context.Context, arg LogOutParams) (*int32, error) {
@@ -98,11 +97,11 @@ select issued, failure from postern_internal.refresh_session(p_token => $1, p_co
 `
 
 type RefreshSessionRow struct {
-	Issued  json.RawMessage
-	Failure json.RawMessage
+	Issued  []byte
+	Failure []byte
 }
 
-func (q *Queries) RefreshSession(ctx context.Context, token string, context json.RawMessage) (RefreshSessionRow, error) {
+func (q *Queries) RefreshSession(ctx context.Context, token string, context []byte) (RefreshSessionRow, error) {
 	row := q.db.QueryRow(ctx, refreshSession, token, context)
 	var i RefreshSessionRow
 	err := row.Scan(&i.Issued, &i.Failure)
@@ -119,12 +118,12 @@ type SignInWithPasswordParams struct {
 	UserID      *uuid.UUID
 	MatchedHash *string
 	Provider    string
-	Context     json.RawMessage
+	Context     []byte
 }
 
 type SignInWithPasswordRow struct {
-	Issued  json.RawMessage
-	Failure json.RawMessage
+	Issued  []byte
+	Failure []byte
 }
 
 func (q *Queries) SignInWithPassword(ctx context.Context, arg SignInWithPasswordParams) (SignInWithPasswordRow, error) {

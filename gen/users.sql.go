@@ -7,7 +7,6 @@ package gen
 
 import (
 	"context"
-	"encoding/json"
 
 	"github.com/google/uuid"
 )
@@ -16,9 +15,9 @@ const getUser = `-- name: GetUser :one
 select postern_internal.get_user(p_user_id => $1, p_session_id => $2)::jsonb as account
 `
 
-func (q *Queries) GetUser(ctx context.Context, userID uuid.UUID, sessionID *uuid.UUID) (json.RawMessage, error) {
+func (q *Queries) GetUser(ctx context.Context, userID uuid.UUID, sessionID *uuid.UUID) ([]byte, error) {
 	row := q.db.QueryRow(ctx, getUser, userID, sessionID)
-	var account json.RawMessage
+	var account []byte
 	err := row.Scan(&account)
 	return account, err
 }
@@ -31,8 +30,8 @@ select password_hash::text, needs_current_password::boolean from postern_interna
 type PreparePasswordChangeParams struct {
 	UserID    uuid.UUID
 	SessionID *uuid.UUID
-	Changes   json.RawMessage
-	Context   json.RawMessage
+	Changes   []byte
+	Context   []byte
 }
 
 type PreparePasswordChangeRow struct {
@@ -56,7 +55,7 @@ const publishSettings = `-- name: PublishSettings :exec
 select postern_internal.publish_settings(p_settings => $1)
 `
 
-func (q *Queries) PublishSettings(ctx context.Context, settings json.RawMessage) error {
+func (q *Queries) PublishSettings(ctx context.Context, settings []byte) error {
 	_, err := q.db.Exec(ctx, publishSettings, settings)
 	return err
 }
@@ -70,16 +69,16 @@ select issued, account, failure from postern_internal.sign_up(
 type SignUpParams struct {
 	Email               string
 	PasswordHash        string
-	Data                json.RawMessage
+	Data                []byte
 	CodeChallenge       string
 	CodeChallengeMethod string
-	Context             json.RawMessage
+	Context             []byte
 }
 
 type SignUpRow struct {
-	Issued  json.RawMessage
-	Account json.RawMessage
-	Failure json.RawMessage
+	Issued  []byte
+	Account []byte
+	Failure []byte
 }
 
 func (q *Queries) SignUp(ctx context.Context, arg SignUpParams) (SignUpRow, error) {
@@ -100,9 +99,9 @@ const signUpAnonymously = `-- name: SignUpAnonymously :one
 select postern_internal.sign_up_anonymously(p_data => $1, p_context => $2)::jsonb as issued
 `
 
-func (q *Queries) SignUpAnonymously(ctx context.Context, data json.RawMessage, context json.RawMessage) (json.RawMessage, error) {
+func (q *Queries) SignUpAnonymously(ctx context.Context, data []byte, context []byte) ([]byte, error) {
 	row := q.db.QueryRow(ctx, signUpAnonymously, data, context)
-	var issued json.RawMessage
+	var issued []byte
 	err := row.Scan(&issued)
 	return issued, err
 }
@@ -117,13 +116,13 @@ select postern_internal.update_user(
 type UpdateUserParams struct {
 	UserID       uuid.UUID
 	SessionID    *uuid.UUID
-	Changes      json.RawMessage
+	Changes      []byte
 	OldHash      *string
 	PasswordHash *string
-	Context      json.RawMessage
+	Context      []byte
 }
 
-func (q *Queries) UpdateUser(ctx context.Context, arg UpdateUserParams) (json.RawMessage, error) {
+func (q *Queries) UpdateUser(ctx context.Context, arg UpdateUserParams) ([]byte, error) {
 	row := q.db.QueryRow(ctx, updateUser,
 		arg.UserID,
 		arg.SessionID,
@@ -132,7 +131,7 @@ func (q *Queries) UpdateUser(ctx context.Context, arg UpdateUserParams) (json.Ra
 		arg.PasswordHash,
 		arg.Context,
 	)
-	var account json.RawMessage
+	var account []byte
 	err := row.Scan(&account)
 	return account, err
 }

@@ -14,28 +14,28 @@ import (
 	"github.com/postern-auth/postern/api/mail"
 )
 
-// Config holds all settings. It does not change after Load.
+// Config holds all settings. It does not change after Load. The tags are the headings of the documentation.
 type Config struct {
-	API          API
-	Site         Site
-	DB           Database
-	Log          Log
-	JWT          JWT
-	Sessions     Sessions
-	Security     Security
-	Captcha      Captcha
-	Password     Password
-	Mailer       Mailer
-	SMTP         SMTP
-	Mail         mail.Settings
-	Notify       Notifications
-	SMS          SMS
-	External     External
-	MFA          MFA
-	Passkey      Passkey
-	SAML         SAML
-	Limits       Limits
-	Experimental Experimental
+	API          API           `title:"HTTP"`
+	Site         Site          `title:"Redirects"`
+	DB           Database      `title:"Database"`
+	Log          Log           `title:"Log"`
+	JWT          JWT           `title:"Access tokens"`
+	Sessions     Sessions      `title:"Sessions"`
+	Security     Security      `title:"Refresh tokens and account changes"`
+	External     External      `title:"Ways to sign in"`
+	Password     Password      `title:"Passwords"`
+	Mailer       Mailer        `title:"Mail"`
+	Notify       Notifications `title:"Mails about changes"`
+	SMTP         SMTP          `title:"Mail frequency"`
+	Mail         mail.Settings `title:"Mail server and texts"`
+	SMS          SMS           `title:"Text messages"`
+	MFA          MFA           `title:"Second factors"`
+	Passkey      Passkey       `title:"Passkeys"`
+	SAML         SAML          `title:"SAML"`
+	Captcha      Captcha       `title:"Captcha"`
+	Limits       Limits        `title:"Rate limits"`
+	Experimental Experimental  `title:"Experimental"`
 
 	// Providers are the OAuth providers by lower-case name ("github", "linkedin_oidc"), all of ProviderNames.
 	Providers map[string]Provider
