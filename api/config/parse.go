@@ -90,7 +90,7 @@ func settingsOf(group any, prefix string) []setting {
 			list = append(list, setting{
 				Name: prefix + name, Long: f.Tag.Get("long"), Default: f.Tag.Get("envDefault"), Desc: f.Tag.Get("desc"),
 				Required: strings.Contains(options, "required"),
-				Secret:   f.Tag.Get("secret") == "true" || f.Type == reflect.TypeFor[Secret]() || strings.HasSuffix(name, "_PASS"),
+				Secret:   f.Tag.Get("secret") == "true" || f.Type == reflect.TypeFor[Secret](),
 				GoName:   f.Name, Value: v.Field(i),
 			})
 		case f.Type.Kind() == reflect.Struct:

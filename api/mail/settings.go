@@ -11,53 +11,53 @@ import "time"
 // A template is a URL, or a path that is appended to the site URL.
 type Settings struct {
 	// Host of the SMTP server. Empty: nothing is sent, and every mail counts as sent.
-	Host string `env:"GOTRUE_SMTP_HOST"`
+	Host string `env:"GOTRUE_SMTP_HOST" desc:"SMTP server; empty means that nothing is sent."`
 	// Port 465 speaks TLS from the start; on any other port STARTTLS is used when it is offered.
-	Port int `env:"GOTRUE_SMTP_PORT" envDefault:"587"`
+	Port int `env:"GOTRUE_SMTP_PORT" envDefault:"587" desc:"Its port: 465 is TLS from the start, any other uses STARTTLS when offered."`
 	// User and Pass are used when the server offers AUTH.
-	User string `env:"GOTRUE_SMTP_USER"`
-	Pass string `env:"GOTRUE_SMTP_PASS"`
+	User string `env:"GOTRUE_SMTP_USER" desc:"User name, if the server asks for one."`
+	Pass string `env:"GOTRUE_SMTP_PASS" secret:"true" desc:"Password of that user."`
 	// AdminEmail and SenderName make the From header.
-	AdminEmail string `env:"GOTRUE_SMTP_ADMIN_EMAIL"`
-	SenderName string `env:"GOTRUE_SMTP_SENDER_NAME"`
+	AdminEmail string `env:"GOTRUE_SMTP_ADMIN_EMAIL" desc:"Address that mails come from."`
+	SenderName string `env:"GOTRUE_SMTP_SENDER_NAME" desc:"Name that mails come from."`
 	// Headers is a JSON object of string lists: extra headers, where $messageType in a value stands
 	// for the type of the mail. Anything else is logged and ignored.
-	Headers string `env:"GOTRUE_SMTP_HEADERS"`
+	Headers string `env:"GOTRUE_SMTP_HEADERS" desc:"More headers, a JSON object of string lists; $messageType in a value is the kind of mail."`
 	// LoggingEnabled writes a line "mail.send" with type, sender and recipient for every mail.
-	LoggingEnabled bool `env:"GOTRUE_SMTP_LOGGING_ENABLED"`
+	LoggingEnabled bool `env:"GOTRUE_SMTP_LOGGING_ENABLED" desc:"Log type, sender and recipient of every mail."`
 
 	// TemplateMaxSize in bytes: the rest of a longer template is cut off.
-	TemplateMaxSize int64 `env:"GOTRUE_MAILER_TEMPLATE_MAX_SIZE" envDefault:"1000000"`
+	TemplateMaxSize int64 `env:"GOTRUE_MAILER_TEMPLATE_MAX_SIZE" envDefault:"1000000" desc:"Bytes of a template that are read."`
 	// TemplateMaxAge is how long a fetched template is used before it is fetched again.
-	TemplateMaxAge time.Duration `env:"GOTRUE_MAILER_TEMPLATE_MAX_AGE" envDefault:"10m"`
+	TemplateMaxAge time.Duration `env:"GOTRUE_MAILER_TEMPLATE_MAX_AGE" envDefault:"10m" desc:"A template is fetched again after this time."`
 	// TemplateRetryInterval is the pause after a template could not be loaded.
-	TemplateRetryInterval time.Duration `env:"GOTRUE_MAILER_TEMPLATE_RETRY_INTERVAL" envDefault:"10s"`
+	TemplateRetryInterval time.Duration `env:"GOTRUE_MAILER_TEMPLATE_RETRY_INTERVAL" envDefault:"10s" desc:"Pause after a template could not be loaded."`
 
-	SubjectInvite              string `env:"GOTRUE_MAILER_SUBJECTS_INVITE"`
-	SubjectConfirmation        string `env:"GOTRUE_MAILER_SUBJECTS_CONFIRMATION"`
-	SubjectRecovery            string `env:"GOTRUE_MAILER_SUBJECTS_RECOVERY"`
-	SubjectEmailChange         string `env:"GOTRUE_MAILER_SUBJECTS_EMAIL_CHANGE"`
-	SubjectMagicLink           string `env:"GOTRUE_MAILER_SUBJECTS_MAGIC_LINK"`
-	SubjectReauthentication    string `env:"GOTRUE_MAILER_SUBJECTS_REAUTHENTICATION"`
-	SubjectPasswordChanged     string `env:"GOTRUE_MAILER_SUBJECTS_PASSWORD_CHANGED_NOTIFICATION"`
-	SubjectEmailChanged        string `env:"GOTRUE_MAILER_SUBJECTS_EMAIL_CHANGED_NOTIFICATION"`
-	SubjectPhoneChanged        string `env:"GOTRUE_MAILER_SUBJECTS_PHONE_CHANGED_NOTIFICATION"`
-	SubjectIdentityLinked      string `env:"GOTRUE_MAILER_SUBJECTS_IDENTITY_LINKED_NOTIFICATION"`
-	SubjectIdentityUnlinked    string `env:"GOTRUE_MAILER_SUBJECTS_IDENTITY_UNLINKED_NOTIFICATION"`
-	SubjectMFAFactorEnrolled   string `env:"GOTRUE_MAILER_SUBJECTS_MFA_FACTOR_ENROLLED_NOTIFICATION"`
-	SubjectMFAFactorUnenrolled string `env:"GOTRUE_MAILER_SUBJECTS_MFA_FACTOR_UNENROLLED_NOTIFICATION"`
+	SubjectInvite              string `env:"GOTRUE_MAILER_SUBJECTS_INVITE" desc:"Subject of the invite mail, a Go template; empty means the built-in one."`
+	SubjectConfirmation        string `env:"GOTRUE_MAILER_SUBJECTS_CONFIRMATION" desc:"Subject of the confirmation mail, a Go template; empty means the built-in one."`
+	SubjectRecovery            string `env:"GOTRUE_MAILER_SUBJECTS_RECOVERY" desc:"Subject of the recovery mail, a Go template; empty means the built-in one."`
+	SubjectEmailChange         string `env:"GOTRUE_MAILER_SUBJECTS_EMAIL_CHANGE" desc:"Subject of the email change mail, a Go template; empty means the built-in one."`
+	SubjectMagicLink           string `env:"GOTRUE_MAILER_SUBJECTS_MAGIC_LINK" desc:"Subject of the magic-link mail, a Go template; empty means the built-in one."`
+	SubjectReauthentication    string `env:"GOTRUE_MAILER_SUBJECTS_REAUTHENTICATION" desc:"Subject of the reauthentication mail, a Go template; empty means the built-in one."`
+	SubjectPasswordChanged     string `env:"GOTRUE_MAILER_SUBJECTS_PASSWORD_CHANGED_NOTIFICATION" desc:"Subject of the password changed mail, a Go template; empty means the built-in one."`
+	SubjectEmailChanged        string `env:"GOTRUE_MAILER_SUBJECTS_EMAIL_CHANGED_NOTIFICATION" desc:"Subject of the email changed mail, a Go template; empty means the built-in one."`
+	SubjectPhoneChanged        string `env:"GOTRUE_MAILER_SUBJECTS_PHONE_CHANGED_NOTIFICATION" desc:"Subject of the phone changed mail, a Go template; empty means the built-in one."`
+	SubjectIdentityLinked      string `env:"GOTRUE_MAILER_SUBJECTS_IDENTITY_LINKED_NOTIFICATION" desc:"Subject of the identity linked mail, a Go template; empty means the built-in one."`
+	SubjectIdentityUnlinked    string `env:"GOTRUE_MAILER_SUBJECTS_IDENTITY_UNLINKED_NOTIFICATION" desc:"Subject of the identity unlinked mail, a Go template; empty means the built-in one."`
+	SubjectMFAFactorEnrolled   string `env:"GOTRUE_MAILER_SUBJECTS_MFA_FACTOR_ENROLLED_NOTIFICATION" desc:"Subject of the MFA factor enrolled mail, a Go template; empty means the built-in one."`
+	SubjectMFAFactorUnenrolled string `env:"GOTRUE_MAILER_SUBJECTS_MFA_FACTOR_UNENROLLED_NOTIFICATION" desc:"Subject of the MFA factor unenrolled mail, a Go template; empty means the built-in one."`
 
-	TemplateInvite              string `env:"GOTRUE_MAILER_TEMPLATES_INVITE"`
-	TemplateConfirmation        string `env:"GOTRUE_MAILER_TEMPLATES_CONFIRMATION"`
-	TemplateRecovery            string `env:"GOTRUE_MAILER_TEMPLATES_RECOVERY"`
-	TemplateEmailChange         string `env:"GOTRUE_MAILER_TEMPLATES_EMAIL_CHANGE"`
-	TemplateMagicLink           string `env:"GOTRUE_MAILER_TEMPLATES_MAGIC_LINK"`
-	TemplateReauthentication    string `env:"GOTRUE_MAILER_TEMPLATES_REAUTHENTICATION"`
-	TemplatePasswordChanged     string `env:"GOTRUE_MAILER_TEMPLATES_PASSWORD_CHANGED_NOTIFICATION"`
-	TemplateEmailChanged        string `env:"GOTRUE_MAILER_TEMPLATES_EMAIL_CHANGED_NOTIFICATION"`
-	TemplatePhoneChanged        string `env:"GOTRUE_MAILER_TEMPLATES_PHONE_CHANGED_NOTIFICATION"`
-	TemplateIdentityLinked      string `env:"GOTRUE_MAILER_TEMPLATES_IDENTITY_LINKED_NOTIFICATION"`
-	TemplateIdentityUnlinked    string `env:"GOTRUE_MAILER_TEMPLATES_IDENTITY_UNLINKED_NOTIFICATION"`
-	TemplateMFAFactorEnrolled   string `env:"GOTRUE_MAILER_TEMPLATES_MFA_FACTOR_ENROLLED_NOTIFICATION"`
-	TemplateMFAFactorUnenrolled string `env:"GOTRUE_MAILER_TEMPLATES_MFA_FACTOR_UNENROLLED_NOTIFICATION"`
+	TemplateInvite              string `env:"GOTRUE_MAILER_TEMPLATES_INVITE" desc:"Text of the invite mail: a URL, or a path below the site URL; empty means the built-in one."`
+	TemplateConfirmation        string `env:"GOTRUE_MAILER_TEMPLATES_CONFIRMATION" desc:"Text of the confirmation mail: a URL, or a path below the site URL; empty means the built-in one."`
+	TemplateRecovery            string `env:"GOTRUE_MAILER_TEMPLATES_RECOVERY" desc:"Text of the recovery mail: a URL, or a path below the site URL; empty means the built-in one."`
+	TemplateEmailChange         string `env:"GOTRUE_MAILER_TEMPLATES_EMAIL_CHANGE" desc:"Text of the email change mail: a URL, or a path below the site URL; empty means the built-in one."`
+	TemplateMagicLink           string `env:"GOTRUE_MAILER_TEMPLATES_MAGIC_LINK" desc:"Text of the magic-link mail: a URL, or a path below the site URL; empty means the built-in one."`
+	TemplateReauthentication    string `env:"GOTRUE_MAILER_TEMPLATES_REAUTHENTICATION" desc:"Text of the reauthentication mail: a URL, or a path below the site URL; empty means the built-in one."`
+	TemplatePasswordChanged     string `env:"GOTRUE_MAILER_TEMPLATES_PASSWORD_CHANGED_NOTIFICATION" desc:"Text of the password changed mail: a URL, or a path below the site URL; empty means the built-in one."`
+	TemplateEmailChanged        string `env:"GOTRUE_MAILER_TEMPLATES_EMAIL_CHANGED_NOTIFICATION" desc:"Text of the email changed mail: a URL, or a path below the site URL; empty means the built-in one."`
+	TemplatePhoneChanged        string `env:"GOTRUE_MAILER_TEMPLATES_PHONE_CHANGED_NOTIFICATION" desc:"Text of the phone changed mail: a URL, or a path below the site URL; empty means the built-in one."`
+	TemplateIdentityLinked      string `env:"GOTRUE_MAILER_TEMPLATES_IDENTITY_LINKED_NOTIFICATION" desc:"Text of the identity linked mail: a URL, or a path below the site URL; empty means the built-in one."`
+	TemplateIdentityUnlinked    string `env:"GOTRUE_MAILER_TEMPLATES_IDENTITY_UNLINKED_NOTIFICATION" desc:"Text of the identity unlinked mail: a URL, or a path below the site URL; empty means the built-in one."`
+	TemplateMFAFactorEnrolled   string `env:"GOTRUE_MAILER_TEMPLATES_MFA_FACTOR_ENROLLED_NOTIFICATION" desc:"Text of the MFA factor enrolled mail: a URL, or a path below the site URL; empty means the built-in one."`
+	TemplateMFAFactorUnenrolled string `env:"GOTRUE_MAILER_TEMPLATES_MFA_FACTOR_UNENROLLED_NOTIFICATION" desc:"Text of the MFA factor unenrolled mail: a URL, or a path below the site URL; empty means the built-in one."`
 }
