@@ -31,6 +31,8 @@ func (s *Server) routes() []route {
 		{"GET", "/health/ready", nil, s.healthReady},
 		{"GET", "/settings", nil, s.getSettings},
 		{"GET", "/.well-known/jwks.json", nil, s.jwks},
+		{"GET", "/.well-known/openid-configuration", nil, s.discovery},
+		{"GET", "/.well-known/oauth-authorization-server", nil, s.discovery},
 
 		{"POST", "/signup", nil, s.signUp},
 		{"POST", "/signup/", nil, s.signUp},
@@ -57,6 +59,25 @@ func (s *Server) routes() []route {
 		{"POST", "/logout", signedIn, s.logOut},
 		{"GET", "/reauthenticate", signedIn, s.reauthenticate},
 		{"GET", "/reauthenticate/", signedIn, s.reauthenticate},
+
+		{"POST", "/invite", admin, s.invite},
+		{"POST", "/admin/generate_link", admin, s.generateLink},
+		{"GET", "/admin/audit", admin, s.adminListAudit},
+		{"GET", "/admin/audit/", admin, s.adminListAudit},
+		{"GET", "/admin/users", admin, s.adminListUsers},
+		{"GET", "/admin/users/", admin, s.adminListUsers},
+		{"POST", "/admin/users", admin, s.adminCreateUser},
+		{"POST", "/admin/users/", admin, s.adminCreateUser},
+		{"GET", "/admin/users/:user_id", admin, s.adminGetUser},
+		{"GET", "/admin/users/:user_id/", admin, s.adminGetUser},
+		{"PUT", "/admin/users/:user_id", admin, s.adminUpdateUser},
+		{"PUT", "/admin/users/:user_id/", admin, s.adminUpdateUser},
+		{"DELETE", "/admin/users/:user_id", admin, s.adminDeleteUser},
+		{"DELETE", "/admin/users/:user_id/", admin, s.adminDeleteUser},
+		{"GET", "/admin/users/:user_id/factors", admin, s.adminListFactors},
+		{"GET", "/admin/users/:user_id/factors/", admin, s.adminListFactors},
+		{"PUT", "/admin/users/:user_id/factors/:factor_id", admin, s.adminUpdateFactor},
+		{"DELETE", "/admin/users/:user_id/factors/:factor_id", admin, s.adminDeleteFactor},
 	}
 }
 
@@ -68,7 +89,7 @@ func (s *Server) newHandler() http.Handler {
 	router.HandleOPTIONS = false
 	router.NotFound = http.HandlerFunc(func(w http.ResponseWriter, hr *http.Request) { s.serve(w, hr, nil, nil, notFound) })
 	router.MethodNotAllowed = http.HandlerFunc(s.methodNotAllowed)
-	for _, rt := range s.routes() {
+	for _, rt := range append(s.routes(), disabledRoutes()...) {
 		router.Handle(rt.method, rt.path, func(w http.ResponseWriter, hr *http.Request, p httprouter.Params) {
 			s.serve(w, hr, p, rt.guard, rt.handle)
 		})

@@ -65,8 +65,10 @@ create or replace function postern_internal.invite(p_email text, p_data jsonb, p
 returns jsonb
 language plpgsql volatile security invoker set search_path = ''
 as $$
+declare
+  v_user auth.users := postern_internal.invite_account(p_email, p_data, p_context);
 begin
-  return postern_internal.user_document(postern_internal.invite_account(p_email, p_data, p_context));
+  return postern_internal.user_document(v_user); -- a statement of its own, to see the identity
 end;
 $$;
 

@@ -122,8 +122,8 @@ declare
   v_after jsonb;
 begin
   perform postern_internal.refuse(p_refusal);
-  v_after := postern_internal.user_document(
-    postern_internal.change_account(v_user, p_changes, p_password_hash, p_context));
+  v_user := postern_internal.change_account(v_user, p_changes, p_password_hash, p_context);
+  v_after := postern_internal.user_document(v_user);
   return v_after - 'confirmed_at'
     || jsonb_strip_nulls(jsonb_build_object('confirmed_at', v_before -> 'confirmed_at'))
     || jsonb_build_object('identities', (
