@@ -63,5 +63,5 @@ func (s *Server) getSettings(context.Context, *request) (reply, error) {
 
 // jwks publishes the public keys: GET /.well-known/jwks.json (RFC 7517).
 func (s *Server) jwks(context.Context, *request) (reply, error) {
-	return withHeader{http.Header{"Cache-Control": {"public, max-age=600"}}, document(s.keys.JWKS())}, nil
+	return withHeader{cacheable, document(s.keys.JWKS())}, nil
 }

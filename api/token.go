@@ -29,6 +29,8 @@ func (s *Server) token(ctx context.Context, r *request) (reply, error) {
 		return s.pkceGrant(ctx, r)
 	case "id_token":
 		return s.idTokenGrant(ctx, r)
+	case "web3":
+		return nil, errNoWeb3
 	}
 	return nil, badRequest("invalid_credentials", "unsupported_grant_type")
 }

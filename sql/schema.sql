@@ -1002,8 +1002,8 @@ declare
   v_after jsonb;
 begin
   perform postern_internal.refuse(p_refusal);
-  v_after := postern_internal.user_document(
-    postern_internal.change_account(v_user, p_changes, p_password_hash, p_context));
+  v_user := postern_internal.change_account(v_user, p_changes, p_password_hash, p_context);
+  v_after := postern_internal.user_document(v_user);
   return v_after - 'confirmed_at'
     || jsonb_strip_nulls(jsonb_build_object('confirmed_at', v_before -> 'confirmed_at'))
     || jsonb_build_object('identities', (
@@ -1105,6 +1105,10 @@ begin
     set email = lower(p_user.email_change), email_change = '', email_change_token_current = '',
       email_change_token_new = '', email_change_confirm_status = 0, is_anonymous = false,
       email_confirmed_at = coalesce(email_confirmed_at, postern_internal.clock()),
+      raw_user_meta_data = case
+        when email_confirmed_at is not null then raw_user_meta_data
+        else postern_internal.read_metadata(raw_user_meta_data) || '{"email_verified": true}'
+      end,
       updated_at = postern_internal.clock()
     where id = p_user.id;
   exception when unique_violation then
@@ -2644,8 +2648,10 @@ CREATE FUNCTION postern_internal.invite(p_email text, p_data jsonb, p_context js
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
+declare
+  v_user auth.users := postern_internal.invite_account(p_email, p_data, p_context);
 begin
-  return postern_internal.user_document(postern_internal.invite_account(p_email, p_data, p_context));
+  return postern_internal.user_document(v_user); -- a statement of its own, to see the identity
 end;
 $$;
 
@@ -3124,7 +3130,7 @@ CREATE FUNCTION postern_internal.notify_user(p_kind text, p_user auth.users, p_c
 begin
   if (p_context -> 'notifications' ->> p_kind)::boolean and coalesce(p_user.email, '') <> '' then
     perform postern_internal.queue_mail(p_kind || '_notification', p_user.email, p_user.id,
-      postern_internal.mail_payload(p_user, p_context) || p_extra);
+      postern_internal.mail_payload(p_user, p_context) - 'redirect_to' || p_extra);
   end if;
 end;
 $$;
@@ -3193,7 +3199,8 @@ declare
 begin
   perform postern_internal.audit_user('login', p_user, p_context, '{"provider": "email"}');
   v_grant := postern_internal.issue_session(p_user.id, 'password', p_context);
-  return jsonb_set(v_grant, '{user}', (v_grant -> 'user') - 'confirmed_at');
+  v_grant := v_grant #- '{user,confirmed_at}';
+  return jsonb_set(v_grant, '{user,identities,0,identity_data,email_verified}', 'true', false);
 end;
 $$;
 
@@ -3521,7 +3528,7 @@ begin
     updated_at = postern_internal.clock()
   where id = p_user_id;
   perform postern_internal.queue_mail('reauthentication', v_user.email, p_user_id,
-    postern_internal.mail_payload(v_user, p_context) || jsonb_build_object('token', v_otp));
+    postern_internal.mail_payload(v_user, p_context) - 'redirect_to' || jsonb_build_object('token', v_otp));
 end;
 $$;
 
@@ -4208,9 +4215,7 @@ begin
     failure := postern_internal.failure(400, 'invalid_credentials', 'Invalid login credentials');
   elsif postern_internal.is_banned(v_user) then
     failure := postern_internal.failure(400, 'user_banned', 'User is banned');
-  elsif p_provider = 'email' and v_user.email_confirmed_at is null
-    and not (p_context ->> 'allow_unverified')::boolean
-  then
+  elsif p_provider = 'email' and v_user.email_confirmed_at is null then
     failure := postern_internal.failure(400, 'email_not_confirmed', 'Email not confirmed');
   elsif p_provider = 'phone' and v_user.phone_confirmed_at is null then
     failure := postern_internal.failure(400, 'phone_not_confirmed', 'Phone not confirmed');
@@ -4398,7 +4403,7 @@ $_$;
 -- Name: user_document(auth.users); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.user_document(p_user auth.users) RETURNS jsonb
-    LANGUAGE plpgsql STABLE
+    LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
 declare

@@ -181,10 +181,10 @@ func (m *Mailer) variables(payload []byte) (map[string]any, error) {
 
 // oneLine replaces what could end a header line by a space.
 func oneLine(s string) string {
-	return strings.TrimSpace(strings.Map(func(r rune) rune {
+	return strings.Map(func(r rune) rune {
 		if r < ' ' || r == 0x7f {
 			return ' '
 		}
 		return r
-	}, s))
+	}, s)
 }

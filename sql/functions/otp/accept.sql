@@ -76,6 +76,10 @@ begin
     set email = lower(p_user.email_change), email_change = '', email_change_token_current = '',
       email_change_token_new = '', email_change_confirm_status = 0, is_anonymous = false,
       email_confirmed_at = coalesce(email_confirmed_at, postern_internal.clock()),
+      raw_user_meta_data = case
+        when email_confirmed_at is not null then raw_user_meta_data
+        else postern_internal.read_metadata(raw_user_meta_data) || '{"email_verified": true}'
+      end,
       updated_at = postern_internal.clock()
     where id = p_user.id;
   exception when unique_violation then

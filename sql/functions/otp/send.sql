@@ -154,7 +154,7 @@ begin
     updated_at = postern_internal.clock()
   where id = p_user_id;
   perform postern_internal.queue_mail('reauthentication', v_user.email, p_user_id,
-    postern_internal.mail_payload(v_user, p_context) || jsonb_build_object('token', v_otp));
+    postern_internal.mail_payload(v_user, p_context) - 'redirect_to' || jsonb_build_object('token', v_otp));
 end;
 $$;
 
@@ -172,7 +172,7 @@ as $$
 begin
   if (p_context -> 'notifications' ->> p_kind)::boolean and coalesce(p_user.email, '') <> '' then
     perform postern_internal.queue_mail(p_kind || '_notification', p_user.email, p_user.id,
-      postern_internal.mail_payload(p_user, p_context) || p_extra);
+      postern_internal.mail_payload(p_user, p_context) - 'redirect_to' || p_extra);
   end if;
 end;
 $$;

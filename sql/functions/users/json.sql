@@ -75,9 +75,10 @@ as $$
 $$;
 
 -- The whole user object: with identities ([] when none) and factors (left out when none).
+-- Volatile, though it writes nothing: it has to see what its caller wrote in the same statement.
 create or replace function postern_internal.user_document(p_user auth.users)
 returns jsonb
-language plpgsql stable security invoker set search_path = ''
+language plpgsql volatile security invoker set search_path = ''
 as $$
 declare
   v_identities jsonb;

@@ -75,9 +75,7 @@ begin
     failure := postern_internal.failure(400, 'invalid_credentials', 'Invalid login credentials');
   elsif postern_internal.is_banned(v_user) then
     failure := postern_internal.failure(400, 'user_banned', 'User is banned');
-  elsif p_provider = 'email' and v_user.email_confirmed_at is null
-    and not (p_context ->> 'allow_unverified')::boolean
-  then
+  elsif p_provider = 'email' and v_user.email_confirmed_at is null then
     failure := postern_internal.failure(400, 'email_not_confirmed', 'Email not confirmed');
   elsif p_provider = 'phone' and v_user.phone_confirmed_at is null then
     failure := postern_internal.failure(400, 'phone_not_confirmed', 'Phone not confirmed');

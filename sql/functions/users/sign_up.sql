@@ -148,7 +148,8 @@ begin
 end;
 $$;
 
--- The session of a sign-up that needed no confirmation. Its user object has no confirmed_at (spec/00 section 7).
+-- The session of a sign-up that needed no confirmation. Its user object has no confirmed_at (spec/00 section 7), and
+-- shows the identity as verified, which the stored one is not (spec/01 section 3).
 create or replace function postern_internal.open_signed_up_session(p_user auth.users, p_context jsonb)
 returns jsonb
 language plpgsql volatile security invoker set search_path = ''
@@ -158,7 +159,8 @@ declare
 begin
   perform postern_internal.audit_user('login', p_user, p_context, '{"provider": "email"}');
   v_grant := postern_internal.issue_session(p_user.id, 'password', p_context);
-  return jsonb_set(v_grant, '{user}', (v_grant -> 'user') - 'confirmed_at');
+  v_grant := v_grant #- '{user,confirmed_at}';
+  return jsonb_set(v_grant, '{user,identities,0,identity_data,email_verified}', 'true', false);
 end;
 $$;
 
