@@ -1,0 +1,1 @@
+delete from postern.outbox; delete from postern.events; delete from postern.session_ends;
