@@ -67,7 +67,7 @@ func New(ctx context.Context, cfg *config.Config, log *slog.Logger) (*Server, er
 	}
 	s := &Server{
 		cfg: cfg, log: log, pool: pool, db: gen.New(pool), keys: keys, redirects: redirects,
-		passwords: password.New(0, 0), outbox: outbox.New(pool, mailer, log),
+		passwords: password.New(0, 0), outbox: outbox.New(pool, mailer, outbox.Options{}, log),
 	}
 	if err := s.prepare(ctx); err != nil {
 		s.Close()
@@ -160,7 +160,7 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return s.outbox.Run(ctx) })
+	group.Go(func() error { s.outbox.Run(ctx); return nil })
 	group.Go(func() error {
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			return err

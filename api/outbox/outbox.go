@@ -1,0 +1,253 @@
+// Package outbox delivers the messages that transactions leave in table postern.outbox.
+//
+// Any number of workers, in any number of processes, share the table: a worker claims messages for
+// the time of a lease, sends them without holding a database connection, and records what became of
+// them. A worker that dies, or loses the database, leaves its messages to others when the lease has
+// passed. So each message is delivered at least once, and once in the normal case. The rules are in
+// sql/functions/outbox.
+package outbox
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/postern-auth/postern/api/mail"
+	"github.com/postern-auth/postern/gen"
+)
+
+const (
+	callTimeout   = 5 * time.Second // of one statement
+	retryPause    = time.Second     // after a statement failed
+	listenPause   = 30 * time.Second
+	cleanInterval = time.Hour
+)
+
+// Options adjusts a worker. Zero values mean the defaults.
+type Options struct {
+	Senders int           // batches in delivery at a time; default 8
+	Batch   int           // messages claimed at a time, sent over one connection; default 20
+	Lease   time.Duration // how long a claim holds, far above the time one mail may take; default 2m
+	Poll    time.Duration // how often to look without being woken; default 2s
+	Pace    time.Duration // least time between two claims unless there is a backlog; default 50ms
+}
+
+// Worker delivers messages while its Run does.
+type Worker struct {
+	db      *pgxpool.Pool
+	queries *gen.Queries
+	mailer  *mail.Mailer
+	options Options
+	log     *slog.Logger
+	wake    chan struct{}
+}
+
+// New makes a worker that takes messages from db and delivers them through mailer.
+func New(db *pgxpool.Pool, mailer *mail.Mailer, o Options, log *slog.Logger) *Worker {
+	o.Senders = cmp.Or(o.Senders, 8)
+	o.Batch = cmp.Or(o.Batch, 20)
+	o.Lease = cmp.Or(o.Lease, 2*time.Minute)
+	o.Poll = cmp.Or(o.Poll, 2*time.Second)
+	o.Pace = cmp.Or(o.Pace, 50*time.Millisecond)
+	return &Worker{
+		db: db, queries: gen.New(db), mailer: mailer, options: o, log: log,
+		wake: make(chan struct{}, 1),
+	}
+}
+
+// Wake makes the worker look for messages now. Call it after a request that may have queued one; it
+// never blocks and costs next to nothing.
+func (w *Worker) Wake() {
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Run delivers messages until ctx ends. Then the mails on the wire are finished (10 s at most), the
+// other claimed ones go back to the queue, and Run returns. It outlives failures of the database and
+// of the mail server.
+func (w *Worker) Run(ctx context.Context) {
+	var running sync.WaitGroup
+	defer running.Wait()
+	running.Go(func() { w.listen(ctx) })
+	running.Go(func() { w.clean(ctx) })
+	slots := make(chan struct{}, w.options.Senders)
+	for {
+		select {
+		case slots <- struct{}{}:
+		case <-ctx.Done():
+			return
+		}
+		claimed := time.Now()
+		batch := w.claim(ctx)
+		if len(batch) == 0 {
+			<-slots
+		} else {
+			running.Go(func() {
+				defer func() { <-slots }()
+				w.deliver(ctx, batch, claimed.Add(w.options.Lease))
+			})
+		}
+		if len(batch) < w.options.Batch && !w.await(ctx) {
+			return
+		}
+	}
+}
+
+// await waits until there may be messages: woken, but not sooner than the pace allows, so that under
+// load mails gather to batches; or by the clock. It reports false when ctx ended.
+func (w *Worker) await(ctx context.Context) bool {
+	if !pause(ctx, w.options.Pace) {
+		return false
+	}
+	poll := time.NewTimer(w.options.Poll)
+	defer poll.Stop()
+	select {
+	case <-w.wake:
+	case <-poll.C:
+	case <-ctx.Done():
+		return false
+	}
+	return true
+}
+
+// claim takes due messages. It does not stop halfway when ctx ends: a claim that the database has
+// made and nobody knows of would hold its messages up until the lease has passed.
+func (w *Worker) claim(ctx context.Context) []gen.ClaimOutboxRow {
+	call, cancel := context.WithTimeout(context.WithoutCancel(ctx), callTimeout)
+	defer cancel()
+	batch, err := w.queries.ClaimOutbox(call, gen.ClaimOutboxParams{
+		Kind: "mail", MaxRows: int32(w.options.Batch), Lease: w.options.Lease,
+	})
+	if err != nil {
+		w.log.Warn("the outbox could not be read, trying again", "error", err)
+		return nil
+	}
+	return batch
+}
+
+// deliver sends a batch and records the results. It stops sending at half time of the lease, so that
+// a slow server cannot make it outlive its claim.
+func (w *Worker) deliver(ctx context.Context, batch []gen.ClaimOutboxRow, leaseEnd time.Time) {
+	requests := make([]mail.Request, len(batch))
+	for i, row := range batch {
+		requests[i] = mail.Request{
+			ID:       fmt.Sprintf("%d of %s", row.ID, row.CreatedAt.UTC()),
+			Template: row.Template, To: row.Recipient, Payload: row.Payload,
+		}
+	}
+	sending, cancel := context.WithDeadline(ctx, leaseEnd.Add(-w.options.Lease/2))
+	defer cancel()
+	var results gen.FinishOutboxParams
+	for i, err := range w.mailer.Deliver(sending, requests) {
+		row := batch[i]
+		outcome, text := outcomeOf(err)
+		if text != "" {
+			w.log.Warn("a mail was not delivered", "id", row.ID, "mail", row.Template,
+				"attempt", row.Attempts, "outcome", outcome, "error", text)
+		}
+		results.Ids = append(results.Ids, row.ID)
+		results.Attempts = append(results.Attempts, row.Attempts)
+		results.Outcomes = append(results.Outcomes, outcome)
+		results.Errors = append(results.Errors, text)
+	}
+	w.record(ctx, results, leaseEnd)
+}
+
+// outcomeOf translates the result of a delivery to what finish_outbox() calls it, and its message to
+// text that PostgreSQL can store, whatever the mail server said.
+func outcomeOf(err error) (outcome, text string) {
+	var permanent *mail.PermanentError
+	switch {
+	case err == nil:
+		return "sent", ""
+	case errors.Is(err, mail.ErrNotTried):
+		return "returned", ""
+	case errors.As(err, &permanent):
+		outcome = "refused"
+	default:
+		outcome = "retry"
+	}
+	return outcome, strings.ToValidUTF8(strings.ReplaceAll(err.Error(), "\x00", ""), "?")
+}
+
+// record tells the database what became of a batch. It tries until the lease has passed; then the
+// messages are others' business. When ctx has ended it tries once.
+func (w *Worker) record(ctx context.Context, results gen.FinishOutboxParams, leaseEnd time.Time) {
+	for {
+		call, cancel := context.WithTimeout(context.WithoutCancel(ctx), callTimeout)
+		_, err := w.queries.FinishOutbox(call, results)
+		cancel()
+		if err == nil {
+			return
+		}
+		w.log.Warn("the results of deliveries could not be recorded", "ids", results.Ids, "error", err)
+		if time.Now().After(leaseEnd) || !pause(ctx, retryPause) {
+			return
+		}
+	}
+}
+
+// listen wakes the worker when a transaction outside the servers has queued a message. It needs a
+// connection of its own; behind a pooler in transaction mode it hears nothing, and polling has to do.
+func (w *Worker) listen(ctx context.Context) {
+	for {
+		err := w.listenOnce(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		w.log.Debug("not listening for messages, polling only", "error", err)
+		if !pause(ctx, listenPause) {
+			return
+		}
+	}
+}
+
+func (w *Worker) listenOnce(ctx context.Context) error {
+	conn, err := pgx.ConnectConfig(ctx, w.db.Config().ConnConfig)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	if _, err := conn.Exec(ctx, "listen postern_outbox"); err != nil {
+		return err
+	}
+	for {
+		w.Wake() // also at the beginning: something may have come before
+		if _, err := conn.WaitForNotification(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// clean deletes old messages once an hour.
+func (w *Worker) clean(ctx context.Context) {
+	for pause(ctx, cleanInterval) {
+		call, cancel := context.WithTimeout(ctx, time.Minute)
+		if _, err := w.queries.CleanOutbox(call); err != nil {
+			w.log.Warn("old messages could not be deleted", "error", err)
+		}
+		cancel()
+	}
+}
+
+// pause waits for d and reports false when ctx ended first.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
