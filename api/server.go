@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"runtime"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -67,7 +68,7 @@ func New(ctx context.Context, cfg *config.Config, log *slog.Logger) (*Server, er
 	}
 	s := &Server{
 		cfg: cfg, log: log, pool: pool, db: gen.New(pool), keys: keys, redirects: redirects,
-		passwords: password.New(0, 0), outbox: outbox.New(pool, mailer, outbox.Options{}, log),
+		passwords: password.New(runtime.NumCPU(), 0), outbox: outbox.New(pool, mailer, outbox.Options{}, log),
 	}
 	if err := s.prepare(ctx); err != nil {
 		s.Close()
