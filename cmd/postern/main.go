@@ -30,6 +30,6 @@ func rootCommand() *cobra.Command {
 	}
 	root.PersistentFlags().StringP("config", "c", "", "file of settings to read (KEY=value lines)")
 	root.PersistentFlags().StringP("config-dir", "d", "", "directory of such files, read in order of name")
-	root.AddCommand(serveCommand(), migrateCommand(), versionCommand())
+	root.AddCommand(serveCommand(), migrateCommand(), userCommand(), versionCommand())
 	return root
 }

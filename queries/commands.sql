@@ -1,0 +1,29 @@
+-- What the command line calls: schema postern, as any SQL client does. All parameters are text, so that they need no
+-- preparation and work through a pooler.
+
+-- name: SqlCreateUser :one
+select postern.create_user(
+  email => @email::text, phone => @phone::text, password_hash => sqlc.narg(password_hash)::text,
+  email_confirm => cast(@email_confirm::text as boolean), phone_confirm => cast(@phone_confirm::text as boolean),
+  user_metadata => cast(@user_metadata::text as jsonb), app_metadata => cast(@app_metadata::text as jsonb),
+  role => sqlc.narg(role)::text)::text as id;
+
+-- name: SqlGetUser :one
+select postern.get_user(who => @who::text)::jsonb as account;
+
+-- name: SqlFindUsers :many
+select id::text, coalesce(email, '')::text as email, coalesce(phone, '')::text as phone, created_at, last_sign_in_at,
+  confirmed_at, banned_until, deleted_at
+from postern.find_users(query => @query::text, max_rows => cast(@max_rows::text as int));
+
+-- name: SqlBanUser :one
+select postern.ban_user(who => @who::text, duration => cast(@duration::text as interval))::timestamptz as banned_until;
+
+-- name: SqlUnbanUser :exec
+select postern.unban_user(who => @who::text);
+
+-- name: SqlDeleteUser :exec
+select postern.delete_user(who => @who::text, soft => cast(@is_soft::text as boolean));
+
+-- name: SqlSetPasswordHash :exec
+select postern.set_password_hash(who => @who::text, password_hash => @password_hash::text);
