@@ -114,6 +114,28 @@ func hostOf(rawURL string) string {
 	return "localhost"
 }
 
+// Deliver renders and sends mails, and returns an error or nil for each, as [Mailer.Send] does.
+func (m *Mailer) Deliver(ctx context.Context, requests []Request) []error {
+	errs := make([]error, len(requests))
+	if m.settings.Host == "" {
+		return errs
+	}
+	var messages []Message
+	var at []int // where the request of a message is
+	for i, r := range requests {
+		message, err := m.Render(ctx, r)
+		if err != nil {
+			errs[i] = err
+			continue
+		}
+		messages, at = append(messages, message), append(at, i)
+	}
+	for i, err := range m.Send(ctx, messages) {
+		errs[at[i]] = err
+	}
+	return errs
+}
+
 // Render makes the message that a request asks for, from the operator's templates or the built-in
 // ones. It may fetch a template, for 10 s at most.
 func (m *Mailer) Render(ctx context.Context, r Request) (Message, error) {
