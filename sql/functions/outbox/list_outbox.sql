@@ -1,4 +1,5 @@
--- Lists messages, newest first, without their payload (it holds secrets). Reads: outbox.
+-- Lists messages, newest first, without their payload (it holds secrets). Security definer as all of schema postern: see
+-- admin/who.sql. Reads: outbox.
 create or replace function postern.list_outbox(
   p_state text default null,  -- queued | sending | sent | dead | dropped; null: all
   p_recipient text default null,
@@ -17,7 +18,7 @@ returns table (
   created_at timestamptz,
   finished_at timestamptz
 )
-language sql stable security invoker set search_path = ''
+language sql stable security definer set search_path = ''
 as $$
   select o.id, o.kind, o.template, o.recipient, o.user_id, o.state, o.attempts, o.last_error,
     o.next_attempt_at, o.created_at, o.finished_at

@@ -1,9 +1,10 @@
--- Sends a message that is dead, or waiting for its next attempt, now, with a full set of attempts.
+-- Sends a message that is dead, or waiting for its next attempt, now, with a full set of attempts. Security definer: see
+-- admin/who.sql.
 -- Raises: outbox_not_found (404), outbox_not_retryable (422): delivered, dropped or being sent.
 -- Locks: the row. Writes: outbox.
 create or replace function postern.retry_outbox(p_id bigint)
 returns void
-language plpgsql volatile security invoker set search_path = ''
+language plpgsql volatile security definer set search_path = ''
 as $$
 declare
   v_state text;
