@@ -35,7 +35,7 @@ const (
 type Options struct {
 	Senders int           // batches in delivery at a time; default 8
 	Batch   int           // messages claimed at a time, sent over one connection; default 20
-	Lease   time.Duration // how long a claim holds, far above the time one mail may take; default 2m
+	Lease   time.Duration // how long a claim holds, far above the time one mail may take (10 s); default 1m
 	Poll    time.Duration // how often to look without being woken; default 2s
 	Pace    time.Duration // least time between two claims unless there is a backlog; default 50ms
 }
@@ -54,7 +54,7 @@ type Worker struct {
 func New(db *pgxpool.Pool, mailer *mail.Mailer, o Options, log *slog.Logger) *Worker {
 	o.Senders = cmp.Or(o.Senders, 8)
 	o.Batch = cmp.Or(o.Batch, 20)
-	o.Lease = cmp.Or(o.Lease, 2*time.Minute)
+	o.Lease = cmp.Or(o.Lease, time.Minute)
 	o.Poll = cmp.Or(o.Poll, 2*time.Second)
 	o.Pace = cmp.Or(o.Pace, 50*time.Millisecond)
 	return &Worker{
