@@ -1,0 +1,13 @@
+FROM golang:1.26-bookworm AS build
+WORKDIR /src
+COPY go.mod go.sum ./
+RUN go mod download
+COPY . .
+ARG VERSION=dev
+RUN CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.release=${VERSION}" -o /postern ./cmd/postern
+
+FROM gcr.io/distroless/static-debian12:nonroot
+COPY --from=build /postern /postern
+EXPOSE 8081
+ENTRYPOINT ["/postern"]
+CMD ["serve"]
