@@ -103,7 +103,37 @@ func (c *Config) Warnings() []string {
 	if d := c.DB.Driver; d != "" && d != "postgres" && d != "postgresql" {
 		w = append(w, fmt.Sprintf("GOTRUE_DB_DRIVER is %q: ignored, the driver is always postgres", d))
 	}
+	for _, name := range c.unavailable() {
+		w = append(w, name+" is set, but this version does not have that yet: it stays off")
+	}
 	return w
+}
+
+// unavailable lists the settings that switch on what is not there yet.
+func (c *Config) unavailable() []string {
+	var names []string
+	for _, f := range []struct {
+		name string
+		isOn bool
+	}{
+		{"GOTRUE_EXTERNAL_PHONE_ENABLED", c.External.PhoneEnabled},
+		{"GOTRUE_SAML_ENABLED", c.SAML.Enabled},
+		{"GOTRUE_PASSKEY_ENABLED", c.Passkey.Enabled},
+		{"GOTRUE_SECURITY_MANUAL_LINKING_ENABLED", c.Security.ManualLinking},
+		{"GOTRUE_RATE_LIMIT_HEADER", c.Limits.Header != ""},
+		{"GOTRUE_EXTERNAL_EMAIL_AUTHORIZED_ADDRESSES", len(c.External.EmailAuthorizedAddresses) > 0},
+		{"GOTRUE_DB_CLEANUP_ENABLED", c.DB.CleanupEnabled},
+	} {
+		if f.isOn {
+			names = append(names, f.name)
+		}
+	}
+	for _, name := range ProviderNames {
+		if c.Providers[name].Enabled && name != "github" {
+			names = append(names, providerPrefix(name)+"ENABLED")
+		}
+	}
+	return names
 }
 
 // LogValue returns the settings by variable name, secrets replaced.

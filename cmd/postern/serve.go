@@ -1,10 +1,13 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"os"
+	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -24,8 +27,12 @@ func serveCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if cfg.Captcha.Enabled {
+				return errors.New("GOTRUE_SECURITY_CAPTCHA_ENABLED is set, but this version cannot check captchas: " +
+					"starting would promise a protection that is not there")
+			}
 			log := newLogger(cfg)
-			for _, warning := range cfg.Warnings() {
+			for _, warning := range append(cfg.Warnings(), missingFeatures(os.Environ())...) {
 				log.Warn(warning)
 			}
 			listener, err := net.Listen("tcp", cfg.API.Address())
@@ -41,6 +48,20 @@ func serveCommand() *cobra.Command {
 			return server.Serve(cmd.Context(), listener)
 		},
 	}
+}
+
+// missingFeatures are warnings about switches of features that have no settings yet.
+func missingFeatures(environ []string) []string {
+	var warnings []string
+	for _, entry := range environ {
+		name, value, _ := strings.Cut(entry, "=")
+		isHook := strings.HasPrefix(name, "GOTRUE_HOOK_") && strings.HasSuffix(name, "_ENABLED")
+		if on, _ := strconv.ParseBool(value); on && (isHook || name == "GOTRUE_SECURITY_DB_ENCRYPTION_ENCRYPT" ||
+			name == "GOTRUE_PASSWORD_HIBP_ENABLED" || name == "GOTRUE_OAUTH_SERVER_ENABLED") {
+			warnings = append(warnings, name+" is set, but this version does not have that yet: it stays off")
+		}
+	}
+	return warnings
 }
 
 // newLogger writes JSON lines to standard error (spec/07 section 5).
