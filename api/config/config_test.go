@@ -186,7 +186,7 @@ func TestSecretsStayOut(t *testing.T) {
 	}
 	for name, text := range map[string]string{
 		"slog": logged.String(), "json": string(asJSON), "%v": fmt.Sprintf("%v %v", c, *c), "%+v": fmt.Sprintf("%+v", *c),
-		"%#v": fmt.Sprintf("%#v %#v", c, c.JWT), "%s": fmt.Sprintf("%s", c), "parts": fmt.Sprintf("%v %+v", c.JWT, c.DB),
+		"%#v": fmt.Sprintf("%#v %#v", c, c.JWT), "%s": c.String(), "parts": fmt.Sprintf("%v %+v", c.JWT, c.DB),
 	} {
 		for _, secret := range []string{"hidden", "a-jwt-secret", "db-password"} {
 			if strings.Contains(text, secret) {
