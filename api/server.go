@@ -16,6 +16,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	pgxuuid "github.com/vgarvardt/pgx-google-uuid/v5"
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/singleflight"
 
 	"github.com/postern-auth/postern/api/config"
 	"github.com/postern-auth/postern/api/mail"
@@ -45,6 +46,7 @@ type Server struct {
 	outbox    *outbox.Worker
 	settings  *settingsDocument
 	handler   http.Handler
+	refreshes singleflight.Group // by refresh token
 }
 
 // New connects to the database, which must be migrated, and prepares everything to serve.

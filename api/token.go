@@ -127,7 +127,8 @@ func (s *Server) weakness(text string) *weakPassword {
 	return nil
 }
 
-// refreshGrant exchanges a refresh token (spec/01 section 5).
+// refreshGrant exchanges a refresh token (spec/01 section 5). All parallel calls with one token get the same successor;
+// those of one process therefore share one call, so that they do not fill the pool while they wait for each other.
 func (s *Server) refreshGrant(ctx context.Context, r *request) (reply, error) {
 	var p struct {
 		RefreshToken string `json:"refresh_token"`
@@ -135,14 +136,17 @@ func (s *Server) refreshGrant(ctx context.Context, r *request) (reply, error) {
 	if err := r.decodeForm(&p); err != nil {
 		return nil, err
 	}
-	row, err := s.db.RefreshSession(ctx, p.RefreshToken, r.context())
+	row, err, _ := s.refreshes.Do(p.RefreshToken, func() (any, error) {
+		return s.db.RefreshSession(ctx, p.RefreshToken, r.context())
+	})
 	if err != nil {
 		return nil, err
 	}
-	if row.Failure != nil {
-		return nil, failure(row.Failure)
+	session := row.(gen.RefreshSessionRow)
+	if session.Failure != nil {
+		return nil, failure(session.Failure)
 	}
-	return s.tokenReply(row.Issued, nil)
+	return s.tokenReply(session.Issued, nil)
 }
 
 // pkceGrant exchanges the code of a followed link (spec/01 section 4.2, RFC 7636).
