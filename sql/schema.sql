@@ -367,7 +367,7 @@ Example: select postern.invite_user(email) from waiting_list order by created_at
 -- Name: list_outbox(text, text, integer); Type: FUNCTION; Schema: postern
 
 CREATE FUNCTION postern.list_outbox(p_state text DEFAULT NULL::text, p_recipient text DEFAULT NULL::text, p_limit integer DEFAULT 100, OUT id bigint, OUT kind text, OUT template text, OUT recipient text, OUT user_id uuid, OUT state text, OUT attempts integer, OUT last_error text, OUT next_attempt_at timestamp with time zone, OUT created_at timestamp with time zone, OUT finished_at timestamp with time zone)
-    LANGUAGE sql STABLE
+    LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO ''
     AS $$
   select o.id, o.kind, o.template, o.recipient, o.user_id, o.state, o.attempts, o.last_error,
@@ -408,7 +408,7 @@ Example: select session_id, last_active_at, user_agent from postern.list_session
 -- Name: retry_outbox(bigint); Type: FUNCTION; Schema: postern
 
 CREATE FUNCTION postern.retry_outbox(p_id bigint) RETURNS void
-    LANGUAGE plpgsql
+    LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
     AS $$
 declare
@@ -2906,7 +2906,7 @@ begin
       select u.id from auth.users as u
       where u.instance_id = postern_internal.nil_uuid() and u.aud = v_aud
         and (v_pattern is null or u.email like v_pattern or u.raw_user_meta_data ->> 'full_name' ilike v_pattern)
-      order by u.created_at desc nulls last, u.id desc
+      order by u.created_at desc, u.id desc
       offset p_offset limit p_limit));
   end if;
 end;
@@ -3541,9 +3541,9 @@ CREATE FUNCTION postern_internal.recompute_providers(p_user_id uuid) RETURNS voi
 declare
   v_providers jsonb;
 begin
-  select jsonb_agg(provider order by first_at, first_id) into v_providers
+  select jsonb_agg(provider order by first_at, provider) into v_providers
   from (
-    select i.provider, min(i.created_at) as first_at, min(i.id::text) as first_id
+    select i.provider, min(i.created_at) as first_at
     from auth.identities as i where i.user_id = p_user_id group by i.provider
   ) as p;
   update auth.users as u
@@ -4411,7 +4411,7 @@ declare
   v_factors jsonb;
 begin
   select
-    (select jsonb_agg(postern_internal.identity_json(i) order by i.created_at, i.id)
+    (select jsonb_agg(postern_internal.identity_json(i) order by i.created_at, i.provider, i.id)
       from auth.identities as i where i.user_id = p_user.id),
     (select jsonb_agg(postern_internal.factor_json(f) order by f.created_at, f.id)
       from auth.mfa_factors as f where f.user_id = p_user.id)

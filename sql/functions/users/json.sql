@@ -85,7 +85,7 @@ declare
   v_factors jsonb;
 begin
   select
-    (select jsonb_agg(postern_internal.identity_json(i) order by i.created_at, i.id)
+    (select jsonb_agg(postern_internal.identity_json(i) order by i.created_at, i.provider, i.id)
       from auth.identities as i where i.user_id = p_user.id),
     (select jsonb_agg(postern_internal.factor_json(f) order by f.created_at, f.id)
       from auth.mfa_factors as f where f.user_id = p_user.id)

@@ -7,9 +7,9 @@ as $$
 declare
   v_providers jsonb;
 begin
-  select jsonb_agg(provider order by first_at, first_id) into v_providers
+  select jsonb_agg(provider order by first_at, provider) into v_providers
   from (
-    select i.provider, min(i.created_at) as first_at, min(i.id::text) as first_id
+    select i.provider, min(i.created_at) as first_at
     from auth.identities as i where i.user_id = p_user_id group by i.provider
   ) as p;
   update auth.users as u
