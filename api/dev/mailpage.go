@@ -31,7 +31,8 @@ const (
 )
 
 // ServeHTTP shows the mailbox: / for people, /api/messages and /api/messages/{id} for scripts
-// (GET, newest first; DELETE /api/messages empties it). Only requests to a loopback name are
+// (GET, newest first; DELETE /api/messages empties it). /signed-in stands in for an application: it
+// shows the session that a link hands over. Only requests to a loopback name are
 // answered, and none that another site's page makes.
 func (b *Mailbox) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !isLoopback(r.Host) {
@@ -62,6 +63,10 @@ func (b *Mailbox) routes() http.Handler {
 	mux.HandleFunc("GET /events", b.streamChanges)
 	mux.HandleFunc("GET /page.css", serveFile)
 	mux.HandleFunc("GET /page.js", serveFile)
+	mux.HandleFunc("GET /signed-in.js", serveFile)
+	mux.HandleFunc("GET /signed-in", func(w http.ResponseWriter, r *http.Request) {
+		http.ServeFileFS(w, r, page, "page/signed-in.html")
+	})
 	mux.HandleFunc("GET /api/messages", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, b.newestFirst()) })
 	mux.HandleFunc("GET /api/messages/{id}", func(w http.ResponseWriter, r *http.Request) {
 		if m, ok := b.find(w, r); ok {

@@ -14,6 +14,7 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	if err := rootCommand().ExecuteContext(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "postern:", err)
 		os.Exit(1)
@@ -30,6 +31,6 @@ func rootCommand() *cobra.Command {
 	}
 	root.PersistentFlags().StringP("config", "c", "", "file of settings to read (KEY=value lines)")
 	root.PersistentFlags().StringP("config-dir", "d", "", "directory of such files, read in order of name")
-	root.AddCommand(serveCommand(), migrateCommand(), userCommand(), versionCommand())
+	root.AddCommand(devCommand(), serveCommand(), migrateCommand(), keyCommand(), userCommand(), versionCommand())
 	return root
 }
