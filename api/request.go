@@ -28,6 +28,9 @@ const maxBody = 1 << 20
 // maxUserAgent is how much of a User-Agent is kept, in bytes.
 const maxUserAgent = 1 << 10
 
+// maxAudience is how much of an X-JWT-AUD header users.aud can hold; a longer one is ignored.
+const maxAudience = 255
+
 // request is what a handler gets: the HTTP request and what the guards found out about it.
 type request struct {
 	*http.Request
@@ -168,7 +171,7 @@ var loneSurrogate = regexp.MustCompile(`\\u[dD][89a-fA-F]`)
 
 // audience is the user population a request is about (spec/00 section 8).
 func (r *request) audience() string {
-	if aud := r.Header.Get("X-JWT-AUD"); aud != "" && isText(aud) {
+	if aud := r.Header.Get("X-JWT-AUD"); aud != "" && len(aud) <= maxAudience && isText(aud) {
 		return aud
 	}
 	if r.claims != nil && r.actor == "" && r.claims.Audience != "" {

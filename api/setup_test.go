@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -31,6 +32,9 @@ type server struct {
 	URL string
 	DB  *pgxpool.Pool // as superuser
 	dsn string        // as the owner of the schemas
+	api *api.Server   // for its hooks in export_test.go
+
+	statements *atomic.Int64 // that handlers sent to the database
 }
 
 // setup starts a server with default settings, changed by NAME=value pairs.
@@ -60,6 +64,7 @@ func setupOn(t *testing.T, dsn string, settings ...string) *server {
 	if err != nil {
 		t.Fatal(err)
 	}
+	statements := srv.CountStatements()
 	done := make(chan error, 1)
 	go func() { done <- srv.Serve(ctx, listener) }()
 	pool, err := pgxpool.New(ctx, apitest.AdminURL(t, dsn))
@@ -73,7 +78,7 @@ func setupOn(t *testing.T, dsn string, settings ...string) *server {
 			t.Errorf("serving: %v", err)
 		}
 	})
-	return &server{t: t, URL: url, DB: pool, dsn: dsn}
+	return &server{t: t, URL: url, DB: pool, dsn: dsn, api: srv, statements: statements}
 }
 
 // testWriter shows what the server logs in the output of the test.
@@ -198,6 +203,14 @@ func (r response) session() session {
 	user, _ := r.Body["user"].(map[string]any)
 	text := func(v any) string { t, _ := v.(string); return t }
 	return session{text(user["id"]), text(r.Body["access_token"]), text(r.Body["refresh_token"])}
+}
+
+// exec runs a statement as superuser.
+func (s *server) exec(query string, args ...any) {
+	s.t.Helper()
+	if _, err := s.DB.Exec(context.Background(), query, args...); err != nil {
+		s.t.Fatalf("%s: %v", query, err)
+	}
 }
 
 // scan returns the one value of a query as text.
