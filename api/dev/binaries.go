@@ -103,13 +103,13 @@ func majorVersion(ctx context.Context, bin string) int {
 // installers are the ways to get PostgreSQL, in order of preference.
 var installers = []struct {
 	program string
-	asRoot  bool // needs root; the others must not run as root, or do not care
-	args    []string
+	asRoot  bool // needs root; brew refuses to run as root
+	script  string
 }{
-	{"apt-get", true, []string{"install", "-y", "--no-install-recommends", "postgresql"}},
-	{"dnf", true, []string{"install", "-y", "postgresql-server", "postgresql-contrib"}},
-	{"apk", true, []string{"add", "postgresql", "postgresql-contrib"}},
-	{"brew", false, []string{"install", "postgresql@17"}},
+	{"apt-get", true, "apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -yq --no-install-recommends postgresql"},
+	{"dnf", true, "dnf install -y postgresql-server postgresql-contrib"},
+	{"apk", true, "apk add postgresql postgresql-contrib"},
+	{"brew", false, "brew install postgresql@17"},
 }
 
 func install(ctx context.Context, h *home, log *slog.Logger) error {
@@ -118,7 +118,7 @@ func install(ctx context.Context, h *home, log *slog.Logger) error {
 		if _, err := exec.LookPath(i.program); err != nil || i.asRoot != isRoot {
 			continue
 		}
-		err := runInstaller(ctx, log, "", i.program, i.args...)
+		err := runInstaller(ctx, log, "/bin/sh", "-c", i.script)
 		if err == nil {
 			return nil
 		}
@@ -136,7 +136,7 @@ func install(ctx context.Context, h *home, log *slog.Logger) error {
 func installFromNPM(ctx context.Context, h *home, log *slog.Logger) error {
 	arch := map[string]string{"amd64": "x64", "arm64": "arm64", "arm": "arm", "386": "ia32"}[runtime.GOARCH]
 	name := fmt.Sprintf("@embedded-postgres/%s-%s", runtime.GOOS, arch)
-	err := runInstaller(ctx, log, h.dir, "npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", h.dir, name)
+	err := runInstaller(ctx, log, "npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", h.dir, name)
 	if err != nil {
 		return err
 	}
@@ -169,10 +169,9 @@ func restoreLinks(pkg string) error {
 	return nil
 }
 
-func runInstaller(ctx context.Context, log *slog.Logger, dir, program string, args ...string) error {
+func runInstaller(ctx context.Context, log *slog.Logger, program string, args ...string) error {
 	cmd := exec.CommandContext(ctx, program, args...)
 	log.Info("PostgreSQL is not on this machine: installing it", "command", cmd.String())
-	cmd.Dir = dir
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("%s: %w\n%s", cmd, err, out)
 	}
