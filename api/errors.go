@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -73,7 +74,7 @@ func forbidden(code, message string) *Error {
 // failed gives a database error without a better explanation the message of the endpoint (status 500).
 func failed(message string, err error) error {
 	var pg *pgconn.PgError
-	if errors.As(err, &pg) && !isTyped(pg) && !isTransient(pg) && !isGarbage(pg) {
+	if errors.As(err, &pg) && !isDisconnect(err) && !isTyped(pg) && !isTransient(pg) && !isGarbage(pg) {
 		return &Error{Status: http.StatusInternalServerError, Code: codeUnexpected, Message: message, cause: err}
 	}
 	return err
@@ -110,8 +111,6 @@ func toWire(err error) *Error {
 	var tooLong password.TooLong
 	var shape *input.Error
 	var pg *pgconn.PgError
-	var connect *pgconn.ConnectError
-	var network net.Error
 	switch {
 	case errors.As(err, &wire):
 		return wire
@@ -129,12 +128,20 @@ func toWire(err error) *Error {
 		return unavailable("Too many sign-ins at the moment, please retry after a moment.", err)
 	case errors.Is(err, context.DeadlineExceeded):
 		return timedOut(err)
+	case isDisconnect(err):
+		return unavailable("The database cannot be reached, please retry after a moment.", err)
 	case errors.As(err, &pg):
 		return databaseError(pg, err)
-	case errors.As(err, &connect), errors.As(err, &network):
-		return unavailable("The database cannot be reached, please retry after a moment.", err)
 	}
 	return &Error{Status: http.StatusInternalServerError, Message: unexpectedMessage, cause: err}
+}
+
+// isDisconnect tells whether there is no connection, for whatever reason (even one that the database gave), or it broke.
+func isDisconnect(err error) bool {
+	var connect *pgconn.ConnectError
+	var network net.Error
+	return errors.As(err, &connect) || errors.As(err, &network) || pgconn.SafeToRetry(err) ||
+		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 }
 
 func timedOut(cause error) *Error {
