@@ -22,7 +22,7 @@ var errClosed = errors.New("the password pool is closed")
 // queuePerWorker is the default length of the queue: at about 60 ms each, the last one waits some two seconds.
 const queuePerWorker = 32
 
-// Pool runs password hashing on a few threads of the lowest priority, so that a flood of logins leaves the cores
+// Pool runs password hashing on a few threads of low priority, so that a flood of logins leaves the cores
 // to everything else: other requests of this process, and PostgreSQL on the same machine.
 //
 // Each worker also gets a P of its own: GOMAXPROCS is raised by their number. A worker computes for tens of
