@@ -1130,7 +1130,7 @@ CREATE FUNCTION postern_internal.audit_admin(p_action text, p_user auth.users, p
     AS $$
 begin
   perform postern_internal.write_audit(
-    p_action, postern_internal.nil_uuid(), p_context ->> 'actor', false, null,
+    array[p_action], postern_internal.nil_uuid(), p_context ->> 'actor', false, null,
     jsonb_build_object('user_id', p_user.id, 'user_email', coalesce(p_user.email, '')) || p_traits, p_context);
 end;
 $$;
@@ -1170,7 +1170,7 @@ CREATE FUNCTION postern_internal.audit_user(p_action text, p_user auth.users, p_
     AS $$
 begin
   perform postern_internal.write_audit(
-    p_action, p_user.id, coalesce(nullif(p_user.phone, ''), p_user.email), p_user.is_sso_user,
+    array[p_action], p_user.id, coalesce(nullif(p_user.phone, ''), p_user.email), p_user.is_sso_user,
     p_user.raw_user_meta_data ->> 'full_name', p_traits, p_context);
 end;
 $$;
@@ -3932,8 +3932,9 @@ begin
   end if;
 
   v_next := postern_internal.random_refresh_token();
-  perform postern_internal.audit_user('token_refreshed', p_user, p_context);
-  perform postern_internal.audit_user('token_revoked', p_user, p_context);
+  perform postern_internal.write_audit(
+    array['token_refreshed', 'token_revoked'], p_user.id, coalesce(nullif(p_user.phone, ''), p_user.email),
+    p_user.is_sso_user, p_user.raw_user_meta_data ->> 'full_name', null, p_context);
   with revoked as (
     update auth.refresh_tokens set revoked = true, updated_at = v_now
     where id = p_token.id
@@ -4141,11 +4142,10 @@ begin
   if p_last_active + make_interval(secs => (p_context ->> 'inactivity')::float) < v_now then
     return 'idle';
   end if;
-  if p_session.created_at + make_interval(secs => (p_context ->> 'low_aal')::float) < v_now
-    and coalesce(p_session.aal, 'aal1') = 'aal1'
-    and postern_internal.has_verified_factor(p_session.user_id)
-  then
-    return 'low_aal';
+  if p_session.created_at + make_interval(secs => (p_context ->> 'low_aal')::float) < v_now then
+    if coalesce(p_session.aal, 'aal1') = 'aal1' and postern_internal.has_verified_factor(p_session.user_id) then
+      return 'low_aal';
+    end if;
   end if;
   return null;
 end;
@@ -4533,26 +4533,27 @@ begin
 end;
 $$;
 
--- Name: write_audit(text, uuid, text, boolean, text, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
+-- Name: write_audit(text[], uuid, text, boolean, text, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
 
-CREATE FUNCTION postern_internal.write_audit(p_action text, p_actor_id uuid, p_actor_username text, p_via_sso boolean, p_actor_name text, p_traits jsonb, p_context jsonb) RETURNS void
+CREATE FUNCTION postern_internal.write_audit(p_actions text[], p_actor_id uuid, p_actor_username text, p_via_sso boolean, p_actor_name text, p_traits jsonb, p_context jsonb) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
+declare
+  v_payload jsonb := jsonb_build_object(
+      'actor_id', p_actor_id, 'actor_username', coalesce(p_actor_username, ''),
+      'actor_via_sso', coalesce(p_via_sso, false))
+    || case when p_actor_name is null then '{}' else jsonb_build_object('actor_name', p_actor_name) end
+    || case when p_traits is null then '{}' else jsonb_build_object('traits', p_traits) end;
 begin
   if (p_context ->> 'audit_disabled')::boolean then
     return;
   end if;
   insert into auth.audit_log_entries (instance_id, id, payload, created_at, ip_address)
-  values (
-    postern_internal.nil_uuid(), gen_random_uuid(),
-    (jsonb_build_object(
-        'action', p_action, 'actor_id', p_actor_id, 'actor_username', coalesce(p_actor_username, ''),
-        'actor_via_sso', coalesce(p_via_sso, false), 'log_type', postern_internal.audit_log_type(p_action))
-      || jsonb_strip_nulls(jsonb_build_object('actor_name', p_actor_name))
-      || case when p_traits is null then '{}' else jsonb_build_object('traits', p_traits) end)::json,
+  select postern_internal.nil_uuid(), gen_random_uuid(),
+    (v_payload || jsonb_build_object('action', a, 'log_type', postern_internal.audit_log_type(a)))::json,
     postern_internal.clock(), left(coalesce(p_context ->> 'ip', ''), 64)
-  );
+  from unnest(p_actions) as a;
 end;
 $$;
 
@@ -6349,9 +6350,9 @@ REVOKE ALL ON FUNCTION postern_internal.verify_otp(p_type text, p_token_hash tex
 
 REVOKE ALL ON FUNCTION postern_internal.wake_outbox() FROM PUBLIC;
 
--- Name: FUNCTION write_audit(p_action text, p_actor_id uuid, p_actor_username text, p_via_sso boolean, p_actor_name text, p_traits jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
+-- Name: FUNCTION write_audit(p_actions text[], p_actor_id uuid, p_actor_username text, p_via_sso boolean, p_actor_name text, p_traits jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
 
-REVOKE ALL ON FUNCTION postern_internal.write_audit(p_action text, p_actor_id uuid, p_actor_username text, p_via_sso boolean, p_actor_name text, p_traits jsonb, p_context jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION postern_internal.write_audit(p_actions text[], p_actor_id uuid, p_actor_username text, p_via_sso boolean, p_actor_name text, p_traits jsonb, p_context jsonb) FROM PUBLIC;
 
 -- Name: TABLE audit_log_entries; Type: ACL; Schema: auth
 

@@ -33,6 +33,18 @@ func dial(address string) (*client, error) {
 
 func (c *client) close() { c.conn.Close() }
 
+// redial replaces a broken connection; without a server it waits a little, so that nobody spins.
+func (c *client) redial() error {
+	c.close()
+	fresh, err := dial(c.address)
+	if err != nil {
+		time.Sleep(100 * time.Millisecond)
+		return err
+	}
+	*c = *fresh
+	return nil
+}
+
 // request is what a client sends. token and body may be empty.
 type request struct {
 	method, path, token, body string

@@ -16,7 +16,8 @@ const password = "correct horse battery"
 // address is the e-mail address of user n, 1 being the first.
 func address(n int) string { return fmt.Sprintf("user%d@example.com", n) }
 
-// fill inserts confirmed users with an identity each, and the rows of the floors.
+// fill inserts confirmed users with an identity each, sessions for a tenth of them, and the rows of the floors. The
+// statistics are fresh, as autovacuum keeps them in production.
 func (s *stack) fill(ctx context.Context, users int) error {
 	hash, err := bcrypt.GenerateFromPassword([]byte(password), 10)
 	if err != nil {
@@ -48,6 +49,22 @@ func (s *stack) fill(ctx context.Context, users int) error {
 		grant select, update on public.floor to `+owner)
 	if err != nil {
 		return err
+	}
+	if _, err := s.admin.Exec(ctx, `
+		with chosen as (
+		  select id as user_id, gen_random_uuid() as session_id from auth.users order by created_at desc limit $1::int / 10
+		), made as (
+		  insert into auth.sessions (id, user_id, created_at, updated_at, aal)
+		  select session_id, user_id, now(), now(), 'aal1' from chosen
+		), claimed as (
+		  insert into auth.mfa_amr_claims (id, session_id, created_at, updated_at, authentication_method)
+		  select gen_random_uuid(), session_id, now(), now(), 'password' from chosen
+		)
+		insert into auth.refresh_tokens (instance_id, token, user_id, session_id, revoked, created_at, updated_at)
+		select postern_internal.nil_uuid(), postern_internal.random_refresh_token(), user_id::text, session_id, false,
+		  now(), now()
+		from chosen`, users); err != nil {
+		return fmt.Errorf("inserting sessions: %w", err)
 	}
 	_, err = s.admin.Exec(ctx, "vacuum analyze")
 	return err

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -205,7 +206,7 @@ func stepOf(c *client, next source) step {
 		status, body, err := c.do(r)
 		switch {
 		case err != nil:
-			return err
+			return errors.Join(err, c.redial())
 		case status == http.StatusServiceUnavailable:
 			return errBusy
 		case status >= http.StatusBadRequest:

@@ -58,7 +58,7 @@ func (r *report) print(w io.Writer) {
 	fmt.Fprintln(t, "floor\tworkers\tper second\tp50 ms\tp95 ms\tp99 ms\tpgbench\t")
 	for _, f := range r.Floors {
 		for _, l := range f.Runs {
-			fmt.Fprintf(t, "%s\t%d\t%.0f\t%s\t%s\n", f.Name, l.Workers, l.Rate, l.times(), f.Pgbench[l.Workers]+"\t")
+			fmt.Fprintf(t, "%s\t%d\t%.0f\t%s\t%s\t\n", f.Name, l.Workers, l.Rate, l.times(), f.Pgbench[l.Workers])
 		}
 	}
 	fmt.Fprintln(t, "\t")

@@ -1,6 +1,7 @@
--- One row of auth.audit_log_entries (spec/01 sections 1.8 and 15), unless AUDIT_LOG_DISABLE_POSTGRES is on.
+-- Rows of auth.audit_log_entries (spec/01 sections 1.8 and 15), one per action, unless
+-- AUDIT_LOG_DISABLE_POSTGRES is on.
 create or replace function postern_internal.write_audit(
-  p_action text,
+  p_actions text[],
   p_actor_id uuid,
   p_actor_username text,
   p_via_sso boolean,
@@ -11,20 +12,21 @@ create or replace function postern_internal.write_audit(
 returns void
 language plpgsql volatile security invoker set search_path = ''
 as $$
+declare
+  v_payload jsonb := jsonb_build_object(
+      'actor_id', p_actor_id, 'actor_username', coalesce(p_actor_username, ''),
+      'actor_via_sso', coalesce(p_via_sso, false))
+    || case when p_actor_name is null then '{}' else jsonb_build_object('actor_name', p_actor_name) end
+    || case when p_traits is null then '{}' else jsonb_build_object('traits', p_traits) end;
 begin
   if (p_context ->> 'audit_disabled')::boolean then
     return;
   end if;
   insert into auth.audit_log_entries (instance_id, id, payload, created_at, ip_address)
-  values (
-    postern_internal.nil_uuid(), gen_random_uuid(),
-    (jsonb_build_object(
-        'action', p_action, 'actor_id', p_actor_id, 'actor_username', coalesce(p_actor_username, ''),
-        'actor_via_sso', coalesce(p_via_sso, false), 'log_type', postern_internal.audit_log_type(p_action))
-      || jsonb_strip_nulls(jsonb_build_object('actor_name', p_actor_name))
-      || case when p_traits is null then '{}' else jsonb_build_object('traits', p_traits) end)::json,
+  select postern_internal.nil_uuid(), gen_random_uuid(),
+    (v_payload || jsonb_build_object('action', a, 'log_type', postern_internal.audit_log_type(a)))::json,
     postern_internal.clock(), left(coalesce(p_context ->> 'ip', ''), 64)
-  );
+  from unnest(p_actions) as a;
 end;
 $$;
 
@@ -55,7 +57,7 @@ language plpgsql volatile security invoker set search_path = ''
 as $$
 begin
   perform postern_internal.write_audit(
-    p_action, p_user.id, coalesce(nullif(p_user.phone, ''), p_user.email), p_user.is_sso_user,
+    array[p_action], p_user.id, coalesce(nullif(p_user.phone, ''), p_user.email), p_user.is_sso_user,
     p_user.raw_user_meta_data ->> 'full_name', p_traits, p_context);
 end;
 $$;
@@ -72,7 +74,7 @@ language plpgsql volatile security invoker set search_path = ''
 as $$
 begin
   perform postern_internal.write_audit(
-    p_action, postern_internal.nil_uuid(), p_context ->> 'actor', false, null,
+    array[p_action], postern_internal.nil_uuid(), p_context ->> 'actor', false, null,
     jsonb_build_object('user_id', p_user.id, 'user_email', coalesce(p_user.email, '')) || p_traits, p_context);
 end;
 $$;

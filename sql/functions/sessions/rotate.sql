@@ -44,8 +44,9 @@ begin
   end if;
 
   v_next := postern_internal.random_refresh_token();
-  perform postern_internal.audit_user('token_refreshed', p_user, p_context);
-  perform postern_internal.audit_user('token_revoked', p_user, p_context);
+  perform postern_internal.write_audit(
+    array['token_refreshed', 'token_revoked'], p_user.id, coalesce(nullif(p_user.phone, ''), p_user.email),
+    p_user.is_sso_user, p_user.raw_user_meta_data ->> 'full_name', null, p_context);
   with revoked as (
     update auth.refresh_tokens set revoked = true, updated_at = v_now
     where id = p_token.id

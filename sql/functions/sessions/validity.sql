@@ -19,11 +19,10 @@ begin
   if p_last_active + make_interval(secs => (p_context ->> 'inactivity')::float) < v_now then
     return 'idle';
   end if;
-  if p_session.created_at + make_interval(secs => (p_context ->> 'low_aal')::float) < v_now
-    and coalesce(p_session.aal, 'aal1') = 'aal1'
-    and postern_internal.has_verified_factor(p_session.user_id)
-  then
-    return 'low_aal';
+  if p_session.created_at + make_interval(secs => (p_context ->> 'low_aal')::float) < v_now then
+    if coalesce(p_session.aal, 'aal1') = 'aal1' and postern_internal.has_verified_factor(p_session.user_id) then
+      return 'low_aal';
+    end if;
   end if;
   return null;
 end;
