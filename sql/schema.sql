@@ -3705,7 +3705,7 @@ $_$;
 -- Name: refresh_token_v2(uuid, bigint, text); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.refresh_token_v2(p_session_id uuid, p_counter bigint, p_key text) RETURNS text
-    LANGUAGE plpgsql IMMUTABLE
+    LANGUAGE plpgsql IMMUTABLE STRICT
     SET search_path TO ''
     AS $$
 declare

@@ -1,5 +1,6 @@
 -- Format 2 refresh tokens (spec/01 section 5.2): unpadded base64url of version byte 00, 16 bytes of the
 -- session id, the counter as unsigned LEB128, 16 bytes of HMAC-SHA256 over all before, 4 bytes of SHA-256.
+-- Null without a key: such a session never had a token of this kind.
 -- Example: select postern_internal.refresh_token_v2('63c02ba7-b5f9-4b92-9a83-3d898f02d85b', 0,
 --   'DXMFHMVKc9MxTQmPsf1z0EWNLeTx2E825wk1Bi4rrrY') = 'AGPAK6e1-UuSmoM9iY8C2FsANK3Vz7XvOT09FU1um81taZVs6lc'
 create or replace function postern_internal.refresh_token_v2(
@@ -8,7 +9,7 @@ create or replace function postern_internal.refresh_token_v2(
   p_key text                -- sessions.refresh_token_hmac_key: base64url of 32 bytes
 )
 returns text
-language plpgsql immutable security invoker set search_path = ''
+language plpgsql immutable strict security invoker set search_path = ''
 as $$
 declare
   v_signed bytea := '\x00'::bytea || uuid_send(p_session_id);
