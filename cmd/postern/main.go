@@ -29,8 +29,6 @@ func rootCommand() *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	root.PersistentFlags().StringP("config", "c", "", "file of settings to read (KEY=value lines)")
-	root.PersistentFlags().StringP("config-dir", "d", "", "directory of such files, read in order of name")
 	root.AddCommand(devCommand(), serveCommand(), migrateCommand(), keyCommand(), userCommand(), readyCommand(), versionCommand())
 	return root
 }
