@@ -47,7 +47,15 @@ func (r *report) judge() {
 			}
 		}
 	}
-	if r.Flood != nil && r.Flood.Ratio > floodBound {
+	if r.Flood == nil {
+		return
+	}
+	for _, l := range []load{r.Flood.Idle, r.Flood.Flooded, r.Flood.SignIns} {
+		if l.Errors > 0 {
+			miss("%d errors around the login flood: %v", l.Errors, l.firstErr)
+		}
+	}
+	if r.Flood.Ratio > floodBound {
 		miss("refresh under a login flood has %.1f times its idle p99, not %.0f", r.Flood.Ratio, floodBound)
 	}
 }
