@@ -101,6 +101,11 @@ func connect(ctx context.Context, c config.Database) (*pgxpool.Pool, error) {
 	if err != nil {
 		return nil, fmt.Errorf("DATABASE_URL: %w", err)
 	}
+	switch pc.ConnConfig.DefaultQueryExecMode {
+	case pgx.QueryExecModeExec, pgx.QueryExecModeSimpleProtocol:
+		return nil, errors.New("DATABASE_URL: default_query_exec_mode has to be cache_describe behind a pooler in " +
+			"transaction mode, or left out; the other modes do not know the types of parameters")
+	}
 	pc.AfterConnect = func(_ context.Context, conn *pgx.Conn) error {
 		pgxuuid.Register(conn.TypeMap()) // without it, UUIDs travel through database/sql and text
 		return nil
