@@ -118,7 +118,7 @@ func TestGarbageBodies(t *testing.T) {
 			paths = []string{"/token", "/token?grant_type=password", "/token?grant_type=refresh_token", "/token?grant_type=pkce", "/token?grant_type=id_token"}
 		}
 		bodies := garbageBodies()
-		for range rounds(12, 400) {
+		for range rounds(5, 400) {
 			bodies = append(bodies, mixedBody(random))
 		}
 		for _, path := range paths {
@@ -156,7 +156,7 @@ func TestGarbageMembers(t *testing.T) {
 	} {
 		for _, name := range members {
 			for _, value := range garbageValues {
-				if !isLong() && random.IntN(4) > 0 {
+				if !isLong() && random.IntN(8) > 0 {
 					continue
 				}
 				body := fmt.Sprintf("{%s,%q:%s}", c.valid, name, value) // the last of two members counts

@@ -50,7 +50,7 @@ func TestEndsBesideUse(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			on := pair(t, "GOTRUE_MAILER_AUTOCONFIRM=true")
-			for round := range rounds(3, 50) {
+			for round := range rounds(2, 50) {
 				email := fmt.Sprintf("ann%d@example.com", round)
 				ann := on[0].newSession(email)
 				second := on[0].signIn(email)

@@ -104,7 +104,7 @@ func TestParallelRefreshes(t *testing.T) {
 			on := pair(t, settings...)
 			ann := on[0].newSession("ann@example.com")
 			token := ann.RefreshToken
-			for round := range rounds(4, 200) {
+			for round := range rounds(3, 200) {
 				answers := race(t, on, 200, func(s *server, _ int) (response, error) { return s.refresh(token) })
 				if got := outcomes(answers); got["200"] != 200 {
 					t.Fatalf("round %d: got %v", round, got)
@@ -247,14 +247,14 @@ func TestParallelCodeExchanges(t *testing.T) {
 	t.Parallel()
 	on := pair(t)
 	on[0].newUser("ann@example.com")
-	for range rounds(3, 50) {
+	for range rounds(2, 50) {
 		code := on[0].authCode("ann@example.com")
 		answers := race(t, on, 100, func(s *server, _ int) (response, error) {
 			return s.try("POST", "/token?grant_type=pkce", map[string]string{"auth_code": code, "code_verifier": verifier})
 		})
 		wantOneSuccess(t, answers, "404 flow_state_not_found")
 	}
-	if got := on[0].scan("select count(*) from auth.sessions"); got != fmt.Sprint(rounds(3, 50)) {
+	if got := on[0].scan("select count(*) from auth.sessions"); got != fmt.Sprint(rounds(2, 50)) {
 		t.Errorf("%s sessions", got)
 	}
 }
@@ -328,7 +328,7 @@ func TestParallelSignUps(t *testing.T) {
 				path, body := "/otp", map[string]any{"email": email, "data": map[string]string{"n": "1"}}
 				n := 50
 				if round == 0 { // costs a hash each
-					path, body["password"], n = "/signup", password, rounds(20, 50)
+					path, body["password"], n = "/signup", password, rounds(8, 50)
 				}
 				answers := race(t, on, n, func(s *server, _ int) (response, error) { return s.try("POST", path, body) })
 				noServerErrors(t, answers)
