@@ -837,15 +837,18 @@ $$;
 -- Name: action_link(text, text, text, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.action_link(p_path text, p_token_hash text, p_type text, p_context jsonb) RETURNS text
-    LANGUAGE sql STABLE
+    LANGUAGE plpgsql STABLE
     SET search_path TO ''
     AS $$
-  select coalesce(p_context -> 'verify_urls' ->> p_path, '') || '?token=' || p_token_hash || '&type=' || p_type
-    || '&redirect_to=' || case
-      when r ~ '[&=#]' then postern_internal.url_encode(r)
-      else r
-    end
-  from (select coalesce(p_context ->> 'redirect_to', p_context ->> 'site_url')) as t (r)
+begin
+  return (
+    select coalesce(p_context -> 'verify_urls' ->> p_path, '') || '?token=' || p_token_hash || '&type=' || p_type
+      || '&redirect_to=' || case
+        when r ~ '[&=#]' then postern_internal.url_encode(r)
+        else r
+      end
+    from (select coalesce(p_context ->> 'redirect_to', p_context ->> 'site_url')) as t (r));
+end;
 $$;
 
 -- Name: add_identity(uuid, text, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
@@ -1255,16 +1258,18 @@ $$;
 -- Name: begin_flow(uuid, text, text, text, text); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.begin_flow(p_user_id uuid, p_provider_type text, p_authentication_method text, p_code_challenge text, p_code_challenge_method text) RETURNS void
-    LANGUAGE sql
+    LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
+begin
   insert into auth.flow_state (
     id, user_id, auth_code, code_challenge, code_challenge_method, provider_type, authentication_method,
     provider_access_token, provider_refresh_token, created_at, updated_at)
   select gen_random_uuid(), p_user_id, gen_random_uuid()::text, p_code_challenge,
     p_code_challenge_method::auth.code_challenge_method, p_provider_type, p_authentication_method, '', '',
     postern_internal.clock(), postern_internal.clock()
-  where p_code_challenge <> ''
+  where p_code_challenge <> '';
+end;
 $$;
 
 -- Name: begin_oauth(text, text, text, text, boolean, jsonb); Type: FUNCTION; Schema: postern_internal
@@ -2511,9 +2516,13 @@ $$;
 -- Name: has_verified_factor(uuid); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.has_verified_factor(p_user_id uuid) RETURNS boolean
-    LANGUAGE sql STABLE
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
     AS $$
-  select exists (select from auth.mfa_factors as f where f.user_id = p_user_id and f.status = 'verified')
+begin
+  return (
+    select exists (select from auth.mfa_factors as f where f.user_id = p_user_id and f.status = 'verified'));
+end;
 $$;
 
 -- Name: hash_password(text); Type: FUNCTION; Schema: postern_internal
@@ -3015,12 +3024,14 @@ $$;
 -- Name: mark_identity_verified(auth.users); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.mark_identity_verified(p_user auth.users) RETURNS void
-    LANGUAGE sql
+    LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
+begin
   update auth.identities
   set identity_data = identity_data || '{"email_verified": true}'
-  where user_id = p_user.id and email = p_user.email
+  where user_id = p_user.id and email = p_user.email;
+end;
 $$;
 
 -- Name: merge_external_data(uuid, jsonb); Type: FUNCTION; Schema: postern_internal
@@ -3043,12 +3054,15 @@ $$;
 -- Name: merge_metadata(jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.merge_metadata(p_old jsonb, p_new jsonb) RETURNS jsonb
-    LANGUAGE sql IMMUTABLE
+    LANGUAGE plpgsql IMMUTABLE
     SET search_path TO ''
     AS $$
-  select coalesce(jsonb_object_agg(key, value), '{}')
-  from jsonb_each(postern_internal.read_metadata(p_old) || postern_internal.read_metadata(p_new)) as m
-  where value <> 'null' or not postern_internal.read_metadata(p_new) ? key
+begin
+  return (
+    select coalesce(jsonb_object_agg(key, value), '{}')
+    from jsonb_each(postern_internal.read_metadata(p_old) || postern_internal.read_metadata(p_new)) as m
+    where value <> 'null' or not postern_internal.read_metadata(p_new) ? key);
+end;
 $$;
 
 -- Name: need_factor(uuid, uuid, jsonb); Type: FUNCTION; Schema: postern_internal
@@ -3455,13 +3469,16 @@ $$;
 -- Name: random_otp(integer); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.random_otp(p_digits integer) RETURNS text
-    LANGUAGE sql
+    LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
-  select lpad(
-    (('x' || substr(md5(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())), 1, 15))::bit(60)::bigint
-      % (10 ^ p_digits)::bigint)::text,
-    p_digits, '0')
+begin
+  return (
+    select lpad(
+      (('x' || substr(md5(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())), 1, 15))::bit(60)::bigint
+        % (10 ^ p_digits)::bigint)::text,
+      p_digits, '0'));
+end;
 $$;
 
 -- Name: random_refresh_token(); Type: FUNCTION; Schema: postern_internal
@@ -4280,16 +4297,18 @@ $$;
 -- Name: store_one_time_token(uuid, auth.one_time_token_type, text, text); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.store_one_time_token(p_user_id uuid, p_type auth.one_time_token_type, p_token_hash text, p_relates_to text) RETURNS void
-    LANGUAGE sql
+    LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
+begin
   insert into auth.one_time_tokens (id, user_id, token_type, token_hash, relates_to, created_at, updated_at)
   values (
     gen_random_uuid(), p_user_id, p_type, p_token_hash, lower(p_relates_to),
     postern_internal.clock() at time zone 'UTC', postern_internal.clock() at time zone 'UTC')
   on conflict (user_id, token_type) do update
     set token_hash = excluded.token_hash, relates_to = excluded.relates_to,
-      created_at = excluded.created_at, updated_at = excluded.updated_at
+      created_at = excluded.created_at, updated_at = excluded.updated_at;
+end;
 $$;
 
 -- Name: token_sent_at(auth.users, auth.one_time_token_type); Type: FUNCTION; Schema: postern_internal
@@ -4329,13 +4348,16 @@ $$;
 -- Name: unusable_password_hash(); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.unusable_password_hash() RETURNS text
-    LANGUAGE sql
+    LANGUAGE plpgsql
     SET search_path TO ''
     AS $_$
-  select '$2a$10$' || substr(
-    translate(encode(
-      uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()), 'base64'
-    ), '+=' || chr(10), '.'), 1, 53)
+begin
+  return (
+    select '$2a$10$' || substr(
+      translate(encode(
+        uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()), 'base64'
+      ), '+=' || chr(10), '.'), 1, 53));
+end;
 $_$;
 
 -- Name: update_user(uuid, uuid, jsonb, text, text, jsonb); Type: FUNCTION; Schema: postern_internal

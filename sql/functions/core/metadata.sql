@@ -9,9 +9,12 @@ $$;
 -- Shallow merge (spec/01 section 1.6): each top-level key is replaced, null deletes it.
 create or replace function postern_internal.merge_metadata(p_old jsonb, p_new jsonb)
 returns jsonb
-language sql immutable security invoker set search_path = ''
+language plpgsql immutable security invoker set search_path = ''
 as $$
-  select coalesce(jsonb_object_agg(key, value), '{}')
-  from jsonb_each(postern_internal.read_metadata(p_old) || postern_internal.read_metadata(p_new)) as m
-  where value <> 'null' or not postern_internal.read_metadata(p_new) ? key
+begin
+  return (
+    select coalesce(jsonb_object_agg(key, value), '{}')
+    from jsonb_each(postern_internal.read_metadata(p_old) || postern_internal.read_metadata(p_new)) as m
+    where value <> 'null' or not postern_internal.read_metadata(p_new) ? key);
+end;
 $$;

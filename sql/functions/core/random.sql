@@ -2,12 +2,15 @@
 -- 60 random bits against at most 10^10 codes: the bias is below 10^-8.
 create or replace function postern_internal.random_otp(p_digits int)
 returns text
-language sql volatile security invoker set search_path = ''
+language plpgsql volatile security invoker set search_path = ''
 as $$
-  select lpad(
-    (('x' || substr(md5(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())), 1, 15))::bit(60)::bigint
-      % (10 ^ p_digits)::bigint)::text,
-    p_digits, '0')
+begin
+  return (
+    select lpad(
+      (('x' || substr(md5(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())), 1, 15))::bit(60)::bigint
+        % (10 ^ p_digits)::bigint)::text,
+      p_digits, '0'));
+end;
 $$;
 
 -- A format 1 refresh token: 12 characters of lower-case base32, 60 random bits (spec/01 section 5.1).
@@ -39,10 +42,13 @@ $$;
 -- The reference hashes a long random password nobody is told; random digits cost nothing and say the same.
 create or replace function postern_internal.unusable_password_hash()
 returns text
-language sql volatile security invoker set search_path = ''
+language plpgsql volatile security invoker set search_path = ''
 as $$
-  select '$2a$10$' || substr(
-    translate(encode(
-      uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()), 'base64'
-    ), '+=' || chr(10), '.'), 1, 53)
+begin
+  return (
+    select '$2a$10$' || substr(
+      translate(encode(
+        uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()), 'base64'
+      ), '+=' || chr(10), '.'), 1, 53));
+end;
 $$;

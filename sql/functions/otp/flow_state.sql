@@ -8,15 +8,17 @@ create or replace function postern_internal.begin_flow(
   p_code_challenge_method text
 )
 returns void
-language sql volatile security invoker set search_path = ''
+language plpgsql volatile security invoker set search_path = ''
 as $$
+begin
   insert into auth.flow_state (
     id, user_id, auth_code, code_challenge, code_challenge_method, provider_type, authentication_method,
     provider_access_token, provider_refresh_token, created_at, updated_at)
   select gen_random_uuid(), p_user_id, gen_random_uuid()::text, p_code_challenge,
     p_code_challenge_method::auth.code_challenge_method, p_provider_type, p_authentication_method, '', '',
     postern_internal.clock(), postern_internal.clock()
-  where p_code_challenge <> ''
+  where p_code_challenge <> '';
+end;
 $$;
 
 -- POST /token?grant_type=pkce: exchanges the code of a followed link for a session (spec/01 section 4.2).

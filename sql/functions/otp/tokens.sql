@@ -33,15 +33,17 @@ create or replace function postern_internal.store_one_time_token(
   p_relates_to text
 )
 returns void
-language sql volatile security invoker set search_path = ''
+language plpgsql volatile security invoker set search_path = ''
 as $$
+begin
   insert into auth.one_time_tokens (id, user_id, token_type, token_hash, relates_to, created_at, updated_at)
   values (
     gen_random_uuid(), p_user_id, p_type, p_token_hash, lower(p_relates_to),
     postern_internal.clock() at time zone 'UTC', postern_internal.clock() at time zone 'UTC')
   on conflict (user_id, token_type) do update
     set token_hash = excluded.token_hash, relates_to = excluded.relates_to,
-      created_at = excluded.created_at, updated_at = excluded.updated_at
+      created_at = excluded.created_at, updated_at = excluded.updated_at;
+end;
 $$;
 
 -- Refuses a second mail of one kind within SMTP_MAX_FREQUENCY of the first.
@@ -78,12 +80,15 @@ create or replace function postern_internal.action_link(
   p_context jsonb
 )
 returns text
-language sql stable security invoker set search_path = ''
+language plpgsql stable security invoker set search_path = ''
 as $$
-  select coalesce(p_context -> 'verify_urls' ->> p_path, '') || '?token=' || p_token_hash || '&type=' || p_type
-    || '&redirect_to=' || case
-      when r ~ '[&=#]' then postern_internal.url_encode(r)
-      else r
-    end
-  from (select coalesce(p_context ->> 'redirect_to', p_context ->> 'site_url')) as t (r)
+begin
+  return (
+    select coalesce(p_context -> 'verify_urls' ->> p_path, '') || '?token=' || p_token_hash || '&type=' || p_type
+      || '&redirect_to=' || case
+        when r ~ '[&=#]' then postern_internal.url_encode(r)
+        else r
+      end
+    from (select coalesce(p_context ->> 'redirect_to', p_context ->> 'site_url')) as t (r));
+end;
 $$;

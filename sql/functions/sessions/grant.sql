@@ -32,7 +32,10 @@ $$;
 -- Whether the user could reach aal2.
 create or replace function postern_internal.has_verified_factor(p_user_id uuid)
 returns boolean
-language sql stable security invoker
+language plpgsql stable security invoker set search_path = ''
 as $$
-  select exists (select from auth.mfa_factors as f where f.user_id = p_user_id and f.status = 'verified')
+begin
+  return (
+    select exists (select from auth.mfa_factors as f where f.user_id = p_user_id and f.status = 'verified'));
+end;
 $$;

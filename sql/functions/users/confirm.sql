@@ -46,9 +46,11 @@ $$;
 -- Notes in the identities with the user's own address that it is verified.
 create or replace function postern_internal.mark_identity_verified(p_user auth.users)
 returns void
-language sql volatile security invoker set search_path = ''
+language plpgsql volatile security invoker set search_path = ''
 as $$
+begin
   update auth.identities
   set identity_data = identity_data || '{"email_verified": true}'
-  where user_id = p_user.id and email = p_user.email
+  where user_id = p_user.id and email = p_user.email;
+end;
 $$;
