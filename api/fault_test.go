@@ -22,22 +22,20 @@ import (
 	"github.com/postern-auth/postern/api/apitest"
 )
 
-// binary builds the program once for all tests.
-var binary = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "postern-fault-")
-	if err != nil {
-		return "", err
-	}
-	path := filepath.Join(dir, "postern")
+// binary builds the program.
+func binary(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "postern")
 	if out, err := exec.Command("go", "build", "-o", path, "github.com/postern-auth/postern/cmd/postern").CombinedOutput(); err != nil {
-		return "", fmt.Errorf("building: %v: %s", err, out)
+		t.Fatalf("building: %v: %s", err, out)
 	}
-	return path, nil
-})
+	return path
+}
 
 // process is the real program, serving a database of its own.
 type process struct {
 	*server
+	path     string
 	settings []string
 	cmd      *exec.Cmd
 	log      *bytes.Buffer
@@ -58,7 +56,7 @@ func startProcess(t *testing.T, settings ...string) *process {
 	port := listener.Addr().(*net.TCPAddr).Port
 	listener.Close()
 	url := fmt.Sprint("http://127.0.0.1:", port)
-	p := &process{server: &server{t: t, URL: url, DB: db, dsn: dsn}, settings: append([]string{
+	p := &process{path: binary(t), server: &server{t: t, URL: url, DB: db, dsn: dsn}, settings: append([]string{
 		"PATH=" + os.Getenv("PATH"), "DATABASE_URL=" + dsn, "API_EXTERNAL_URL=" + url, "GOTRUE_SITE_URL=https://app.example.com",
 		"GOTRUE_JWT_SECRET=" + jwtSecret, "GOTRUE_JWT_AUD=authenticated", "GOTRUE_JWT_DEFAULT_GROUP_NAME=authenticated",
 		"GOTRUE_API_HOST=127.0.0.1", fmt.Sprint("PORT=", port), "GOTRUE_LOG_LEVEL=error", "GOTRUE_SMTP_MAX_FREQUENCY=1ns",
@@ -77,12 +75,8 @@ func startProcess(t *testing.T, settings ...string) *process {
 // start runs the program and waits until it answers.
 func (p *process) start() {
 	p.t.Helper()
-	path, err := binary()
-	if err != nil {
-		p.t.Fatal(err)
-	}
 	p.log = &bytes.Buffer{}
-	p.cmd = exec.Command(path, "serve")
+	p.cmd = exec.Command(p.path, "serve")
 	p.cmd.Env, p.cmd.Stderr = p.settings, p.log
 	if err := p.cmd.Start(); err != nil {
 		p.t.Fatal(err)
