@@ -2,7 +2,7 @@
 # Tests with the real JavaScript client and a real browser against a running server. $1 is the binary.
 set -eu
 cd "$(dirname "$0")"
-if ! node -e 'process.exit(process.versions.node.split(".")[0] < 20)'; then
+if ! node -e 'process.exit(Number(process.versions.node.split(".")[0] < 20))'; then
   echo "these tests need Node 20 or later, with npm" >&2
   exit 1
 fi
