@@ -13,7 +13,7 @@ type step func() error
 
 var (
 	errSpent = errors.New("nothing prepared is left")
-	errBusy  = errors.New("refused as busy") // 503 or 504: not a fault under a flood, but no success either
+	errBusy  = errors.New("refused as busy") // 503: not a fault under a flood, but no success either
 )
 
 // load is what closed-loop workers saw.

@@ -207,7 +207,7 @@ func stepOf(c *client, next source) step {
 		switch {
 		case err != nil:
 			return errors.Join(err, c.redial())
-		case status == http.StatusServiceUnavailable, status == http.StatusGatewayTimeout:
+		case status == http.StatusServiceUnavailable:
 			return errBusy
 		case status >= http.StatusBadRequest:
 			return fmt.Errorf("%s %s: %d %s", r.method, r.path, status, body)
