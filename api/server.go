@@ -70,7 +70,7 @@ func New(ctx context.Context, cfg *config.Config, log *slog.Logger) (*Server, er
 		return nil, err
 	}
 	// One processor is left to everything else: low priority alone does not do where the kernel weighs processes or
-	// sessions (autogroup) against each other. Refresh under a login flood: p99 12 times its idle one before, 2 after.
+	// sessions (autogroup) against each other; docs/performance.md has the figures.
 	hashers := max(runtime.NumCPU()-1, 1)
 	s := &Server{
 		cfg: cfg, log: log, pool: pool, db: gen.New(pool), keys: keys, redirects: redirects,
