@@ -4670,6 +4670,23 @@ begin
 end;
 $$;
 
+-- Name: triggers_of_functions(text[]); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.triggers_of_functions(p_functions text[]) RETURNS SETOF text
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    AS $$
+  select distinct t.tgname || ' on ' || t.tgrelid::regclass
+  from pg_trigger as t
+  join pg_class as c on c.oid = t.tgrelid
+  join pg_proc as p on p.oid = t.tgfoid
+  join pg_namespace as n on n.oid = p.pronamespace
+  where c.relnamespace = 'auth'::regnamespace
+    and not t.tgisinternal
+    and array[p.proname || '()', n.nspname || '.' || p.proname || '()', p.proname::text] && p_functions
+  order by 1
+$$;
+
 -- Name: unusable_password_hash(); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.unusable_password_hash() RETURNS text
@@ -6731,6 +6748,10 @@ REVOKE ALL ON FUNCTION postern_internal.token_sent_at(p_user auth.users, p_type 
 -- Name: FUNCTION touch_session(p_session auth.sessions, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.touch_session(p_session auth.sessions, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION triggers_of_functions(p_functions text[]); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.triggers_of_functions(p_functions text[]) FROM PUBLIC;
 
 -- Name: FUNCTION unusable_password_hash(); Type: ACL; Schema: postern_internal
 
