@@ -23,20 +23,26 @@ func (q *Queries) GetUser(ctx context.Context, userID uuid.UUID, sessionID *uuid
 }
 
 const preparePasswordChange = `-- name: PreparePasswordChange :one
-select password_hash::text, needs_current_password::boolean from postern_internal.prepare_password_change(
-  p_user_id => $1, p_session_id => $2, p_changes => $3, p_context => $4)
+select coalesce(password_hash, '')::text as password_hash,
+  coalesce(needs_current_password, false)::boolean as needs_current_password,
+  coalesce(nonce_phone, '')::text as nonce_phone
+from postern_internal.prepare_password_change(
+  p_user_id => $1, p_session_id => $2, p_changes => $3,
+  p_is_nonce_approved => $4, p_context => $5)
 `
 
 type PreparePasswordChangeParams struct {
-	UserID    uuid.UUID
-	SessionID *uuid.UUID
-	Changes   []byte
-	Context   []byte
+	UserID          uuid.UUID
+	SessionID       *uuid.UUID
+	Changes         []byte
+	IsNonceApproved *bool
+	Context         []byte
 }
 
 type PreparePasswordChangeRow struct {
 	PasswordHash         string
 	NeedsCurrentPassword bool
+	NoncePhone           string
 }
 
 func (q *Queries) PreparePasswordChange(ctx context.Context, arg PreparePasswordChangeParams) (PreparePasswordChangeRow, error) {
@@ -44,10 +50,11 @@ func (q *Queries) PreparePasswordChange(ctx context.Context, arg PreparePassword
 		arg.UserID,
 		arg.SessionID,
 		arg.Changes,
+		arg.IsNonceApproved,
 		arg.Context,
 	)
 	var i PreparePasswordChangeRow
-	err := row.Scan(&i.PasswordHash, &i.NeedsCurrentPassword)
+	err := row.Scan(&i.PasswordHash, &i.NeedsCurrentPassword, &i.NoncePhone)
 	return i, err
 }
 
@@ -104,6 +111,39 @@ func (q *Queries) SignUpAnonymously(ctx context.Context, data []byte, context []
 	var issued []byte
 	err := row.Scan(&issued)
 	return issued, err
+}
+
+const signUpByPhone = `-- name: SignUpByPhone :one
+select issued, account, failure from postern_internal.sign_up_by_phone(
+  p_phone => $1, p_password_hash => $2, p_data => $3, p_channel => $4,
+  p_context => $5)
+`
+
+type SignUpByPhoneParams struct {
+	Phone        string
+	PasswordHash string
+	Data         []byte
+	Channel      string
+	Context      []byte
+}
+
+type SignUpByPhoneRow struct {
+	Issued  []byte
+	Account []byte
+	Failure []byte
+}
+
+func (q *Queries) SignUpByPhone(ctx context.Context, arg SignUpByPhoneParams) (SignUpByPhoneRow, error) {
+	row := q.db.QueryRow(ctx, signUpByPhone,
+		arg.Phone,
+		arg.PasswordHash,
+		arg.Data,
+		arg.Channel,
+		arg.Context,
+	)
+	var i SignUpByPhoneRow
+	err := row.Scan(&i.Issued, &i.Account, &i.Failure)
+	return i, err
 }
 
 const updateUser = `-- name: UpdateUser :one

@@ -1,5 +1,5 @@
 -- PUT /user (spec/01 section 6). p_changes holds what the client sent and the handler checked for shape:
--- email, phone, data, app_metadata, has_password, nonce, code_challenge, code_challenge_method.
+-- email, phone, channel, data, app_metadata, has_password, nonce, code_challenge, code_challenge_method.
 
 -- The caller, if the change is allowed at all; steps 3 to 8 of the spec.
 -- Raises: as authenticate; not_admin (403), insufficient_aal (401), validation_failed, user_sso_managed,
@@ -69,16 +69,20 @@ $$;
 
 -- First call of a change with a password in it: the same checks, then the nonce where one is demanded. A right
 -- nonce is used up by this call, whatever happens next (spec/01 section 6, step 9a).
--- Returns the stored hash ('' when there is none) and whether the current password must be given.
+-- Returns the stored hash ('' when there is none) and whether the current password must be given; or only nonce_phone,
+-- where the provider of text messages has to be asked whether the nonce is the one it sent to that number: if so, call
+-- again with p_is_nonce_approved true.
 -- Raises: as check_user_changes; reauthentication_needed (400), reauthentication_not_valid (422).
 -- Locks: the user. Writes: users, one_time_tokens.
 create or replace function postern_internal.prepare_password_change(
   p_user_id uuid,
   p_session_id uuid,
   p_changes jsonb,
+  p_is_nonce_approved boolean,
   p_context jsonb,
   out password_hash text,
-  out needs_current_password boolean
+  out needs_current_password boolean,
+  out nonce_phone text
 )
 language plpgsql volatile security invoker set search_path = ''
 as $$
@@ -90,7 +94,13 @@ begin
   if (p_context ->> 'reauthenticate')::boolean
     and coalesce(v_session.created_at + interval '24 hours' <= postern_internal.clock(), true)
   then
-    perform postern_internal.redeem_nonce(v_user, p_changes ->> 'nonce', p_context);
+    if p_is_nonce_approved is null and coalesce(p_changes ->> 'nonce', '') <> '' then
+      nonce_phone := postern_internal.foreign_nonce_phone(v_user, p_context);
+      if nonce_phone is not null then
+        return;
+      end if;
+    end if;
+    perform postern_internal.redeem_nonce(v_user, p_changes ->> 'nonce', p_is_nonce_approved, p_context);
   end if;
   password_hash := coalesce(v_user.encrypted_password, '');
   needs_current_password := (p_context ->> 'current_password')::boolean
@@ -100,21 +110,51 @@ begin
 end;
 $$;
 
--- Uses up the code of GET /reauthenticate. Raises: reauthentication_needed (400), reauthentication_not_valid (422).
-create or replace function postern_internal.redeem_nonce(p_user auth.users, p_nonce text, p_context jsonb)
+-- The number of a user whose nonce only the provider of text messages can check; null for others.
+create or replace function postern_internal.foreign_nonce_phone(p_user auth.users, p_context jsonb)
+returns text
+language plpgsql stable security invoker set search_path = ''
+as $$
+begin
+  if (p_context ->> 'sms_checks_codes')::boolean and coalesce(p_user.email, '') = ''
+    and coalesce(p_user.reauthentication_token, '') <> ''
+    and postern_internal.test_otp(p_user.phone, p_context) is null
+  then
+    return p_user.phone;
+  end if;
+  return null;
+end;
+$$;
+
+-- Uses up the code of GET /reauthenticate. p_is_approved is the word of the provider that made it, null for our own.
+-- Raises: reauthentication_needed (400), reauthentication_not_valid (422).
+create or replace function postern_internal.redeem_nonce(
+  p_user auth.users,
+  p_nonce text,
+  p_is_approved boolean,
+  p_context jsonb
+)
 returns void
 language plpgsql volatile security invoker set search_path = ''
 as $$
+declare
+  v_is_right boolean;
 begin
   if coalesce(p_nonce, '') = '' then
     perform postern_internal.fail(
       400, 'reauthentication_needed', 'Password update requires reauthentication');
   end if;
-  if coalesce(p_user.reauthentication_token, '') = ''
-    or p_user.reauthentication_token
-      <> postern_internal.otp_hash(coalesce(nullif(p_user.email, ''), p_user.phone), p_nonce)
-    or not postern_internal.is_otp_alive(p_user.reauthentication_sent_at, p_context)
-  then
+  v_is_right := case
+    when coalesce(p_user.reauthentication_token, '') = '' then false
+    when p_is_approved is not null then p_is_approved
+    when coalesce(p_user.email, '') <> '' then
+      p_user.reauthentication_token = postern_internal.otp_hash(p_user.email, p_nonce)
+      and postern_internal.is_otp_alive(p_user.reauthentication_sent_at, p_context)
+    else
+      p_user.reauthentication_token = postern_internal.otp_hash(p_user.phone, p_nonce)
+      and postern_internal.is_sms_otp_alive(p_user.reauthentication_sent_at, p_context)
+  end;
+  if v_is_right is not true then
     perform postern_internal.fail(
       422, 'reauthentication_not_valid', 'Nonce has expired or is invalid');
   end if;
@@ -126,8 +166,7 @@ $$;
 
 -- Applies the changes and returns the user object. p_password_hash is null when no password was given;
 -- p_old_hash is the one the handler compared with, which must still be stored.
--- Raises: as check_user_changes; conflict (409), over_email_send_rate_limit (429), and 500 for a phone number,
---   as long as no SMS can be sent.
+-- Raises: as check_user_changes; conflict (409), over_email_send_rate_limit (429), and as send_phone_otp.
 -- Locks: the user. Writes: users, identities, one_time_tokens, flow_state, sessions, audit, events, outbox.
 create or replace function postern_internal.update_user(
   p_user_id uuid,
@@ -163,7 +202,7 @@ begin
     perform postern_internal.begin_email_change(v_user, p_changes, p_context);
   end if;
   if coalesce(p_changes ->> 'phone', '') <> '' and p_changes ->> 'phone' <> coalesce(v_user.phone, '') then
-    perform postern_internal.fail(500, 'unexpected_failure', 'Unable to get SMS provider');
+    perform postern_internal.begin_phone_change(v_user, p_changes, p_context);
   end if;
   perform postern_internal.audit_user('user_modified', v_user, p_context);
   perform postern_internal.record_event('user.updated', v_user.id, p_context);
@@ -187,5 +226,22 @@ begin
     p_changes ->> 'code_challenge', p_changes ->> 'code_challenge_method');
   perform postern_internal.send_email_change(
     p_user, p_changes ->> 'email', coalesce(p_changes ->> 'code_challenge' <> '', false), p_context);
+end;
+$$;
+
+-- A new number: gets a code, or is the user's at once under autoconfirm.
+create or replace function postern_internal.begin_phone_change(p_user auth.users, p_changes jsonb, p_context jsonb)
+returns void
+language plpgsql volatile security invoker set search_path = ''
+as $$
+begin
+  if (p_context ->> 'phone_autoconfirm')::boolean then
+    p_user.phone_change := p_changes ->> 'phone';
+    perform postern_internal.apply_phone_change(p_user, p_context);
+    perform postern_internal.recompute_providers(p_user.id);
+    return;
+  end if;
+  perform postern_internal.send_phone_otp(
+    p_user, 'phone_change', p_changes ->> 'phone', coalesce(nullif(p_changes ->> 'channel', ''), 'sms'), p_context);
 end;
 $$;
