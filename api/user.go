@@ -50,7 +50,7 @@ func (s *Server) updateUser(ctx context.Context, r *request) (reply, error) {
 	p.Password, p.CurrentPassword = nil, ""
 	args.Changes, _ = json.Marshal(p) // texts and JSON that was decoded: cannot fail
 	if given != nil {
-		if err := s.hashNewPassword(ctx, &args, *given, current); err != nil {
+		if err := s.hashNewPassword(ctx, &args, *given, current, p.Nonce); err != nil {
 			return nil, err
 		}
 	}
@@ -82,8 +82,8 @@ func (s *Server) checkChanges(p *userChanges) (err error) {
 		if p.Phone, err = input.Phone(p.Phone); err != nil {
 			return err
 		}
-		if p.Channel != "" && p.Channel != "sms" {
-			return errChannel
+		if p.Channel, err = s.channel(p.Channel); err != nil {
+			return err
 		}
 	}
 	if err := p.check(); err != nil {
@@ -96,10 +96,8 @@ func (s *Server) checkChanges(p *userChanges) (err error) {
 }
 
 // hashNewPassword compares and hashes a new password for UpdateUser (spec/01 section 6, step 9).
-func (s *Server) hashNewPassword(ctx context.Context, args *gen.UpdateUserParams, given, current string) error {
-	row, err := s.db.PreparePasswordChange(ctx, gen.PreparePasswordChangeParams{
-		UserID: args.UserID, SessionID: args.SessionID, Changes: args.Changes, Context: args.Context,
-	})
+func (s *Server) hashNewPassword(ctx context.Context, args *gen.UpdateUserParams, given, current, nonce string) error {
+	row, err := s.preparePasswordChange(ctx, args, nonce)
 	if err != nil {
 		return err
 	}
@@ -127,15 +125,37 @@ func (s *Server) hashNewPassword(ctx context.Context, args *gen.UpdateUserParams
 	return err
 }
 
-// reauthenticate mails a code that allows a new password: GET /reauthenticate (spec/01 section 8).
+// preparePasswordChange is the first call of a new password. It takes a call more where the provider of text messages
+// has to say whether the nonce is right (spec/01 section 6, step 9a).
+func (s *Server) preparePasswordChange(
+	ctx context.Context, args *gen.UpdateUserParams, nonce string,
+) (gen.PreparePasswordChangeRow, error) {
+	call := gen.PreparePasswordChangeParams{
+		UserID: args.UserID, SessionID: args.SessionID, Changes: args.Changes, Context: args.Context,
+	}
+	row, err := s.db.PreparePasswordChange(ctx, call)
+	if err != nil || row.NoncePhone == "" {
+		return row, err
+	}
+	if call.IsNonceApproved, err = s.providersWord(ctx, row.NoncePhone, nonce); err != nil {
+		return row, err
+	}
+	if call.IsNonceApproved == nil || !*call.IsNonceApproved {
+		return row, errOTPExpired
+	}
+	return s.db.PreparePasswordChange(ctx, call)
+}
+
+// reauthenticate sends a code that allows a new password: GET /reauthenticate (spec/01 section 8).
 func (s *Server) reauthenticate(ctx context.Context, r *request) (reply, error) {
 	defer s.outbox.Wake()
-	if err := s.db.Reauthenticate(ctx, gen.ReauthenticateParams{
+	messageID, err := s.db.Reauthenticate(ctx, gen.ReauthenticateParams{
 		UserID: r.userID, SessionID: r.sessionID, Context: r.context(),
-	}); err != nil {
+	})
+	if err != nil {
 		return nil, err
 	}
-	return emptyObject, nil
+	return sentReply(messageID)
 }
 
 // logOut ends sessions of the caller: POST /logout?scope=global|local|others (spec/01 section 7).

@@ -29,6 +29,9 @@ func (s *Server) verify(ctx context.Context, r *request) (reply, error) {
 		return nil, err
 	}
 	defer s.outbox.Wake()
+	if p.isPhoneCode() {
+		return s.verifyPhone(ctx, r, &p)
+	}
 	row, err := s.db.VerifyOtp(ctx, gen.VerifyOtpParams{
 		Type: p.Type, TokenHash: p.TokenHash, Token: p.Token, Email: p.Email, Phone: p.Phone, Context: r.context(),
 	})
@@ -39,6 +42,26 @@ func (s *Server) verify(ctx context.Context, r *request) (reply, error) {
 		return jsonReply(map[string]string{"code": "200", "msg": halfDoneMessage}, nil)
 	}
 	return s.tokenReply(row.Issued, nil)
+}
+
+// isPhoneCode tells whether the body is about a code that came by text message.
+func (p *verifyParams) isPhoneCode() bool {
+	return p.Token != "" && p.Phone != "" && (p.Type == "sms" || p.Type == "phone_change")
+}
+
+// verifyPhone redeems a code that came by text message.
+func (s *Server) verifyPhone(ctx context.Context, r *request, p *verifyParams) (reply, error) {
+	isApproved, err := s.providersWord(ctx, p.Phone, p.Token)
+	if err != nil {
+		return nil, err
+	}
+	issued, err := s.db.VerifyPhoneOtp(ctx, gen.VerifyPhoneOtpParams{
+		Type: p.Type, Phone: p.Phone, Token: p.Token, IsApproved: isApproved, Context: r.context(),
+	})
+	if err != nil {
+		return nil, failed("Database error updating user", err)
+	}
+	return s.tokenReply(issued, nil)
 }
 
 func (p *verifyParams) checkShape() (err error) {

@@ -92,6 +92,9 @@ func New(c config.SMS, limit time.Duration, transport http.RoundTripper, log *sl
 	return s, nil
 }
 
+// CanSend tells whether there is a usable provider.
+func (s *Sender) CanSend() bool { return s.provider != nil }
+
 // ChecksCodes tells whether the provider makes and checks the codes itself.
 func (s *Sender) ChecksCodes() bool {
 	_, ok := s.provider.(checker)
