@@ -74,8 +74,10 @@ func (s *Server) sendSMSCode(ctx context.Context, r *request, p *otpParams, mayC
 		return nil, err
 	}
 	defer s.outbox.Wake()
-	messageID, err := s.db.SendSmsCode(ctx, gen.SendSmsCodeParams{
-		Phone: phone, CreateUser: mayCreate, Data: data, Channel: channel, Context: r.context(),
+	messageID, err := call(ctx, r, func(db *gen.Queries, document json.RawMessage) (string, error) {
+		return db.SendSmsCode(ctx, gen.SendSmsCodeParams{
+			Phone: phone, CreateUser: mayCreate, Data: data, Channel: channel, Context: document,
+		})
 	})
 	if err != nil {
 		return nil, failed("Database error saving new user", err)
@@ -130,9 +132,11 @@ func (s *Server) sendMagicLink(ctx context.Context, r *request, p *otpParams, ma
 		return nil, err
 	}
 	defer s.outbox.Wake()
-	if err := s.db.SendMagicLink(ctx, gen.SendMagicLinkParams{
-		Email: email, CreateUser: mayCreate, Data: data, CodeChallenge: p.CodeChallenge,
-		CodeChallengeMethod: p.CodeChallengeMethod, Context: r.context(),
+	if err := callExec(ctx, r, func(db *gen.Queries, document json.RawMessage) error {
+		return db.SendMagicLink(ctx, gen.SendMagicLinkParams{
+			Email: email, CreateUser: mayCreate, Data: data, CodeChallenge: p.CodeChallenge,
+			CodeChallengeMethod: p.CodeChallengeMethod, Context: document,
+		})
 	}); err != nil {
 		return nil, failed("Database error saving new user", err)
 	}

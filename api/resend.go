@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"encoding/json"
 	"slices"
 
 	"github.com/postern-auth/postern/api/input"
@@ -27,9 +28,11 @@ func (s *Server) resend(ctx context.Context, r *request) (reply, error) {
 		return nil, err
 	}
 	defer s.outbox.Wake()
-	messageID, err := s.db.Resend(ctx, gen.ResendParams{
-		Type: p.Type, Email: p.Email, Phone: p.Phone, CodeChallenge: p.CodeChallenge,
-		CodeChallengeMethod: p.CodeChallengeMethod, Context: r.context(),
+	messageID, err := call(ctx, r, func(db *gen.Queries, document json.RawMessage) (string, error) {
+		return db.Resend(ctx, gen.ResendParams{
+			Type: p.Type, Email: p.Email, Phone: p.Phone, CodeChallenge: p.CodeChallenge,
+			CodeChallengeMethod: p.CodeChallengeMethod, Context: document,
+		})
 	})
 	if err != nil {
 		return nil, err

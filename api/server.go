@@ -46,6 +46,7 @@ type Server struct {
 	passwords *password.Pool
 	redirects *redirect.List
 	sms       *sms.Sender
+	hooks     *hooks
 	outbox    *outbox.Worker
 	settings  *settingsDocument
 	handler   http.Handler
@@ -76,6 +77,10 @@ func newServer(ctx context.Context, cfg *config.Config, log *slog.Logger, toSMS 
 	if err != nil {
 		return nil, err
 	}
+	hooks, err := newHooks(cfg, log)
+	if err != nil {
+		return nil, err
+	}
 	pool, err := connect(ctx, cfg.DB)
 	if err != nil {
 		return nil, err
@@ -84,7 +89,7 @@ func newServer(ctx context.Context, cfg *config.Config, log *slog.Logger, toSMS 
 	// sessions (autogroup) against each other; docs/performance.md has the figures.
 	hashers := max(runtime.NumCPU()-1, 1)
 	s := &Server{
-		cfg: cfg, log: log, pool: pool, db: gen.New(pool), keys: keys, redirects: redirects,
+		cfg: cfg, log: log, pool: pool, db: gen.New(pool), keys: keys, redirects: redirects, hooks: hooks,
 		passwords: password.New(hashers, hashQueue*runtime.NumCPU()), sms: sender,
 		outbox: outbox.New(pool, carriers(mailer, sender), outbox.Options{}, log),
 	}
@@ -110,7 +115,7 @@ func (s *Server) prepare(ctx context.Context) error {
 		return err
 	}
 	var err error
-	if s.settings, err = newSettingsDocument(s.cfg); err != nil {
+	if s.settings, err = newSettingsDocument(s.cfg, s.hooks); err != nil {
 		return err
 	}
 	if err := s.db.PublishSettings(ctx, s.settings.published); err != nil {

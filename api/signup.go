@@ -63,15 +63,17 @@ func (s *Server) signUp(ctx context.Context, r *request) (reply, error) {
 		return nil, err
 	}
 	defer s.outbox.Wake()
-	if p.Phone != "" {
-		row, err := s.db.SignUpByPhone(ctx, gen.SignUpByPhoneParams{
-			Phone: p.Phone, PasswordHash: hash, Data: data, Channel: p.Channel, Context: r.context(),
+	return s.signedUp(call(ctx, r, func(db *gen.Queries, document json.RawMessage) (gen.SignUpRow, error) {
+		if p.Phone != "" {
+			row, err := db.SignUpByPhone(ctx, gen.SignUpByPhoneParams{
+				Phone: p.Phone, PasswordHash: hash, Data: data, Channel: p.Channel, Context: document,
+			})
+			return gen.SignUpRow(row), err
+		}
+		return db.SignUp(ctx, gen.SignUpParams{
+			Email: p.Email, PasswordHash: hash, Data: data, CodeChallenge: p.CodeChallenge,
+			CodeChallengeMethod: p.CodeChallengeMethod, Context: document,
 		})
-		return s.signedUp(gen.SignUpRow(row), err)
-	}
-	return s.signedUp(s.db.SignUp(ctx, gen.SignUpParams{
-		Email: p.Email, PasswordHash: hash, Data: data, CodeChallenge: p.CodeChallenge,
-		CodeChallengeMethod: p.CodeChallengeMethod, Context: r.context(),
 	}))
 }
 
@@ -120,7 +122,9 @@ func (s *Server) signUpAnonymously(ctx context.Context, r *request, data json.Ra
 	case s.cfg.API.DisableSignup:
 		return nil, unprocessable("signup_disabled", "Signups not allowed for this instance")
 	}
-	issued, err := s.db.SignUpAnonymously(ctx, data, r.context())
+	issued, err := call(ctx, r, func(db *gen.Queries, document json.RawMessage) ([]byte, error) {
+		return db.SignUpAnonymously(ctx, data, document)
+	})
 	if err != nil {
 		return nil, failed("Database error creating anonymous user", err)
 	}

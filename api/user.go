@@ -45,17 +45,20 @@ func (s *Server) updateUser(ctx context.Context, r *request) (reply, error) {
 	if err := s.checkChanges(&p); err != nil {
 		return nil, err
 	}
-	args := gen.UpdateUserParams{UserID: r.userID, SessionID: r.sessionID, Context: r.context()}
+	args := gen.UpdateUserParams{UserID: r.userID, SessionID: r.sessionID}
 	given, current := p.Password, p.CurrentPassword
 	p.Password, p.CurrentPassword = nil, ""
 	args.Changes, _ = json.Marshal(p) // texts and JSON that was decoded: cannot fail
 	if given != nil {
-		if err := s.hashNewPassword(ctx, &args, *given, current, p.Nonce); err != nil {
+		if err := s.hashNewPassword(ctx, r, &args, *given, current); err != nil {
 			return nil, err
 		}
 	}
 	defer s.outbox.Wake()
-	account, err := s.db.UpdateUser(ctx, args)
+	account, err := call(ctx, r, func(db *gen.Queries, document json.RawMessage) ([]byte, error) {
+		args.Context = document
+		return db.UpdateUser(ctx, args)
+	})
 	if err != nil {
 		return nil, failed("Error updating user", err)
 	}
@@ -96,8 +99,14 @@ func (s *Server) checkChanges(p *userChanges) (err error) {
 }
 
 // hashNewPassword compares and hashes a new password for UpdateUser (spec/01 section 6, step 9).
-func (s *Server) hashNewPassword(ctx context.Context, args *gen.UpdateUserParams, given, current, nonce string) error {
-	row, err := s.preparePasswordChange(ctx, args, nonce)
+func (s *Server) hashNewPassword(
+	ctx context.Context, r *request, args *gen.UpdateUserParams, given, current string,
+) error {
+	row, err := phoneCall(ctx, r, func(db *gen.Queries, document json.RawMessage) (gen.PreparePasswordChangeRow, error) {
+		return db.PreparePasswordChange(ctx, gen.PreparePasswordChangeParams{
+			UserID: args.UserID, SessionID: args.SessionID, Changes: args.Changes, Context: document,
+		})
+	})
 	if err != nil {
 		return err
 	}
@@ -125,32 +134,11 @@ func (s *Server) hashNewPassword(ctx context.Context, args *gen.UpdateUserParams
 	return err
 }
 
-// preparePasswordChange is the first call of a new password. It takes a call more where the provider of text messages
-// has to say whether the nonce is right (spec/01 section 6, step 9a).
-func (s *Server) preparePasswordChange(
-	ctx context.Context, args *gen.UpdateUserParams, nonce string,
-) (gen.PreparePasswordChangeRow, error) {
-	call := gen.PreparePasswordChangeParams{
-		UserID: args.UserID, SessionID: args.SessionID, Changes: args.Changes, Context: args.Context,
-	}
-	row, err := s.db.PreparePasswordChange(ctx, call)
-	if err != nil || row.NoncePhone == "" {
-		return row, err
-	}
-	if call.IsNonceApproved, err = s.providersWord(ctx, row.NoncePhone, nonce); err != nil {
-		return row, err
-	}
-	if call.IsNonceApproved == nil || !*call.IsNonceApproved {
-		return row, errOTPExpired
-	}
-	return s.db.PreparePasswordChange(ctx, call)
-}
-
 // reauthenticate sends a code that allows a new password: GET /reauthenticate (spec/01 section 8).
 func (s *Server) reauthenticate(ctx context.Context, r *request) (reply, error) {
 	defer s.outbox.Wake()
-	messageID, err := s.db.Reauthenticate(ctx, gen.ReauthenticateParams{
-		UserID: r.userID, SessionID: r.sessionID, Context: r.context(),
+	messageID, err := call(ctx, r, func(db *gen.Queries, document json.RawMessage) (string, error) {
+		return db.Reauthenticate(ctx, gen.ReauthenticateParams{UserID: r.userID, SessionID: r.sessionID, Context: document})
 	})
 	if err != nil {
 		return nil, err

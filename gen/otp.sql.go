@@ -180,16 +180,14 @@ func (q *Queries) VerifyOtp(ctx context.Context, arg VerifyOtpParams) (VerifyOtp
 
 const verifyPhoneOtp = `-- name: VerifyPhoneOtp :one
 select postern_internal.verify_phone_otp(
-  p_type => $1, p_phone => $2, p_token => $3, p_is_approved => $4,
-  p_context => $5)::jsonb as issued
+  p_type => $1, p_phone => $2, p_token => $3, p_context => $4)::jsonb as issued
 `
 
 type VerifyPhoneOtpParams struct {
-	Type       string
-	Phone      string
-	Token      string
-	IsApproved *bool
-	Context    []byte
+	Type    string
+	Phone   string
+	Token   string
+	Context []byte
 }
 
 func (q *Queries) VerifyPhoneOtp(ctx context.Context, arg VerifyPhoneOtpParams) ([]byte, error) {
@@ -197,7 +195,6 @@ func (q *Queries) VerifyPhoneOtp(ctx context.Context, arg VerifyPhoneOtpParams) 
 		arg.Type,
 		arg.Phone,
 		arg.Token,
-		arg.IsApproved,
 		arg.Context,
 	)
 	var issued []byte

@@ -23,26 +23,20 @@ func (q *Queries) GetUser(ctx context.Context, userID uuid.UUID, sessionID *uuid
 }
 
 const preparePasswordChange = `-- name: PreparePasswordChange :one
-select coalesce(password_hash, '')::text as password_hash,
-  coalesce(needs_current_password, false)::boolean as needs_current_password,
-  coalesce(nonce_phone, '')::text as nonce_phone
-from postern_internal.prepare_password_change(
-  p_user_id => $1, p_session_id => $2, p_changes => $3,
-  p_is_nonce_approved => $4, p_context => $5)
+select password_hash::text, needs_current_password::boolean from postern_internal.prepare_password_change(
+  p_user_id => $1, p_session_id => $2, p_changes => $3, p_context => $4)
 `
 
 type PreparePasswordChangeParams struct {
-	UserID          uuid.UUID
-	SessionID       *uuid.UUID
-	Changes         []byte
-	IsNonceApproved *bool
-	Context         []byte
+	UserID    uuid.UUID
+	SessionID *uuid.UUID
+	Changes   []byte
+	Context   []byte
 }
 
 type PreparePasswordChangeRow struct {
 	PasswordHash         string
 	NeedsCurrentPassword bool
-	NoncePhone           string
 }
 
 func (q *Queries) PreparePasswordChange(ctx context.Context, arg PreparePasswordChangeParams) (PreparePasswordChangeRow, error) {
@@ -50,11 +44,10 @@ func (q *Queries) PreparePasswordChange(ctx context.Context, arg PreparePassword
 		arg.UserID,
 		arg.SessionID,
 		arg.Changes,
-		arg.IsNonceApproved,
 		arg.Context,
 	)
 	var i PreparePasswordChangeRow
-	err := row.Scan(&i.PasswordHash, &i.NeedsCurrentPassword, &i.NoncePhone)
+	err := row.Scan(&i.PasswordHash, &i.NeedsCurrentPassword)
 	return i, err
 }
 

@@ -29,5 +29,4 @@ select issued, auth_code, is_half_done::boolean, effective_type::text from poste
 
 -- name: VerifyPhoneOtp :one
 select postern_internal.verify_phone_otp(
-  p_type => @type, p_phone => @phone, p_token => @token, p_is_approved => sqlc.narg(is_approved),
-  p_context => @context)::jsonb as issued;
+  p_type => @type, p_phone => @phone, p_token => @token, p_context => @context)::jsonb as issued;

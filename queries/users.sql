@@ -12,12 +12,8 @@ select issued, account, failure from postern_internal.sign_up_by_phone(
   p_context => @context);
 
 -- name: PreparePasswordChange :one
-select coalesce(password_hash, '')::text as password_hash,
-  coalesce(needs_current_password, false)::boolean as needs_current_password,
-  coalesce(nonce_phone, '')::text as nonce_phone
-from postern_internal.prepare_password_change(
-  p_user_id => @user_id, p_session_id => sqlc.narg(session_id), p_changes => @changes,
-  p_is_nonce_approved => sqlc.narg(is_nonce_approved), p_context => @context);
+select password_hash::text, needs_current_password::boolean from postern_internal.prepare_password_change(
+  p_user_id => @user_id, p_session_id => sqlc.narg(session_id), p_changes => @changes, p_context => @context);
 
 -- name: UpdateUser :one
 select postern_internal.update_user(

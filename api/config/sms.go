@@ -116,11 +116,6 @@ func (s *SMS) UsableProvider() string {
 	return s.Provider
 }
 
-// HasTestOTP tells whether the phone (digits) has a fixed code at that time.
-func (s *SMS) HasTestOTP(phone string, at time.Time) bool {
-	return s.TestOTP[phone] != "" && (s.TestOTPValidUntil.IsZero() || at.Before(s.TestOTPValidUntil))
-}
-
 // warnings returns a sentence if nothing can be sent although it is meant to.
 func (s *SMS) warnings() []string {
 	const consequence = ": no text message can be sent, requests for one are answered with 500"

@@ -51,12 +51,12 @@ begin
 end;
 $$;
 
--- The one place where a text message leaves: queues a code for a phone number. It is sent after the surrounding
--- transaction commits, and never if it rolls back; nor after p_lifetime, when the code is worth nothing any more.
--- p_kind: confirmation, phone_change, reauthentication. The payload holds the code and is erased on delivery. A provider
--- that makes the codes itself (sms_checks_codes) is only asked to: then p_otp is nobody's business, and what it sends
--- lives for ten minutes.
--- Raises: unexpected_failure (500) where no provider can be used. Writes: outbox.
+-- The one place where a text message leaves: with the send-sms hook the hook gets it, else it is queued: sent after the
+-- surrounding transaction commits, and never if it rolls back; nor after p_lifetime, when the code is worth nothing any
+-- more. p_kind: confirmation, phone_change, reauthentication, or mfa for a second factor.
+-- The payload holds the code and is erased on delivery. A provider that makes the codes itself is only told to: p_otp
+-- goes nowhere then, and the code lives for ten minutes.
+-- Raises: unexpected_failure (500) where no provider can be used, and as run_hook. Writes: outbox.
 create or replace function postern_internal.send_sms(
   p_user auth.users,
   p_phone text,
@@ -70,9 +70,16 @@ returns void
 language plpgsql volatile security invoker set search_path = ''
 as $$
 declare
-  v_is_foreign boolean := coalesce((p_context ->> 'sms_checks_codes')::boolean, false);
+  v_is_foreign boolean := (p_context ->> 'sms_checks_codes')::boolean;
 begin
-  if coalesce(p_context ->> 'sms_provider', '') = '' then
+  if (p_context -> 'hooks') ? 'send-sms' then
+    perform postern_internal.run_hook('send-sms', p_kind, jsonb_build_object(
+      'user', postern_internal.user_document(p_user),
+      'sms', jsonb_build_object('otp', p_otp, 'phone', p_phone)
+        || case p_kind when 'mfa' then '{"sms_type": "mfa"}' else '{}'::jsonb end), p_context);
+    return;
+  end if;
+  if p_context ->> 'sms_provider' = '' then
     perform postern_internal.fail(500, 'unexpected_failure', 'Unable to get SMS provider');
   end if;
   insert into postern.outbox (
@@ -94,4 +101,25 @@ language sql stable security invoker
 as $$
   select nullif(p_context -> 'sms_test_otps' ->> p_phone, '')
   where coalesce((p_context ->> 'sms_test_otps_until')::timestamptz > postern_internal.clock(), true)
+$$;
+
+-- Whether the code for a number is made and checked by the provider (Twilio Verify), and not by us.
+create or replace function postern_internal.is_foreign_code(p_phone text, p_context jsonb)
+returns boolean
+language sql stable security invoker
+as $$
+  select (p_context ->> 'sms_checks_codes')::boolean and not (p_context -> 'hooks') ? 'send-sms'
+    and postern_internal.test_otp(p_phone, p_context) is null
+$$;
+
+-- Asks the provider whether a code is the one it sent to a number (core/ask.sql). True while nobody has answered yet:
+-- what follows is rolled back then.
+create or replace function postern_internal.ask_about_code(p_phone text, p_code text, p_context jsonb)
+returns boolean
+language plpgsql volatile security invoker set search_path = ''
+as $$
+begin
+  return coalesce(postern_internal.ask(
+    'sms-code:' || p_phone, jsonb_build_object('phone', p_phone, 'code', p_code), p_context)::boolean, true);
+end;
 $$;

@@ -1,6 +1,7 @@
 -- POST /verify with a phone number (spec/01 section 10): a code by text message, once.
--- p_type is sms (the number of an account) or phone_change (the pending one). p_is_approved is what the provider said
--- where it makes the codes itself; null where they are ours. A test code counts as long as it is set, whatever was sent.
+-- p_type is sms (the number of an account) or phone_change (the pending one). A test code counts as long as it is set,
+-- whatever was sent. Where the provider makes the codes, it is asked (core/ask.sql), but only about codes that somebody
+-- waits for.
 -- Raises: otp_expired, user_banned (403), phone_exists (422). Nothing is left then, so the code stays usable.
 -- Locks: the user, who therefore redeems one code at a time: of parallel calls one succeeds.
 -- Writes: one_time_tokens, users, identities, audit, events, outbox, and what issue_session writes.
@@ -9,7 +10,6 @@ create or replace function postern_internal.verify_phone_otp(
   p_type text,
   p_phone text,
   p_token text,
-  p_is_approved boolean,
   p_context jsonb
 )
 returns jsonb
@@ -25,7 +25,7 @@ begin
     or p_phone is distinct from case p_type when 'sms' then v_user.phone else v_user.phone_change end
     or not (v_is_test or postern_internal.redeem_phone_otp(
       v_user, case p_type when 'sms' then 'confirmation_token' else 'phone_change_token' end,
-      p_phone, p_token, p_is_approved, p_context))
+      p_phone, p_token, p_context))
   then
     perform postern_internal.fail_otp(false);
   end if;
@@ -81,28 +81,26 @@ begin
 end;
 $$;
 
--- Uses up a code sent to a phone number and tells whether there was one to use. The caller holds the user's lock.
--- With the word of the provider (see verify_phone_otp) any code counts that was asked for; it knows when they expire.
--- Writes: one_time_tokens.
+-- Uses up a code sent to a phone number and tells whether it was right. The caller holds the user's lock.
+-- The provider that makes the codes knows when they expire. Writes: one_time_tokens.
 create or replace function postern_internal.redeem_phone_otp(
   p_user auth.users,
   p_token_type auth.one_time_token_type,
   p_phone text,
   p_token text,
-  p_is_approved boolean,
   p_context jsonb
 )
 returns boolean
 language plpgsql volatile security invoker set search_path = ''
 as $$
+declare
+  v_is_foreign boolean := postern_internal.is_foreign_code(p_phone, p_context);
 begin
   delete from auth.one_time_tokens as t
   where t.user_id = p_user.id and t.token_type = p_token_type and t.relates_to = p_phone
-    and case
-      when p_is_approved is not null then p_is_approved
-      else t.token_hash = postern_internal.otp_hash(p_phone, p_token)
-        and postern_internal.is_sms_otp_alive(postern_internal.token_sent_at(p_user, p_token_type), p_context)
-    end;
-  return found;
+    and (v_is_foreign
+      or t.token_hash = postern_internal.otp_hash(p_phone, p_token)
+        and postern_internal.is_sms_otp_alive(postern_internal.token_sent_at(p_user, p_token_type), p_context));
+  return found and (not v_is_foreign or postern_internal.ask_about_code(p_phone, p_token, p_context));
 end;
 $$;

@@ -41,6 +41,7 @@ begin
     'user_confirmation_requested', account, p_context, '{"provider": "phone"}');
   perform postern_internal.send_phone_otp(account, 'confirmation', p_phone, p_channel, p_context);
   account := postern_internal.lock_user(account.id);
+  perform postern_internal.announce_new_user(account, p_context);
   outcome := 'pending';
 end;
 $$;

@@ -69,20 +69,17 @@ $$;
 
 -- First call of a change with a password in it: the same checks, then the nonce where one is demanded. A right
 -- nonce is used up by this call, whatever happens next (spec/01 section 6, step 9a).
--- Returns the stored hash ('' when there is none) and whether the current password must be given; or only nonce_phone,
--- where the provider of text messages has to be asked whether the nonce is the one it sent to that number: if so, call
--- again with p_is_nonce_approved true.
--- Raises: as check_user_changes; reauthentication_needed (400), reauthentication_not_valid (422).
+-- Returns the stored hash ('' when there is none) and whether the current password must be given.
+-- Raises: as check_user_changes; reauthentication_needed (400), reauthentication_not_valid (422),
+--   otp_expired (403).
 -- Locks: the user. Writes: users, one_time_tokens.
 create or replace function postern_internal.prepare_password_change(
   p_user_id uuid,
   p_session_id uuid,
   p_changes jsonb,
-  p_is_nonce_approved boolean,
   p_context jsonb,
   out password_hash text,
-  out needs_current_password boolean,
-  out nonce_phone text
+  out needs_current_password boolean
 )
 language plpgsql volatile security invoker set search_path = ''
 as $$
@@ -94,13 +91,7 @@ begin
   if (p_context ->> 'reauthenticate')::boolean
     and coalesce(v_session.created_at + interval '24 hours' <= postern_internal.clock(), true)
   then
-    if p_is_nonce_approved is null and coalesce(p_changes ->> 'nonce', '') <> '' then
-      nonce_phone := postern_internal.foreign_nonce_phone(v_user, p_context);
-      if nonce_phone is not null then
-        return;
-      end if;
-    end if;
-    perform postern_internal.redeem_nonce(v_user, p_changes ->> 'nonce', p_is_nonce_approved, p_context);
+    perform postern_internal.redeem_nonce(v_user, p_changes ->> 'nonce', p_context);
   end if;
   password_hash := coalesce(v_user.encrypted_password, '');
   needs_current_password := (p_context ->> 'current_password')::boolean
@@ -110,51 +101,36 @@ begin
 end;
 $$;
 
--- The number of a user whose nonce only the provider of text messages can check; null for others.
-create or replace function postern_internal.foreign_nonce_phone(p_user auth.users, p_context jsonb)
-returns text
-language plpgsql stable security invoker set search_path = ''
-as $$
-begin
-  if (p_context ->> 'sms_checks_codes')::boolean and coalesce(p_user.email, '') = ''
-    and coalesce(p_user.reauthentication_token, '') <> ''
-    and postern_internal.test_otp(p_user.phone, p_context) is null
-  then
-    return p_user.phone;
-  end if;
-  return null;
-end;
-$$;
-
--- Uses up the code of GET /reauthenticate. p_is_approved is the word of the provider that made it, null for our own.
--- Raises: reauthentication_needed (400), reauthentication_not_valid (422).
-create or replace function postern_internal.redeem_nonce(
-  p_user auth.users,
-  p_nonce text,
-  p_is_approved boolean,
-  p_context jsonb
-)
+-- Uses up the code of GET /reauthenticate.
+-- Raises: reauthentication_needed (400), reauthentication_not_valid (422); otp_expired (403) where the provider of text
+--   messages says that the code is wrong.
+create or replace function postern_internal.redeem_nonce(p_user auth.users, p_nonce text, p_context jsonb)
 returns void
 language plpgsql volatile security invoker set search_path = ''
 as $$
 declare
-  v_is_right boolean;
+  v_has_email boolean := coalesce(p_user.email, '') <> '';
+  v_is_right boolean := false;
 begin
   if coalesce(p_nonce, '') = '' then
     perform postern_internal.fail(
       400, 'reauthentication_needed', 'Password update requires reauthentication');
   end if;
-  v_is_right := case
-    when coalesce(p_user.reauthentication_token, '') = '' then false
-    when p_is_approved is not null then p_is_approved
-    when coalesce(p_user.email, '') <> '' then
-      p_user.reauthentication_token = postern_internal.otp_hash(p_user.email, p_nonce)
-      and postern_internal.is_otp_alive(p_user.reauthentication_sent_at, p_context)
-    else
-      p_user.reauthentication_token = postern_internal.otp_hash(p_user.phone, p_nonce)
-      and postern_internal.is_sms_otp_alive(p_user.reauthentication_sent_at, p_context)
-  end;
-  if v_is_right is not true then
+  if coalesce(p_user.reauthentication_token, '') = '' then
+    null; -- nobody asked for a code
+  elsif not v_has_email and postern_internal.is_foreign_code(p_user.phone, p_context) then
+    v_is_right := postern_internal.ask_about_code(p_user.phone, p_nonce, p_context);
+    if not v_is_right then
+      perform postern_internal.fail_otp(false);
+    end if;
+  elsif v_has_email then
+    v_is_right := p_user.reauthentication_token = postern_internal.otp_hash(p_user.email, p_nonce)
+      and postern_internal.is_otp_alive(p_user.reauthentication_sent_at, p_context);
+  else
+    v_is_right := p_user.reauthentication_token = postern_internal.otp_hash(p_user.phone, p_nonce)
+      and postern_internal.is_sms_otp_alive(p_user.reauthentication_sent_at, p_context);
+  end if;
+  if not v_is_right then
     perform postern_internal.fail(
       422, 'reauthentication_not_valid', 'Nonce has expired or is invalid');
   end if;
