@@ -1860,6 +1860,10 @@ declare
   v_now timestamptz := postern_internal.clock();
   v_count int;
 begin
+  update postern.outbox as o
+  set state = 'dead', payload = '{}', finished_at = v_now,
+    last_error = coalesce(o.last_error, 'expired before it was tried')
+  where o.state = 'queued' and o.expires_at < v_now - interval '1 hour';
   with old as (
     select o.id
     from postern.outbox as o
