@@ -60,6 +60,9 @@ func newSettingsDocument(c *config.Config, h *hooks) (*settingsDocument, error) 
 			doc[key] = limit.Seconds()
 		}
 	}
+	if c.Encryption.Encrypt {
+		doc["seals"] = true
+	}
 	if len(c.SMS.TestOTP) > 0 {
 		doc["sms_test_otps"] = c.SMS.TestOTP
 	}
@@ -103,12 +106,14 @@ type caller struct {
 	UserAgent  string            `json:"user_agent,omitempty"`
 	RedirectTo string            `json:"redirect_to"`
 	VerifyURLs map[string]string `json:"verify_urls,omitempty"` // where a forwarded host replaces the external one
+	NewSession *sessionKey       `json:"new_session,omitempty"`
 }
 
 // callContext returns the context document of a request: settings and caller.
 func (s *Server) callContext(r *request) json.RawMessage {
 	c := caller{
 		Aud: r.audience(), Actor: r.actor, IP: r.clientIP(), UserAgent: r.userAgent(), RedirectTo: r.redirectTarget(),
+		NewSession: s.prepareSession(r),
 	}
 	if len(s.cfg.Mailer.ExternalHosts) > 0 {
 		c.VerifyURLs = verifyURLs(s.cfg, s.cfg.BaseURL(r.Header.Get("X-Forwarded-Host"), r.Header.Get("X-Forwarded-Proto")))

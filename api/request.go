@@ -43,6 +43,8 @@ type request struct {
 	userID    uuid.UUID     // its sub, behind the guard signedIn
 	sessionID *uuid.UUID    // its session_id; nil when the token has none
 	actor     string        // its role, behind the guard admin
+
+	newSession *sessionKey // of the session that it may open; see prepareSession
 }
 
 // errText is the refusal of texts that PostgreSQL cannot hold (DESIGN section 9, row 14).

@@ -23,6 +23,7 @@ import (
 	"github.com/postern-auth/postern/api/outbox"
 	"github.com/postern-auth/postern/api/password"
 	"github.com/postern-auth/postern/api/redirect"
+	"github.com/postern-auth/postern/api/seal"
 	"github.com/postern-auth/postern/api/sms"
 	"github.com/postern-auth/postern/api/token"
 	"github.com/postern-auth/postern/gen"
@@ -44,6 +45,7 @@ type Server struct {
 	db        *gen.Queries
 	keys      *token.Keys
 	passwords *password.Pool
+	seals     *seal.Keys
 	redirects *redirect.List
 	sms       *sms.Sender
 	hooks     *hooks
@@ -81,6 +83,10 @@ func newServer(ctx context.Context, cfg *config.Config, log *slog.Logger, toSMS 
 	if err != nil {
 		return nil, err
 	}
+	seals, err := seal.New(cfg.Encryption)
+	if err != nil {
+		return nil, err
+	}
 	pool, err := connect(ctx, cfg.DB)
 	if err != nil {
 		return nil, err
@@ -89,7 +95,7 @@ func newServer(ctx context.Context, cfg *config.Config, log *slog.Logger, toSMS 
 	// sessions (autogroup) against each other; docs/performance.md has the figures.
 	hashers := max(runtime.NumCPU()-1, 1)
 	s := &Server{
-		cfg: cfg, log: log, pool: pool, db: gen.New(pool), keys: keys, redirects: redirects, hooks: hooks,
+		cfg: cfg, log: log, pool: pool, db: gen.New(pool), keys: keys, redirects: redirects, hooks: hooks, seals: seals,
 		passwords: password.New(hashers, hashQueue*runtime.NumCPU()), sms: sender,
 		outbox: outbox.New(pool, carriers(mailer, sender), outbox.Options{}, log),
 	}

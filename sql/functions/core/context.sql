@@ -15,6 +15,8 @@
 --   timebox, inactivity, low_aal (seconds or missing), single_per_user, tags    sessions
 --   reauthenticate, current_password                   rules for a new password
 --   audit_disabled, notifications {password_changed, email_changed, ...}
+--   seals                                              true where values are encrypted (core/ask.sql); else missing
+--   new_session {id, plain, stored}                    with it: id and key for a session of format 2 tokens
 --   own_linking_domains                                providers outside the default linking domain
 --   external_url, issuer, jwt_exp                      API_EXTERNAL_URL; iss and lifetime (s) of tokens, where a hook sees claims
 --   hooks                                              the operator's hooks that are on, see hooks/run.sql
