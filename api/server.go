@@ -19,7 +19,9 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"github.com/postern-auth/postern/api/config"
+	"github.com/postern-auth/postern/api/indexworker"
 	"github.com/postern-auth/postern/api/mail"
+	"github.com/postern-auth/postern/api/maintenance"
 	"github.com/postern-auth/postern/api/outbox"
 	"github.com/postern-auth/postern/api/password"
 	"github.com/postern-auth/postern/api/redirect"
@@ -173,6 +175,10 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { s.outbox.Run(ctx); return nil })
+	group.Go(func() error { indexworker.Run(ctx, s.pool.Config().ConnConfig, s.cfg.IndexWorker, s.log); return nil })
+	if o := (maintenance.Options{Interval: s.cfg.Maintenance.Interval}); s.cfg.Maintenance.Enabled {
+		group.Go(func() error { maintenance.New(s.pool, o, s.log).Run(ctx); return nil })
+	}
 	group.Go(func() error {
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			return err

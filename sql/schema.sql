@@ -434,6 +434,40 @@ $$;
 COMMENT ON FUNCTION postern.retry_outbox(p_id bigint) IS 'Sends a dead or waiting message now. Its link or code may have expired meanwhile.
 Example: select postern.retry_outbox(id) from postern.list_outbox(''dead'');';
 
+-- Name: run_maintenance(); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.run_maintenance(OUT rule text, OUT rows bigint)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_step record;
+begin
+  for rule in select r.rule from postern_internal.maintenance_rules() as r loop
+    rows := 0;
+    loop
+      begin
+        select m.rows, m.is_done into v_step from postern_internal.maintain(rule) as m;
+      exception when lock_not_available then
+        exit; -- what a request holds is left for the next pass
+      end;
+      if v_step.rows is null then
+        perform postern_internal.fail(409, 'conflict', 'Maintenance is running in another session; try again later');
+      end if;
+      rows := rows + v_step.rows;
+      exit when v_step.is_done;
+    end loop;
+    return next;
+  end loop;
+end;
+$$;
+
+-- Name: FUNCTION run_maintenance(); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.run_maintenance() IS 'Runs one pass of maintenance now, in your transaction, and returns how many rows each rule changed. The server does the same once an hour in small transactions: prefer it on a database that was never cleaned.
+Errors: conflict (PT409) while another session is at it.
+Example: select * from postern.run_maintenance() where rows > 0;';
+
 -- Name: send_magic_link(text, text); Type: FUNCTION; Schema: postern
 
 CREATE FUNCTION postern.send_magic_link(who text, redirect_to text DEFAULT NULL::text) RETURNS uuid
@@ -1272,6 +1306,21 @@ begin
 end;
 $$;
 
+-- Name: begin_maintenance(interval); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.begin_maintenance(p_interval interval) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_now timestamptz := postern_internal.clock();
+begin
+  insert into postern.maintenance as m (rule, ran_at) values ('pass', v_now)
+  on conflict (rule) do update set ran_at = v_now where m.ran_at <= v_now - p_interval;
+  return found;
+end;
+$$;
+
 -- Name: begin_oauth(text, text, text, text, boolean, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.begin_oauth(p_provider text, p_code_challenge text, p_code_challenge_method text, p_invite_token text, p_is_email_optional boolean, p_context jsonb) RETURNS uuid
@@ -1686,7 +1735,7 @@ CREATE FUNCTION postern_internal.context() RETURNS jsonb
       'notifications', '{}'::jsonb, 'own_linking_domains', '[]'::jsonb
     )
     || coalesce((select value from postern.settings), '{}')
-    || jsonb_build_object('actor', session_user)
+    || jsonb_build_object('actor', session_user, 'ip', host(inet_client_addr()))
 $$;
 
 -- Name: create_account(jsonb, text, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
@@ -1864,6 +1913,18 @@ begin
   return cardinality(v_ended);
 end;
 $$;
+
+-- Name: event_months(); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.event_months(OUT partition regclass, OUT month timestamp with time zone)
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    AS $_$
+  select i.inhrelid::regclass, (replace(substr(c.relname, 8), '_', '-') || '-01 00:00:00+00')::timestamptz
+  from pg_catalog.pg_inherits as i
+  join pg_catalog.pg_class as c on c.oid = i.inhrelid
+  where i.inhparent = 'postern.events'::regclass and c.relname ~ '^events_\d{4}_\d{2}$'
+$_$;
 
 -- Name: exchange_code(text, text, jsonb); Type: FUNCTION; Schema: postern_internal
 
@@ -3009,6 +3070,300 @@ CREATE FUNCTION postern_internal.mail_payload(p_user auth.users, p_context jsonb
     'data', postern_internal.read_metadata(p_user.raw_user_meta_data))
 $$;
 
+-- Name: maintain(text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.maintain(p_rule text, OUT rows bigint, OUT is_done boolean)
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    SET lock_timeout TO '2s'
+    SET synchronize_seqscans TO 'off'
+    AS $_$
+declare
+  v_now timestamptz := postern_internal.clock();
+  v_context jsonb := postern_internal.context() || '{"actor": "maintenance", "ip": null}';
+  v_rule record;
+begin
+  if not pg_try_advisory_xact_lock(hashtext('postern'), hashtext('maintenance')) then
+    return;
+  end if;
+  select r.* into v_rule from postern_internal.maintenance_rules() as r where r.rule = p_rule;
+  if v_rule.rule is null then
+    perform postern_internal.fail(400, 'validation_failed', format('There is no maintenance rule %L', p_rule));
+  end if;
+  if v_rule.target is null then
+    execute format('select postern_internal.%I($1, $2, $3)', 'maintain_' || p_rule)
+    into rows using v_now, v_context, v_rule.batch;
+  else
+    execute format(
+      'delete from %1$s where ctid = any (array(select ctid from %1$s where %2$s limit $3 for update skip locked))',
+      v_rule.target, v_rule.condition)
+    using v_now, v_context, v_rule.batch;
+    get diagnostics rows = row_count;
+  end if;
+  is_done := rows < v_rule.batch;
+  insert into postern.maintenance as m (rule, ran_at, rows_total) values (p_rule, v_now, rows)
+  on conflict (rule) do update set ran_at = v_now, rows_total = m.rows_total + excluded.rows_total;
+end;
+$_$;
+
+-- Name: maintain_anonymous_users(timestamp with time zone, jsonb, integer); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.maintain_anonymous_users(p_now timestamp with time zone, p_context jsonb, p_limit integer) RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_before timestamptz := p_now - make_interval(secs => (p_context #>> '{retention,anonymous_users}')::float);
+  v_user auth.users;
+  v_count bigint := 0;
+begin
+  for v_user in
+    select u.*
+    from auth.users as u
+    where u.is_anonymous and u.deleted_at is null and u.instance_id = postern_internal.nil_uuid()
+      and u.created_at < v_before
+      and coalesce(u.last_sign_in_at < v_before, true)
+      and not exists (
+        select from auth.sessions as s where s.user_id = u.id and postern_internal.last_active(s) >= v_before)
+      and not exists (select from postern.retention_refusals as r where r.user_id = u.id)
+    limit p_limit
+    for update of u skip locked
+  loop
+    begin
+      perform postern_internal.remove_account(v_user, false, p_context);
+      v_count := v_count + 1;
+    exception when others then
+      if sqlstate ~ '^(40|53|55|57|58|XX)' then
+        raise; -- not this user's fault
+      end if;
+      insert into postern.retention_refusals (user_id, reason, refused_at) values (v_user.id, sqlerrm, p_now);
+    end;
+  end loop;
+  return v_count;
+end;
+$$;
+
+-- Name: maintain_event_partitions(timestamp with time zone, jsonb, integer); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.maintain_event_partitions(p_now timestamp with time zone, p_context jsonb, p_limit integer) RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    SET "TimeZone" TO 'UTC'
+    AS $$
+declare
+  v_first timestamptz;
+  v_next timestamptz;
+  v_name text;
+  v_count bigint := 0;
+begin
+  for i in 1..2 loop
+    v_first := date_trunc('month', p_now) + make_interval(months => i);
+    v_next := v_first + interval '1 month';
+    v_name := 'events_' || to_char(v_first, 'YYYY_MM');
+    continue when to_regclass('postern.' || v_name) is not null
+      or exists (
+        select from postern.events_default as e where e.created_at >= v_first and e.created_at < v_next);
+    execute format(
+      'create table postern.%I (like postern.events including defaults including indexes)', v_name);
+    execute format(
+      'alter table postern.events attach partition postern.%I for values from (%L) to (%L)', v_name, v_first, v_next);
+    v_count := v_count + 1;
+  end loop;
+  return v_count;
+end;
+$$;
+
+-- Name: maintain_events(timestamp with time zone, jsonb, integer); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.maintain_events(p_now timestamp with time zone, p_context jsonb, p_limit integer) RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_before timestamptz := p_now - make_interval(secs => (p_context #>> '{retention,events}')::float);
+  v_partition regclass;
+  v_rows bigint;
+  v_count bigint := 0;
+begin
+  for v_partition in
+    select m.partition from postern_internal.event_months() as m where m.month + interval '1 month' <= v_before
+  loop
+    select greatest(c.reltuples, 0)::bigint into v_rows from pg_catalog.pg_class as c where c.oid = v_partition;
+    execute format('drop table %s', v_partition);
+    v_count := v_count + v_rows;
+  end loop;
+  delete from postern.events_default as e
+  where e.ctid = any (array(
+    select o.ctid from postern.events_default as o where o.created_at < v_before limit p_limit for update skip locked));
+  get diagnostics v_rows = row_count;
+  return v_count + v_rows;
+end;
+$$;
+
+-- Name: maintain_one_time_tokens(timestamp with time zone, jsonb, integer); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.maintain_one_time_tokens(p_now timestamp with time zone, p_context jsonb, p_limit integer) RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_before timestamp := (p_now - interval '24 hours'
+    - make_interval(secs => (p_context #>> '{retention,tokens}')::float)) at time zone 'UTC';
+  v_ids uuid[];
+begin
+  v_ids := array(
+    select t.id
+    from auth.one_time_tokens as t
+    join auth.users as u on u.id = t.user_id
+    where greatest(t.created_at, t.updated_at) < v_before
+    limit p_limit
+    for update skip locked);
+  with old as (
+    select t.user_id, array_agg(t.token_hash) as hashes
+    from auth.one_time_tokens as t
+    where t.id = any (v_ids)
+    group by t.user_id
+  )
+  update auth.users as u
+  set confirmation_token = case when u.confirmation_token = any (o.hashes) then '' else u.confirmation_token end,
+    recovery_token = case when u.recovery_token = any (o.hashes) then '' else u.recovery_token end,
+    email_change_token_new =
+      case when u.email_change_token_new = any (o.hashes) then '' else u.email_change_token_new end,
+    email_change_token_current =
+      case when u.email_change_token_current = any (o.hashes) then '' else u.email_change_token_current end,
+    phone_change_token = case when u.phone_change_token = any (o.hashes) then '' else u.phone_change_token end,
+    reauthentication_token =
+      case when u.reauthentication_token = any (o.hashes) then '' else u.reauthentication_token end
+  from old as o
+  where u.id = o.user_id;
+  delete from auth.one_time_tokens as t where t.id = any (v_ids);
+  return cardinality(v_ids);
+end;
+$$;
+
+-- Name: maintain_outbox(timestamp with time zone, jsonb, integer); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.maintain_outbox(p_now timestamp with time zone, p_context jsonb, p_limit integer) RETURNS bigint
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $$
+  select postern_internal.clean_outbox()::bigint
+$$;
+
+-- Name: maintain_refresh_tokens_ended(timestamp with time zone, jsonb, integer); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.maintain_refresh_tokens_ended(p_now timestamp with time zone, p_context jsonb, p_limit integer) RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_count bigint;
+begin
+  with live as (
+    select t.id
+    from auth.sessions as s
+    join auth.refresh_tokens as t on t.session_id = s.id
+    where s.not_after < p_now - interval '24 hours' and t.revoked is not true
+    limit p_limit
+    for update of t skip locked
+  )
+  update auth.refresh_tokens as t
+  set revoked = true, updated_at = p_now
+  from live as l
+  where t.id = l.id;
+  get diagnostics v_count = row_count;
+  return v_count;
+end;
+$$;
+
+-- Name: maintain_sessions_expired(timestamp with time zone, jsonb, integer); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.maintain_sessions_expired(p_now timestamp with time zone, p_context jsonb, p_limit integer) RETURNS bigint
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $$
+  select postern_internal.sweep_sessions(array(
+    select s.id from auth.sessions as s
+    where s.not_after < p_now - interval '72 hours'
+    limit p_limit
+    for update skip locked), 'timebox', p_now)
+$$;
+
+-- Name: maintain_sessions_idle(timestamp with time zone, jsonb, integer); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.maintain_sessions_idle(p_now timestamp with time zone, p_context jsonb, p_limit integer) RETURNS bigint
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $$
+  select postern_internal.sweep_sessions(array(
+    select s.id from auth.sessions as s
+    where s.refreshed_at at time zone 'UTC'
+      < p_now - interval '24 hours' - make_interval(secs => (p_context ->> 'inactivity')::float)
+    limit p_limit
+    for update skip locked), 'idle', p_now)
+$$;
+
+-- Name: maintain_sessions_idle_unrefreshed(timestamp with time zone, jsonb, integer); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.maintain_sessions_idle_unrefreshed(p_now timestamp with time zone, p_context jsonb, p_limit integer) RETURNS bigint
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $$
+  select postern_internal.sweep_sessions(array(
+    select s.id from auth.sessions as s
+    where s.refreshed_at is null
+      and coalesce((
+        select max(t.updated_at) from auth.refresh_tokens as t
+        where t.session_id = s.id and t.revoked is not true), s.created_at)
+        < p_now - interval '24 hours' - make_interval(secs => (p_context ->> 'inactivity')::float)
+    limit p_limit
+    for update of s skip locked), 'idle', p_now)
+$$;
+
+-- Name: maintain_sessions_timebox(timestamp with time zone, jsonb, integer); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.maintain_sessions_timebox(p_now timestamp with time zone, p_context jsonb, p_limit integer) RETURNS bigint
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $$
+  select postern_internal.sweep_sessions(array(
+    select s.id from auth.sessions as s
+    where s.created_at < p_now - interval '24 hours' - make_interval(secs => (p_context ->> 'timebox')::float)
+    limit p_limit
+    for update skip locked), 'timebox', p_now)
+$$;
+
+-- Name: maintenance_rules(); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.maintenance_rules(OUT rule text, OUT batch integer, OUT target text, OUT condition text)
+    LANGUAGE sql IMMUTABLE
+    AS $_$
+  values
+    ('refresh_tokens_revoked', 1000, 'auth.refresh_tokens', 'revoked and updated_at < $1 - interval ''24 hours'''),
+    ('refresh_tokens_ended', 1000, null, null),
+    ('sessions_expired', 500, null, null),
+    ('saml_relay_states', 1000, 'auth.saml_relay_states', 'created_at < $1 - interval ''24 hours'''),
+    ('flow_states', 1000, 'auth.flow_state', 'created_at < $1 - interval ''24 hours'''),
+    ('oauth_client_states', 1000, 'auth.oauth_client_states', 'created_at < $1 - interval ''24 hours'''),
+    ('mfa_challenges', 1000, 'auth.mfa_challenges', 'created_at < $1 - interval ''24 hours'''),
+    ('mfa_factors', 1000, 'auth.mfa_factors', 'status = ''unverified'' and created_at < $1 - interval ''24 hours'''),
+    ('webauthn_challenges', 1000, 'auth.webauthn_challenges', 'expires_at < $1'),
+    ('anonymous_users', 100, null, null),
+    ('sessions_timebox', 500, null, null),
+    ('sessions_idle', 500, null, null),
+    ('sessions_idle_unrefreshed', 500, null, null),
+    ('one_time_tokens', 500, null, null),
+    ('oauth_authorizations', 1000, 'auth.oauth_authorizations', 'expires_at < $1 - interval ''24 hours'''),
+    ('audit_log_entries', 1000, 'auth.audit_log_entries',
+      'created_at < $1 - make_interval(secs => ($2 #>> ''{retention,audit}'')::float)'),
+    ('session_ends', 1000, 'postern.session_ends',
+      'ended_at < $1 - make_interval(secs => ($2 #>> ''{retention,session_ends}'')::float)'),
+    ('outbox', 10000, null, null),
+    ('retention_refusals', 1000, 'postern.retention_refusals', 'refused_at < $1 - interval ''7 days'''),
+    ('events', 1000, null, null),
+    ('event_partitions', 100, null, null)
+$_$;
+
 -- Name: make_otp(text, boolean, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.make_otp(p_address text, p_is_pkce boolean, p_context jsonb, OUT otp text, OUT token_hash text)
@@ -3113,6 +3468,17 @@ CREATE FUNCTION postern_internal.nil_uuid() RETURNS uuid
     LANGUAGE sql IMMUTABLE
     AS $$
   select '00000000-0000-0000-0000-000000000000'::uuid
+$$;
+
+-- Name: note_maintenance_failure(text, text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.note_maintenance_failure(p_rule text, p_error text) RETURNS void
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $$
+  insert into postern.maintenance as m (rule, ran_at, last_error, failed_at)
+  values (p_rule, postern_internal.clock(), left(p_error, 1000), postern_internal.clock())
+  on conflict (rule) do update set last_error = excluded.last_error, failed_at = excluded.failed_at
 $$;
 
 -- Name: note_session_end(auth.sessions, text, jsonb); Type: FUNCTION; Schema: postern_internal
@@ -4311,6 +4677,27 @@ begin
 end;
 $$;
 
+-- Name: sweep_sessions(uuid[], text, timestamp with time zone); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.sweep_sessions(p_ids uuid[], p_reason text, p_now timestamp with time zone) RETURNS bigint
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $$
+  with ended as (
+    delete from auth.sessions as s where s.id = any (p_ids) returning s.id, s.user_id
+  ), why as (
+    insert into postern.session_ends (session_id, user_id, reason, actor, ended_at)
+    select e.id, e.user_id, p_reason, 'maintenance', p_now from ended as e
+    on conflict (session_id) do nothing
+    returning session_id, user_id
+  ), told as (
+    insert into postern.events (type, user_id, session_id, actor, data, created_at)
+    select 'session.ended', w.user_id, w.session_id, 'maintenance', jsonb_build_object('reason', p_reason), p_now
+    from why as w
+  )
+  select count(*) from ended
+$$;
+
 -- Name: token_sent_at(auth.users, auth.one_time_token_type); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.token_sent_at(p_user auth.users, p_type auth.one_time_token_type) RETURNS timestamp with time zone
@@ -4873,21 +5260,36 @@ CREATE TABLE postern.events (
     actor text NOT NULL,
     data jsonb DEFAULT '{}'::jsonb NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL
-);
+)
+PARTITION BY RANGE (created_at);
 
 -- Name: TABLE events; Type: COMMENT; Schema: postern
 
-COMMENT ON TABLE postern.events IS 'Append-only history: type, whom it concerns, who did it. Same transaction as the change.';
+COMMENT ON TABLE postern.events IS 'Append-only history: type, whom it concerns, who did it. Same transaction as the change. Partitioned by month.';
 
--- Name: events_id_seq; Type: SEQUENCE; Schema: postern
+-- Name: event_ids; Type: SEQUENCE; Schema: postern
 
-ALTER TABLE postern.events ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
-    SEQUENCE NAME postern.events_id_seq
+CREATE SEQUENCE postern.event_ids
     START WITH 1
     INCREMENT BY 1
     NO MINVALUE
     NO MAXVALUE
-    CACHE 1
+    CACHE 1;
+
+-- Name: event_ids; Type: SEQUENCE OWNED BY; Schema: postern
+
+ALTER SEQUENCE postern.event_ids OWNED BY postern.events.id;
+
+-- Name: events_default; Type: TABLE; Schema: postern
+
+CREATE TABLE postern.events_default (
+    id bigint DEFAULT nextval('postern.event_ids'::regclass) NOT NULL,
+    type text NOT NULL,
+    user_id uuid,
+    session_id uuid,
+    actor text NOT NULL,
+    data jsonb DEFAULT '{}'::jsonb NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
 );
 
 -- Name: installed_files; Type: TABLE; Schema: postern
@@ -4909,6 +5311,20 @@ ALTER TABLE postern.installed_files ALTER COLUMN id ADD GENERATED ALWAYS AS IDEN
     NO MAXVALUE
     CACHE 1
 );
+
+-- Name: maintenance; Type: TABLE; Schema: postern
+
+CREATE TABLE postern.maintenance (
+    rule text NOT NULL,
+    ran_at timestamp with time zone NOT NULL,
+    rows_total bigint DEFAULT 0 NOT NULL,
+    last_error text,
+    failed_at timestamp with time zone
+);
+
+-- Name: TABLE maintenance; Type: COMMENT; Schema: postern
+
+COMMENT ON TABLE postern.maintenance IS 'Per rule of maintenance: the last run, the rows it changed since ever, the last failure.';
 
 -- Name: outbox; Type: TABLE; Schema: postern
 
@@ -4944,6 +5360,18 @@ ALTER TABLE postern.outbox ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     CACHE 1
 );
 
+-- Name: retention_refusals; Type: TABLE; Schema: postern
+
+CREATE TABLE postern.retention_refusals (
+    user_id uuid NOT NULL,
+    reason text NOT NULL,
+    refused_at timestamp with time zone NOT NULL
+);
+
+-- Name: TABLE retention_refusals; Type: COMMENT; Schema: postern
+
+COMMENT ON TABLE postern.retention_refusals IS 'Anonymous users that maintenance could not delete, and why; it tries again after a week.';
+
 -- Name: schema_version; Type: TABLE; Schema: postern
 
 CREATE TABLE postern.schema_version (
@@ -4978,9 +5406,17 @@ CREATE TABLE postern.settings (
 
 COMMENT ON TABLE postern.settings IS 'Settings of the server that started last; SQL administration follows them. One row.';
 
+-- Name: events_default; Type: TABLE ATTACH; Schema: postern
+
+ALTER TABLE ONLY postern.events ATTACH PARTITION postern.events_default DEFAULT;
+
 -- Name: refresh_tokens id; Type: DEFAULT; Schema: auth
 
 ALTER TABLE ONLY auth.refresh_tokens ALTER COLUMN id SET DEFAULT nextval('auth.refresh_tokens_id_seq'::regclass);
+
+-- Name: events id; Type: DEFAULT; Schema: postern
+
+ALTER TABLE ONLY postern.events ALTER COLUMN id SET DEFAULT nextval('postern.event_ids'::regclass);
 
 -- Name: mfa_amr_claims amr_id_pk; Type: CONSTRAINT; Schema: auth
 
@@ -5150,7 +5586,12 @@ ALTER TABLE ONLY auth.webauthn_credentials
 -- Name: events events_pkey; Type: CONSTRAINT; Schema: postern
 
 ALTER TABLE ONLY postern.events
-    ADD CONSTRAINT events_pkey PRIMARY KEY (id);
+    ADD CONSTRAINT events_pkey PRIMARY KEY (id, created_at);
+
+-- Name: events_default events_default_pkey; Type: CONSTRAINT; Schema: postern
+
+ALTER TABLE ONLY postern.events_default
+    ADD CONSTRAINT events_default_pkey PRIMARY KEY (id, created_at);
 
 -- Name: installed_files installed_files_path_hash_key; Type: CONSTRAINT; Schema: postern
 
@@ -5162,10 +5603,20 @@ ALTER TABLE ONLY postern.installed_files
 ALTER TABLE ONLY postern.installed_files
     ADD CONSTRAINT installed_files_pkey PRIMARY KEY (id);
 
+-- Name: maintenance maintenance_pkey; Type: CONSTRAINT; Schema: postern
+
+ALTER TABLE ONLY postern.maintenance
+    ADD CONSTRAINT maintenance_pkey PRIMARY KEY (rule);
+
 -- Name: outbox outbox_pkey; Type: CONSTRAINT; Schema: postern
 
 ALTER TABLE ONLY postern.outbox
     ADD CONSTRAINT outbox_pkey PRIMARY KEY (id);
+
+-- Name: retention_refusals retention_refusals_pkey; Type: CONSTRAINT; Schema: postern
+
+ALTER TABLE ONLY postern.retention_refusals
+    ADD CONSTRAINT retention_refusals_pkey PRIMARY KEY (user_id);
 
 -- Name: session_ends session_ends_pkey; Type: CONSTRAINT; Schema: postern
 
@@ -5403,7 +5854,11 @@ CREATE INDEX webauthn_credentials_user_id_idx ON auth.webauthn_credentials USING
 
 -- Name: events_user_idx; Type: INDEX; Schema: postern
 
-CREATE INDEX events_user_idx ON postern.events USING btree (user_id, id);
+CREATE INDEX events_user_idx ON ONLY postern.events USING btree (user_id, id);
+
+-- Name: events_default_user_id_id_idx; Type: INDEX; Schema: postern
+
+CREATE INDEX events_default_user_id_id_idx ON postern.events_default USING btree (user_id, id);
 
 -- Name: outbox_due_idx; Type: INDEX; Schema: postern
 
@@ -5413,9 +5868,25 @@ CREATE INDEX outbox_due_idx ON postern.outbox USING btree (next_attempt_at) WHER
 
 CREATE INDEX outbox_finished_idx ON postern.outbox USING btree (finished_at) WHERE (finished_at IS NOT NULL);
 
+-- Name: retention_refusals_refused_at_idx; Type: INDEX; Schema: postern
+
+CREATE INDEX retention_refusals_refused_at_idx ON postern.retention_refusals USING btree (refused_at);
+
+-- Name: session_ends_ended_at_idx; Type: INDEX; Schema: postern
+
+CREATE INDEX session_ends_ended_at_idx ON postern.session_ends USING btree (ended_at);
+
 -- Name: session_ends_user_idx; Type: INDEX; Schema: postern
 
 CREATE INDEX session_ends_user_idx ON postern.session_ends USING btree (user_id, ended_at DESC);
+
+-- Name: events_default_pkey; Type: INDEX ATTACH; Schema: postern
+
+ALTER INDEX postern.events_pkey ATTACH PARTITION postern.events_default_pkey;
+
+-- Name: events_default_user_id_id_idx; Type: INDEX ATTACH; Schema: postern
+
+ALTER INDEX postern.events_user_idx ATTACH PARTITION postern.events_default_user_id_id_idx;
 
 -- Name: identities identities_user_id_fkey; Type: FK CONSTRAINT; Schema: auth
 
@@ -5640,6 +6111,11 @@ GRANT ALL ON FUNCTION postern.list_sessions(who text) TO postern_support;
 REVOKE ALL ON FUNCTION postern.retry_outbox(p_id bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.retry_outbox(p_id bigint) TO postern_admin;
 
+-- Name: FUNCTION run_maintenance(); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.run_maintenance() FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.run_maintenance() TO postern_admin;
+
 -- Name: FUNCTION send_magic_link(who text, redirect_to text); Type: ACL; Schema: postern
 
 REVOKE ALL ON FUNCTION postern.send_magic_link(who text, redirect_to text) FROM PUBLIC;
@@ -5800,6 +6276,10 @@ REVOKE ALL ON FUNCTION postern_internal.begin_email_change(p_user auth.users, p_
 
 REVOKE ALL ON FUNCTION postern_internal.begin_flow(p_user_id uuid, p_provider_type text, p_authentication_method text, p_code_challenge text, p_code_challenge_method text) FROM PUBLIC;
 
+-- Name: FUNCTION begin_maintenance(p_interval interval); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.begin_maintenance(p_interval interval) FROM PUBLIC;
+
 -- Name: FUNCTION begin_oauth(p_provider text, p_code_challenge text, p_code_challenge_method text, p_invite_token text, p_is_email_optional boolean, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.begin_oauth(p_provider text, p_code_challenge text, p_code_challenge_method text, p_invite_token text, p_is_email_optional boolean, p_context jsonb) FROM PUBLIC;
@@ -5891,6 +6371,10 @@ REVOKE ALL ON FUNCTION postern_internal.effective_tag(p_tag text, p_context json
 -- Name: FUNCTION end_sessions(p_user_id uuid, p_reason text, p_context jsonb, p_only uuid, p_except uuid); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.end_sessions(p_user_id uuid, p_reason text, p_context jsonb, p_only uuid, p_except uuid) FROM PUBLIC;
+
+-- Name: FUNCTION event_months(); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.event_months() FROM PUBLIC;
 
 -- Name: FUNCTION exchange_code(p_auth_code text, p_code_verifier text, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -6104,6 +6588,54 @@ REVOKE ALL ON FUNCTION postern_internal.mail_context(p_redirect_to text) FROM PU
 
 REVOKE ALL ON FUNCTION postern_internal.mail_payload(p_user auth.users, p_context jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION maintain(p_rule text, OUT rows bigint, OUT is_done boolean); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.maintain(p_rule text, OUT rows bigint, OUT is_done boolean) FROM PUBLIC;
+
+-- Name: FUNCTION maintain_anonymous_users(p_now timestamp with time zone, p_context jsonb, p_limit integer); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.maintain_anonymous_users(p_now timestamp with time zone, p_context jsonb, p_limit integer) FROM PUBLIC;
+
+-- Name: FUNCTION maintain_event_partitions(p_now timestamp with time zone, p_context jsonb, p_limit integer); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.maintain_event_partitions(p_now timestamp with time zone, p_context jsonb, p_limit integer) FROM PUBLIC;
+
+-- Name: FUNCTION maintain_events(p_now timestamp with time zone, p_context jsonb, p_limit integer); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.maintain_events(p_now timestamp with time zone, p_context jsonb, p_limit integer) FROM PUBLIC;
+
+-- Name: FUNCTION maintain_one_time_tokens(p_now timestamp with time zone, p_context jsonb, p_limit integer); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.maintain_one_time_tokens(p_now timestamp with time zone, p_context jsonb, p_limit integer) FROM PUBLIC;
+
+-- Name: FUNCTION maintain_outbox(p_now timestamp with time zone, p_context jsonb, p_limit integer); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.maintain_outbox(p_now timestamp with time zone, p_context jsonb, p_limit integer) FROM PUBLIC;
+
+-- Name: FUNCTION maintain_refresh_tokens_ended(p_now timestamp with time zone, p_context jsonb, p_limit integer); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.maintain_refresh_tokens_ended(p_now timestamp with time zone, p_context jsonb, p_limit integer) FROM PUBLIC;
+
+-- Name: FUNCTION maintain_sessions_expired(p_now timestamp with time zone, p_context jsonb, p_limit integer); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.maintain_sessions_expired(p_now timestamp with time zone, p_context jsonb, p_limit integer) FROM PUBLIC;
+
+-- Name: FUNCTION maintain_sessions_idle(p_now timestamp with time zone, p_context jsonb, p_limit integer); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.maintain_sessions_idle(p_now timestamp with time zone, p_context jsonb, p_limit integer) FROM PUBLIC;
+
+-- Name: FUNCTION maintain_sessions_idle_unrefreshed(p_now timestamp with time zone, p_context jsonb, p_limit integer); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.maintain_sessions_idle_unrefreshed(p_now timestamp with time zone, p_context jsonb, p_limit integer) FROM PUBLIC;
+
+-- Name: FUNCTION maintain_sessions_timebox(p_now timestamp with time zone, p_context jsonb, p_limit integer); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.maintain_sessions_timebox(p_now timestamp with time zone, p_context jsonb, p_limit integer) FROM PUBLIC;
+
+-- Name: FUNCTION maintenance_rules(); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.maintenance_rules() FROM PUBLIC;
+
 -- Name: FUNCTION make_otp(p_address text, p_is_pkce boolean, p_context jsonb, OUT otp text, OUT token_hash text); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.make_otp(p_address text, p_is_pkce boolean, p_context jsonb, OUT otp text, OUT token_hash text) FROM PUBLIC;
@@ -6131,6 +6663,10 @@ REVOKE ALL ON FUNCTION postern_internal.need_user(p_user_id uuid, p_to_delete bo
 -- Name: FUNCTION nil_uuid(); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.nil_uuid() FROM PUBLIC;
+
+-- Name: FUNCTION note_maintenance_failure(p_rule text, p_error text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.note_maintenance_failure(p_rule text, p_error text) FROM PUBLIC;
 
 -- Name: FUNCTION note_session_end(p_session auth.sessions, p_reason text, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -6327,6 +6863,10 @@ REVOKE ALL ON FUNCTION postern_internal.sign_up_anonymously(p_data jsonb, p_cont
 -- Name: FUNCTION store_one_time_token(p_user_id uuid, p_type auth.one_time_token_type, p_token_hash text, p_relates_to text); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.store_one_time_token(p_user_id uuid, p_type auth.one_time_token_type, p_token_hash text, p_relates_to text) FROM PUBLIC;
+
+-- Name: FUNCTION sweep_sessions(p_ids uuid[], p_reason text, p_now timestamp with time zone); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.sweep_sessions(p_ids uuid[], p_reason text, p_now timestamp with time zone) FROM PUBLIC;
 
 -- Name: FUNCTION token_sent_at(p_user auth.users, p_type auth.one_time_token_type); Type: ACL; Schema: postern_internal
 

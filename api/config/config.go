@@ -19,6 +19,8 @@ type Config struct {
 	API          API           `title:"HTTP"`
 	Site         Site          `title:"Redirects"`
 	DB           Database      `title:"Database"`
+	Maintenance  Maintenance   `title:"Maintenance"`
+	IndexWorker  IndexWorker   `title:"Indexes"`
 	Log          Log           `title:"Log"`
 	JWT          JWT           `title:"Access tokens"`
 	Sessions     Sessions      `title:"Sessions"`
@@ -79,6 +81,8 @@ func (c *Config) check(l *loader) {
 	c.API.check(l)
 	c.Site.check(l)
 	c.DB.check(l)
+	c.Maintenance.check(l)
+	c.IndexWorker.check(l)
 	c.Log.check(l)
 	c.JWT.check(l)
 	c.Sessions.check(l)
@@ -103,6 +107,9 @@ func (c *Config) Warnings() []string {
 	if d := c.DB.Driver; d != "" && d != "postgres" && d != "postgresql" {
 		w = append(w, fmt.Sprintf("GOTRUE_DB_DRIVER is %q: ignored, the driver is always postgres", d))
 	}
+	if c.DB.CleanupEnabled && !c.Maintenance.Enabled {
+		w = append(w, "GOTRUE_DB_CLEANUP_ENABLED is true, but POSTERN_MAINTENANCE_ENABLED is false: nothing is cleaned up")
+	}
 	for _, name := range c.unavailable() {
 		w = append(w, name+" is set, but this version does not have that yet: it stays off")
 	}
@@ -122,7 +129,6 @@ func (c *Config) unavailable() []string {
 		{"GOTRUE_SECURITY_MANUAL_LINKING_ENABLED", c.Security.ManualLinking},
 		{"GOTRUE_RATE_LIMIT_HEADER", c.Limits.Header != ""},
 		{"GOTRUE_EXTERNAL_EMAIL_AUTHORIZED_ADDRESSES", len(c.External.EmailAuthorizedAddresses) > 0},
-		{"GOTRUE_DB_CLEANUP_ENABLED", c.DB.CleanupEnabled},
 	} {
 		if f.isOn {
 			names = append(names, f.name)

@@ -12,6 +12,7 @@
 --   timebox, inactivity, low_aal (seconds or missing), single_per_user, tags    sessions
 --   reauthenticate, current_password                   rules for a new password
 --   audit_disabled, notifications {password_changed, email_changed, ...}
+--   retention {tokens, audit, events, session_ends, anonymous_users}            seconds; published only, for maintenance
 --   own_linking_domains                                providers outside the default linking domain
 create or replace function postern_internal.context()
 returns jsonb
@@ -29,7 +30,7 @@ as $$
       'notifications', '{}'::jsonb, 'own_linking_domains', '[]'::jsonb
     )
     || coalesce((select value from postern.settings), '{}')
-    || jsonb_build_object('actor', session_user)
+    || jsonb_build_object('actor', session_user, 'ip', host(inet_client_addr()))
 $$;
 
 -- Stores what SQL callers read as settings. Called by a server when it starts; writes only changes.
