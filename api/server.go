@@ -50,6 +50,7 @@ type Server struct {
 	settings  *settingsDocument
 	handler   http.Handler
 	refreshes singleflight.Group // by refresh token
+	exports   chan struct{}      // one for each export of the audit log that runs
 }
 
 // New connects to the database, which must be migrated, and prepares everything to serve.
@@ -75,7 +76,7 @@ func New(ctx context.Context, cfg *config.Config, log *slog.Logger) (*Server, er
 	// sessions (autogroup) against each other; docs/performance.md has the figures.
 	hashers := max(runtime.NumCPU()-1, 1)
 	s := &Server{
-		cfg: cfg, log: log, pool: pool, db: gen.New(pool), keys: keys, redirects: redirects,
+		cfg: cfg, log: log, pool: pool, db: gen.New(pool), keys: keys, redirects: redirects, exports: make(chan struct{}, maxExports),
 		passwords: password.New(hashers, hashQueue*runtime.NumCPU()), outbox: outbox.New(pool, mailer, outbox.Options{}, log),
 	}
 	if err := s.prepare(ctx); err != nil {

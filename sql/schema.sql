@@ -1159,6 +1159,19 @@ begin
 end;
 $$;
 
+-- Name: as_inet(text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.as_inet(p_text text) RETURNS inet
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO ''
+    AS $$
+begin
+  return nullif(p_text, '')::inet;
+exception when data_exception then
+  return null;
+end;
+$$;
+
 -- Name: audit_admin(text, auth.users, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.audit_admin(p_action text, p_user auth.users, p_context jsonb, p_traits jsonb DEFAULT '{}'::jsonb) RETURNS void
@@ -1170,6 +1183,30 @@ begin
     array[p_action], postern_internal.nil_uuid(), p_context ->> 'actor', false, null,
     jsonb_build_object('user_id', p_user.id, 'user_email', coalesce(p_user.email, '')) || p_traits, p_context);
 end;
+$$;
+
+-- Name: audit_log_entries; Type: TABLE; Schema: auth
+
+CREATE TABLE auth.audit_log_entries (
+    instance_id uuid,
+    id uuid NOT NULL,
+    payload json,
+    created_at timestamp with time zone,
+    ip_address character varying(64) DEFAULT ''::character varying NOT NULL
+);
+
+-- Name: TABLE audit_log_entries; Type: COMMENT; Schema: auth
+
+COMMENT ON TABLE auth.audit_log_entries IS 'Auth: Audit trail.';
+
+-- Name: audit_entry(auth.audit_log_entries); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.audit_entry(p_entry auth.audit_log_entries) RETURNS json
+    LANGUAGE sql STABLE
+    AS $$
+  select json_build_object(
+    'id', p_entry.id, 'payload', p_entry.payload, 'created_at', postern_internal.rfc3339(p_entry.created_at),
+    'ip_address', p_entry.ip_address)
 $$;
 
 -- Name: audit_log_type(text); Type: FUNCTION; Schema: postern_internal
@@ -1190,12 +1227,42 @@ $$;
 -- Name: audit_matches(json, text, text); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.audit_matches(p_payload json, p_scope text, p_pattern text) RETURNS boolean
-    LANGUAGE sql IMMUTABLE
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
     AS $$
   select case p_scope
-    when 'author' then p_payload ->> 'actor_username' ilike p_pattern or p_payload ->> 'actor_name' ilike p_pattern
-    when 'action' then p_payload ->> 'action' ilike p_pattern
-    else p_payload ->> 'log_type' ilike p_pattern
+    when 'author' then
+      postern_internal.audit_text(p_payload, 'actor_username') ilike p_pattern
+        or postern_internal.audit_text(p_payload, 'actor_name') ilike p_pattern
+    when 'action' then postern_internal.audit_text(p_payload, 'action') ilike p_pattern
+    else postern_internal.audit_text(p_payload, 'log_type') ilike p_pattern
+  end
+$$;
+
+-- Name: audit_payload(json); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.audit_payload(p_payload json) RETURNS jsonb
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_payload jsonb;
+begin
+  v_payload := p_payload;
+  return case when jsonb_typeof(v_payload) = 'object' then v_payload else '{}' end;
+exception when data_exception or program_limit_exceeded then
+  return '{}';
+end;
+$$;
+
+-- Name: audit_text(json, text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.audit_text(p_payload json, p_key text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    AS $$
+  select case
+    when p_payload::text not like '%\\u%' then p_payload ->> p_key
+    else regexp_replace(
+      p_payload::text, '(?<!\\)((?:\\\\)*)\\u(?:0000|[dD][89a-fA-F][0-9a-fA-F]{2})', '\1', 'g')::json ->> p_key
   end
 $$;
 
@@ -2910,31 +2977,34 @@ $$;
 
 -- Name: list_audit(text, text, bigint, bigint); Type: FUNCTION; Schema: postern_internal
 
-CREATE FUNCTION postern_internal.list_audit(p_scope text, p_text text, p_offset bigint, p_limit bigint, OUT total bigint, OUT entries jsonb)
+CREATE FUNCTION postern_internal.list_audit(p_scope text, p_text text, p_offset bigint, p_limit bigint, OUT total bigint, OUT entries json)
     LANGUAGE plpgsql STABLE
     SET search_path TO ''
     AS $$
 declare
   v_pattern text := case when p_text <> '' then '%' || p_text || '%' end;
+  v_ids uuid[];
 begin
   if v_pattern is null then
-    select count(*) into total from auth.audit_log_entries as e where e.instance_id = postern_internal.nil_uuid();
+    select count(*) into total from auth.audit_log_entries as a where a.instance_id = postern_internal.nil_uuid();
+    v_ids := array(
+      select a.id from auth.audit_log_entries as a
+      where a.instance_id = postern_internal.nil_uuid()
+      order by a.created_at desc, a.id
+      offset p_offset limit p_limit);
   else
-    select count(*) into total from auth.audit_log_entries as e
-    where e.instance_id = postern_internal.nil_uuid()
-      and postern_internal.audit_matches(e.payload, p_scope, v_pattern);
+    with found as materialized (
+      select a.id, a.created_at from auth.audit_log_entries as a
+      where a.instance_id = postern_internal.nil_uuid()
+        and postern_internal.audit_matches(a.payload, p_scope, v_pattern)
+    )
+    select (select count(*) from found),
+      array(select f.id from found as f order by f.created_at desc, f.id offset p_offset limit p_limit)
+    into total, v_ids;
   end if;
-  select coalesce(jsonb_agg(jsonb_build_object(
-      'id', e.id, 'payload', e.payload, 'created_at', postern_internal.rfc3339(e.created_at),
-      'ip_address', e.ip_address) order by e.created_at desc, e.id), '[]')
-  into entries
-  from (
-    select a.* from auth.audit_log_entries as a
-    where a.instance_id = postern_internal.nil_uuid()
-      and (v_pattern is null or postern_internal.audit_matches(a.payload, p_scope, v_pattern))
-    order by a.created_at desc, a.id
-    offset p_offset limit p_limit
-  ) as e;
+  select coalesce(json_agg(postern_internal.audit_entry(e) order by e.created_at desc, e.id), '[]') into entries
+  from auth.audit_log_entries as e
+  where e.id = any (v_ids);
 end;
 $$;
 
@@ -3465,7 +3535,7 @@ $$;
 -- Name: nil_uuid(); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.nil_uuid() RETURNS uuid
-    LANGUAGE sql IMMUTABLE
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
     AS $$
   select '00000000-0000-0000-0000-000000000000'::uuid
 $$;
@@ -4966,20 +5036,6 @@ begin
 end;
 $$;
 
--- Name: audit_log_entries; Type: TABLE; Schema: auth
-
-CREATE TABLE auth.audit_log_entries (
-    instance_id uuid,
-    id uuid NOT NULL,
-    payload json,
-    created_at timestamp with time zone,
-    ip_address character varying(64) DEFAULT ''::character varying NOT NULL
-);
-
--- Name: TABLE audit_log_entries; Type: COMMENT; Schema: auth
-
-COMMENT ON TABLE auth.audit_log_entries IS 'Auth: Audit trail.';
-
 -- Name: custom_oauth_providers; Type: TABLE; Schema: auth
 
 CREATE TABLE auth.custom_oauth_providers (
@@ -5249,6 +5305,42 @@ CREATE TABLE auth.webauthn_credentials (
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
     last_used_at timestamp with time zone
 );
+
+-- Name: audit; Type: VIEW; Schema: postern
+
+CREATE VIEW postern.audit AS
+ SELECT e.id,
+    e.created_at AS at,
+    (p.payload ->> 'action'::text) AS action,
+    (p.payload ->> 'log_type'::text) AS log_type,
+    ids.actor AS actor_id,
+    (p.payload ->> 'actor_username'::text) AS actor_username,
+    (p.payload ->> 'actor_name'::text) AS actor_name,
+    COALESCE(((p.payload -> 'actor_via_sso'::text) = 'true'::jsonb), false) AS via_sso,
+    postern_internal.as_inet((e.ip_address)::text) AS ip,
+    (p.payload -> 'traits'::text) AS traits,
+    COALESCE(ids.target, NULLIF(ids.actor, '00000000-0000-0000-0000-000000000000'::uuid)) AS user_id,
+    COALESCE(NULLIF((p.payload #>> '{traits,user_email}'::text[]), ''::text),
+        CASE
+            WHEN ((ids.target IS NULL) AND ((p.payload ->> 'actor_username'::text) ~~ '%@%'::text)) THEN (p.payload ->> 'actor_username'::text)
+            ELSE NULL::text
+        END) AS user_email
+   FROM ((auth.audit_log_entries e
+     CROSS JOIN LATERAL postern_internal.audit_payload(e.payload) p(payload))
+     CROSS JOIN LATERAL ( SELECT
+                CASE
+                    WHEN ((p.payload ->> 'actor_id'::text) ~* '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$'::text) THEN ((p.payload ->> 'actor_id'::text))::uuid
+                    ELSE NULL::uuid
+                END AS actor,
+                CASE
+                    WHEN ((p.payload #>> '{traits,user_id}'::text[]) ~* '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$'::text) THEN ((p.payload #>> '{traits,user_id}'::text[]))::uuid
+                    ELSE NULL::uuid
+                END AS target) ids)
+  WHERE (e.instance_id = '00000000-0000-0000-0000-000000000000'::uuid);
+
+-- Name: VIEW audit; Type: COMMENT; Schema: postern
+
+COMMENT ON VIEW postern.audit IS 'The audit log with types. user_id and user_email: whom an entry is about, the actor where it names nobody else.';
 
 -- Name: events; Type: TABLE; Schema: postern
 
@@ -6236,9 +6328,22 @@ REVOKE ALL ON FUNCTION postern_internal.amr_provider(p_method text, p_user auth.
 
 REVOKE ALL ON FUNCTION postern_internal.apply_email_change(p_user auth.users, p_context jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION as_inet(p_text text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.as_inet(p_text text) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern_internal.as_inet(p_text text) TO postern_admin;
+
 -- Name: FUNCTION audit_admin(p_action text, p_user auth.users, p_context jsonb, p_traits jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.audit_admin(p_action text, p_user auth.users, p_context jsonb, p_traits jsonb) FROM PUBLIC;
+
+-- Name: TABLE audit_log_entries; Type: ACL; Schema: auth
+
+GRANT SELECT ON TABLE auth.audit_log_entries TO postgres WITH GRANT OPTION;
+
+-- Name: FUNCTION audit_entry(p_entry auth.audit_log_entries); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.audit_entry(p_entry auth.audit_log_entries) FROM PUBLIC;
 
 -- Name: FUNCTION audit_log_type(p_action text); Type: ACL; Schema: postern_internal
 
@@ -6247,6 +6352,15 @@ REVOKE ALL ON FUNCTION postern_internal.audit_log_type(p_action text) FROM PUBLI
 -- Name: FUNCTION audit_matches(p_payload json, p_scope text, p_pattern text); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.audit_matches(p_payload json, p_scope text, p_pattern text) FROM PUBLIC;
+
+-- Name: FUNCTION audit_payload(p_payload json); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.audit_payload(p_payload json) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern_internal.audit_payload(p_payload json) TO postern_admin;
+
+-- Name: FUNCTION audit_text(p_payload json, p_key text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.audit_text(p_payload json, p_key text) FROM PUBLIC;
 
 -- Name: FUNCTION audit_user(p_action text, p_user auth.users, p_context jsonb, p_traits jsonb); Type: ACL; Schema: postern_internal
 
@@ -6556,9 +6670,9 @@ REVOKE ALL ON FUNCTION postern_internal.link_new_user(p_user auth.users, p_type 
 
 REVOKE ALL ON FUNCTION postern_internal.linking_domain(p_provider text, p_context jsonb) FROM PUBLIC;
 
--- Name: FUNCTION list_audit(p_scope text, p_text text, p_offset bigint, p_limit bigint, OUT total bigint, OUT entries jsonb); Type: ACL; Schema: postern_internal
+-- Name: FUNCTION list_audit(p_scope text, p_text text, p_offset bigint, p_limit bigint, OUT total bigint, OUT entries json); Type: ACL; Schema: postern_internal
 
-REVOKE ALL ON FUNCTION postern_internal.list_audit(p_scope text, p_text text, p_offset bigint, p_limit bigint, OUT total bigint, OUT entries jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION postern_internal.list_audit(p_scope text, p_text text, p_offset bigint, p_limit bigint, OUT total bigint, OUT entries json) FROM PUBLIC;
 
 -- Name: FUNCTION list_json(p_ids uuid[]); Type: ACL; Schema: postern_internal
 
@@ -6916,10 +7030,6 @@ REVOKE ALL ON FUNCTION postern_internal.wake_outbox() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION postern_internal.write_audit(p_actions text[], p_actor_id uuid, p_actor_username text, p_via_sso boolean, p_actor_name text, p_traits jsonb, p_context jsonb) FROM PUBLIC;
 
--- Name: TABLE audit_log_entries; Type: ACL; Schema: auth
-
-GRANT SELECT ON TABLE auth.audit_log_entries TO postgres WITH GRANT OPTION;
-
 -- Name: TABLE instances; Type: ACL; Schema: auth
 
 GRANT SELECT ON TABLE auth.instances TO postgres WITH GRANT OPTION;
@@ -6951,3 +7061,7 @@ GRANT SELECT ON TABLE auth.sso_domains TO postgres WITH GRANT OPTION;
 -- Name: TABLE sso_providers; Type: ACL; Schema: auth
 
 GRANT SELECT ON TABLE auth.sso_providers TO postgres WITH GRANT OPTION;
+
+-- Name: TABLE audit; Type: ACL; Schema: postern
+
+GRANT SELECT ON TABLE postern.audit TO postern_admin;

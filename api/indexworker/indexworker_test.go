@@ -3,11 +3,9 @@ package indexworker_test
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"io"
 	"log/slog"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -101,9 +99,9 @@ func TestUnreachableDatabase(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var log buffer
+	var log bytes.Buffer
 	indexworker.Run(t.Context(), cc, config.IndexWorker{MaxUsersThreshold: 1}, slog.New(slog.NewJSONHandler(&log, nil)))
-	if got := log.codes(t); got != "index_creation_failed" {
+	if got := codesIn(t, &log); got != "index_creation_failed" {
 		t.Errorf("logged %s", got)
 	}
 }
@@ -139,32 +137,22 @@ func check(t *testing.T, conn *pgx.Conn, want string) {
 // codes runs a round on the database of conn and returns the codes that it logged.
 func codes(t *testing.T, conn *pgx.Conn, c config.IndexWorker) string {
 	t.Helper()
-	var log buffer
+	var log bytes.Buffer
 	indexworker.Run(t.Context(), conn.Config(), c, slog.New(slog.NewJSONHandler(&log, nil)))
-	return log.codes(t)
+	return codesIn(t, &log)
 }
 
-type buffer struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.Write(p)
-}
-
-func (b *buffer) codes(t *testing.T) string {
+// codesIn returns the codes of a log.
+func codesIn(t *testing.T, log *bytes.Buffer) string {
 	t.Helper()
 	var list []string
-	decoder := json.NewDecoder(&b.text)
+	decoder := json.NewDecoder(log)
 	for {
 		var line struct{ Code string }
 		if err := decoder.Decode(&line); err == io.EOF {
 			return strings.Join(list, " ")
 		} else if err != nil {
-			t.Fatal(fmt.Errorf("the log: %w", err))
+			t.Fatalf("the log: %v", err)
 		}
 		list = append(list, line.Code)
 	}
