@@ -72,10 +72,12 @@ func (s *SMS) check(*loader) {
 }
 
 // BaseURL returns the public base URL of a request: API_EXTERNAL_URL, or the forwarded host if
-// GOTRUE_MAILER_EXTERNAL_HOSTS lists it. The arguments are the headers X-Forwarded-Host and -Proto (spec/00 section 2).
+// GOTRUE_MAILER_EXTERNAL_HOSTS lists it, in any case. forwardedHost is the header X-Forwarded-Host, or the host of a
+// request target that is a whole URL; forwardedProto is X-Forwarded-Proto (spec/00 section 2, spec/06 section 7).
 func (c *Config) BaseURL(forwardedHost, forwardedProto string) string {
 	u := url.URL{Scheme: "https", Host: forwardedHost}
-	if forwardedHost == "" || !slices.Contains(c.Mailer.ExternalHosts, u.Hostname()) {
+	isListed := func(host string) bool { return strings.EqualFold(host, u.Hostname()) }
+	if forwardedHost == "" || !slices.ContainsFunc(c.Mailer.ExternalHosts, isListed) {
 		return c.API.ExternalURL
 	}
 	if u.Hostname() == "localhost" && forwardedProto == "http" {

@@ -10,10 +10,12 @@ as $$
     'email', coalesce(p_user.email, ''),
     'site_url', p_context ->> 'site_url',
     'redirect_to', coalesce(p_context ->> 'redirect_to', p_context ->> 'site_url'),
+    'languages', postern_internal.mail_languages(p_user.raw_user_meta_data, p_context),
     'data', postern_internal.read_metadata(p_user.raw_user_meta_data))
 $$;
 
 -- Confirmation of a sign-up (p_template confirmation) or an invitation (invite).
+-- Raises: email_address_not_authorized (400).
 -- Writes: users.confirmation_token, confirmation_sent_at (and invited_at), one_time_tokens, outbox.
 create or replace function postern_internal.send_confirmation(
   p_user auth.users,
@@ -36,16 +38,17 @@ begin
   set confirmation_token = v_hash, confirmation_sent_at = v_now, updated_at = v_now,
     invited_at = case when p_template = 'invite' then v_now else invited_at end
   where id = p_user.id;
-  perform postern_internal.queue_mail(p_template, p_user.email, p_user.id,
+  perform postern_internal.send_mail(p_template, p_user.email, p_user.id,
     postern_internal.mail_payload(p_user, p_context) || jsonb_build_object(
       'token', v_otp, 'token_hash', v_hash,
       'confirmation_url', postern_internal.action_link(
-        p_template, v_hash, case p_template when 'invite' then 'invite' else 'signup' end, p_context)));
+        p_template, v_hash, case p_template when 'invite' then 'invite' else 'signup' end, p_context)), p_context);
 end;
 $$;
 
 -- Password recovery (p_template recovery) or a magic link (magic_link); both use the recovery token.
--- Raises: over_email_send_rate_limit (429). Writes: users.recovery_token, recovery_sent_at, one_time_tokens, outbox.
+-- Raises: over_email_send_rate_limit (429), email_address_not_authorized (400).
+-- Writes: users.recovery_token, recovery_sent_at, one_time_tokens, outbox.
 create or replace function postern_internal.send_recovery(
   p_user auth.users,
   p_template text,
@@ -66,16 +69,17 @@ begin
   update auth.users
   set recovery_token = v_hash, recovery_sent_at = postern_internal.clock(), updated_at = postern_internal.clock()
   where id = p_user.id;
-  perform postern_internal.queue_mail(p_template, p_user.email, p_user.id,
+  perform postern_internal.send_mail(p_template, p_user.email, p_user.id,
     postern_internal.mail_payload(p_user, p_context) || jsonb_build_object(
       'token', v_otp, 'token_hash', v_hash,
       'confirmation_url', postern_internal.action_link(
-        'recovery', v_hash, case p_template when 'magic_link' then 'magiclink' else 'recovery' end, p_context)));
+        'recovery', v_hash, case p_template when 'magic_link' then 'magiclink' else 'recovery' end, p_context)), p_context);
 end;
 $$;
 
 -- Confirmation of a new e-mail address: to the new one, and with secure change to the current one as well.
--- Raises: over_email_send_rate_limit (429). Writes: the email_change columns of users, one_time_tokens, outbox.
+-- Raises: over_email_send_rate_limit (429), email_address_not_authorized (400) for either address.
+-- Writes: the email_change columns of users, one_time_tokens, outbox.
 create or replace function postern_internal.send_email_change(
   p_user auth.users,
   p_new_email text,
@@ -108,22 +112,23 @@ begin
     updated_at = postern_internal.clock()
   where id = p_user.id;
 
-  perform postern_internal.queue_mail('email_change', lower(p_new_email), p_user.id, v_payload || jsonb_build_object(
+  perform postern_internal.send_mail('email_change', lower(p_new_email), p_user.id, v_payload || jsonb_build_object(
     'sending_to', lower(p_new_email), 'token', v_new.otp, 'token_hash', v_new.token_hash,
     'confirmation_url', postern_internal.action_link(
-      'email_change', v_new.token_hash, 'email_change', p_context)));
+      'email_change', v_new.token_hash, 'email_change', p_context)), p_context);
   if v_is_double then
-    perform postern_internal.queue_mail('email_change', p_user.email, p_user.id, v_payload || jsonb_build_object(
+    perform postern_internal.send_mail('email_change', p_user.email, p_user.id, v_payload || jsonb_build_object(
       'sending_to', p_user.email, 'token', v_current.otp, 'token_hash', v_current.token_hash,
       'confirmation_url', postern_internal.action_link(
-        'email_change', v_current.token_hash, 'email_change', p_context)));
+        'email_change', v_current.token_hash, 'email_change', p_context)), p_context);
   end if;
 end;
 $$;
 
 -- GET /reauthenticate: mails the nonce that PUT /user asks for (spec/01 section 8).
 -- Raises: as authenticate; validation_failed (400), email_not_confirmed, phone_not_confirmed (422),
---   over_email_send_rate_limit (429), sms_send_failed (500) for accounts with a phone only.
+--   over_email_send_rate_limit (429), email_address_not_authorized (400), sms_send_failed (500) for accounts with a
+--   phone only.
 -- Locks: the user. Writes: audit, users.reauthentication_token, one_time_tokens, outbox.
 create or replace function postern_internal.reauthenticate(p_user_id uuid, p_session_id uuid, p_context jsonb)
 returns void
@@ -153,12 +158,13 @@ begin
   set reauthentication_token = v_hash, reauthentication_sent_at = postern_internal.clock(),
     updated_at = postern_internal.clock()
   where id = p_user_id;
-  perform postern_internal.queue_mail('reauthentication', v_user.email, p_user_id,
-    postern_internal.mail_payload(v_user, p_context) - 'redirect_to' || jsonb_build_object('token', v_otp));
+  perform postern_internal.send_mail('reauthentication', v_user.email, p_user_id,
+    postern_internal.mail_payload(v_user, p_context) - 'redirect_to' || jsonb_build_object('token', v_otp), p_context);
 end;
 $$;
 
--- A notification, if its switch MAILER_NOTIFICATIONS_<X>_ENABLED is on and there is an address to send it to.
+-- A notification, if its switch MAILER_NOTIFICATIONS_<X>_ENABLED is on and there is an address to send it to. One that
+-- is not authorized gets none, and the change goes on.
 -- p_kind is password_changed, email_changed, ...
 create or replace function postern_internal.notify_user(
   p_kind text,
@@ -170,9 +176,11 @@ returns void
 language plpgsql volatile security invoker set search_path = ''
 as $$
 begin
-  if (p_context -> 'notifications' ->> p_kind)::boolean and coalesce(p_user.email, '') <> '' then
-    perform postern_internal.queue_mail(p_kind || '_notification', p_user.email, p_user.id,
-      postern_internal.mail_payload(p_user, p_context) - 'redirect_to' || p_extra);
+  if (p_context -> 'notifications' ->> p_kind)::boolean and coalesce(p_user.email, '') <> ''
+    and postern_internal.is_mail_authorized(p_user.email, p_context)
+  then
+    perform postern_internal.send_mail(p_kind || '_notification', p_user.email, p_user.id,
+      postern_internal.mail_payload(p_user, p_context) - 'redirect_to' || p_extra, p_context);
   end if;
 end;
 $$;
