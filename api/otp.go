@@ -95,6 +95,9 @@ func (s *Server) sendMagicLink(ctx context.Context, r *request, p *otpParams, ma
 	if err != nil {
 		return nil, err
 	}
+	if err := s.mailCheck.Check(ctx, email); err != nil {
+		return nil, err
+	}
 	defer s.outbox.Wake()
 	if err := s.db.SendMagicLink(ctx, gen.SendMagicLinkParams{
 		Email: email, CreateUser: mayCreate, Data: data, CodeChallenge: p.CodeChallenge,

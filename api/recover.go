@@ -29,6 +29,9 @@ func (s *Server) recover(ctx context.Context, r *request) (reply, error) {
 	if err := p.check(); err != nil {
 		return nil, err
 	}
+	if err := s.mailCheck.Check(ctx, email); err != nil {
+		return nil, err
+	}
 	defer s.outbox.Wake()
 	if err := s.db.Recover(ctx, gen.RecoverParams{
 		Email: email, CodeChallenge: p.CodeChallenge, CodeChallengeMethod: p.CodeChallengeMethod, Context: r.context(),

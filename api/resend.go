@@ -33,6 +33,9 @@ func (s *Server) resend(ctx context.Context, r *request) (reply, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := s.mailCheck.Check(ctx, email); err != nil {
+		return nil, err
+	}
 	defer s.outbox.Wake()
 	if err := s.db.Resend(ctx, gen.ResendParams{
 		Type: p.Type, Email: email, CodeChallenge: p.CodeChallenge, CodeChallengeMethod: p.CodeChallengeMethod,

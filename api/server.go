@@ -20,6 +20,7 @@ import (
 
 	"github.com/postern-auth/postern/api/config"
 	"github.com/postern-auth/postern/api/mail"
+	"github.com/postern-auth/postern/api/mailcheck"
 	"github.com/postern-auth/postern/api/outbox"
 	"github.com/postern-auth/postern/api/password"
 	"github.com/postern-auth/postern/api/redirect"
@@ -43,6 +44,8 @@ type Server struct {
 	db        *gen.Queries
 	keys      *token.Keys
 	passwords *password.Pool
+	mailer    *mail.Mailer
+	mailCheck *mailcheck.Checker // nil: off
 	redirects *redirect.List
 	outbox    *outbox.Worker
 	settings  *settingsDocument
@@ -74,7 +77,8 @@ func New(ctx context.Context, cfg *config.Config, log *slog.Logger) (*Server, er
 	hashers := max(runtime.NumCPU()-1, 1)
 	s := &Server{
 		cfg: cfg, log: log, pool: pool, db: gen.New(pool), keys: keys, redirects: redirects,
-		passwords: password.New(hashers, hashQueue*runtime.NumCPU()), outbox: outbox.New(pool, mailer, outbox.Options{}, log),
+		passwords: password.New(hashers, hashQueue*runtime.NumCPU()), outbox: outbox.New(pool, mailer.Deliver, outbox.Options{}, log),
+		mailer: mailer, mailCheck: mailcheck.New(cfg.MailCheck, net.DefaultResolver),
 	}
 	if err := s.prepare(ctx); err != nil {
 		s.Close()
@@ -173,6 +177,7 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { s.outbox.Run(ctx); return nil })
+	group.Go(func() error { s.mailer.Run(ctx); return nil })
 	group.Go(func() error {
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			return err

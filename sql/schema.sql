@@ -1683,7 +1683,8 @@ CREATE FUNCTION postern_internal.context() RETURNS jsonb
       'rotation', true, 'reuse_interval', 10, 'allow_reuse', false, 'token_version', 1,
       'upgrade_percentage', 0, 'single_per_user', false, 'tags', '[]'::jsonb,
       'reauthenticate', false, 'current_password', false, 'audit_disabled', false,
-      'notifications', '{}'::jsonb, 'own_linking_domains', '[]'::jsonb
+      'notifications', '{}'::jsonb, 'own_linking_domains', '[]'::jsonb,
+      'authorized_addresses', '[]'::jsonb
     )
     || coalesce((select value from postern.settings), '{}')
     || jsonb_build_object('actor', session_user)
@@ -2692,6 +2693,20 @@ CREATE FUNCTION postern_internal.is_banned(p_user auth.users) RETURNS boolean
   select coalesce(p_user.banned_until > postern_internal.clock(), false)
 $$;
 
+-- Name: is_mail_authorized(text, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.is_mail_authorized(p_email text, p_context jsonb) RETURNS boolean
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_list jsonb := coalesce(p_context -> 'authorized_addresses', '[]');
+  v_email text := lower(p_email);
+begin
+  return v_list = '[]' or v_list ? v_email or v_list ? regexp_replace(v_email, '\+[^@]*', '');
+end;
+$$;
+
 -- Name: is_otp_alive(timestamp with time zone, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.is_otp_alive(p_sent_at timestamp with time zone, p_context jsonb) RETURNS boolean
@@ -2997,6 +3012,24 @@ begin
 end;
 $$;
 
+-- Name: mail_languages(jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.mail_languages(p_user_metadata jsonb, p_context jsonb) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_data jsonb := postern_internal.read_metadata(p_user_metadata);
+begin
+  return (
+    select coalesce(jsonb_agg(left(wish.language, 100) order by wish.place), '[]')
+    from (values
+      (1, v_data ->> 'locale'), (2, v_data ->> 'lang'), (3, v_data ->> 'language'), (4, p_context ->> 'language')
+    ) as wish (place, language)
+    where wish.language <> '');
+end;
+$$;
+
 -- Name: mail_payload(auth.users, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.mail_payload(p_user auth.users, p_context jsonb) RETURNS jsonb
@@ -3006,6 +3039,7 @@ CREATE FUNCTION postern_internal.mail_payload(p_user auth.users, p_context jsonb
     'email', coalesce(p_user.email, ''),
     'site_url', p_context ->> 'site_url',
     'redirect_to', coalesce(p_context ->> 'redirect_to', p_context ->> 'site_url'),
+    'languages', postern_internal.mail_languages(p_user.raw_user_meta_data, p_context),
     'data', postern_internal.read_metadata(p_user.raw_user_meta_data))
 $$;
 
@@ -3142,9 +3176,11 @@ CREATE FUNCTION postern_internal.notify_user(p_kind text, p_user auth.users, p_c
     SET search_path TO ''
     AS $$
 begin
-  if (p_context -> 'notifications' ->> p_kind)::boolean and coalesce(p_user.email, '') <> '' then
-    perform postern_internal.queue_mail(p_kind || '_notification', p_user.email, p_user.id,
-      postern_internal.mail_payload(p_user, p_context) - 'redirect_to' || p_extra);
+  if (p_context -> 'notifications' ->> p_kind)::boolean and coalesce(p_user.email, '') <> ''
+    and postern_internal.is_mail_authorized(p_user.email, p_context)
+  then
+    perform postern_internal.send_mail(p_kind || '_notification', p_user.email, p_user.id,
+      postern_internal.mail_payload(p_user, p_context) - 'redirect_to' || p_extra, p_context);
   end if;
 end;
 $$;
@@ -3544,8 +3580,8 @@ begin
   set reauthentication_token = v_hash, reauthentication_sent_at = postern_internal.clock(),
     updated_at = postern_internal.clock()
   where id = p_user_id;
-  perform postern_internal.queue_mail('reauthentication', v_user.email, p_user_id,
-    postern_internal.mail_payload(v_user, p_context) - 'redirect_to' || jsonb_build_object('token', v_otp));
+  perform postern_internal.send_mail('reauthentication', v_user.email, p_user_id,
+    postern_internal.mail_payload(v_user, p_context) - 'redirect_to' || jsonb_build_object('token', v_otp), p_context);
 end;
 $$;
 
@@ -4035,11 +4071,11 @@ begin
   set confirmation_token = v_hash, confirmation_sent_at = v_now, updated_at = v_now,
     invited_at = case when p_template = 'invite' then v_now else invited_at end
   where id = p_user.id;
-  perform postern_internal.queue_mail(p_template, p_user.email, p_user.id,
+  perform postern_internal.send_mail(p_template, p_user.email, p_user.id,
     postern_internal.mail_payload(p_user, p_context) || jsonb_build_object(
       'token', v_otp, 'token_hash', v_hash,
       'confirmation_url', postern_internal.action_link(
-        p_template, v_hash, case p_template when 'invite' then 'invite' else 'signup' end, p_context)));
+        p_template, v_hash, case p_template when 'invite' then 'invite' else 'signup' end, p_context)), p_context);
 end;
 $$;
 
@@ -4072,15 +4108,15 @@ begin
     updated_at = postern_internal.clock()
   where id = p_user.id;
 
-  perform postern_internal.queue_mail('email_change', lower(p_new_email), p_user.id, v_payload || jsonb_build_object(
+  perform postern_internal.send_mail('email_change', lower(p_new_email), p_user.id, v_payload || jsonb_build_object(
     'sending_to', lower(p_new_email), 'token', v_new.otp, 'token_hash', v_new.token_hash,
     'confirmation_url', postern_internal.action_link(
-      'email_change', v_new.token_hash, 'email_change', p_context)));
+      'email_change', v_new.token_hash, 'email_change', p_context)), p_context);
   if v_is_double then
-    perform postern_internal.queue_mail('email_change', p_user.email, p_user.id, v_payload || jsonb_build_object(
+    perform postern_internal.send_mail('email_change', p_user.email, p_user.id, v_payload || jsonb_build_object(
       'sending_to', p_user.email, 'token', v_current.otp, 'token_hash', v_current.token_hash,
       'confirmation_url', postern_internal.action_link(
-        'email_change', v_current.token_hash, 'email_change', p_context)));
+        'email_change', v_current.token_hash, 'email_change', p_context)), p_context);
   end if;
 end;
 $$;
@@ -4117,6 +4153,21 @@ begin
 end;
 $$;
 
+-- Name: send_mail(text, text, uuid, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.send_mail(p_template text, p_recipient text, p_user_id uuid, p_payload jsonb, p_context jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  if not postern_internal.is_mail_authorized(p_recipient, p_context) then
+    perform postern_internal.fail(400, 'email_address_not_authorized', format(
+      'Email address "%s" cannot be used as it is not authorized', p_recipient));
+  end if;
+  perform postern_internal.queue_mail(p_template, p_recipient, p_user_id, p_payload);
+end;
+$$;
+
 -- Name: send_recovery(auth.users, text, boolean, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.send_recovery(p_user auth.users, p_template text, p_is_pkce boolean, p_context jsonb) RETURNS void
@@ -4134,11 +4185,11 @@ begin
   update auth.users
   set recovery_token = v_hash, recovery_sent_at = postern_internal.clock(), updated_at = postern_internal.clock()
   where id = p_user.id;
-  perform postern_internal.queue_mail(p_template, p_user.email, p_user.id,
+  perform postern_internal.send_mail(p_template, p_user.email, p_user.id,
     postern_internal.mail_payload(p_user, p_context) || jsonb_build_object(
       'token', v_otp, 'token_hash', v_hash,
       'confirmation_url', postern_internal.action_link(
-        'recovery', v_hash, case p_template when 'magic_link' then 'magiclink' else 'recovery' end, p_context)));
+        'recovery', v_hash, case p_template when 'magic_link' then 'magiclink' else 'recovery' end, p_context)), p_context);
 end;
 $$;
 
@@ -6040,6 +6091,10 @@ REVOKE ALL ON FUNCTION postern_internal.invite_account(p_email text, p_data json
 
 REVOKE ALL ON FUNCTION postern_internal.is_banned(p_user auth.users) FROM PUBLIC;
 
+-- Name: FUNCTION is_mail_authorized(p_email text, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.is_mail_authorized(p_email text, p_context jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION is_otp_alive(p_sent_at timestamp with time zone, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.is_otp_alive(p_sent_at timestamp with time zone, p_context jsonb) FROM PUBLIC;
@@ -6099,6 +6154,10 @@ REVOKE ALL ON FUNCTION postern_internal.log_out(p_user_id uuid, p_session_id uui
 -- Name: FUNCTION mail_context(p_redirect_to text); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.mail_context(p_redirect_to text) FROM PUBLIC;
+
+-- Name: FUNCTION mail_languages(p_user_metadata jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.mail_languages(p_user_metadata jsonb, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION mail_payload(p_user auth.users, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -6295,6 +6354,10 @@ REVOKE ALL ON FUNCTION postern_internal.send_email_change(p_user auth.users, p_n
 -- Name: FUNCTION send_magic_link(p_email text, p_create_user boolean, p_data jsonb, p_code_challenge text, p_code_challenge_method text, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.send_magic_link(p_email text, p_create_user boolean, p_data jsonb, p_code_challenge text, p_code_challenge_method text, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION send_mail(p_template text, p_recipient text, p_user_id uuid, p_payload jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.send_mail(p_template text, p_recipient text, p_user_id uuid, p_payload jsonb, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION send_recovery(p_user auth.users, p_template text, p_is_pkce boolean, p_context jsonb); Type: ACL; Schema: postern_internal
 

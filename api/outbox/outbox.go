@@ -40,25 +40,30 @@ type Options struct {
 	Pace    time.Duration // least time between two claims unless there is a backlog; default 50ms
 }
 
+// Deliver is a way of delivering mails. It returns an error or nil for each, in order, and before ctx ends or
+// soon after: nil is delivered, a [mail.PermanentError] refused, [mail.ErrNotTried] not tried at all; any other
+// error means that it is tried again. [mail.Mailer.Deliver] is the usual one.
+type Deliver func(ctx context.Context, requests []mail.Request) []error
+
 // Worker delivers messages while its Run does.
 type Worker struct {
 	db      *pgxpool.Pool
 	queries *gen.Queries
-	mailer  *mail.Mailer
+	mails   Deliver
 	options Options
 	log     *slog.Logger
 	wake    chan struct{}
 }
 
-// New makes a worker that takes messages from db and delivers them through mailer.
-func New(db *pgxpool.Pool, mailer *mail.Mailer, o Options, log *slog.Logger) *Worker {
+// New makes a worker that takes messages from db and delivers the mails by the function mails.
+func New(db *pgxpool.Pool, mails Deliver, o Options, log *slog.Logger) *Worker {
 	o.Senders = cmp.Or(o.Senders, 8)
 	o.Batch = cmp.Or(o.Batch, 20)
 	o.Lease = cmp.Or(o.Lease, time.Minute)
 	o.Poll = cmp.Or(o.Poll, 2*time.Second)
 	o.Pace = cmp.Or(o.Pace, 50*time.Millisecond)
 	return &Worker{
-		db: db, queries: gen.New(db), mailer: mailer, options: o, log: log,
+		db: db, queries: gen.New(db), mails: mails, options: o, log: log,
 		wake: make(chan struct{}, 1),
 	}
 }
@@ -148,7 +153,7 @@ func (w *Worker) deliver(ctx context.Context, batch []gen.ClaimOutboxRow, leaseE
 	sending, cancel := context.WithDeadline(ctx, leaseEnd.Add(-w.options.Lease/2))
 	defer cancel()
 	var results gen.FinishOutboxParams
-	for i, err := range w.mailer.Deliver(sending, requests) {
+	for i, err := range w.mails(sending, requests) {
 		row := batch[i]
 		outcome, text := outcomeOf(err)
 		if text != "" {
