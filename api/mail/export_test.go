@@ -1,6 +1,9 @@
 package mail
 
-import "crypto/x509"
+import (
+	"crypto/x509"
+	"time"
+)
 
 // Trust makes a Mailer accept the certificate of a test server. implicitTLS stands for port 465,
 // which tests cannot listen on.
@@ -11,3 +14,6 @@ func (m *Mailer) Trust(roots *x509.CertPool, implicitTLS bool) {
 
 // PlainText is plainText.
 func PlainText(html string) string { return plainText(html) }
+
+// Renew is what the background reload does at a time, if it is on.
+func (m *Mailer) Renew(now time.Time) { m.templates.renew(now) }

@@ -6,8 +6,6 @@ import (
 	"strconv"
 	"sync/atomic"
 	"time"
-
-	"github.com/wneessen/go-mail/log"
 )
 
 // downTime is how long a relay that could not be reached is passed over.
@@ -21,7 +19,6 @@ type relay struct {
 	port                    int
 	implicitTLS             bool
 	tls                     *tls.Config
-	trace                   log.Logger // nil: nobody reads along
 
 	down atomic.Int64 // until then, Unix time in nanoseconds
 }

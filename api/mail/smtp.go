@@ -15,6 +15,7 @@ import (
 	"time"
 
 	gomail "github.com/wneessen/go-mail"
+	"github.com/wneessen/go-mail/log"
 	"github.com/wneessen/go-mail/smtp"
 )
 
@@ -78,7 +79,7 @@ func (m *Mailer) sendOver(ctx context.Context, r *relay, wires []*gomail.Msg, op
 		}
 		if c == nil {
 			var err error
-			if c, err = r.dial(ctx); err != nil {
+			if c, err = r.dial(ctx, nil); err != nil {
 				r.setDown(time.Now(), err)
 				for _, i := range open[n:] {
 					errs[i] = both(errs[i], fmt.Errorf("connecting to the SMTP server %s: %w", r.address(), err))
@@ -151,8 +152,8 @@ type connection struct {
 	auth    string // the mechanism that let us in; empty: none
 }
 
-// dial opens a session. It gives up when ctx ends.
-func (r *relay) dial(ctx context.Context) (*connection, error) {
+// dial opens a session. It gives up when ctx ends. trace, if not nil, gets what is said.
+func (r *relay) dial(ctx context.Context, trace log.Logger) (*connection, error) {
 	c := &connection{}
 	release := func() bool { return true }
 	connect := func(dialCtx context.Context, network, address string) (net.Conn, error) {
@@ -170,8 +171,8 @@ func (r *relay) dial(ctx context.Context) (*connection, error) {
 	if err != nil {
 		return nil, err
 	}
-	if r.trace != nil {
-		gomail.WithLogger(r.trace)(c.client)
+	if trace != nil {
+		c.client.SetLogger(trace)
 		c.client.SetDebugLog(true)
 	}
 	if c.session, err = c.client.DialToSMTPClientWithContext(ctx); err == nil {

@@ -224,10 +224,15 @@ func (b *shelf) warn(name string, l *library) {
 		case !ok && files[name+subjectSuffix]+files[name+bodySuffix] != "":
 			b.log.Warn("a mail text is not used: its language is not offered, or it is a subject without a body",
 				"mail", name, "language", tag)
-		case ok && e.bodyAt != "" && e.subjectAt == "" && e.subject == nil && e.builtin.tag != b.related(tag):
+		case ok && e.bodyAt != "" && e.subjectAt == "" && e.subject == nil && base(e.builtin.tag) != base(tag):
 			b.log.Warn("a mail text has no subject in its language", "mail", name, "language", tag)
 		}
 	}
+}
+
+func base(tag language.Tag) language.Base {
+	b, _ := tag.Base()
+	return b
 }
 
 // isOffered tells whether POSTERN_MAILER_LANGUAGES allows a language: it names it, or a regional form of it.
