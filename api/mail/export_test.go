@@ -17,3 +17,6 @@ func PlainText(html string) string { return plainText(html) }
 
 // Renew is what the background reload does at a time, if it is on.
 func (m *Mailer) Renew(now time.Time) { m.templates.renew(now) }
+
+// TrustFallback is Trust for the second server.
+func (m *Mailer) TrustFallback(roots *x509.CertPool) { m.relays[1].tls.RootCAs = roots }
