@@ -3,6 +3,7 @@ package api
 import (
 	"bytes"
 	"encoding/json"
+	"strings"
 	"time"
 
 	"github.com/postern-auth/postern/api/config"
@@ -17,41 +18,42 @@ type settingsDocument struct {
 
 func newSettingsDocument(c *config.Config, h *hooks) (*settingsDocument, error) {
 	doc := map[string]any{
-		"site_url":            c.Site.URL,
-		"verify_urls":         verifyURLs(c, c.API.ExternalURL),
-		"jwt_aud":             c.JWT.Aud,
-		"default_role":        c.JWT.DefaultGroupName,
-		"admin_role":          c.JWT.AdminGroupName,
-		"autoconfirm":         c.Mailer.Autoconfirm,
-		"phone_autoconfirm":   c.SMS.Autoconfirm,
-		"secure_email_change": c.Mailer.SecureEmailChange,
-		"allow_unverified":    c.Mailer.AllowUnverifiedSignIns,
-		"signup_disabled":     c.API.DisableSignup,
-		"otp_exp":             c.Mailer.OTPExp,
-		"otp_length":          c.Mailer.OTPLength,
-		"mail_frequency":      c.SMTP.MaxFrequency.Seconds(),
-		"sms_otp_exp":         c.SMS.OTPExp,
-		"sms_otp_length":      c.SMS.OTPLength,
-		"sms_frequency":       c.SMS.MaxFrequency.Seconds(),
-		"sms_provider":        c.SMS.UsableProvider(),
-		"sms_checks_codes":    c.SMS.UsableProvider() == "twilio_verify",
-		"flow_expiry":         c.External.FlowStateExpiry.Seconds(),
-		"rotation":            c.Security.RotationEnabled,
-		"reuse_interval":      c.Security.ReuseInterval,
-		"allow_reuse":         c.Security.AllowReuse,
-		"token_version":       max(c.Security.AlgorithmVersion, 1),
-		"upgrade_percentage":  c.Security.UpgradePercentage,
-		"single_per_user":     c.Sessions.SinglePerUser,
-		"tags":                nonNil(c.Sessions.Tags),
-		"reauthenticate":      c.Security.RequireReauthentication,
-		"current_password":    c.Security.RequireCurrentPassword,
-		"audit_disabled":      c.DB.AuditDisabled,
-		"notifications":       c.Notify.ByKind(),
-		"own_linking_domains": []string{},
-		"external_url":        c.API.ExternalURL,
-		"issuer":              c.JWT.Issuer,
-		"jwt_exp":             c.JWT.Exp,
-		"hooks":               h.document,
+		"site_url":             c.Site.URL,
+		"verify_urls":          verifyURLs(c, c.API.ExternalURL),
+		"jwt_aud":              c.JWT.Aud,
+		"default_role":         c.JWT.DefaultGroupName,
+		"admin_role":           c.JWT.AdminGroupName,
+		"autoconfirm":          c.Mailer.Autoconfirm,
+		"phone_autoconfirm":    c.SMS.Autoconfirm,
+		"secure_email_change":  c.Mailer.SecureEmailChange,
+		"allow_unverified":     c.Mailer.AllowUnverifiedSignIns,
+		"signup_disabled":      c.API.DisableSignup,
+		"otp_exp":              c.Mailer.OTPExp,
+		"otp_length":           c.Mailer.OTPLength,
+		"mail_frequency":       c.SMTP.MaxFrequency.Seconds(),
+		"sms_otp_exp":          c.SMS.OTPExp,
+		"sms_otp_length":       c.SMS.OTPLength,
+		"sms_frequency":        c.SMS.MaxFrequency.Seconds(),
+		"sms_provider":         c.SMS.UsableProvider(),
+		"sms_checks_codes":     c.SMS.UsableProvider() == "twilio_verify",
+		"flow_expiry":          c.External.FlowStateExpiry.Seconds(),
+		"rotation":             c.Security.RotationEnabled,
+		"reuse_interval":       c.Security.ReuseInterval,
+		"allow_reuse":          c.Security.AllowReuse,
+		"token_version":        max(c.Security.AlgorithmVersion, 1),
+		"upgrade_percentage":   c.Security.UpgradePercentage,
+		"single_per_user":      c.Sessions.SinglePerUser,
+		"tags":                 nonNil(c.Sessions.Tags),
+		"reauthenticate":       c.Security.RequireReauthentication,
+		"current_password":     c.Security.RequireCurrentPassword,
+		"audit_disabled":       c.DB.AuditDisabled,
+		"notifications":        c.Notify.ByKind(),
+		"own_linking_domains":  []string{},
+		"external_url":         c.API.ExternalURL,
+		"issuer":               c.JWT.Issuer,
+		"jwt_exp":              c.JWT.Exp,
+		"hooks":                h.document,
+		"authorized_addresses": lowered(c.External.EmailAuthorizedAddresses),
 	}
 	for key, limit := range map[string]time.Duration{
 		"timebox": c.Sessions.Timebox, "inactivity": c.Sessions.InactivityTimeout, "low_aal": c.Sessions.AllowLowAAL,
@@ -95,6 +97,17 @@ func nonNil(list []string) []string {
 	return list
 }
 
+// lowered returns the entries of a list in lower case, without spaces around them and without empty ones.
+func lowered(list []string) []string {
+	out := []string{}
+	for _, entry := range list {
+		if entry = strings.ToLower(strings.TrimSpace(entry)); entry != "" {
+			out = append(out, entry)
+		}
+	}
+	return out
+}
+
 // caller is the part of the context that differs between requests.
 type caller struct {
 	Aud        string            `json:"aud"`
@@ -102,6 +115,7 @@ type caller struct {
 	IP         string            `json:"ip,omitempty"`
 	UserAgent  string            `json:"user_agent,omitempty"`
 	RedirectTo string            `json:"redirect_to"`
+	Language   string            `json:"language,omitempty"`    // Accept-Language, for the mails of this request
 	VerifyURLs map[string]string `json:"verify_urls,omitempty"` // where a forwarded host replaces the external one
 }
 
@@ -109,9 +123,10 @@ type caller struct {
 func (s *Server) callContext(r *request) json.RawMessage {
 	c := caller{
 		Aud: r.audience(), Actor: r.actor, IP: r.clientIP(), UserAgent: r.userAgent(), RedirectTo: r.redirectTarget(),
+		Language: r.language(),
 	}
-	if len(s.cfg.Mailer.ExternalHosts) > 0 {
-		c.VerifyURLs = verifyURLs(s.cfg, s.cfg.BaseURL(r.Header.Get("X-Forwarded-Host"), r.Header.Get("X-Forwarded-Proto")))
+	if base := r.baseURL(); base != s.cfg.API.ExternalURL {
+		c.VerifyURLs = verifyURLs(s.cfg, base)
 	}
 	text, _ := json.Marshal(c) // strings only: cannot fail
 	doc := make([]byte, 0, len(s.settings.open)+len(text)+1)

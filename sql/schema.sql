@@ -1156,9 +1156,7 @@ begin
     end;
   elsif not p_context ? 'by_sql' then
     perform set_config('postern.afterwards', jsonb_build_object('hook', 'after-user-created', 'payload',
-      jsonb_build_object('metadata', jsonb_build_object(
-        'uuid', postern_internal.random_uuid(), 'time', postern_internal.rfc3339(postern_internal.clock()),
-        'name', 'after-user-created', 'ip_address', coalesce(p_context ->> 'ip', ''))) || v_payload)::text, true);
+      postern_internal.hook_metadata('after-user-created', p_context) || v_payload)::text, true);
   end if;
 end;
 $$;
@@ -1951,7 +1949,8 @@ CREATE FUNCTION postern_internal.context() RETURNS jsonb
       'rotation', true, 'reuse_interval', 10, 'allow_reuse', false, 'token_version', 1,
       'upgrade_percentage', 0, 'single_per_user', false, 'tags', '[]'::jsonb,
       'reauthenticate', false, 'current_password', false, 'audit_disabled', false,
-      'notifications', '{}'::jsonb, 'hooks', '{}'::jsonb, 'own_linking_domains', '[]'::jsonb
+      'notifications', '{}'::jsonb, 'hooks', '{}'::jsonb, 'own_linking_domains', '[]'::jsonb,
+      'authorized_addresses', '[]'::jsonb
     )
     || coalesce((select value from postern.settings), '{}')
     || jsonb_build_object('actor', session_user, 'by_sql', true)
@@ -2943,6 +2942,19 @@ CREATE FUNCTION postern_internal.hook_email_data(p_template text, p_mails jsonb[
     'factor_type', coalesce(p_mails[1] ->> 'factor_type', ''))
 $$;
 
+-- Name: hook_metadata(text, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.hook_metadata(p_name text, p_context jsonb) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  return jsonb_build_object('metadata', jsonb_build_object(
+    'uuid', postern_internal.random_uuid(), 'time', postern_internal.rfc3339(postern_internal.clock()),
+    'name', p_name, 'ip_address', coalesce(p_context ->> 'ip', '')));
+end;
+$$;
+
 -- Name: identities; Type: TABLE; Schema: auth
 
 CREATE TABLE auth.identities (
@@ -3080,6 +3092,20 @@ CREATE FUNCTION postern_internal.is_foreign_code(p_phone text, p_context jsonb) 
     AS $$
   select (p_context ->> 'sms_checks_codes')::boolean and not (p_context -> 'hooks') ? 'send-sms'
     and postern_internal.test_otp(p_phone, p_context) is null
+$$;
+
+-- Name: is_mail_authorized(text, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.is_mail_authorized(p_email text, p_context jsonb) RETURNS boolean
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_list jsonb := coalesce(p_context -> 'authorized_addresses', '[]');
+  v_email text := lower(p_email);
+begin
+  return v_list = '[]' or v_list ? v_email or v_list ? regexp_replace(v_email, '\+[^@]*', '');
+end;
 $$;
 
 -- Name: is_otp_alive(timestamp with time zone, jsonb); Type: FUNCTION; Schema: postern_internal
@@ -3396,6 +3422,24 @@ begin
 end;
 $$;
 
+-- Name: mail_languages(jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.mail_languages(p_user_metadata jsonb, p_context jsonb) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_data jsonb := postern_internal.read_metadata(p_user_metadata);
+begin
+  return (
+    select coalesce(jsonb_agg(left(wish.language, 100) order by wish.place), '[]')
+    from (values
+      (1, v_data ->> 'locale'), (2, v_data ->> 'lang'), (3, v_data ->> 'language'), (4, p_context ->> 'language')
+    ) as wish (place, language)
+    where wish.language <> '');
+end;
+$$;
+
 -- Name: mail_payload(auth.users, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.mail_payload(p_user auth.users, p_context jsonb) RETURNS jsonb
@@ -3403,6 +3447,7 @@ CREATE FUNCTION postern_internal.mail_payload(p_user auth.users, p_context jsonb
     AS $$
   select jsonb_build_object(
     'email', coalesce(p_user.email, ''),
+    'languages', postern_internal.mail_languages(p_user.raw_user_meta_data, p_context),
     'site_url', p_context ->> 'site_url',
     'redirect_to', coalesce(p_context ->> 'redirect_to', p_context ->> 'site_url'),
     'data', postern_internal.read_metadata(p_user.raw_user_meta_data))
@@ -3541,7 +3586,9 @@ CREATE FUNCTION postern_internal.notify_user(p_kind text, p_user auth.users, p_c
     SET search_path TO ''
     AS $$
 begin
-  if (p_context -> 'notifications' ->> p_kind)::boolean and coalesce(p_user.email, '') <> '' then
+  if (p_context -> 'notifications' ->> p_kind)::boolean and coalesce(p_user.email, '') <> ''
+    and postern_internal.is_mail_authorized(p_user.email, p_context)
+  then
     perform postern_internal.send_mails(p_kind || '_notification', p_user, array[
       postern_internal.mail_payload(p_user, p_context) - 'redirect_to'
         || jsonb_build_object('recipient', p_user.email) || p_extra], p_context);
@@ -3844,6 +3891,21 @@ begin
     update auth.users set email_change_token_new = p_hash, email_change_sent_at = v_now, updated_at = v_now
     where id = p_user_id;
   end if;
+end;
+$$;
+
+-- Name: queue_hook(text, text, uuid, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.queue_hook(p_name text, p_recipient text, p_user_id uuid, p_payload jsonb, p_context jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  insert into postern.outbox (kind, template, recipient, user_id, payload, next_attempt_at, created_at)
+  values ('webhook', p_name, p_recipient, p_user_id,
+    postern_internal.hook_metadata(p_name, p_context) || p_payload,
+    postern_internal.clock(), postern_internal.clock());
+  perform postern_internal.wake_outbox();
 end;
 $$;
 
@@ -4527,9 +4589,7 @@ begin
   if v_hook is null or (p_context ? 'by_sql' and not v_hook ? 'function') then
     return null;
   end if;
-  p_payload := jsonb_build_object('metadata', jsonb_build_object(
-      'uuid', postern_internal.random_uuid(), 'time', postern_internal.rfc3339(postern_internal.clock()),
-      'name', p_name, 'ip_address', coalesce(p_context ->> 'ip', ''))) || p_payload;
+  p_payload := postern_internal.hook_metadata(p_name, p_context) || p_payload;
   if v_hook ? 'function' then
     v_output := postern_internal.call_hook_function(v_hook, p_payload);
   else
@@ -4657,6 +4717,12 @@ declare
   v_payload jsonb;
   v_mail jsonb;
 begin
+  foreach v_mail in array p_mails loop
+    if not postern_internal.is_mail_authorized(v_mail ->> 'recipient', p_context) then
+      perform postern_internal.fail(400, 'email_address_not_authorized', format(
+        'Email address "%s" cannot be used as it is not authorized', v_mail ->> 'recipient'));
+    end if;
+  end loop;
   if v_hook is not null then
     v_payload := jsonb_build_object('user', postern_internal.user_document(p_user),
       'email_data', postern_internal.hook_email_data(p_template, p_mails, p_context));
@@ -4664,8 +4730,8 @@ begin
       perform postern_internal.run_hook('send-email', p_template, v_payload, p_context);
       return;
     end if;
-    -- one message for the hook, however many mails it will make of it
-    p_mails := array[p_mails[1] || jsonb_build_object('hook', v_payload)];
+    perform postern_internal.queue_hook('send-email', p_mails[1] ->> 'recipient', p_user.id, v_payload, p_context);
+    return;
   end if;
   foreach v_mail in array p_mails loop
     perform postern_internal.queue_mail(p_template, v_mail ->> 'recipient', p_user.id, v_mail - 'recipient');
@@ -4771,13 +4837,20 @@ CREATE FUNCTION postern_internal.send_sms(p_user auth.users, p_phone text, p_otp
     SET search_path TO ''
     AS $$
 declare
+  v_hook jsonb := p_context -> 'hooks' -> 'send-sms';
+  v_payload jsonb;
   v_is_foreign boolean := (p_context ->> 'sms_checks_codes')::boolean;
 begin
-  if (p_context -> 'hooks') ? 'send-sms' then
-    perform postern_internal.run_hook('send-sms', p_kind, jsonb_build_object(
+  if v_hook is not null then
+    v_payload := jsonb_build_object(
       'user', postern_internal.user_document(p_user),
       'sms', jsonb_build_object('otp', p_otp, 'phone', p_phone)
-        || case p_kind when 'mfa' then '{"sms_type": "mfa"}' else '{}'::jsonb end), p_context);
+        || case p_kind when 'mfa' then '{"sms_type": "mfa"}' else '{}'::jsonb end);
+    if v_hook ? 'function' or not p_context ? 'by_sql' then
+      perform postern_internal.run_hook('send-sms', p_kind, v_payload, p_context);
+    else
+      perform postern_internal.queue_hook('send-sms', p_phone, p_user.id, v_payload, p_context);
+    end if;
     return;
   end if;
   if p_context ->> 'sms_provider' = '' then
@@ -6879,6 +6952,10 @@ REVOKE ALL ON FUNCTION postern_internal.hmac_sha256(p_key bytea, p_message bytea
 
 REVOKE ALL ON FUNCTION postern_internal.hook_email_data(p_template text, p_mails jsonb[], p_context jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION hook_metadata(p_name text, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.hook_metadata(p_name text, p_context jsonb) FROM PUBLIC;
+
 -- Name: TABLE identities; Type: ACL; Schema: auth
 
 GRANT SELECT ON TABLE auth.identities TO postgres WITH GRANT OPTION;
@@ -6910,6 +6987,10 @@ REVOKE ALL ON FUNCTION postern_internal.is_banned(p_user auth.users) FROM PUBLIC
 -- Name: FUNCTION is_foreign_code(p_phone text, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.is_foreign_code(p_phone text, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION is_mail_authorized(p_email text, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.is_mail_authorized(p_email text, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION is_otp_alive(p_sent_at timestamp with time zone, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -6974,6 +7055,10 @@ REVOKE ALL ON FUNCTION postern_internal.log_out(p_user_id uuid, p_session_id uui
 -- Name: FUNCTION mail_context(p_redirect_to text); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.mail_context(p_redirect_to text) FROM PUBLIC;
+
+-- Name: FUNCTION mail_languages(p_user_metadata jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.mail_languages(p_user_metadata jsonb, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION mail_payload(p_user auth.users, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -7070,6 +7155,10 @@ REVOKE ALL ON FUNCTION postern_internal.put_phone_identity(p_user_id uuid, p_pho
 -- Name: FUNCTION put_token(p_user_id uuid, p_type auth.one_time_token_type, p_hash text, p_address text); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.put_token(p_user_id uuid, p_type auth.one_time_token_type, p_hash text, p_address text) FROM PUBLIC;
+
+-- Name: FUNCTION queue_hook(p_name text, p_recipient text, p_user_id uuid, p_payload jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.queue_hook(p_name text, p_recipient text, p_user_id uuid, p_payload jsonb, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION queue_mail(p_template text, p_recipient text, p_user_id uuid, p_payload jsonb); Type: ACL; Schema: postern_internal
 
