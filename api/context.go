@@ -30,6 +30,7 @@ func newSettingsDocument(c *config.Config) (*settingsDocument, error) {
 		"otp_exp":             c.Mailer.OTPExp,
 		"otp_length":          c.Mailer.OTPLength,
 		"mail_frequency":      c.SMTP.MaxFrequency.Seconds(),
+		"other_device_page":   c.Links.OtherDevicePage,
 		"flow_expiry":         c.External.FlowStateExpiry.Seconds(),
 		"rotation":            c.Security.RotationEnabled,
 		"reuse_interval":      c.Security.ReuseInterval,

@@ -27,10 +27,15 @@ type route struct {
 func (s *Server) routes() []route {
 	return []route{
 		{"GET", "/health", nil, s.health},
+		{"HEAD", "/health", nil, s.health},
 		{"GET", "/health/live", nil, s.healthLive},
+		{"HEAD", "/health/live", nil, s.healthLive},
 		{"GET", "/health/ready", nil, s.healthReady},
+		{"HEAD", "/health/ready", nil, s.healthReady},
 		{"GET", "/settings", nil, s.getSettings},
+		{"HEAD", "/settings", nil, s.getSettings},
 		{"GET", "/.well-known/jwks.json", nil, s.jwks},
+		{"HEAD", "/.well-known/jwks.json", nil, s.jwks},
 		{"GET", "/.well-known/openid-configuration", nil, s.discovery},
 		{"GET", "/.well-known/oauth-authorization-server", nil, s.discovery},
 
@@ -41,10 +46,12 @@ func (s *Server) routes() []route {
 		{"POST", "/magiclink", nil, s.magicLink},
 		{"POST", "/recover", nil, s.recover},
 		{"POST", "/resend", nil, s.resend},
-		{"GET", "/verify", nil, s.verifyLink},
-		{"GET", "/verify/", nil, s.verifyLink},
-		{"POST", "/verify", nil, s.verify},
-		{"POST", "/verify/", nil, s.verify},
+		{"GET", "/verify", nil, s.openLink},
+		{"GET", "/verify/", nil, s.openLink},
+		{"HEAD", "/verify", nil, s.probeLink},
+		{"HEAD", "/verify/", nil, s.probeLink},
+		{"POST", "/verify", nil, s.postVerify},
+		{"POST", "/verify/", nil, s.postVerify},
 
 		{"GET", "/authorize", nil, s.authorize},
 		{"GET", "/callback", nil, s.callback},

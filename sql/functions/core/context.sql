@@ -8,6 +8,7 @@
 --   autoconfirm, secure_email_change, allow_unverified, signup_disabled, phone_autoconfirm
 --   otp_exp, otp_length, mail_frequency                seconds, digits, seconds (may be a fraction)
 --   flow_expiry                                        seconds that a PKCE code lives
+--   other_device_page                                  POSTERN_MAILER_OTHER_DEVICE_PAGE; missing: false
 --   rotation, reuse_interval, allow_reuse, token_version, upgrade_percentage    refresh tokens
 --   timebox, inactivity, low_aal (seconds or missing), single_per_user, tags    sessions
 --   reauthenticate, current_password                   rules for a new password
