@@ -19,7 +19,7 @@ func (s *server) form(values string) response {
 }
 
 // location returns where a 303 leads.
-func (r response) location(t *testing.T) string {
+func (r response) location(t testing.TB) string {
 	t.Helper()
 	if r.Status != http.StatusSeeOther || r.Header.Get("Cache-Control") != "no-store" || r.Header.Get("Referrer-Policy") != "no-referrer" {
 		t.Fatalf("%d %v %s", r.Status, r.Header, r.Text)

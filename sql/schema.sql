@@ -4661,6 +4661,7 @@ begin
       is_half_done := postern_internal.accept_email_change(v_user, v_token.token_type, p_context);
   end case;
   if is_half_done then
+    began_on := null; -- the second link is what finishes it
     return;
   end if;
 
