@@ -33,7 +33,7 @@ func (s *Server) openLink(ctx context.Context, r *request) (reply, error) {
 
 // probeLink answers HEAD /verify without looking at the link: 200, because scanners that are refused try GET next.
 func (s *Server) probeLink(context.Context, *request) (reply, error) {
-	return confidential{plainReply(func(w http.ResponseWriter) { w.WriteHeader(http.StatusOK) })}, nil
+	return bare(http.StatusOK), nil
 }
 
 // postVerify is POST /verify: the API in JSON, and where pages are switched on the form of one of them. It needs no
@@ -119,18 +119,25 @@ func elsewhere(r *request, l linkpage.Link, beganOn json.RawMessage) (reply, err
 
 // linkPage is a page of package linkpage, with status 200.
 func linkPage(body []byte) reply {
-	return withHeader{linkpage.Header(), confidential{plainReply(func(w http.ResponseWriter) {
+	return withHeader{linkpage.Header(), plainReply(func(w http.ResponseWriter) {
 		_, _ = w.Write(body) // a client that went away is no error of ours
-	})}}
+	})}
 }
 
-// confidential adds the headers of an answer that has a token in it or in the URL it answers.
+// confidential keeps the URL that it answers out of Referer headers, as it has a token in it. No cache stores such
+// answers: they are redirects with 303, or answer a POST (RFC 9110 section 15.1). So they can do without the
+// Cache-Control that the reference does not send either.
 type confidential struct{ reply reply }
 
 func (c confidential) write(w http.ResponseWriter) {
-	w.Header()["Cache-Control"] = []string{"no-store"}
 	w.Header()["Referrer-Policy"] = []string{"no-referrer"}
 	c.reply.write(w)
+}
+
+// bare is a status without a body, for machines that look at a link.
+func bare(status int) reply {
+	header := http.Header{"Cache-Control": {"no-store"}, "Referrer-Policy": {"no-referrer"}}
+	return withHeader{header, plainReply(func(w http.ResponseWriter) { w.WriteHeader(status) })}
 }
 
 // isSpeculative tells whether nobody has clicked yet: a browser prefetches, prerenders or makes a preview, and says so
@@ -148,7 +155,7 @@ func isSpeculative(h http.Header) bool {
 
 // unwanted is the answer to such a request. Browsers throw away what is not 2xx and ask again when somebody clicks;
 // 204 would count as the answer. It is no 5xx, because gateways take a server that gives many of them for broken.
-var unwanted = confidential{plainReply(func(w http.ResponseWriter) { w.WriteHeader(http.StatusForbidden) })}
+var unwanted = bare(http.StatusForbidden)
 
 // redirectErrors are the error values of RFC 6749 section 4.1.2.1 by status.
 var redirectErrors = map[int]string{

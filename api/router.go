@@ -199,9 +199,12 @@ func notFound(ctx context.Context, r *request) (reply, error) {
 
 // methodNotAllowed answers known paths with another method, once a guard of that path lets the request pass.
 func (s *Server) methodNotAllowed(w http.ResponseWriter, hr *http.Request) {
-	// the router counts OPTIONS in, which is answered for CORS only
+	// The router counts OPTIONS in, which is answered for CORS only. HEAD goes without saying where there is GET, and
+	// the reference does not say it.
 	allow := strings.Split(w.Header().Get("Allow"), ", ")
-	allow = slices.DeleteFunc(allow, func(method string) bool { return method == http.MethodOptions })
+	allow = slices.DeleteFunc(allow, func(method string) bool {
+		return method == http.MethodOptions || method == http.MethodHead
+	})
 	w.Header().Del("Allow")
 	s.serve(w, hr, nil, nil, func(ctx context.Context, r *request) (reply, error) {
 		for prefix, g := range map[string]guard{"/user": signedIn, "/admin/": admin} {

@@ -91,6 +91,8 @@ func Elsewhere(acceptLanguage string, link Link, place Place) ([]byte, error) {
 func Header() http.Header {
 	return http.Header{
 		"Content-Type":            {"text/html; charset=utf-8"},
+		"Cache-Control":           {"no-store"},
+		"Referrer-Policy":         {"no-referrer"},
 		"Content-Security-Policy": {policy},
 		"X-Frame-Options":         {"DENY"},
 		"X-Content-Type-Options":  {"nosniff"},
