@@ -15,7 +15,7 @@ type settingsDocument struct {
 	open      []byte          // the same without the closing brace, to append the caller to
 }
 
-func newSettingsDocument(c *config.Config) (*settingsDocument, error) {
+func newSettingsDocument(c *config.Config, h *hooks) (*settingsDocument, error) {
 	doc := map[string]any{
 		"site_url":            c.Site.URL,
 		"verify_urls":         verifyURLs(c, c.API.ExternalURL),
@@ -31,6 +31,11 @@ func newSettingsDocument(c *config.Config) (*settingsDocument, error) {
 		"otp_length":          c.Mailer.OTPLength,
 		"mail_frequency":      c.SMTP.MaxFrequency.Seconds(),
 		"other_device_page":   c.Links.OtherDevicePage,
+		"sms_otp_exp":         c.SMS.OTPExp,
+		"sms_otp_length":      c.SMS.OTPLength,
+		"sms_frequency":       c.SMS.MaxFrequency.Seconds(),
+		"sms_provider":        c.SMS.UsableProvider(),
+		"sms_checks_codes":    c.SMS.UsableProvider() == "twilio_verify",
 		"flow_expiry":         c.External.FlowStateExpiry.Seconds(),
 		"rotation":            c.Security.RotationEnabled,
 		"reuse_interval":      c.Security.ReuseInterval,
@@ -44,6 +49,10 @@ func newSettingsDocument(c *config.Config) (*settingsDocument, error) {
 		"audit_disabled":      c.DB.AuditDisabled,
 		"notifications":       c.Notify.ByKind(),
 		"own_linking_domains": []string{},
+		"external_url":        c.API.ExternalURL,
+		"issuer":              c.JWT.Issuer,
+		"jwt_exp":             c.JWT.Exp,
+		"hooks":               h.document,
 	}
 	for key, limit := range map[string]time.Duration{
 		"timebox": c.Sessions.Timebox, "inactivity": c.Sessions.InactivityTimeout, "low_aal": c.Sessions.AllowLowAAL,
@@ -51,6 +60,12 @@ func newSettingsDocument(c *config.Config) (*settingsDocument, error) {
 		if limit > 0 {
 			doc[key] = limit.Seconds()
 		}
+	}
+	if len(c.SMS.TestOTP) > 0 {
+		doc["sms_test_otps"] = c.SMS.TestOTP
+	}
+	if until := c.SMS.TestOTPValidUntil; !until.IsZero() {
+		doc["sms_test_otps_until"] = until
 	}
 	text, err := json.Marshal(doc)
 	if err != nil {

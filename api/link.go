@@ -28,7 +28,7 @@ func (s *Server) openLink(ctx context.Context, r *request) (reply, error) {
 		body, err := linkpage.Confirm(r.Header.Get("Accept-Language"), l)
 		return linkPage(body), err
 	}
-	return s.redeemLink(ctx, r, l, r.context())
+	return s.redeemLink(ctx, r, l, false)
 }
 
 // probeLink answers HEAD /verify without looking at the link: 200, because scanners that are refused try GET next.
@@ -57,11 +57,7 @@ func (s *Server) postVerify(ctx context.Context, r *request) (reply, error) {
 	if err := checkLink(l); err != nil {
 		return nil, err
 	}
-	settings := r.context()
-	if r.parameter("here") != "" { // somebody whose browser was taken for another one
-		settings = append(bytes.TrimSuffix(settings, []byte("}")), `,"other_device_page":false}`...)
-	}
-	return s.redeemLink(ctx, r, l, settings)
+	return s.redeemLink(ctx, r, l, r.parameter("here") != "")
 }
 
 func checkLink(l linkpage.Link) error {
@@ -74,12 +70,16 @@ func checkLink(l linkpage.Link) error {
 	return nil
 }
 
-// redeemLink verifies the token. What it finds out travels in the URL of the redirect, errors, too.
-func (s *Server) redeemLink(ctx context.Context, r *request, l linkpage.Link, settings json.RawMessage) (reply, error) {
+// redeemLink verifies the token. What it finds out travels in the URL of the redirect, errors, too. isHere is said by
+// somebody whose browser was taken for another one.
+func (s *Server) redeemLink(ctx context.Context, r *request, l linkpage.Link, isHere bool) (reply, error) {
 	isPKCE := strings.HasPrefix(l.Token, "pkce_")
 	defer s.outbox.Wake()
-	row, err := s.db.VerifyOtp(ctx, gen.VerifyOtpParams{
-		Type: l.Type, TokenHash: l.Token, GivesCode: true, Context: settings,
+	row, err := call(ctx, r, func(db *gen.Queries, document json.RawMessage) (gen.VerifyOtpRow, error) {
+		if isHere {
+			document = append(bytes.TrimSuffix(document, []byte("}")), `,"other_device_page":false}`...)
+		}
+		return db.VerifyOtp(ctx, gen.VerifyOtpParams{Type: l.Type, TokenHash: l.Token, GivesCode: true, Context: document})
 	})
 	switch {
 	case err != nil:
@@ -167,11 +167,7 @@ var redirectErrors = map[int]string{
 // errorURL puts an error into the fragment of a redirect target, and for PKCE into the query, too. With both, the
 // fragment's percent signs are escaped once more: so does the reference, and clients undo it (spec/01 section 10.4).
 func errorURL(target string, e *Error, inQuery bool) string {
-	code := e.Code
-	if code == "" {
-		code = codeUnexpected
-	}
-	values := url.Values{"error_code": {code}, "error_description": {e.Message}}
+	values := url.Values{"error_code": {e.code()}, "error_description": {e.Message}}
 	if name := redirectErrors[e.Status]; name != "" {
 		values.Set("error", name)
 	}

@@ -27,15 +27,10 @@ type route struct {
 func (s *Server) routes() []route {
 	return []route{
 		{"GET", "/health", nil, s.health},
-		{"HEAD", "/health", nil, s.health},
 		{"GET", "/health/live", nil, s.healthLive},
-		{"HEAD", "/health/live", nil, s.healthLive},
 		{"GET", "/health/ready", nil, s.healthReady},
-		{"HEAD", "/health/ready", nil, s.healthReady},
 		{"GET", "/settings", nil, s.getSettings},
-		{"HEAD", "/settings", nil, s.getSettings},
 		{"GET", "/.well-known/jwks.json", nil, s.jwks},
-		{"HEAD", "/.well-known/jwks.json", nil, s.jwks},
 		{"GET", "/.well-known/openid-configuration", nil, s.discovery},
 		{"GET", "/.well-known/oauth-authorization-server", nil, s.discovery},
 
@@ -143,7 +138,7 @@ func (s *Server) run(ctx context.Context, r *request, g guard, handle handler) (
 	defer func() {
 		if p := recover(); p != nil {
 			s.log.Error("request panicked", "panic", p, "method", r.Method, "path", r.URL.Path, "stack", string(debug.Stack()))
-			err = &Error{Status: http.StatusInternalServerError, Message: "Internal Server Error"}
+			err = &Error{Status: http.StatusInternalServerError, Message: "Internal Server Error", IsPlain: true}
 		}
 	}()
 	if g != nil {

@@ -23,6 +23,7 @@ import (
 	"github.com/postern-auth/postern/api/outbox"
 	"github.com/postern-auth/postern/api/password"
 	"github.com/postern-auth/postern/api/redirect"
+	"github.com/postern-auth/postern/api/sms"
 	"github.com/postern-auth/postern/api/token"
 	"github.com/postern-auth/postern/gen"
 	"github.com/postern-auth/postern/sql"
@@ -44,6 +45,8 @@ type Server struct {
 	keys      *token.Keys
 	passwords *password.Pool
 	redirects *redirect.List
+	sms       *sms.Sender
+	hooks     *hooks
 	outbox    *outbox.Worker
 	settings  *settingsDocument
 	handler   http.Handler
@@ -53,6 +56,11 @@ type Server struct {
 // New connects to the database, which must be migrated, and prepares everything to serve.
 // Errors: settings that contradict each other, an unreachable database, one that is too old (sql.TooOldError).
 func New(ctx context.Context, cfg *config.Config, log *slog.Logger) (*Server, error) {
+	return newServer(ctx, cfg, log, http.DefaultTransport)
+}
+
+// newServer is New with the way to the providers of text messages, which tests lead elsewhere.
+func newServer(ctx context.Context, cfg *config.Config, log *slog.Logger, toSMS http.RoundTripper) (*Server, error) {
 	keys, err := token.New(cfg.JWT)
 	if err != nil {
 		return nil, err
@@ -65,6 +73,14 @@ func New(ctx context.Context, cfg *config.Config, log *slog.Logger) (*Server, er
 	if err != nil {
 		return nil, err
 	}
+	sender, err := sms.New(cfg.SMS, cfg.API.InternalHTTPTimeout, toSMS, log)
+	if err != nil {
+		return nil, err
+	}
+	hooks, err := newHooks(cfg, log)
+	if err != nil {
+		return nil, err
+	}
 	pool, err := connect(ctx, cfg.DB)
 	if err != nil {
 		return nil, err
@@ -73,8 +89,9 @@ func New(ctx context.Context, cfg *config.Config, log *slog.Logger) (*Server, er
 	// sessions (autogroup) against each other; docs/performance.md has the figures.
 	hashers := max(runtime.NumCPU()-1, 1)
 	s := &Server{
-		cfg: cfg, log: log, pool: pool, db: gen.New(pool), keys: keys, redirects: redirects,
-		passwords: password.New(hashers, hashQueue*runtime.NumCPU()), outbox: outbox.New(pool, mailer, outbox.Options{}, log),
+		cfg: cfg, log: log, pool: pool, db: gen.New(pool), keys: keys, redirects: redirects, hooks: hooks,
+		passwords: password.New(hashers, hashQueue*runtime.NumCPU()), sms: sender,
+		outbox: outbox.New(pool, carriers(mailer, sender), outbox.Options{}, log),
 	}
 	if err := s.prepare(ctx); err != nil {
 		s.Close()
@@ -83,13 +100,22 @@ func New(ctx context.Context, cfg *config.Config, log *slog.Logger) (*Server, er
 	return s, nil
 }
 
+// carriers deliver the outbox. Without a provider, text messages wait for a server that has one.
+func carriers(mailer *mail.Mailer, sender *sms.Sender) outbox.Carriers {
+	c := outbox.Carriers{Mail: mailer}
+	if sender.CanSend() {
+		c.SMS = sender
+	}
+	return c
+}
+
 // prepare checks the database and tells it the settings that SQL callers follow.
 func (s *Server) prepare(ctx context.Context) error {
 	if err := sql.Ready(ctx, s.pool); err != nil {
 		return err
 	}
 	var err error
-	if s.settings, err = newSettingsDocument(s.cfg); err != nil {
+	if s.settings, err = newSettingsDocument(s.cfg, s.hooks); err != nil {
 		return err
 	}
 	if err := s.db.PublishSettings(ctx, s.settings.published); err != nil {

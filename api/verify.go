@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"encoding/json"
 
 	"github.com/postern-auth/postern/api/input"
 	"github.com/postern-auth/postern/gen"
@@ -26,9 +27,11 @@ func (s *Server) verify(ctx context.Context, r *request) (reply, error) {
 		return nil, err
 	}
 	defer s.outbox.Wake()
-	row, err := s.db.VerifyOtp(ctx, gen.VerifyOtpParams{
-		Type: p.Type, TokenHash: p.TokenHash, Token: p.Token, Email: p.Email, Phone: p.Phone, Context: r.context(),
-	})
+	if p.isPhoneCode() {
+		return s.verifyPhone(ctx, r, &p)
+	}
+	args := gen.VerifyOtpParams{Type: p.Type, TokenHash: p.TokenHash, Token: p.Token, Email: p.Email, Phone: p.Phone}
+	row, err := verifyOtp(ctx, r, args)
 	if err != nil {
 		return nil, failed("Database error updating user", err)
 	}
@@ -36,6 +39,32 @@ func (s *Server) verify(ctx context.Context, r *request) (reply, error) {
 		return jsonReply(map[string]string{"code": "200", "msg": halfDoneMessage}, nil)
 	}
 	answer, err := s.tokenReply(row.Issued, nil)
+	return confidential{answer}, err
+}
+
+func verifyOtp(ctx context.Context, r *request, args gen.VerifyOtpParams) (gen.VerifyOtpRow, error) {
+	return call(ctx, r, func(db *gen.Queries, document json.RawMessage) (gen.VerifyOtpRow, error) {
+		args.Context = document
+		return db.VerifyOtp(ctx, args)
+	})
+}
+
+// isPhoneCode tells whether the body is about a code that came by text message.
+func (p *verifyParams) isPhoneCode() bool {
+	return p.Token != "" && p.Phone != "" && (p.Type == "sms" || p.Type == "phone_change")
+}
+
+// verifyPhone redeems a code that came by text message.
+func (s *Server) verifyPhone(ctx context.Context, r *request, p *verifyParams) (reply, error) {
+	issued, err := phoneCall(ctx, r, func(db *gen.Queries, document json.RawMessage) ([]byte, error) {
+		return db.VerifyPhoneOtp(ctx, gen.VerifyPhoneOtpParams{
+			Type: p.Type, Phone: p.Phone, Token: p.Token, Context: document,
+		})
+	})
+	if err != nil {
+		return nil, failed("Database error updating user", err)
+	}
+	answer, err := s.tokenReply(issued, nil)
 	return confidential{answer}, err
 }
 

@@ -416,9 +416,11 @@ declare
 begin
   update postern.outbox as o
   set state = 'queued', attempts = 0, next_attempt_at = postern_internal.clock(), finished_at = null
-  where o.id = p_id and o.state in ('dead', 'queued');
+  where o.id = p_id and o.state in ('dead', 'queued')
+    and (o.expires_at is null or o.expires_at > postern_internal.clock());
   if not found then
-    select o.state into v_state from postern.outbox as o where o.id = p_id;
+    select case when o.state in ('dead', 'queued') then 'expired' else o.state end into v_state
+    from postern.outbox as o where o.id = p_id;
     if v_state is null then
       perform postern_internal.fail(404, 'outbox_not_found', 'No such message');
     end if;
@@ -431,7 +433,7 @@ $$;
 
 -- Name: FUNCTION retry_outbox(p_id bigint); Type: COMMENT; Schema: postern
 
-COMMENT ON FUNCTION postern.retry_outbox(p_id bigint) IS 'Sends a dead or waiting message now. Its link or code may have expired meanwhile.
+COMMENT ON FUNCTION postern.retry_outbox(p_id bigint) IS 'Sends a dead or waiting message now. Its link or code may have expired meanwhile; a text message whose code has is not sent again.
 Example: select postern.retry_outbox(id) from postern.list_outbox(''dead'');';
 
 -- Name: send_magic_link(text, text); Type: FUNCTION; Schema: postern
@@ -709,6 +711,19 @@ begin
 end;
 $$;
 
+-- Name: accept_phone(auth.users, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.accept_phone(p_user auth.users, p_context jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  perform postern_internal.audit_user('user_signedup', p_user, p_context, '{"provider": "phone"}');
+  perform postern_internal.confirm_phone_number(p_user.id, p_context);
+  update auth.users set is_anonymous = false where id = p_user.id and is_anonymous;
+end;
+$$;
+
 -- Name: accept_recovery(auth.users, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.accept_recovery(p_user auth.users, p_context jsonb) RETURNS void
@@ -866,7 +881,7 @@ declare
 begin
   insert into auth.identities (
     id, provider_id, user_id, provider, identity_data, last_sign_in_at, created_at, updated_at)
-  values (gen_random_uuid(), p_user_id::text, p_user_id, p_provider, p_data, v_now, v_now, v_now)
+  values (postern_internal.random_uuid(), p_user_id::text, p_user_id, p_provider, p_data, v_now, v_now, v_now)
   on conflict do nothing;
   if not found then
     return false;
@@ -1060,19 +1075,35 @@ begin
 end;
 $_$;
 
--- Name: adopt_first_identity(uuid); Type: FUNCTION; Schema: postern_internal
+-- Name: admit_new_user(auth.users, jsonb); Type: FUNCTION; Schema: postern_internal
 
-CREATE FUNCTION postern_internal.adopt_first_identity(p_user_id uuid) RETURNS auth.users
+CREATE FUNCTION postern_internal.admit_new_user(p_user auth.users, p_context jsonb) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
 begin
-  delete from auth.identities where user_id = p_user_id and provider <> 'email';
+  if (p_context -> 'hooks') ? 'before-user-created' then
+    p_user.role := '';
+    p_user.is_anonymous := coalesce(p_user.is_anonymous, false);
+    perform postern_internal.run_hook('before-user-created', null, jsonb_build_object(
+      'user', postern_internal.user_json(p_user) || '{"identities": []}'), p_context);
+  end if;
+end;
+$$;
+
+-- Name: adopt_first_identity(uuid, text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.adopt_first_identity(p_user_id uuid, p_provider text) RETURNS auth.users
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  delete from auth.identities where user_id = p_user_id and provider <> p_provider;
   update auth.users as u
   set raw_user_meta_data = (
       select coalesce(jsonb_object_agg(d.key, d.value) filter (where d.value <> 'null'), '{}')
       from auth.identities as i, jsonb_each(i.identity_data) as d
-      where i.user_id = p_user_id and i.provider = 'email')
+      where i.user_id = p_user_id and i.provider = p_provider)
   where u.id = p_user_id;
   perform postern_internal.recompute_providers(p_user_id);
   return postern_internal.lock_user(p_user_id);
@@ -1096,6 +1127,69 @@ begin
     return jsonb_build_object('provider', substr(v_providers[1], 5));
   end if;
   return '{}'::jsonb;
+end;
+$$;
+
+-- Name: announce_new_user(auth.users, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.announce_new_user(p_user auth.users, p_context jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_hook jsonb := p_context -> 'hooks' -> 'after-user-created';
+  v_payload jsonb;
+  v_message text;
+  v_hint text;
+  v_code text;
+  v_schema text;
+  v_uri text;
+begin
+  if v_hook is null then
+    return;
+  end if;
+  v_payload := jsonb_build_object('user', postern_internal.user_document(p_user));
+  if v_hook ? 'function' then
+    begin
+      perform postern_internal.run_hook('after-user-created', null, v_payload, p_context);
+    exception when others then
+      get stacked diagnostics v_message = message_text, v_hint = pg_exception_hint, v_code = returned_sqlstate,
+        v_schema = schema_name, v_uri = table_name;
+      perform set_config('postern.afterwards', jsonb_build_object('raised', jsonb_build_object(
+        'code', v_code, 'message', v_message, 'hint', v_hint, 'schema', v_schema, 'uri', v_uri))::text, true);
+    end;
+  elsif not p_context ? 'by_sql' then
+    perform set_config('postern.afterwards', jsonb_build_object('hook', 'after-user-created', 'payload',
+      jsonb_build_object('metadata', jsonb_build_object(
+        'uuid', postern_internal.random_uuid(), 'time', postern_internal.rfc3339(postern_internal.clock()),
+        'name', 'after-user-created', 'ip_address', coalesce(p_context ->> 'ip', ''))) || v_payload)::text, true);
+  end if;
+end;
+$$;
+
+-- Name: answer_sign_up(text, text, auth.users, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.answer_sign_up(p_provider text, p_outcome text, p_user auth.users, p_data jsonb, p_context jsonb, OUT issued jsonb, OUT account jsonb, OUT failure jsonb)
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  case p_outcome
+    when 'confirmed' then
+      issued := postern_internal.open_signed_up_session(p_provider, p_user, p_context);
+    when 'pending' then
+      account := postern_internal.user_document(p_user);
+      if p_user.invited_at is not null then
+        account := account || '{"user_metadata": {}, "identities": []}';
+      end if;
+    else
+      if (p_context ->> 'autoconfirm')::boolean or (p_context ->> 'phone_autoconfirm')::boolean then
+        failure := postern_internal.failure(422, 'user_already_exists', 'User already registered');
+      else
+        account := postern_internal.obfuscated_user(
+          p_provider, case p_provider when 'email' then p_user.email else p_user.phone end, p_data, p_context);
+      end if;
+  end case;
 end;
 $$;
 
@@ -1126,6 +1220,65 @@ begin
   perform postern_internal.record_event('user.email_changed', p_user.id, p_context);
   perform postern_internal.notify_user(
     'email_changed', p_user, p_context, jsonb_build_object('old_email', coalesce(p_user.email, '')));
+end;
+$$;
+
+-- Name: apply_phone_change(auth.users, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.apply_phone_change(p_user auth.users, p_context jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  delete from auth.one_time_tokens where user_id = p_user.id;
+  begin
+    update auth.users
+    set phone = p_user.phone_change, phone_change = '', phone_change_token = '', is_anonymous = false,
+      phone_confirmed_at = postern_internal.clock(), updated_at = postern_internal.clock()
+    where id = p_user.id;
+  exception when unique_violation then
+    perform postern_internal.fail(
+      422, 'phone_exists', 'A user with this phone number has already been registered');
+  end;
+  perform postern_internal.record_event('user.phone_changed', p_user.id, p_context);
+  perform postern_internal.notify_user('phone_changed', p_user, p_context, jsonb_build_object(
+    'phone', p_user.phone_change, 'old_phone', coalesce(p_user.phone, '')));
+  if postern_internal.put_phone_identity(p_user.id, p_user.phone_change, true, p_context) then
+    perform postern_internal.notify_user('identity_linked', p_user, p_context, '{"provider": "phone"}');
+  end if;
+end;
+$$;
+
+-- Name: ask(text, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.ask(p_question text, p_payload jsonb, p_context jsonb) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  if not p_context ? 'answers' then
+    perform postern_internal.fail(500, 'unexpected_failure', 'This call cannot ask the server: ' || p_question);
+  end if;
+  if p_context -> 'answers' ? p_question then
+    return p_context -> 'answers' -> p_question;
+  end if;
+  if coalesce(current_setting('postern.question', true), '') = '' then
+    perform set_config(
+      'postern.question', jsonb_build_object('name', p_question, 'payload', p_payload)::text, true);
+  end if;
+  return null;
+end;
+$$;
+
+-- Name: ask_about_code(text, text, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.ask_about_code(p_phone text, p_code text, p_context jsonb) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  return coalesce(postern_internal.ask(
+    'sms-code:' || p_phone, jsonb_build_object('phone', p_phone, 'code', p_code), p_context)::boolean, true);
 end;
 $$;
 
@@ -1309,6 +1462,24 @@ begin
 end;
 $$;
 
+-- Name: begin_phone_change(auth.users, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.begin_phone_change(p_user auth.users, p_changes jsonb, p_context jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  if (p_context ->> 'phone_autoconfirm')::boolean then
+    p_user.phone_change := p_changes ->> 'phone';
+    perform postern_internal.apply_phone_change(p_user, p_context);
+    perform postern_internal.recompute_providers(p_user.id);
+    return;
+  end if;
+  perform postern_internal.send_phone_otp(
+    p_user, 'phone_change', p_changes ->> 'phone', coalesce(nullif(p_changes ->> 'channel', ''), 'sms'), p_context);
+end;
+$$;
+
 -- Name: begun_elsewhere(uuid, text, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.begun_elsewhere(p_user_id uuid, p_authentication_method text, p_context jsonb) RETURNS jsonb
@@ -1332,6 +1503,38 @@ begin
   return null;
 end;
 $$;
+
+-- Name: call_hook_function(jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.call_hook_function(p_hook jsonb, p_payload jsonb) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $_$
+declare
+  v_type text;
+  v_result text;
+  v_message text;
+  v_hint text;
+  v_code text;
+begin
+  begin
+    -- a parameter of the function's own type: a literal would show up in the log of the database
+    select format_type(p.proargtypes[0], null) into v_type
+    from pg_catalog.pg_proc as p join pg_catalog.pg_namespace as n on n.oid = p.pronamespace
+    where n.nspname = p_hook -> 'function' ->> 0 and p.proname = p_hook -> 'function' ->> 1 and p.pronargs > 0
+    order by p.pronargs
+    limit 1;
+    execute format('select (%I.%I($1::%s))::text', p_hook -> 'function' ->> 0, p_hook -> 'function' ->> 1,
+      coalesce(v_type, 'jsonb'))
+    into v_result using p_payload::text;
+    return coalesce(nullif(v_result, '')::jsonb, 'null');
+  exception when others then
+    get stacked diagnostics v_message = message_text, v_hint = pg_exception_hint, v_code = returned_sqlstate;
+  end;
+  raise exception using
+    errcode = v_code, message = v_message, hint = v_hint, schema = 'postern_hook', table = p_hook ->> 'uri';
+end;
+$_$;
 
 -- Name: candidate_email(jsonb); Type: FUNCTION; Schema: postern_internal
 
@@ -1452,6 +1655,22 @@ begin
 end;
 $_$;
 
+-- Name: check_frequency(timestamp with time zone, double precision, text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.check_frequency(p_last_at timestamp with time zone, p_seconds double precision, p_code text) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_wait interval := p_last_at + make_interval(secs => p_seconds) - postern_internal.clock();
+begin
+  if v_wait > interval '0' then
+    perform postern_internal.fail(429, p_code, format(
+      'For security purposes, you can only request this after %s seconds.', trunc(extract(epoch from v_wait))));
+  end if;
+end;
+$$;
+
 -- Name: check_is_free(text, text, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.check_is_free(p_email text, p_phone text, p_context jsonb) RETURNS void
@@ -1475,14 +1694,9 @@ CREATE FUNCTION postern_internal.check_mail_frequency(p_last_sent_at timestamp w
     LANGUAGE plpgsql STABLE
     SET search_path TO ''
     AS $$
-declare
-  v_wait interval := p_last_sent_at + make_interval(secs => (p_context ->> 'mail_frequency')::float)
-    - postern_internal.clock();
 begin
-  if v_wait > interval '0' then
-    perform postern_internal.fail(429, 'over_email_send_rate_limit', format(
-      'For security purposes, you can only request this after %s seconds.', trunc(extract(epoch from v_wait))));
-  end if;
+  perform postern_internal.check_frequency(
+    p_last_sent_at, (p_context ->> 'mail_frequency')::float, 'over_email_send_rate_limit');
 end;
 $$;
 
@@ -1521,6 +1735,18 @@ begin
   return v_phone;
 end;
 $_$;
+
+-- Name: check_sms_frequency(timestamp with time zone, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.check_sms_frequency(p_last_sent_at timestamp with time zone, p_context jsonb) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+begin
+  perform postern_internal.check_frequency(
+    p_last_sent_at, (p_context ->> 'sms_frequency')::float, 'over_sms_send_rate_limit');
+end;
+$$;
 
 -- Name: check_user_changes(uuid, uuid, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
 
@@ -1599,7 +1825,7 @@ begin
   with due as (
     select o.id, o.user_id is not null and not exists (
         select from auth.users as u where u.id = o.user_id and u.deleted_at is null
-      ) as is_orphan
+      ) as is_orphan, coalesce(o.expires_at <= v_now, false) as is_late
     from postern.outbox as o
     where o.state in ('queued', 'sending') and o.next_attempt_at <= v_now and o.kind = p_kind
     order by o.next_attempt_at
@@ -1608,10 +1834,11 @@ begin
   ),
   claimed as (
     update postern.outbox as o
-    set state = case when d.is_orphan then 'dropped' else 'sending' end,
-      payload = case when d.is_orphan then '{}' else o.payload end,
-      finished_at = case when d.is_orphan then v_now end,
-      attempts = o.attempts + case when d.is_orphan then 0 else 1 end,
+    set state = case when d.is_orphan then 'dropped' when d.is_late then 'dead' else 'sending' end,
+      payload = case when d.is_orphan or d.is_late then '{}' else o.payload end,
+      finished_at = case when d.is_orphan or d.is_late then v_now end,
+      attempts = o.attempts + case when d.is_orphan or d.is_late then 0 else 1 end,
+      last_error = case when d.is_late then coalesce(o.last_error, 'expired before it was tried') else o.last_error end,
       next_attempt_at = v_now + p_lease
     from due as d
     where o.id = d.id
@@ -1621,6 +1848,39 @@ begin
   from claimed as c
   where c.state = 'sending'
   order by c.id;
+end;
+$$;
+
+-- Name: claims_problems(jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.claims_problems(p_claims jsonb) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO ''
+    AS $$
+begin
+  if jsonb_typeof(p_claims) <> 'object' then
+    return format(E'- (root): Invalid type. Expected: object, given: %s\n', jsonb_typeof(p_claims));
+  end if;
+  return (
+    select coalesce(string_agg(case
+        when not p_claims ? c.name then format(E'- (root): %s is required\n', c.name)
+        else format(E'- %s: Invalid type. Expected: %s, given: %s\n', c.name, array_to_string(c.types, '/'),
+          jsonb_typeof(p_claims -> c.name))
+      end, '' order by c.n), '')
+    from (values
+      (1, 'aud', '{string,array}'::text[], true), (2, 'exp', '{integer}', true), (3, 'iat', '{integer}', true),
+      (4, 'sub', '{string}', true), (5, 'email', '{string}', true), (6, 'phone', '{string}', true),
+      (7, 'role', '{string}', true), (8, 'aal', '{string}', true), (9, 'session_id', '{string}', true),
+      (10, 'is_anonymous', '{boolean}', true), (11, 'jti', '{string}', false), (12, 'iss', '{string}', false),
+      (13, 'nbf', '{integer}', false), (14, 'client_id', '{string}', false), (15, 'app_metadata', '{object}', false),
+      (16, 'user_metadata', '{object}', false), (17, 'amr', '{array}', false)
+    ) as c (n, name, types, is_required)
+    where case
+        when not p_claims ? c.name then c.is_required
+        when c.types = '{integer}' then
+          jsonb_typeof(p_claims -> c.name) <> 'number' or (p_claims ->> c.name)::numeric % 1 <> 0
+        else not jsonb_typeof(p_claims -> c.name) = any (c.types)
+      end);
 end;
 $$;
 
@@ -1634,6 +1894,10 @@ declare
   v_now timestamptz := postern_internal.clock();
   v_count int;
 begin
+  update postern.outbox as o
+  set state = 'dead', payload = '{}', finished_at = v_now,
+    last_error = coalesce(o.last_error, 'expired before it was tried')
+  where o.state = 'queued' and o.expires_at < v_now - interval '1 hour';
   with old as (
     select o.id
     from postern.outbox as o
@@ -1726,14 +1990,16 @@ CREATE FUNCTION postern_internal.confirm_phone_number(p_user_id uuid, p_context 
     AS $$
 declare
   v_now timestamptz := postern_internal.clock();
+  v_is_first boolean := exists (
+    select from auth.users as u where u.id = p_user_id and u.phone_confirmed_at is null);
   v_user auth.users;
 begin
   delete from auth.one_time_tokens where user_id = p_user_id;
   update auth.users
-  set phone_confirmed_at = coalesce(phone_confirmed_at, v_now), confirmation_token = '', updated_at = v_now
+  set phone_confirmed_at = v_now, confirmation_token = '', updated_at = v_now
   where id = p_user_id
   returning * into v_user;
-  if v_user.phone_confirmed_at = v_now then
+  if v_is_first then
     perform postern_internal.record_event('user.confirmed', p_user_id, p_context, '{"by": "phone"}');
   end if;
   return v_user;
@@ -1752,13 +2018,15 @@ CREATE FUNCTION postern_internal.context() RETURNS jsonb
       'admin_role', 'admin', 'autoconfirm', false, 'phone_autoconfirm', false,
       'secure_email_change', true, 'allow_unverified', false, 'signup_disabled', false,
       'otp_exp', 86400, 'otp_length', 6, 'mail_frequency', 60, 'flow_expiry', 300,
+      'sms_otp_exp', 60, 'sms_otp_length', 6, 'sms_frequency', 60, 'sms_provider', '',
+      'sms_checks_codes', false, 'sms_test_otps', '{}'::jsonb,
       'rotation', true, 'reuse_interval', 10, 'allow_reuse', false, 'token_version', 1,
       'upgrade_percentage', 0, 'single_per_user', false, 'tags', '[]'::jsonb,
       'reauthenticate', false, 'current_password', false, 'audit_disabled', false,
-      'notifications', '{}'::jsonb, 'own_linking_domains', '[]'::jsonb
+      'notifications', '{}'::jsonb, 'hooks', '{}'::jsonb, 'own_linking_domains', '[]'::jsonb
     )
     || coalesce((select value from postern.settings), '{}')
-    || jsonb_build_object('actor', session_user)
+    || jsonb_build_object('actor', session_user, 'by_sql', true)
 $$;
 
 -- Name: create_account(jsonb, text, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
@@ -1834,7 +2102,35 @@ begin
   end if;
   v_user.raw_app_meta_data := jsonb_build_object('provider', p_provider, 'providers', jsonb_build_array(p_provider));
   v_user.raw_user_meta_data := postern_internal.external_data(p_identity);
+  v_user.id := postern_internal.random_uuid();
+  perform postern_internal.admit_new_user(v_user, p_context);
   return (postern_internal.insert_user(v_user, p_context)).id;
+end;
+$$;
+
+-- Name: customize_claims(jsonb, text, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.customize_claims(p_claims jsonb, p_method text, p_context jsonb) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_output jsonb := postern_internal.run_hook('customize-access-token', p_claims ->> 'session_id', jsonb_build_object(
+    'user_id', p_claims -> 'sub', 'claims', p_claims, 'authentication_method', p_method), p_context);
+  v_problems text;
+begin
+  if v_output is null then
+    return p_claims;
+  end if;
+  if v_output <> 'null' and coalesce(v_output -> 'claims', 'null') = 'null' then
+    perform postern_internal.fail(500, '', 'output claims field is missing');
+  end if;
+  v_problems := postern_internal.claims_problems(case when v_output = 'null' then v_output else v_output -> 'claims' end);
+  if v_problems <> '' then
+    perform postern_internal.fail(
+      500, '', 'output claims do not conform to the expected schema: ' || chr(10) || v_problems);
+  end if;
+  return v_output -> 'claims';
 end;
 $$;
 
@@ -1999,6 +2295,9 @@ CREATE FUNCTION postern_internal.explain_session_end(p_reason text) RETURNS text
     when 'password_change' then 'The password was changed'
     when 'admin' then 'An administrator ended the session'
     when 'user_deleted' then 'The user was deleted'
+    when 'hook' then 'A hook of the operator demanded it'
+    when 'mfa' then 'A second factor was verified, refused or removed'
+    when 'retention' then 'The account was removed after its time (retention)'
     else p_reason
   end
 $$;
@@ -2012,6 +2311,7 @@ CREATE FUNCTION postern_internal.external_account(p_provider text, p_identity js
 declare
   v_decided record;
   v_id uuid;
+  v_user auth.users;
 begin
   for attempt in 1 .. 3 loop
     v_decided := postern_internal.decide_account(
@@ -2024,7 +2324,11 @@ begin
       and postern_internal.put_external_identity(
         v_id, p_provider, p_identity, v_decided.decision, p_context)
     then
-      return postern_internal.merge_external_data(v_id, p_identity);
+      v_user := postern_internal.merge_external_data(v_id, p_identity);
+      if v_decided.decision = 'create' then
+        perform postern_internal.announce_new_user(v_user, p_context);
+      end if;
+      return v_user;
     end if;
   end loop;
   perform postern_internal.fail(409, 'conflict', 'The account was changed by another request');
@@ -2220,6 +2524,8 @@ begin
     if v_user.id is not null then
       return v_user;
     end if;
+    v_new.id := postern_internal.random_uuid();
+    perform postern_internal.admit_new_user(v_new, p_context);
     v_user := postern_internal.insert_user(v_new, p_context);
     if v_user.id is not null then
       perform postern_internal.add_identity(
@@ -2232,9 +2538,9 @@ begin
 end;
 $$;
 
--- Name: find_or_insert_registrant(text, text, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
+-- Name: find_or_insert_registrant(text, text, text, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
 
-CREATE FUNCTION postern_internal.find_or_insert_registrant(p_email text, p_password_hash text, p_data jsonb, p_context jsonb) RETURNS auth.users
+CREATE FUNCTION postern_internal.find_or_insert_registrant(p_provider text, p_address text, p_password_hash text, p_data jsonb, p_context jsonb) RETURNS auth.users
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
@@ -2243,7 +2549,10 @@ declare
   v_new auth.users;
 begin
   for attempt in 1 .. 3 loop
-    v_user := postern_internal.lock_user(postern_internal.owner_of_email(p_email, p_context));
+    v_user := postern_internal.lock_user(case p_provider
+      when 'email' then postern_internal.owner_of_email(p_address, p_context)
+      else (select u.id from postern_internal.find_users_by_phone(p_address, p_context ->> 'aud') as u)
+    end);
     if v_user.id is not null then
       return v_user;
     end if;
@@ -2252,10 +2561,14 @@ begin
     end if;
     v_new.aud := p_context ->> 'aud';
     v_new.role := p_context ->> 'default_role';
-    v_new.email := p_email;
+    v_new.email := case p_provider when 'email' then p_address end;
+    v_new.phone := case p_provider when 'phone' then p_address end;
     v_new.encrypted_password := coalesce(p_password_hash, postern_internal.unusable_password_hash());
-    v_new.raw_app_meta_data := '{"provider": "email", "providers": ["email"]}';
+    v_new.raw_app_meta_data := jsonb_build_object(
+      'provider', p_provider, 'providers', jsonb_build_array(p_provider));
     v_new.raw_user_meta_data := p_data;
+    v_new.id := postern_internal.random_uuid();
+    perform postern_internal.admit_new_user(v_new, p_context);
     v_user := postern_internal.insert_user(v_new, p_context);
     if v_user.id is not null then
       return v_user;
@@ -2281,6 +2594,36 @@ begin
     select u.id, nullif(u.encrypted_password, '') into user_id, password_hash
     from postern_internal.find_users_by_phone(p_phone, p_aud) as u;
   end if;
+end;
+$$;
+
+-- Name: find_phone_claimant(text, text, text, boolean, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.find_phone_claimant(p_type text, p_phone text, p_token text, p_is_test boolean, p_context jsonb) RETURNS uuid
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+begin
+  if p_type = 'sms' then
+    return (select u.id from postern_internal.find_users_by_phone(p_phone, p_context ->> 'aud') as u);
+  elsif p_is_test then  -- no index helps, which tests can bear
+    return (
+      select u.id
+      from auth.users as u
+      where u.instance_id = postern_internal.nil_uuid() and u.phone_change = p_phone
+        and u.aud = p_context ->> 'aud' and not u.is_sso_user
+      order by u.phone_change_sent_at desc nulls last limit 1);
+  end if;
+  return (
+    select u.id
+    from auth.one_time_tokens as t
+    join auth.users as u on u.id = t.user_id
+    where t.relates_to = p_phone and t.token_type = 'phone_change_token'
+      and u.instance_id = postern_internal.nil_uuid() and u.phone_change = p_phone
+      and u.aud = p_context ->> 'aud' and not u.is_sso_user
+    order by t.token_hash = postern_internal.otp_hash(p_phone, p_token) desc,
+      u.phone_change_sent_at desc nulls last
+    limit 1);
 end;
 $$;
 
@@ -2498,10 +2841,12 @@ declare
   v_otp text := postern_internal.random_otp((p_context ->> 'otp_length')::int);
   v_hash text := postern_internal.otp_hash(v_email, v_otp);
   v_token text := v_hash;
+  v_is_new boolean;
   v_user auth.users := postern_internal.lock_user(
     (select u.id from postern_internal.find_users_by_email(v_email, p_context ->> 'aud') as u));
 begin
-  if v_user.id is null and v_type = 'magiclink' then
+  v_is_new := v_user.id is null;
+  if v_is_new and v_type = 'magiclink' then
     v_type := 'signup';
     p_password_hash := postern_internal.unusable_password_hash();
   elsif v_user.id is null and v_type in ('recovery', 'email_change_current', 'email_change_new') then
@@ -2529,8 +2874,13 @@ begin
   perform postern_internal.record_event(
     'link.generated', v_user.id, v_context, jsonb_build_object('type', v_type));
 
+  v_user := postern_internal.lock_user(v_user.id);
+  if v_is_new then
+    perform postern_internal.announce_new_user(v_user, v_context);
+  end if;
+
   -- hashed_token is made of the current address even where the link's is not: so does the reference
-  return postern_internal.user_document(postern_internal.lock_user(v_user.id)) || jsonb_build_object(
+  return postern_internal.user_document(v_user) || jsonb_build_object(
     'action_link', postern_internal.action_link(
       case
         when v_type = 'signup' then 'confirmation'
@@ -2630,6 +2980,27 @@ begin
   end loop;
   return sha256(v_outer || sha256(v_inner || p_message));
 end;
+$$;
+
+-- Name: hook_email_data(text, jsonb[], jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.hook_email_data(p_template text, p_mails jsonb[], p_context jsonb) RETURNS jsonb
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    AS $$
+  select jsonb_build_object(
+    'token', coalesce(coalesce(p_mails[2], p_mails[1]) ->> 'token', ''),
+    'token_hash', coalesce(p_mails[1] ->> 'token_hash', ''),
+    'token_new', coalesce(case when p_mails[2] is not null then p_mails[1] ->> 'token' end, ''),
+    'token_hash_new', coalesce(p_mails[2] ->> 'token_hash', ''),
+    'redirect_to', coalesce(p_mails[1] ->> 'redirect_to', p_context ->> 'redirect_to', ''),
+    'email_action_type', case p_template
+      when 'confirmation' then 'signup' when 'magic_link' then 'magiclink' else p_template end,
+    'site_url', coalesce(p_context ->> 'external_url', ''),
+    'old_email', coalesce(p_mails[1] ->> 'old_email', ''),
+    'old_phone', coalesce(p_mails[1] ->> 'old_phone', ''),
+    'provider', coalesce(p_mails[1] ->> 'provider', ''),
+    'factor_type', coalesce(p_mails[1] ->> 'factor_type', ''))
 $$;
 
 -- Name: identities; Type: TABLE; Schema: auth
@@ -2740,8 +3111,18 @@ begin
   perform postern_internal.audit_admin('user_invited', v_user, p_context);
   perform postern_internal.record_event('user.invited', v_user.id, p_context);
   perform postern_internal.send_confirmation(v_user, 'invite', false, p_context);
-  return postern_internal.lock_user(v_user.id);
+  v_user := postern_internal.lock_user(v_user.id);
+  perform postern_internal.announce_new_user(v_user, p_context);
+  return v_user;
 end;
+$$;
+
+-- Name: is_asking(); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.is_asking() RETURNS boolean
+    LANGUAGE sql STABLE
+    AS $$
+  select coalesce(current_setting('postern.question', true), '') <> ''
 $$;
 
 -- Name: is_banned(auth.users); Type: FUNCTION; Schema: postern_internal
@@ -2752,6 +3133,15 @@ CREATE FUNCTION postern_internal.is_banned(p_user auth.users) RETURNS boolean
   select coalesce(p_user.banned_until > postern_internal.clock(), false)
 $$;
 
+-- Name: is_foreign_code(text, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.is_foreign_code(p_phone text, p_context jsonb) RETURNS boolean
+    LANGUAGE sql STABLE
+    AS $$
+  select (p_context ->> 'sms_checks_codes')::boolean and not (p_context -> 'hooks') ? 'send-sms'
+    and postern_internal.test_otp(p_phone, p_context) is null
+$$;
+
 -- Name: is_otp_alive(timestamp with time zone, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.is_otp_alive(p_sent_at timestamp with time zone, p_context jsonb) RETURNS boolean
@@ -2759,6 +3149,15 @@ CREATE FUNCTION postern_internal.is_otp_alive(p_sent_at timestamp with time zone
     AS $$
   select coalesce(
     p_sent_at + make_interval(secs => (p_context ->> 'otp_exp')::float) >= postern_internal.clock(), false)
+$$;
+
+-- Name: is_sms_otp_alive(timestamp with time zone, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.is_sms_otp_alive(p_sent_at timestamp with time zone, p_context jsonb) RETURNS boolean
+    LANGUAGE sql STABLE
+    AS $$
+  select coalesce(
+    p_sent_at + make_interval(secs => (p_context ->> 'sms_otp_exp')::float) >= postern_internal.clock(), false)
 $$;
 
 -- Name: is_uuid(text); Type: FUNCTION; Schema: postern_internal
@@ -2804,7 +3203,7 @@ declare
 begin
   update auth.users set last_sign_in_at = v_now, updated_at = v_now where id = p_user_id returning * into v_user;
 
-  v_session.id := gen_random_uuid();
+  v_session.id := postern_internal.random_uuid();
   v_session.user_id := p_user_id;
   v_session.created_at := v_now;
   if (p_context ->> 'token_version')::int = 2 then
@@ -2832,7 +3231,7 @@ begin
   insert into auth.mfa_amr_claims (id, session_id, created_at, updated_at, authentication_method)
   values (gen_random_uuid(), v_session.id, v_now, v_now, p_method);
 
-  return postern_internal.session_grant(v_user, v_session, v_refresh_token, p_context);
+  return postern_internal.session_grant(v_user, v_session, v_refresh_token, p_method, p_context);
 end;
 $$;
 
@@ -3212,8 +3611,9 @@ CREATE FUNCTION postern_internal.notify_user(p_kind text, p_user auth.users, p_c
     AS $$
 begin
   if (p_context -> 'notifications' ->> p_kind)::boolean and coalesce(p_user.email, '') <> '' then
-    perform postern_internal.queue_mail(p_kind || '_notification', p_user.email, p_user.id,
-      postern_internal.mail_payload(p_user, p_context) - 'redirect_to' || p_extra);
+    perform postern_internal.send_mails(p_kind || '_notification', p_user, array[
+      postern_internal.mail_payload(p_user, p_context) - 'redirect_to'
+        || jsonb_build_object('recipient', p_user.email) || p_extra], p_context);
   end if;
 end;
 $$;
@@ -3271,19 +3671,23 @@ CREATE FUNCTION postern_internal.obscured(p_user_id uuid, p_value text) RETURNS 
   select postern_internal.base64url(sha256(convert_to(p_user_id || coalesce(p_value, ''), 'UTF8')))
 $$;
 
--- Name: open_signed_up_session(auth.users, jsonb); Type: FUNCTION; Schema: postern_internal
+-- Name: open_signed_up_session(text, auth.users, jsonb); Type: FUNCTION; Schema: postern_internal
 
-CREATE FUNCTION postern_internal.open_signed_up_session(p_user auth.users, p_context jsonb) RETURNS jsonb
+CREATE FUNCTION postern_internal.open_signed_up_session(p_provider text, p_user auth.users, p_context jsonb) RETURNS jsonb
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
 declare
   v_grant jsonb;
 begin
-  perform postern_internal.audit_user('login', p_user, p_context, '{"provider": "email"}');
+  perform postern_internal.audit_user(
+    'login', p_user, p_context, jsonb_build_object('provider', p_provider));
   v_grant := postern_internal.issue_session(p_user.id, 'password', p_context);
   v_grant := v_grant #- '{user,confirmed_at}';
-  return jsonb_set(v_grant, '{user,identities,0,identity_data,email_verified}', 'true', false);
+  if p_provider = 'email' then
+    v_grant := jsonb_set(v_grant, '{user,identities,0,identity_data,email_verified}', 'true', false);
+  end if;
+  return v_grant;
 end;
 $$;
 
@@ -3437,7 +3841,7 @@ CREATE FUNCTION postern_internal.put_external_identity(p_user_id uuid, p_provide
     AS $$
 declare
   v_now timestamptz := postern_internal.clock();
-  v_id uuid := gen_random_uuid();
+  v_id uuid := postern_internal.random_uuid();
 begin
   if p_decision = 'exists' then
     update auth.identities
@@ -3468,7 +3872,7 @@ $$;
 
 -- Name: put_phone_identity(uuid, text, boolean, jsonb); Type: FUNCTION; Schema: postern_internal
 
-CREATE FUNCTION postern_internal.put_phone_identity(p_user_id uuid, p_phone text, p_is_verified boolean, p_context jsonb) RETURNS void
+CREATE FUNCTION postern_internal.put_phone_identity(p_user_id uuid, p_phone text, p_is_verified boolean, p_context jsonb) RETURNS boolean
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
@@ -3478,10 +3882,11 @@ begin
   update auth.identities as i
   set identity_data = postern_internal.read_metadata(i.identity_data) || v_facts
   where i.user_id = p_user_id and i.provider = 'phone';
-  if not found then
-    perform postern_internal.add_identity(
-      p_user_id, 'phone', postern_internal.base_identity_data(p_user_id, null) || v_facts, p_context);
+  if found then
+    return false;
   end if;
+  return postern_internal.add_identity(
+    p_user_id, 'phone', postern_internal.base_identity_data(p_user_id, null) || v_facts, p_context);
 end;
 $$;
 
@@ -3544,7 +3949,7 @@ CREATE FUNCTION postern_internal.random_otp(p_digits integer) RETURNS text
 begin
   return (
     select lpad(
-      (('x' || substr(md5(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())), 1, 15))::bit(60)::bigint
+      (('x' || substr(md5(uuid_send(postern_internal.random_uuid()) || uuid_send(postern_internal.random_uuid())), 1, 15))::bit(60)::bigint
         % (10 ^ p_digits)::bigint)::text,
       p_digits, '0'));
 end;
@@ -3572,6 +3977,28 @@ begin
     || substr(c_base32, (get_byte(v_random, 10) & 31) + 1, 1)
     || substr(c_base32, (get_byte(v_random, 11) & 31) + 1, 1)
     || substr(c_base32, (get_byte(v_random, 12) & 31) + 1, 1);
+end;
+$$;
+
+-- Name: random_uuid(); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.random_uuid() RETURNS uuid
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_seed text := coalesce(current_setting('postern.seed', true), '');
+  v_draw text;
+  v_bytes bytea;
+begin
+  if v_seed = '' then
+    return gen_random_uuid();
+  end if;
+  v_draw := coalesce(nullif(current_setting('postern.draw', true), ''), '0')::int + 1;
+  perform set_config('postern.draw', v_draw, true);
+  v_bytes := substr(sha256(convert_to(v_seed || ':' || v_draw, 'UTF8')), 1, 16);
+  v_bytes := set_byte(v_bytes, 6, get_byte(v_bytes, 6) & 15 | 64);
+  return encode(set_byte(v_bytes, 8, get_byte(v_bytes, 8) & 63 | 128), 'hex')::uuid;
 end;
 $$;
 
@@ -3616,36 +4043,28 @@ $$;
 
 -- Name: reauthenticate(uuid, uuid, jsonb); Type: FUNCTION; Schema: postern_internal
 
-CREATE FUNCTION postern_internal.reauthenticate(p_user_id uuid, p_session_id uuid, p_context jsonb) RETURNS void
+CREATE FUNCTION postern_internal.reauthenticate(p_user_id uuid, p_session_id uuid, p_context jsonb) RETURNS text
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
 declare
   v_user auth.users := postern_internal.authenticate(p_user_id, p_session_id, p_lock => true);
-  v_otp text;
-  v_hash text;
+  v_has_email boolean := coalesce(v_user.email, '') <> '';
 begin
-  if coalesce(v_user.email, '') = '' and coalesce(v_user.phone, '') = '' then
+  if not v_has_email and coalesce(v_user.phone, '') = '' then
     perform postern_internal.fail(
       400, 'validation_failed', 'Reauthentication requires the user to have an email or a phone number');
-  elsif coalesce(v_user.email, '') = '' and v_user.phone_confirmed_at is null then
-    perform postern_internal.fail(422, 'phone_not_confirmed', 'Please verify your phone first.');
-  elsif coalesce(v_user.email, '') = '' then
-    perform postern_internal.fail(500, 'unexpected_failure', 'Unable to get SMS provider');
-  elsif v_user.email_confirmed_at is null then
+  elsif v_has_email and v_user.email_confirmed_at is null then
     perform postern_internal.fail(422, 'email_not_confirmed', 'Please verify your email first.');
+  elsif not v_has_email and v_user.phone_confirmed_at is null then
+    perform postern_internal.fail(422, 'phone_not_confirmed', 'Please verify your phone first.');
   end if;
   perform postern_internal.audit_user('user_reauthenticate_requested', v_user, p_context);
-  perform postern_internal.check_mail_frequency(v_user.reauthentication_sent_at, p_context);
-  select m.otp, m.token_hash into v_otp, v_hash
-  from postern_internal.make_otp(v_user.email, false, p_context) as m;
-  perform postern_internal.store_one_time_token(p_user_id, 'reauthentication_token', v_hash, v_user.email);
-  update auth.users
-  set reauthentication_token = v_hash, reauthentication_sent_at = postern_internal.clock(),
-    updated_at = postern_internal.clock()
-  where id = p_user_id;
-  perform postern_internal.queue_mail('reauthentication', v_user.email, p_user_id,
-    postern_internal.mail_payload(v_user, p_context) - 'redirect_to' || jsonb_build_object('token', v_otp));
+  if not v_has_email then
+    return postern_internal.send_phone_otp(v_user, 'reauthentication', v_user.phone, 'sms', p_context);
+  end if;
+  perform postern_internal.send_reauthentication(v_user, p_context);
+  return null;
 end;
 $$;
 
@@ -3714,22 +4133,53 @@ CREATE FUNCTION postern_internal.redeem_nonce(p_user auth.users, p_nonce text, p
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
+declare
+  v_has_email boolean := coalesce(p_user.email, '') <> '';
+  v_is_right boolean := false;
 begin
   if coalesce(p_nonce, '') = '' then
     perform postern_internal.fail(
       400, 'reauthentication_needed', 'Password update requires reauthentication');
   end if;
-  if coalesce(p_user.reauthentication_token, '') = ''
-    or p_user.reauthentication_token
-      <> postern_internal.otp_hash(coalesce(nullif(p_user.email, ''), p_user.phone), p_nonce)
-    or not postern_internal.is_otp_alive(p_user.reauthentication_sent_at, p_context)
-  then
+  if coalesce(p_user.reauthentication_token, '') = '' then
+    null; -- nobody asked for a code
+  elsif not v_has_email and postern_internal.is_foreign_code(p_user.phone, p_context) then
+    v_is_right := postern_internal.ask_about_code(p_user.phone, p_nonce, p_context);
+    if not v_is_right then
+      perform postern_internal.fail_otp(false);
+    end if;
+  elsif v_has_email then
+    v_is_right := p_user.reauthentication_token = postern_internal.otp_hash(p_user.email, p_nonce)
+      and postern_internal.is_otp_alive(p_user.reauthentication_sent_at, p_context);
+  else
+    v_is_right := p_user.reauthentication_token = postern_internal.otp_hash(p_user.phone, p_nonce)
+      and postern_internal.is_sms_otp_alive(p_user.reauthentication_sent_at, p_context);
+  end if;
+  if not v_is_right then
     perform postern_internal.fail(
       422, 'reauthentication_not_valid', 'Nonce has expired or is invalid');
   end if;
   delete from auth.one_time_tokens where user_id = p_user.id;
   update auth.users set reauthentication_token = '', updated_at = postern_internal.clock()
   where id = p_user.id;
+end;
+$$;
+
+-- Name: redeem_phone_otp(auth.users, auth.one_time_token_type, text, text, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.redeem_phone_otp(p_user auth.users, p_token_type auth.one_time_token_type, p_phone text, p_token text, p_context jsonb) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_is_foreign boolean := postern_internal.is_foreign_code(p_phone, p_context);
+begin
+  delete from auth.one_time_tokens as t
+  where t.user_id = p_user.id and t.token_type = p_token_type and t.relates_to = p_phone
+    and (v_is_foreign
+      or t.token_hash = postern_internal.otp_hash(p_phone, p_token)
+        and postern_internal.is_sms_otp_alive(postern_internal.token_sent_at(p_user, p_token_type), p_context));
+  return found and (not v_is_foreign or postern_internal.ask_about_code(p_phone, p_token, p_context));
 end;
 $$;
 
@@ -3861,7 +4311,7 @@ CREATE FUNCTION postern_internal.register_email(p_email text, p_password_hash te
     SET search_path TO ''
     AS $$
 begin
-  account := postern_internal.find_or_insert_registrant(p_email, p_password_hash, p_data, p_context);
+  account := postern_internal.find_or_insert_registrant('email', p_email, p_password_hash, p_data, p_context);
   if account.email_confirmed_at is not null then
     perform postern_internal.audit_user('user_repeated_signup', account, p_context, '{"provider": "email"}');
     outcome := 'repeated';
@@ -3872,7 +4322,7 @@ begin
     account.id, 'email',
     postern_internal.read_metadata(p_data) || postern_internal.base_identity_data(account.id, p_email), p_context)
   then
-    account := postern_internal.adopt_first_identity(account.id);
+    account := postern_internal.adopt_first_identity(account.id, 'email');
   end if;
   if (p_context ->> 'autoconfirm')::boolean then
     perform postern_internal.audit_user('user_signedup', account, p_context, '{"provider": "email"}');
@@ -3888,6 +4338,43 @@ begin
   perform postern_internal.send_confirmation(
     account, 'confirmation', coalesce(p_code_challenge <> '', false), p_context);
   account := postern_internal.lock_user(account.id);
+  perform postern_internal.announce_new_user(account, p_context);
+  outcome := 'pending';
+end;
+$$;
+
+-- Name: register_phone(text, text, jsonb, text, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.register_phone(p_phone text, p_password_hash text, p_data jsonb, p_channel text, p_context jsonb, OUT outcome text, OUT account auth.users)
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  account := postern_internal.find_or_insert_registrant('phone', p_phone, p_password_hash, p_data, p_context);
+  if account.phone_confirmed_at is not null then
+    perform postern_internal.audit_user('user_repeated_signup', account, p_context, '{"provider": "phone"}');
+    outcome := 'repeated';
+    return;
+  end if;
+
+  if postern_internal.add_identity(
+    account.id, 'phone',
+    postern_internal.read_metadata(p_data) || postern_internal.base_identity_data(account.id, null), p_context)
+  then
+    account := postern_internal.adopt_first_identity(account.id, 'phone');
+  end if;
+  if (p_context ->> 'phone_autoconfirm')::boolean then
+    perform postern_internal.audit_user(
+      'user_signedup', account, p_context, jsonb_build_object('provider', 'phone', 'channel', p_channel));
+    account := postern_internal.confirm_phone_number(account.id, p_context);
+    outcome := 'confirmed';
+    return;
+  end if;
+  perform postern_internal.audit_user(
+    'user_confirmation_requested', account, p_context, '{"provider": "phone"}');
+  perform postern_internal.send_phone_otp(account, 'confirmation', p_phone, p_channel, p_context);
+  account := postern_internal.lock_user(account.id);
+  perform postern_internal.announce_new_user(account, p_context);
   outcome := 'pending';
 end;
 $$;
@@ -3965,9 +4452,9 @@ begin
 end;
 $$;
 
--- Name: resend(text, text, text, text, jsonb); Type: FUNCTION; Schema: postern_internal
+-- Name: resend(text, text, text, text, text, jsonb); Type: FUNCTION; Schema: postern_internal
 
-CREATE FUNCTION postern_internal.resend(p_type text, p_email text, p_code_challenge text, p_code_challenge_method text, p_context jsonb) RETURNS void
+CREATE FUNCTION postern_internal.resend(p_type text, p_email text, p_phone text, p_code_challenge text, p_code_challenge_method text, p_context jsonb) RETURNS text
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
@@ -3975,10 +4462,13 @@ declare
   v_user auth.users;
   v_is_pkce boolean := coalesce(p_code_challenge <> '', false);
 begin
-  v_user := postern_internal.lock_user(
-    (select u.id from postern_internal.find_users_by_email(p_email, p_context ->> 'aud') as u));
+  v_user := postern_internal.lock_user(case
+    when p_email <> '' then (
+      select u.id from postern_internal.find_users_by_email(p_email, p_context ->> 'aud') as u)
+    else (select u.id from postern_internal.find_users_by_phone(p_phone, p_context ->> 'aud') as u)
+  end);
   if v_user.id is null then
-    return;
+    return null;
   end if;
   if p_type = 'signup' and v_user.email_confirmed_at is null then
     perform postern_internal.audit_user('user_confirmation_requested', v_user, p_context);
@@ -3990,7 +4480,13 @@ begin
     perform postern_internal.begin_flow(
       v_user.id, 'email_change', 'email_change', p_code_challenge, p_code_challenge_method, p_context);
     perform postern_internal.send_email_change(v_user, v_user.email_change, v_is_pkce, p_context);
+  elsif p_type = 'sms' and v_user.phone_confirmed_at is null then
+    perform postern_internal.audit_user('user_recovery_requested', v_user, p_context);
+    return postern_internal.send_phone_otp(v_user, 'confirmation', v_user.phone, 'sms', p_context);
+  elsif p_type = 'phone_change' and coalesce(v_user.phone_change, '') <> '' then
+    return postern_internal.send_phone_otp(v_user, 'phone_change', v_user.phone_change, 'sms', p_context);
   end if;
+  return null;
 end;
 $$;
 
@@ -4053,7 +4549,7 @@ begin
     if v_live.parent = p_token.token then
       perform postern_internal.audit_user('token_refreshed', p_user, p_context);
       p_session := postern_internal.touch_session(p_session, p_context);
-      issued := postern_internal.session_grant(p_user, p_session, v_live.token, p_context)
+      issued := postern_internal.session_grant(p_user, p_session, v_live.token, 'token_refresh', p_context)
         || '{"reuse": true}';
       return;
     end if;
@@ -4091,7 +4587,7 @@ begin
       p_session.id, p_session.refresh_token_counter, p_session.refresh_token_hmac_key);
   end if;
   p_session := postern_internal.touch_session(p_session, p_context);
-  issued := postern_internal.session_grant(p_user, p_session, v_next, p_context) || '{"reuse": false}';
+  issued := postern_internal.session_grant(p_user, p_session, v_next, 'token_refresh', p_context) || '{"reuse": false}';
 end;
 $$;
 
@@ -4135,10 +4631,40 @@ begin
       p_user, p_session,
       postern_internal.refresh_token_v2(
         p_session.id, p_session.refresh_token_counter, p_session.refresh_token_hmac_key),
-      p_context)
+      'token_refresh', p_context)
     || jsonb_build_object('reuse', v_behind > 0, 'reuse_causes', v_causes);
 end;
 $$;
+
+-- Name: run_hook(text, text, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.run_hook(p_name text, p_key text, p_payload jsonb, p_context jsonb) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $_$
+declare
+  v_hook jsonb := p_context -> 'hooks' -> p_name;
+  v_output jsonb;
+  v_status int;
+begin
+  if v_hook is null or (p_context ? 'by_sql' and not v_hook ? 'function') then
+    return null;
+  end if;
+  p_payload := jsonb_build_object('metadata', jsonb_build_object(
+      'uuid', postern_internal.random_uuid(), 'time', postern_internal.rfc3339(postern_internal.clock()),
+      'name', p_name, 'ip_address', coalesce(p_context ->> 'ip', ''))) || p_payload;
+  if v_hook ? 'function' then
+    v_output := postern_internal.call_hook_function(v_hook, p_payload);
+  else
+    v_output := postern_internal.ask('hook:' || concat_ws(':', p_name, p_key), p_payload, p_context);
+  end if;
+  if coalesce(v_output #>> '{error,message}', '') <> '' then
+    v_status := case when v_output #>> '{error,http_code}' ~ '^[2-5][0-9]{2}$' then v_output #>> '{error,http_code}' end;
+    perform postern_internal.fail(coalesce(v_status, 500), '', v_output #>> '{error,message}');
+  end if;
+  return v_output;
+end;
+$_$;
 
 -- Name: send_confirmation(auth.users, text, boolean, jsonb); Type: FUNCTION; Schema: postern_internal
 
@@ -4158,11 +4684,11 @@ begin
   set confirmation_token = v_hash, confirmation_sent_at = v_now, updated_at = v_now,
     invited_at = case when p_template = 'invite' then v_now else invited_at end
   where id = p_user.id;
-  perform postern_internal.queue_mail(p_template, p_user.email, p_user.id,
+  perform postern_internal.send_mails(p_template, p_user, array[
     postern_internal.mail_payload(p_user, p_context) || jsonb_build_object(
-      'token', v_otp, 'token_hash', v_hash,
+      'recipient', p_user.email, 'token', v_otp, 'token_hash', v_hash,
       'confirmation_url', postern_internal.action_link(
-        p_template, v_hash, case p_template when 'invite' then 'invite' else 'signup' end, p_context)));
+        p_template, v_hash, case p_template when 'invite' then 'invite' else 'signup' end, p_context))], p_context);
 end;
 $$;
 
@@ -4176,8 +4702,8 @@ declare
   v_new record;
   v_current record;
   v_is_double boolean := (p_context ->> 'secure_email_change')::boolean and coalesce(p_user.email, '') <> '';
-  v_payload jsonb := postern_internal.mail_payload(p_user, p_context)
-    || jsonb_build_object('new_email', lower(p_new_email));
+  v_payload jsonb := postern_internal.mail_payload(p_user, p_context);
+  v_mails jsonb[];
 begin
   perform postern_internal.check_mail_frequency(p_user.email_change_sent_at, p_context);
   v_new := postern_internal.make_otp(lower(p_new_email), p_is_pkce, p_context);
@@ -4195,16 +4721,19 @@ begin
     updated_at = postern_internal.clock()
   where id = p_user.id;
 
-  perform postern_internal.queue_mail('email_change', lower(p_new_email), p_user.id, v_payload || jsonb_build_object(
-    'sending_to', lower(p_new_email), 'token', v_new.otp, 'token_hash', v_new.token_hash,
-    'confirmation_url', postern_internal.action_link(
-      'email_change', v_new.token_hash, 'email_change', p_context)));
+  v_payload := v_payload || jsonb_build_object('new_email', lower(p_new_email));
+  v_mails := array[v_payload || jsonb_build_object(
+    'recipient', lower(p_new_email), 'sending_to', lower(p_new_email),
+    'token', v_new.otp, 'token_hash', v_new.token_hash,
+    'confirmation_url', postern_internal.action_link('email_change', v_new.token_hash, 'email_change', p_context))];
   if v_is_double then
-    perform postern_internal.queue_mail('email_change', p_user.email, p_user.id, v_payload || jsonb_build_object(
-      'sending_to', p_user.email, 'token', v_current.otp, 'token_hash', v_current.token_hash,
+    v_mails := v_mails || (v_payload || jsonb_build_object(
+      'recipient', p_user.email, 'sending_to', p_user.email,
+      'token', v_current.otp, 'token_hash', v_current.token_hash,
       'confirmation_url', postern_internal.action_link(
         'email_change', v_current.token_hash, 'email_change', p_context)));
   end if;
+  perform postern_internal.send_mails('email_change', p_user, v_mails, p_context);
 end;
 $$;
 
@@ -4240,6 +4769,99 @@ begin
 end;
 $$;
 
+-- Name: send_mails(text, auth.users, jsonb[], jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.send_mails(p_template text, p_user auth.users, p_mails jsonb[], p_context jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_hook jsonb := p_context -> 'hooks' -> 'send-email';
+  v_payload jsonb;
+  v_mail jsonb;
+begin
+  if v_hook is not null then
+    v_payload := jsonb_build_object('user', postern_internal.user_document(p_user),
+      'email_data', postern_internal.hook_email_data(p_template, p_mails, p_context));
+    if v_hook ? 'function' or not p_context ? 'by_sql' then
+      perform postern_internal.run_hook('send-email', p_template, v_payload, p_context);
+      return;
+    end if;
+    -- one message for the hook, however many mails it will make of it
+    p_mails := array[p_mails[1] || jsonb_build_object('hook', v_payload)];
+  end if;
+  foreach v_mail in array p_mails loop
+    perform postern_internal.queue_mail(p_template, v_mail ->> 'recipient', p_user.id, v_mail - 'recipient');
+  end loop;
+end;
+$$;
+
+-- Name: send_phone_otp(auth.users, text, text, text, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.send_phone_otp(p_user auth.users, p_kind text, p_phone text, p_channel text, p_context jsonb) RETURNS text
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_now timestamptz := postern_internal.clock();
+  v_type auth.one_time_token_type := (p_kind || '_token')::auth.one_time_token_type;
+  v_test_otp text := postern_internal.test_otp(p_phone, p_context);
+  v_otp text := coalesce(v_test_otp, postern_internal.random_otp((p_context ->> 'sms_otp_length')::int));
+  v_hash text := postern_internal.otp_hash(p_phone, v_otp);
+begin
+  perform postern_internal.check_sms_frequency(postern_internal.token_sent_at(p_user, v_type), p_context);
+  perform postern_internal.store_one_time_token(p_user.id, v_type, v_hash, p_phone);
+  case p_kind
+    when 'confirmation' then
+      update auth.users
+      set confirmation_token = v_hash, confirmation_sent_at = v_now, updated_at = v_now
+      where id = p_user.id
+      returning * into p_user;
+    when 'phone_change' then
+      update auth.users
+      set phone_change = p_phone, phone_change_token = v_hash, phone_change_sent_at = v_now, updated_at = v_now
+      where id = p_user.id
+      returning * into p_user;
+    when 'reauthentication' then
+      update auth.users
+      set reauthentication_token = v_hash, reauthentication_sent_at = v_now, updated_at = v_now
+      where id = p_user.id
+      returning * into p_user;
+  end case;
+  if v_test_otp is not null then
+    return 'test-otp';
+  end if;
+  perform postern_internal.send_sms(
+    p_user, p_phone, v_otp, p_channel, p_kind,
+    make_interval(secs => (p_context ->> 'sms_otp_exp')::float), p_context);
+  return null;
+end;
+$$;
+
+-- Name: send_reauthentication(auth.users, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.send_reauthentication(p_user auth.users, p_context jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_otp text;
+  v_hash text;
+begin
+  perform postern_internal.check_mail_frequency(p_user.reauthentication_sent_at, p_context);
+  select m.otp, m.token_hash into v_otp, v_hash
+  from postern_internal.make_otp(p_user.email, false, p_context) as m;
+  perform postern_internal.store_one_time_token(p_user.id, 'reauthentication_token', v_hash, p_user.email);
+  update auth.users
+  set reauthentication_token = v_hash, reauthentication_sent_at = postern_internal.clock(),
+    updated_at = postern_internal.clock()
+  where id = p_user.id;
+  perform postern_internal.send_mails('reauthentication', p_user, array[
+    postern_internal.mail_payload(p_user, p_context) - 'redirect_to'
+      || jsonb_build_object('recipient', p_user.email, 'token', v_otp)], p_context);
+end;
+$$;
+
 -- Name: send_recovery(auth.users, text, boolean, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.send_recovery(p_user auth.users, p_template text, p_is_pkce boolean, p_context jsonb) RETURNS void
@@ -4257,11 +4879,73 @@ begin
   update auth.users
   set recovery_token = v_hash, recovery_sent_at = postern_internal.clock(), updated_at = postern_internal.clock()
   where id = p_user.id;
-  perform postern_internal.queue_mail(p_template, p_user.email, p_user.id,
+  perform postern_internal.send_mails(p_template, p_user, array[
     postern_internal.mail_payload(p_user, p_context) || jsonb_build_object(
-      'token', v_otp, 'token_hash', v_hash,
+      'recipient', p_user.email, 'token', v_otp, 'token_hash', v_hash,
       'confirmation_url', postern_internal.action_link(
-        'recovery', v_hash, case p_template when 'magic_link' then 'magiclink' else 'recovery' end, p_context)));
+        'recovery', v_hash, case p_template when 'magic_link' then 'magiclink' else 'recovery' end, p_context))], p_context);
+end;
+$$;
+
+-- Name: send_sms(auth.users, text, text, text, text, interval, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.send_sms(p_user auth.users, p_phone text, p_otp text, p_channel text, p_kind text, p_lifetime interval, p_context jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_is_foreign boolean := (p_context ->> 'sms_checks_codes')::boolean;
+begin
+  if (p_context -> 'hooks') ? 'send-sms' then
+    perform postern_internal.run_hook('send-sms', p_kind, jsonb_build_object(
+      'user', postern_internal.user_document(p_user),
+      'sms', jsonb_build_object('otp', p_otp, 'phone', p_phone)
+        || case p_kind when 'mfa' then '{"sms_type": "mfa"}' else '{}'::jsonb end), p_context);
+    return;
+  end if;
+  if p_context ->> 'sms_provider' = '' then
+    perform postern_internal.fail(500, 'unexpected_failure', 'Unable to get SMS provider');
+  end if;
+  insert into postern.outbox (
+    kind, template, recipient, user_id, payload, next_attempt_at, created_at, expires_at)
+  values (
+    'sms', p_kind, p_phone, p_user.id,
+    jsonb_build_object('channel', p_channel)
+      || case when v_is_foreign then '{}' else jsonb_build_object('otp', p_otp) end,
+    postern_internal.clock(), postern_internal.clock(),
+    postern_internal.clock() + case when v_is_foreign then interval '10 minutes' else p_lifetime end);
+  perform postern_internal.wake_outbox();
+end;
+$$;
+
+-- Name: send_sms_code(text, boolean, jsonb, text, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.send_sms_code(p_phone text, p_create_user boolean, p_data jsonb, p_channel text, p_context jsonb) RETURNS text
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_user auth.users;
+  v_registered record;
+begin
+  v_user := postern_internal.lock_user(
+    (select u.id from postern_internal.find_users_by_phone(p_phone, p_context ->> 'aud') as u));
+  if v_user.id is null and not p_create_user then
+    perform postern_internal.fail(422, 'otp_disabled', 'Signups not allowed for otp');
+  end if;
+  if v_user.phone_confirmed_at is null then
+    v_registered := postern_internal.register_phone(p_phone, null, p_data, p_channel, p_context);
+    if v_registered.outcome = 'pending' then
+      return null;
+    end if;
+    v_user := v_registered.account;
+    if v_registered.outcome = 'confirmed' then
+      perform postern_internal.audit_user('login', v_user, p_context, '{"provider": "phone"}');
+    end if;
+  end if;
+  perform postern_internal.audit_user(
+    'user_recovery_requested', v_user, p_context, jsonb_build_object('channel', p_channel));
+  return postern_internal.send_phone_otp(v_user, 'confirmation', p_phone, p_channel, p_context);
 end;
 $$;
 
@@ -4291,16 +4975,32 @@ begin
 end;
 $$;
 
--- Name: session_grant(auth.users, auth.sessions, text, jsonb); Type: FUNCTION; Schema: postern_internal
+-- Name: session_grant(auth.users, auth.sessions, text, text, jsonb); Type: FUNCTION; Schema: postern_internal
 
-CREATE FUNCTION postern_internal.session_grant(p_user auth.users, p_session auth.sessions, p_refresh_token text, p_context jsonb) RETURNS jsonb
-    LANGUAGE plpgsql STABLE
+CREATE FUNCTION postern_internal.session_grant(p_user auth.users, p_session auth.sessions, p_refresh_token text, p_method text, p_context jsonb) RETURNS jsonb
+    LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
 declare
   v_claims jsonb := postern_internal.access_token_claims(p_user, p_session);
   v_document jsonb := postern_internal.user_document(p_user);
+  v_expires_at_most bigint;
+  v_issued_at bigint;
+  v_expires_at bigint;
 begin
+  if p_context ->> 'low_aal' is not null and v_claims ->> 'aal' = 'aal1'
+    and postern_internal.has_verified_factor(p_user.id)
+  then
+    v_expires_at_most := floor(extract(epoch from p_session.created_at) + (p_context ->> 'low_aal')::numeric);
+  end if;
+  if (p_context -> 'hooks') ? 'customize-access-token' then
+    v_issued_at := floor(extract(epoch from postern_internal.clock()));
+    v_expires_at := least(v_issued_at + (p_context ->> 'jwt_exp')::bigint, v_expires_at_most);
+    v_claims := postern_internal.customize_claims(
+      v_claims || jsonb_build_object('iat', v_issued_at, 'exp', v_expires_at)
+        || case when p_context ->> 'issuer' <> '' then jsonb_build_object('iss', p_context -> 'issuer') else '{}' end,
+      p_method, p_context);
+  end if;
   return jsonb_build_object(
     'user_id', p_user.id,
     'session_id', p_session.id,
@@ -4308,11 +5008,9 @@ begin
     'refresh_token_counter', p_session.refresh_token_counter,
     'claims', v_claims,
     'user', v_document,
-    'expires_at_most', case
-      when p_context ->> 'low_aal' is not null and v_claims ->> 'aal' = 'aal1'
-        and postern_internal.has_verified_factor(p_user.id)
-      then floor(extract(epoch from p_session.created_at) + (p_context ->> 'low_aal')::numeric)::bigint
-    end
+    'expires_at_most', v_expires_at_most,
+    'issued_at', v_issued_at,
+    'expires_at', v_expires_at
   );
 end;
 $$;
@@ -4348,8 +5046,12 @@ CREATE FUNCTION postern_internal.sign_in_with_password(p_user_id uuid, p_matched
 declare
   v_user auth.users;
 begin
-  if p_matched_hash is not null then
+  if p_matched_hash is not null or (p_context -> 'hooks') ? 'password-verification' then
     v_user := postern_internal.lock_user(p_user_id);
+  end if;
+  failure := postern_internal.verify_password_attempt(v_user, p_matched_hash, p_context);
+  if failure is not null then
+    return;
   end if;
   if v_user.id is null or v_user.encrypted_password is distinct from p_matched_hash then
     failure := postern_internal.failure(400, 'invalid_credentials', 'Invalid login credentials');
@@ -4375,26 +5077,12 @@ CREATE FUNCTION postern_internal.sign_up(p_email text, p_password_hash text, p_d
     AS $$
 declare
   v_registered record;
-  v_user auth.users;
 begin
   v_registered := postern_internal.register_email(
     p_email, p_password_hash, p_data, p_code_challenge, p_code_challenge_method, p_context);
-  v_user := v_registered.account;
-  case v_registered.outcome
-    when 'confirmed' then
-      issued := postern_internal.open_signed_up_session(v_user, p_context);
-    when 'pending' then
-      account := postern_internal.user_document(v_user);
-      if v_user.invited_at is not null then
-        account := account || '{"user_metadata": {}, "identities": []}';
-      end if;
-    else
-      if (p_context ->> 'autoconfirm')::boolean or (p_context ->> 'phone_autoconfirm')::boolean then
-        failure := postern_internal.failure(422, 'user_already_exists', 'User already registered');
-      else
-        account := postern_internal.obfuscated_user('email', v_user.email, p_data, p_context);
-      end if;
-  end case;
+  select r.issued, r.account, r.failure into issued, account, failure
+  from postern_internal.answer_sign_up(
+    'email', v_registered.outcome, v_registered.account, p_data, p_context) as r;
 end;
 $$;
 
@@ -4406,14 +5094,35 @@ CREATE FUNCTION postern_internal.sign_up_anonymously(p_data jsonb, p_context jso
     AS $$
 declare
   v_new auth.users;
+  v_issued jsonb;
 begin
   v_new.aud := p_context ->> 'aud';
   v_new.role := p_context ->> 'default_role';
   v_new.encrypted_password := '';
   v_new.raw_user_meta_data := p_data;
   v_new.is_anonymous := true;
+  v_new.id := postern_internal.random_uuid();
+  perform postern_internal.admit_new_user(v_new, p_context);
   v_new := postern_internal.insert_user(v_new, p_context);
-  return postern_internal.issue_session(v_new.id, 'anonymous', p_context);
+  v_issued := postern_internal.issue_session(v_new.id, 'anonymous', p_context);
+  perform postern_internal.announce_new_user(postern_internal.lock_user(v_new.id), p_context);
+  return v_issued;
+end;
+$$;
+
+-- Name: sign_up_by_phone(text, text, jsonb, text, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.sign_up_by_phone(p_phone text, p_password_hash text, p_data jsonb, p_channel text, p_context jsonb, OUT issued jsonb, OUT account jsonb, OUT failure jsonb)
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_registered record;
+begin
+  v_registered := postern_internal.register_phone(p_phone, p_password_hash, p_data, p_channel, p_context);
+  select r.issued, r.account, r.failure into issued, account, failure
+  from postern_internal.answer_sign_up(
+    'phone', v_registered.outcome, v_registered.account, p_data, p_context) as r;
 end;
 $$;
 
@@ -4432,6 +5141,15 @@ begin
     set token_hash = excluded.token_hash, relates_to = excluded.relates_to,
       created_at = excluded.created_at, updated_at = excluded.updated_at;
 end;
+$$;
+
+-- Name: test_otp(text, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.test_otp(p_phone text, p_context jsonb) RETURNS text
+    LANGUAGE sql STABLE
+    AS $$
+  select nullif(p_context -> 'sms_test_otps' ->> p_phone, '')
+  where coalesce((p_context ->> 'sms_test_otps_until')::timestamptz > postern_internal.clock(), true)
 $$;
 
 -- Name: token_sent_at(auth.users, auth.one_time_token_type); Type: FUNCTION; Schema: postern_internal
@@ -4466,6 +5184,23 @@ begin
   returning * into p_session;
   return p_session;
 end;
+$$;
+
+-- Name: triggers_of_functions(text[]); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.triggers_of_functions(p_functions text[]) RETURNS SETOF text
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    AS $$
+  select distinct t.tgname || ' on ' || t.tgrelid::regclass
+  from pg_trigger as t
+  join pg_class as c on c.oid = t.tgrelid
+  join pg_proc as p on p.oid = t.tgfoid
+  join pg_namespace as n on n.oid = p.pronamespace
+  where c.relnamespace = 'auth'::regnamespace
+    and not t.tgisinternal
+    and array[p.proname || '()', n.nspname || '.' || p.proname || '()', p.proname::text] && p_functions
+  order by 1
 $$;
 
 -- Name: unusable_password_hash(); Type: FUNCTION; Schema: postern_internal
@@ -4512,7 +5247,7 @@ begin
     perform postern_internal.begin_email_change(v_user, p_changes, p_context);
   end if;
   if coalesce(p_changes ->> 'phone', '') <> '' and p_changes ->> 'phone' <> coalesce(v_user.phone, '') then
-    perform postern_internal.fail(500, 'unexpected_failure', 'Unable to get SMS provider');
+    perform postern_internal.begin_phone_change(v_user, p_changes, p_context);
   end if;
   perform postern_internal.audit_user('user_modified', v_user, p_context);
   perform postern_internal.record_event('user.updated', v_user.id, p_context);
@@ -4671,6 +5406,69 @@ begin
   elsif v_method is null then
     issued := postern_internal.issue_session(v_user.id, 'otp', p_context);
   end if;
+end;
+$$;
+
+-- Name: verify_password_attempt(auth.users, text, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.verify_password_attempt(p_user auth.users, p_matched_hash text, p_context jsonb) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_output jsonb;
+begin
+  if not (p_context -> 'hooks') ? 'password-verification'
+    or coalesce(p_user.encrypted_password, '') = '' or postern_internal.is_banned(p_user)
+  then
+    return null;
+  end if;
+  v_output := postern_internal.run_hook('password-verification', null, jsonb_build_object(
+    'user_id', p_user.id, 'valid', coalesce(p_user.encrypted_password = p_matched_hash, false)), p_context);
+  if v_output ->> 'decision' is distinct from 'reject' then
+    return null;
+  end if;
+  if (v_output ->> 'should_logout_user')::boolean then
+    perform postern_internal.end_sessions(p_user.id, 'hook', p_context || '{"actor": "hook"}');
+  end if;
+  return postern_internal.failure(400, 'invalid_credentials', coalesce(nullif(v_output ->> 'message', ''),
+    'Further password verification attempts will be rejected.'));
+end;
+$$;
+
+-- Name: verify_phone_otp(text, text, text, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.verify_phone_otp(p_type text, p_phone text, p_token text, p_context jsonb) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_is_test boolean := coalesce(postern_internal.test_otp(p_phone, p_context) = p_token, false);
+  v_token_type constant auth.one_time_token_type :=
+    (case p_type when 'sms' then 'confirmation_token' else 'phone_change_token' end)::auth.one_time_token_type;
+  v_user auth.users;
+  v_claimed text;           -- the number as the locked row has it
+begin
+  v_user := postern_internal.lock_user(
+    postern_internal.find_phone_claimant(p_type, p_phone, p_token, v_is_test, p_context));
+  v_claimed := case p_type when 'sms' then v_user.phone else v_user.phone_change end;
+  if v_claimed is distinct from p_phone
+    or not (v_is_test or postern_internal.redeem_phone_otp(v_user, v_token_type, p_phone, p_token, p_context))
+  then
+    perform postern_internal.fail_otp(false);
+  end if;
+  if postern_internal.is_banned(v_user) then
+    perform postern_internal.fail(403, 'user_banned', 'User is banned');
+  end if;
+  case p_type
+    when 'sms' then
+      perform postern_internal.accept_phone(v_user, p_context);
+    when 'phone_change' then
+      perform postern_internal.audit_user('user_modified', v_user, p_context);
+      perform postern_internal.apply_phone_change(v_user, p_context);
+  end case;
+  perform postern_internal.recompute_providers(v_user.id);
+  return postern_internal.issue_session(v_user.id, 'otp', p_context);
 end;
 $$;
 
@@ -5070,6 +5868,7 @@ CREATE TABLE postern.outbox (
     next_attempt_at timestamp with time zone DEFAULT now() NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     finished_at timestamp with time zone,
+    expires_at timestamp with time zone,
     CONSTRAINT outbox_kind_check CHECK ((kind = ANY (ARRAY['mail'::text, 'sms'::text, 'webhook'::text]))),
     CONSTRAINT outbox_state_check CHECK ((state = ANY (ARRAY['queued'::text, 'sending'::text, 'sent'::text, 'dead'::text, 'dropped'::text])))
 );
@@ -5077,6 +5876,10 @@ CREATE TABLE postern.outbox (
 -- Name: TABLE outbox; Type: COMMENT; Schema: postern
 
 COMMENT ON TABLE postern.outbox IS 'Mails and other messages, delivered at least once; see postern.list_outbox().';
+
+-- Name: COLUMN outbox.expires_at; Type: COMMENT; Schema: postern
+
+COMMENT ON COLUMN postern.outbox.expires_at IS 'When the message becomes useless: not delivered after that; null: never.';
 
 -- Name: outbox_id_seq; Type: SEQUENCE; Schema: postern
 
@@ -5103,7 +5906,7 @@ CREATE TABLE postern.session_ends (
     reason text NOT NULL,
     actor text NOT NULL,
     ended_at timestamp with time zone NOT NULL,
-    CONSTRAINT session_ends_reason_check CHECK ((reason = ANY (ARRAY['logout'::text, 'reuse'::text, 'timebox'::text, 'idle'::text, 'low_aal'::text, 'newer_login'::text, 'ban'::text, 'password_change'::text, 'admin'::text, 'user_deleted'::text])))
+    CONSTRAINT session_ends_reason_check CHECK ((reason = ANY (ARRAY['logout'::text, 'reuse'::text, 'timebox'::text, 'idle'::text, 'low_aal'::text, 'newer_login'::text, 'ban'::text, 'password_change'::text, 'admin'::text, 'user_deleted'::text, 'hook'::text, 'mfa'::text, 'retention'::text])))
 );
 
 -- Name: TABLE session_ends; Type: COMMENT; Schema: postern
@@ -5842,6 +6645,10 @@ REVOKE ALL ON FUNCTION postern_internal.accept_email_change(p_user auth.users, p
 
 REVOKE ALL ON FUNCTION postern_internal.accept_invite(p_invite_token text, p_provider text, p_identity jsonb, p_context jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION accept_phone(p_user auth.users, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.accept_phone(p_user auth.users, p_context jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION accept_recovery(p_user auth.users, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.accept_recovery(p_user auth.users, p_context jsonb) FROM PUBLIC;
@@ -5902,17 +6709,41 @@ REVOKE ALL ON FUNCTION postern_internal.admin_update_user(p_user_id uuid, p_chan
 
 REVOKE ALL ON FUNCTION postern_internal.admit_external(p_provider text, p_is_email_optional boolean, p_user auth.users, p_identity jsonb, p_context jsonb) FROM PUBLIC;
 
--- Name: FUNCTION adopt_first_identity(p_user_id uuid); Type: ACL; Schema: postern_internal
+-- Name: FUNCTION admit_new_user(p_user auth.users, p_context jsonb); Type: ACL; Schema: postern_internal
 
-REVOKE ALL ON FUNCTION postern_internal.adopt_first_identity(p_user_id uuid) FROM PUBLIC;
+REVOKE ALL ON FUNCTION postern_internal.admit_new_user(p_user auth.users, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION adopt_first_identity(p_user_id uuid, p_provider text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.adopt_first_identity(p_user_id uuid, p_provider text) FROM PUBLIC;
 
 -- Name: FUNCTION amr_provider(p_method text, p_user auth.users); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.amr_provider(p_method text, p_user auth.users) FROM PUBLIC;
 
+-- Name: FUNCTION announce_new_user(p_user auth.users, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.announce_new_user(p_user auth.users, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION answer_sign_up(p_provider text, p_outcome text, p_user auth.users, p_data jsonb, p_context jsonb, OUT issued jsonb, OUT account jsonb, OUT failure jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.answer_sign_up(p_provider text, p_outcome text, p_user auth.users, p_data jsonb, p_context jsonb, OUT issued jsonb, OUT account jsonb, OUT failure jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION apply_email_change(p_user auth.users, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.apply_email_change(p_user auth.users, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION apply_phone_change(p_user auth.users, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.apply_phone_change(p_user auth.users, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION ask(p_question text, p_payload jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.ask(p_question text, p_payload jsonb, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION ask_about_code(p_phone text, p_code text, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.ask_about_code(p_phone text, p_code text, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION audit_admin(p_action text, p_user auth.users, p_context jsonb, p_traits jsonb); Type: ACL; Schema: postern_internal
 
@@ -5958,9 +6789,17 @@ REVOKE ALL ON FUNCTION postern_internal.begin_flow(p_user_id uuid, p_provider_ty
 
 REVOKE ALL ON FUNCTION postern_internal.begin_oauth(p_provider text, p_code_challenge text, p_code_challenge_method text, p_invite_token text, p_is_email_optional boolean, p_context jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION begin_phone_change(p_user auth.users, p_changes jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.begin_phone_change(p_user auth.users, p_changes jsonb, p_context jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION begun_elsewhere(p_user_id uuid, p_authentication_method text, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.begun_elsewhere(p_user_id uuid, p_authentication_method text, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION call_hook_function(p_hook jsonb, p_payload jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.call_hook_function(p_hook jsonb, p_payload jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION candidate_email(p_identity jsonb); Type: ACL; Schema: postern_internal
 
@@ -5982,6 +6821,10 @@ REVOKE ALL ON FUNCTION postern_internal.check_admin_session(p_user_id uuid, p_se
 
 REVOKE ALL ON FUNCTION postern_internal.check_email(p_email text) FROM PUBLIC;
 
+-- Name: FUNCTION check_frequency(p_last_at timestamp with time zone, p_seconds double precision, p_code text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.check_frequency(p_last_at timestamp with time zone, p_seconds double precision, p_code text) FROM PUBLIC;
+
 -- Name: FUNCTION check_is_free(p_email text, p_phone text, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.check_is_free(p_email text, p_phone text, p_context jsonb) FROM PUBLIC;
@@ -5998,6 +6841,10 @@ REVOKE ALL ON FUNCTION postern_internal.check_password_hash(p_hash text) FROM PU
 
 REVOKE ALL ON FUNCTION postern_internal.check_phone(p_phone text) FROM PUBLIC;
 
+-- Name: FUNCTION check_sms_frequency(p_last_sent_at timestamp with time zone, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.check_sms_frequency(p_last_sent_at timestamp with time zone, p_context jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION check_user_changes(p_user_id uuid, p_session_id uuid, p_changes jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.check_user_changes(p_user_id uuid, p_session_id uuid, p_changes jsonb, p_context jsonb) FROM PUBLIC;
@@ -6005,6 +6852,10 @@ REVOKE ALL ON FUNCTION postern_internal.check_user_changes(p_user_id uuid, p_ses
 -- Name: FUNCTION claim_outbox(p_kind text, p_limit integer, p_lease interval); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.claim_outbox(p_kind text, p_limit integer, p_lease interval) FROM PUBLIC;
+
+-- Name: FUNCTION claims_problems(p_claims jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.claims_problems(p_claims jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION clean_outbox(); Type: ACL; Schema: postern_internal
 
@@ -6041,6 +6892,10 @@ REVOKE ALL ON FUNCTION postern_internal.create_account(p_account jsonb, p_passwo
 -- Name: FUNCTION create_external_user(p_provider text, p_identity jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.create_external_user(p_provider text, p_identity jsonb, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION customize_claims(p_claims jsonb, p_method text, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.customize_claims(p_claims jsonb, p_method text, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION decide_account(p_provider text, p_subject text, p_verified text[], p_context jsonb, OUT decision text, OUT user_id uuid); Type: ACL; Schema: postern_internal
 
@@ -6114,13 +6969,17 @@ REVOKE ALL ON FUNCTION postern_internal.find_oauth_flow(p_state uuid, p_context 
 
 REVOKE ALL ON FUNCTION postern_internal.find_or_insert_invitee(p_email text, p_password_hash text, p_data jsonb, p_context jsonb) FROM PUBLIC;
 
--- Name: FUNCTION find_or_insert_registrant(p_email text, p_password_hash text, p_data jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
+-- Name: FUNCTION find_or_insert_registrant(p_provider text, p_address text, p_password_hash text, p_data jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
 
-REVOKE ALL ON FUNCTION postern_internal.find_or_insert_registrant(p_email text, p_password_hash text, p_data jsonb, p_context jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION postern_internal.find_or_insert_registrant(p_provider text, p_address text, p_password_hash text, p_data jsonb, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION find_password_hash(p_email text, p_phone text, p_aud text, OUT user_id uuid, OUT password_hash text); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.find_password_hash(p_email text, p_phone text, p_aud text, OUT user_id uuid, OUT password_hash text) FROM PUBLIC;
+
+-- Name: FUNCTION find_phone_claimant(p_type text, p_phone text, p_token text, p_is_test boolean, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.find_phone_claimant(p_type text, p_phone text, p_token text, p_is_test boolean, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION find_token_by_code(p_type text, p_token text, p_email text, p_phone text, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -6178,6 +7037,10 @@ REVOKE ALL ON FUNCTION postern_internal.hash_password(p_password text) FROM PUBL
 
 REVOKE ALL ON FUNCTION postern_internal.hmac_sha256(p_key bytea, p_message bytea) FROM PUBLIC;
 
+-- Name: FUNCTION hook_email_data(p_template text, p_mails jsonb[], p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.hook_email_data(p_template text, p_mails jsonb[], p_context jsonb) FROM PUBLIC;
+
 -- Name: TABLE identities; Type: ACL; Schema: auth
 
 GRANT SELECT ON TABLE auth.identities TO postgres WITH GRANT OPTION;
@@ -6198,13 +7061,25 @@ REVOKE ALL ON FUNCTION postern_internal.invite(p_email text, p_data jsonb, p_con
 
 REVOKE ALL ON FUNCTION postern_internal.invite_account(p_email text, p_data jsonb, p_context jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION is_asking(); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.is_asking() FROM PUBLIC;
+
 -- Name: FUNCTION is_banned(p_user auth.users); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.is_banned(p_user auth.users) FROM PUBLIC;
 
+-- Name: FUNCTION is_foreign_code(p_phone text, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.is_foreign_code(p_phone text, p_context jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION is_otp_alive(p_sent_at timestamp with time zone, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.is_otp_alive(p_sent_at timestamp with time zone, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION is_sms_otp_alive(p_sent_at timestamp with time zone, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.is_sms_otp_alive(p_sent_at timestamp with time zone, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION is_uuid(p_text text); Type: ACL; Schema: postern_internal
 
@@ -6318,9 +7193,9 @@ REVOKE ALL ON FUNCTION postern_internal.obscure_user(p_user auth.users) FROM PUB
 
 REVOKE ALL ON FUNCTION postern_internal.obscured(p_user_id uuid, p_value text) FROM PUBLIC;
 
--- Name: FUNCTION open_signed_up_session(p_user auth.users, p_context jsonb); Type: ACL; Schema: postern_internal
+-- Name: FUNCTION open_signed_up_session(p_provider text, p_user auth.users, p_context jsonb); Type: ACL; Schema: postern_internal
 
-REVOKE ALL ON FUNCTION postern_internal.open_signed_up_session(p_user auth.users, p_context jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION postern_internal.open_signed_up_session(p_provider text, p_user auth.users, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION otp_hash(p_address text, p_otp text); Type: ACL; Schema: postern_internal
 
@@ -6378,6 +7253,10 @@ REVOKE ALL ON FUNCTION postern_internal.random_otp(p_digits integer) FROM PUBLIC
 
 REVOKE ALL ON FUNCTION postern_internal.random_refresh_token() FROM PUBLIC;
 
+-- Name: FUNCTION random_uuid(); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.random_uuid() FROM PUBLIC;
+
 -- Name: FUNCTION read_metadata(p_metadata jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.read_metadata(p_metadata jsonb) FROM PUBLIC;
@@ -6406,6 +7285,10 @@ REVOKE ALL ON FUNCTION postern_internal.recover(p_email text, p_code_challenge t
 
 REVOKE ALL ON FUNCTION postern_internal.redeem_nonce(p_user auth.users, p_nonce text, p_context jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION redeem_phone_otp(p_user auth.users, p_token_type auth.one_time_token_type, p_phone text, p_token text, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.redeem_phone_otp(p_user auth.users, p_token_type auth.one_time_token_type, p_phone text, p_token text, p_context jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION refresh_session(p_token text, p_context jsonb, OUT issued jsonb, OUT failure jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.refresh_session(p_token text, p_context jsonb, OUT issued jsonb, OUT failure jsonb) FROM PUBLIC;
@@ -6422,6 +7305,10 @@ REVOKE ALL ON FUNCTION postern_internal.refuse(p_refusal jsonb) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION postern_internal.register_email(p_email text, p_password_hash text, p_data jsonb, p_code_challenge text, p_code_challenge_method text, p_context jsonb, OUT outcome text, OUT account auth.users) FROM PUBLIC;
 
+-- Name: FUNCTION register_phone(p_phone text, p_password_hash text, p_data jsonb, p_channel text, p_context jsonb, OUT outcome text, OUT account auth.users); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.register_phone(p_phone text, p_password_hash text, p_data jsonb, p_channel text, p_context jsonb, OUT outcome text, OUT account auth.users) FROM PUBLIC;
+
 -- Name: FUNCTION remember_device(p_flow_id uuid, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.remember_device(p_flow_id uuid, p_context jsonb) FROM PUBLIC;
@@ -6434,9 +7321,9 @@ REVOKE ALL ON FUNCTION postern_internal.remove_account(p_user auth.users, p_is_s
 
 REVOKE ALL ON FUNCTION postern_internal.replace_password(p_user_id uuid, p_password_hash text, p_context jsonb, p_except uuid) FROM PUBLIC;
 
--- Name: FUNCTION resend(p_type text, p_email text, p_code_challenge text, p_code_challenge_method text, p_context jsonb); Type: ACL; Schema: postern_internal
+-- Name: FUNCTION resend(p_type text, p_email text, p_phone text, p_code_challenge text, p_code_challenge_method text, p_context jsonb); Type: ACL; Schema: postern_internal
 
-REVOKE ALL ON FUNCTION postern_internal.resend(p_type text, p_email text, p_code_challenge text, p_code_challenge_method text, p_context jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION postern_internal.resend(p_type text, p_email text, p_phone text, p_code_challenge text, p_code_challenge_method text, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION resume_oauth(p_state uuid, p_context jsonb, OUT provider text, OUT referrer text, OUT is_email_optional boolean); Type: ACL; Schema: postern_internal
 
@@ -6458,6 +7345,10 @@ REVOKE ALL ON FUNCTION postern_internal.rotate_v1(p_user auth.users, p_session a
 
 REVOKE ALL ON FUNCTION postern_internal.rotate_v2(p_user auth.users, p_session auth.sessions, p_counter bigint, p_last_active timestamp with time zone, p_context jsonb, OUT issued jsonb, OUT failure jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION run_hook(p_name text, p_key text, p_payload jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.run_hook(p_name text, p_key text, p_payload jsonb, p_context jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION send_confirmation(p_user auth.users, p_template text, p_is_pkce boolean, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.send_confirmation(p_user auth.users, p_template text, p_is_pkce boolean, p_context jsonb) FROM PUBLIC;
@@ -6470,17 +7361,37 @@ REVOKE ALL ON FUNCTION postern_internal.send_email_change(p_user auth.users, p_n
 
 REVOKE ALL ON FUNCTION postern_internal.send_magic_link(p_email text, p_create_user boolean, p_data jsonb, p_code_challenge text, p_code_challenge_method text, p_context jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION send_mails(p_template text, p_user auth.users, p_mails jsonb[], p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.send_mails(p_template text, p_user auth.users, p_mails jsonb[], p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION send_phone_otp(p_user auth.users, p_kind text, p_phone text, p_channel text, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.send_phone_otp(p_user auth.users, p_kind text, p_phone text, p_channel text, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION send_reauthentication(p_user auth.users, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.send_reauthentication(p_user auth.users, p_context jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION send_recovery(p_user auth.users, p_template text, p_is_pkce boolean, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.send_recovery(p_user auth.users, p_template text, p_is_pkce boolean, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION send_sms(p_user auth.users, p_phone text, p_otp text, p_channel text, p_kind text, p_lifetime interval, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.send_sms(p_user auth.users, p_phone text, p_otp text, p_channel text, p_kind text, p_lifetime interval, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION send_sms_code(p_phone text, p_create_user boolean, p_data jsonb, p_channel text, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.send_sms_code(p_phone text, p_create_user boolean, p_data jsonb, p_channel text, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION session_expiry(p_session auth.sessions, p_last_active timestamp with time zone, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.session_expiry(p_session auth.sessions, p_last_active timestamp with time zone, p_context jsonb) FROM PUBLIC;
 
--- Name: FUNCTION session_grant(p_user auth.users, p_session auth.sessions, p_refresh_token text, p_context jsonb); Type: ACL; Schema: postern_internal
+-- Name: FUNCTION session_grant(p_user auth.users, p_session auth.sessions, p_refresh_token text, p_method text, p_context jsonb); Type: ACL; Schema: postern_internal
 
-REVOKE ALL ON FUNCTION postern_internal.session_grant(p_user auth.users, p_session auth.sessions, p_refresh_token text, p_context jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION postern_internal.session_grant(p_user auth.users, p_session auth.sessions, p_refresh_token text, p_method text, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION set_ban(p_user_id uuid, p_seconds double precision, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -6498,9 +7409,17 @@ REVOKE ALL ON FUNCTION postern_internal.sign_up(p_email text, p_password_hash te
 
 REVOKE ALL ON FUNCTION postern_internal.sign_up_anonymously(p_data jsonb, p_context jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION sign_up_by_phone(p_phone text, p_password_hash text, p_data jsonb, p_channel text, p_context jsonb, OUT issued jsonb, OUT account jsonb, OUT failure jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.sign_up_by_phone(p_phone text, p_password_hash text, p_data jsonb, p_channel text, p_context jsonb, OUT issued jsonb, OUT account jsonb, OUT failure jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION store_one_time_token(p_user_id uuid, p_type auth.one_time_token_type, p_token_hash text, p_relates_to text); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.store_one_time_token(p_user_id uuid, p_type auth.one_time_token_type, p_token_hash text, p_relates_to text) FROM PUBLIC;
+
+-- Name: FUNCTION test_otp(p_phone text, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.test_otp(p_phone text, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION token_sent_at(p_user auth.users, p_type auth.one_time_token_type); Type: ACL; Schema: postern_internal
 
@@ -6509,6 +7428,10 @@ REVOKE ALL ON FUNCTION postern_internal.token_sent_at(p_user auth.users, p_type 
 -- Name: FUNCTION touch_session(p_session auth.sessions, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.touch_session(p_session auth.sessions, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION triggers_of_functions(p_functions text[]); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.triggers_of_functions(p_functions text[]) FROM PUBLIC;
 
 -- Name: FUNCTION unusable_password_hash(); Type: ACL; Schema: postern_internal
 
@@ -6541,6 +7464,14 @@ REVOKE ALL ON FUNCTION postern_internal.verified_emails(p_identity jsonb, p_cont
 -- Name: FUNCTION verify_otp(p_type text, p_token_hash text, p_token text, p_email text, p_phone text, p_gives_code boolean, p_context jsonb, OUT issued jsonb, OUT auth_code text, OUT is_half_done boolean, OUT effective_type text, OUT began_on jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.verify_otp(p_type text, p_token_hash text, p_token text, p_email text, p_phone text, p_gives_code boolean, p_context jsonb, OUT issued jsonb, OUT auth_code text, OUT is_half_done boolean, OUT effective_type text, OUT began_on jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION verify_password_attempt(p_user auth.users, p_matched_hash text, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.verify_password_attempt(p_user auth.users, p_matched_hash text, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION verify_phone_otp(p_type text, p_phone text, p_token text, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.verify_phone_otp(p_type text, p_phone text, p_token text, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION wake_outbox(); Type: ACL; Schema: postern_internal
 

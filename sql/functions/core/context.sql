@@ -7,6 +7,9 @@
 --   default_role, admin_role, jwt_aud                  JWT_DEFAULT_GROUP_NAME, JWT_ADMIN_GROUP_NAME, JWT_AUD
 --   autoconfirm, secure_email_change, allow_unverified, signup_disabled, phone_autoconfirm
 --   otp_exp, otp_length, mail_frequency                seconds, digits, seconds (may be a fraction)
+--   sms_otp_exp, sms_otp_length, sms_frequency         the same for text messages
+--   sms_provider ('' when none can be used), sms_checks_codes (it makes the codes itself)
+--   sms_test_otps {phone: code}, sms_test_otps_until   fixed codes, and when they end (may be missing)
 --   flow_expiry                                        seconds that a PKCE code lives
 --   other_device_page                                  POSTERN_MAILER_OTHER_DEVICE_PAGE; missing: false
 --   rotation, reuse_interval, allow_reuse, token_version, upgrade_percentage    refresh tokens
@@ -14,6 +17,9 @@
 --   reauthenticate, current_password                   rules for a new password
 --   audit_disabled, notifications {password_changed, email_changed, ...}
 --   own_linking_domains                                providers outside the default linking domain
+--   external_url, issuer, jwt_exp                      API_EXTERNAL_URL; iss and lifetime (s) of tokens, where a hook sees claims
+--   hooks                                              the operator's hooks that are on, see hooks/run.sql
+--   answers, by_sql                                    a server that can be asked (core/ask.sql), or an SQL caller
 create or replace function postern_internal.context()
 returns jsonb
 language sql stable security invoker set search_path = ''
@@ -24,13 +30,15 @@ as $$
       'admin_role', 'admin', 'autoconfirm', false, 'phone_autoconfirm', false,
       'secure_email_change', true, 'allow_unverified', false, 'signup_disabled', false,
       'otp_exp', 86400, 'otp_length', 6, 'mail_frequency', 60, 'flow_expiry', 300,
+      'sms_otp_exp', 60, 'sms_otp_length', 6, 'sms_frequency', 60, 'sms_provider', '',
+      'sms_checks_codes', false, 'sms_test_otps', '{}'::jsonb,
       'rotation', true, 'reuse_interval', 10, 'allow_reuse', false, 'token_version', 1,
       'upgrade_percentage', 0, 'single_per_user', false, 'tags', '[]'::jsonb,
       'reauthenticate', false, 'current_password', false, 'audit_disabled', false,
-      'notifications', '{}'::jsonb, 'own_linking_domains', '[]'::jsonb
+      'notifications', '{}'::jsonb, 'hooks', '{}'::jsonb, 'own_linking_domains', '[]'::jsonb
     )
     || coalesce((select value from postern.settings), '{}')
-    || jsonb_build_object('actor', session_user)
+    || jsonb_build_object('actor', session_user, 'by_sql', true)
 $$;
 
 -- Stores what SQL callers read as settings. Called by a server when it starts; writes only changes.
