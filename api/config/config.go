@@ -26,6 +26,7 @@ type Config struct {
 	External     External      `title:"Ways to sign in"`
 	Password     Password      `title:"Passwords"`
 	Mailer       Mailer        `title:"Mail"`
+	Links        Links         `title:"Links in mails"`
 	Notify       Notifications `title:"Mails about changes"`
 	SMTP         SMTP          `title:"Mail frequency"`
 	Mail         mail.Settings `title:"Mail server and texts"`
