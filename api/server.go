@@ -23,6 +23,7 @@ import (
 	"github.com/postern-auth/postern/api/outbox"
 	"github.com/postern-auth/postern/api/password"
 	"github.com/postern-auth/postern/api/redirect"
+	"github.com/postern-auth/postern/api/seal"
 	"github.com/postern-auth/postern/api/token"
 	"github.com/postern-auth/postern/gen"
 	"github.com/postern-auth/postern/sql"
@@ -43,6 +44,7 @@ type Server struct {
 	db        *gen.Queries
 	keys      *token.Keys
 	passwords *password.Pool
+	seals     *seal.Keys
 	redirects *redirect.List
 	outbox    *outbox.Worker
 	settings  *settingsDocument
@@ -61,6 +63,10 @@ func New(ctx context.Context, cfg *config.Config, log *slog.Logger) (*Server, er
 	if err != nil {
 		return nil, err
 	}
+	seals, err := seal.New(cfg.Encryption)
+	if err != nil {
+		return nil, err
+	}
 	mailer, err := mail.New(cfg.Mail, cfg.Site.URL, cfg.API.ExternalURL, log)
 	if err != nil {
 		return nil, err
@@ -73,7 +79,7 @@ func New(ctx context.Context, cfg *config.Config, log *slog.Logger) (*Server, er
 	// sessions (autogroup) against each other; docs/performance.md has the figures.
 	hashers := max(runtime.NumCPU()-1, 1)
 	s := &Server{
-		cfg: cfg, log: log, pool: pool, db: gen.New(pool), keys: keys, redirects: redirects,
+		cfg: cfg, log: log, pool: pool, db: gen.New(pool), keys: keys, seals: seals, redirects: redirects,
 		passwords: password.New(hashers, hashQueue*runtime.NumCPU()), outbox: outbox.New(pool, mailer, outbox.Options{}, log),
 	}
 	if err := s.prepare(ctx); err != nil {

@@ -90,6 +90,7 @@ func (c *Config) check(l *loader) {
 	c.Mailer.check(l)
 	c.SMS.check(l)
 	c.External.check(l)
+	c.MFA.check(l)
 	c.Limits.check(l)
 }
 
@@ -121,7 +122,8 @@ func (c *Config) unavailable() []string {
 		{"GOTRUE_EXTERNAL_PHONE_ENABLED", c.External.PhoneEnabled},
 		{"GOTRUE_SAML_ENABLED", c.SAML.Enabled},
 		{"GOTRUE_PASSKEY_ENABLED", c.Passkey.Enabled},
-		{"GOTRUE_SECURITY_MANUAL_LINKING_ENABLED", c.Security.ManualLinking},
+		{"GOTRUE_MFA_WEB_AUTHN_ENROLL_ENABLED", c.MFA.WebAuthnEnroll},
+		{"GOTRUE_MFA_WEB_AUTHN_VERIFY_ENABLED", c.MFA.WebAuthnVerify},
 		{"GOTRUE_RATE_LIMIT_HEADER", c.Limits.Header != ""},
 		{"GOTRUE_EXTERNAL_EMAIL_AUTHORIZED_ADDRESSES", len(c.External.EmailAuthorizedAddresses) > 0},
 		{"GOTRUE_DB_CLEANUP_ENABLED", c.DB.CleanupEnabled},
