@@ -36,9 +36,11 @@ func (s *Server) challengeFactor(ctx context.Context, r *request) (reply, error)
 		"id": id, "code": code, "stored_code": stored, "channel": p.Channel,
 	})
 	defer s.outbox.Wake()
-	made, err := s.db.ChallengeFactor(ctx, gen.ChallengeFactorParams{
-		UserID: r.userID, SessionID: r.sessionID, FactorID: factorID, Challenge: challenge, Refusal: refusal(refused),
-		Context: r.context(),
+	made, err := call(ctx, r, func(db *gen.Queries, document json.RawMessage) ([]byte, error) {
+		return db.ChallengeFactor(ctx, gen.ChallengeFactorParams{
+			UserID: r.userID, SessionID: r.sessionID, FactorID: factorID, Challenge: challenge, Refusal: refusal(refused),
+			Context: document,
+		})
 	})
 	if err != nil {
 		return nil, failed("Database error creating challenge", err)
@@ -93,13 +95,16 @@ func (s *Server) verifyFactor(ctx context.Context, r *request) (reply, error) {
 		return nil, failure(expected.Failure)
 	}
 	args := gen.VerifyFactorParams{
-		UserID: r.userID, SessionID: r.sessionID, FactorID: factorID, ChallengeID: p.ChallengeID, Context: r.context(),
+		UserID: r.userID, SessionID: r.sessionID, FactorID: factorID, ChallengeID: p.ChallengeID,
 	}
 	if err := s.compareCode(&args, &expected, p.Code); err != nil {
 		return nil, err
 	}
 	defer s.outbox.Wake()
-	row, err := s.db.VerifyFactor(ctx, args)
+	row, err := call(ctx, r, func(db *gen.Queries, document json.RawMessage) (gen.VerifyFactorRow, error) {
+		args.Context = document
+		return db.VerifyFactor(ctx, args)
+	})
 	if err != nil {
 		return nil, failed("Database error verifying factor", err)
 	}

@@ -151,8 +151,10 @@ func (s *Server) unenrollFactor(ctx context.Context, r *request) (reply, error) 
 		return nil, internalError("A valid session and factor are required to unenroll a factor")
 	}
 	defer s.outbox.Wake()
-	factor, err := s.db.UnenrollFactor(ctx, gen.UnenrollFactorParams{
-		UserID: r.userID, SessionID: r.sessionID, FactorID: id, Context: r.context(),
+	factor, err := call(ctx, r, func(db *gen.Queries, document json.RawMessage) ([]byte, error) {
+		return db.UnenrollFactor(ctx, gen.UnenrollFactorParams{
+			UserID: r.userID, SessionID: r.sessionID, FactorID: id, Context: document,
+		})
 	})
 	if err != nil {
 		return nil, failed("Database error deleting factor", err)

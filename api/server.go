@@ -46,6 +46,7 @@ type Server struct {
 	passwords *password.Pool
 	seals     *seal.Keys
 	redirects *redirect.List
+	hooks     *hooks
 	outbox    *outbox.Worker
 	settings  *settingsDocument
 	handler   http.Handler
@@ -71,6 +72,10 @@ func New(ctx context.Context, cfg *config.Config, log *slog.Logger) (*Server, er
 	if err != nil {
 		return nil, err
 	}
+	hooks, err := newHooks(cfg, log)
+	if err != nil {
+		return nil, err
+	}
 	pool, err := connect(ctx, cfg.DB)
 	if err != nil {
 		return nil, err
@@ -80,6 +85,7 @@ func New(ctx context.Context, cfg *config.Config, log *slog.Logger) (*Server, er
 	hashers := max(runtime.NumCPU()-1, 1)
 	s := &Server{
 		cfg: cfg, log: log, pool: pool, db: gen.New(pool), keys: keys, seals: seals, redirects: redirects,
+		hooks:     hooks,
 		passwords: password.New(hashers, hashQueue*runtime.NumCPU()), outbox: outbox.New(pool, mailer, outbox.Options{}, log),
 	}
 	if err := s.prepare(ctx); err != nil {
@@ -95,7 +101,7 @@ func (s *Server) prepare(ctx context.Context) error {
 		return err
 	}
 	var err error
-	if s.settings, err = newSettingsDocument(s.cfg); err != nil {
+	if s.settings, err = newSettingsDocument(s.cfg, s.hooks); err != nil {
 		return err
 	}
 	if err := s.db.PublishSettings(ctx, s.settings.published); err != nil {

@@ -107,8 +107,9 @@ as $$
     when 'password_change' then 'The password was changed'
     when 'admin' then 'An administrator ended the session'
     when 'user_deleted' then 'The user was deleted'
-    when 'second_factor' then 'The user used a second factor in another session, which ends those without'
-    when 'mfa_rejected' then 'The hook for verifications of second factors rejected one'
+    when 'hook' then 'A hook of the operator demanded it'
+    when 'mfa' then 'A second factor was verified, refused or removed'
+    when 'retention' then 'The account was removed after its time (retention)'
     else p_reason
   end
 $$;

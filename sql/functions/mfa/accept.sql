@@ -38,12 +38,12 @@ begin
   set aal = 'aal2', factor_id = p_factor.id, updated_at = postern_internal.clock()
   where s.id = p_session_id
   returning s.* into v_session;
-  perform postern_internal.end_sessions(p_user.id, 'second_factor', p_context, p_only => low.id)
+  perform postern_internal.end_sessions(p_user.id, 'mfa', p_context, p_only => low.id)
   from (select s.id from auth.sessions as s where s.user_id = p_user.id and s.aal < 'aal2' order by s.id) as low;
   perform postern_internal.record_event('session.upgraded', p_user.id, p_context,
     jsonb_build_object('method', v_method, 'factor_id', p_factor.id), p_session_id);
   -- the user object still lists the attempts that go next, as in the reference
-  v_issued := postern_internal.session_grant(p_user, v_session, v_token, p_context);
+  v_issued := postern_internal.session_grant(p_user, v_session, v_token, v_method, p_context);
   delete from auth.mfa_factors as f
   where f.user_id = p_user.id and f.factor_type = p_factor.factor_type and f.status = 'unverified';
   return v_issued;

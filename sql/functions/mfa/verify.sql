@@ -98,8 +98,8 @@ $$;
 -- Second call: records the outcome. p_matched is the stored value that the code was right for, null for a wrong code;
 -- p_step the time step of a right code of an authenticator app; p_resealed the stored value encrypted with the current
 -- key, null to leave it.
--- Raises: as prepare_factor_verification. Returns as failure: mfa_challenge_expired, mfa_verification_failed (422), and
--- mfa_verification_rejected (403), for which all sessions of the user end.
+-- Raises: as prepare_factor_verification and run_hook. Returns as failure: mfa_challenge_expired, mfa_verification_failed
+-- (422), and mfa_verification_rejected (403), for which all sessions of the user end.
 -- Locks: the user, the session. Writes: mfa_factors, mfa_challenges, totp_steps, challenge_guesses, sessions,
 -- mfa_amr_claims, refresh_tokens, session_upgrades, session_ends, audit, events, outbox.
 create or replace function postern_internal.verify_factor(
@@ -132,6 +132,10 @@ begin
       and postern_internal.use_totp_step(v_factor, p_step, p_context)
     else p_matched = (v_found.challenge).otp_code
   end;
+  failure := postern_internal.verify_factor_attempt(v_factor, coalesce(v_is_valid, false), p_context);
+  if failure is not null then
+    return;
+  end if;
   if v_is_valid is not true then
     failure := postern_internal.refuse_code(v_factor, p_challenge_id);
     return;

@@ -33,10 +33,3 @@ create table postern.session_upgrades (
 );
 comment on table postern.session_upgrades is
   'Sessions that reached aal2, and their first refresh token since then.';
-
--- Two more reasons why a session ended.
-alter table postern.session_ends drop constraint session_ends_reason_check;
-alter table postern.session_ends add constraint session_ends_reason_check check (reason in (
-  'logout', 'reuse', 'timebox', 'idle', 'low_aal', 'newer_login', 'ban', 'password_change', 'admin', 'user_deleted',
-  'second_factor', 'mfa_rejected'
-));
