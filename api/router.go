@@ -56,6 +56,8 @@ func (s *Server) routes() []route {
 		{"GET", "/user/", signedIn, s.getUser},
 		{"PUT", "/user", signedIn, s.updateUser},
 		{"PUT", "/user/", signedIn, s.updateUser},
+		{"GET", "/user/identities/authorize", linking, s.linkIdentity},
+		{"DELETE", "/user/identities/:identity_id", linking, s.unlinkIdentity},
 		{"POST", "/logout", signedIn, s.logOut},
 		{"GET", "/reauthenticate", signedIn, s.reauthenticate},
 		{"GET", "/reauthenticate/", signedIn, s.reauthenticate},

@@ -808,6 +808,7 @@ begin
   perform postern_internal.audit_user('user_signedup', p_user, p_context, '{"provider": "email"}');
   perform postern_internal.confirm_email_address(p_user.id, p_context);
   perform postern_internal.mark_identity_verified(p_user);
+  perform postern_internal.end_anonymity(p_user.id);
 end;
 $$;
 
@@ -1149,6 +1150,38 @@ begin
 end;
 $$;
 
+-- Name: adopt_linked_email(auth.users, text, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.adopt_linked_email(p_user auth.users, p_provider text, p_identity jsonb, p_context jsonb) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $_$
+declare
+  v_user auth.users;
+begin
+  if postern_internal.candidate_email(p_identity) is null then
+    perform postern_internal.fail(500, 'unexpected_failure', 'Error sending confirmation email');
+  end if;
+  v_user := postern_internal.promote_email(p_user, p_context);
+  if coalesce(v_user.email, '') = '' then
+    perform postern_internal.fail(
+      400, 'email_exists', 'A user with this email address has already been registered');
+  end if;
+  if (p_context ->> 'autoconfirm')::boolean or exists (
+    select from auth.identities as i
+    where i.user_id = p_user.id and i.email = v_user.email and i.identity_data ->> 'email_verified' = 'true')
+  then
+    perform postern_internal.confirm_email_address(p_user.id, p_context);
+    perform postern_internal.end_anonymity(p_user.id);
+    return null;
+  end if;
+  perform postern_internal.check_mail_frequency(v_user.confirmation_sent_at, p_context);
+  perform postern_internal.send_confirmation(v_user, 'confirmation', false, p_context);
+  return postern_internal.failure(422, 'email_not_confirmed', format(
+    'Unverified email with %s. A confirmation email has been sent to your %1$s email', p_provider));
+end;
+$_$;
+
 -- Name: amr_provider(text, auth.users); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.amr_provider(p_method text, p_user auth.users) RETURNS jsonb
@@ -1401,6 +1434,23 @@ begin
     p_code_challenge_method::auth.code_challenge_method, p_provider_type, p_authentication_method, '', '',
     postern_internal.clock(), postern_internal.clock()
   where p_code_challenge <> '';
+end;
+$$;
+
+-- Name: begin_linking(uuid, uuid, text, text, text, boolean, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.begin_linking(p_user_id uuid, p_session_id uuid, p_provider text, p_code_challenge text, p_code_challenge_method text, p_is_email_optional boolean, p_context jsonb) RETURNS uuid
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_user auth.users := postern_internal.authenticate(p_user_id, p_session_id);
+  v_state uuid;
+begin
+  v_state := postern_internal.begin_oauth(
+    p_provider, p_code_challenge, p_code_challenge_method, '', p_is_email_optional, p_context);
+  update auth.flow_state as f set linking_target_id = v_user.id where f.id = v_state;
+  return v_state;
 end;
 $$;
 
@@ -2167,6 +2217,21 @@ CREATE FUNCTION postern_internal.effective_tag(p_tag text, p_context jsonb) RETU
   end
 $$;
 
+-- Name: end_anonymity(uuid); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.end_anonymity(p_user_id uuid) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  update auth.users set is_anonymous = false, updated_at = postern_internal.clock()
+  where id = p_user_id and is_anonymous;
+  if found then
+    perform postern_internal.recompute_providers(p_user_id);
+  end if;
+end;
+$$;
+
 -- Name: end_sessions(uuid, text, jsonb, uuid, uuid); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.end_sessions(p_user_id uuid, p_reason text, p_context jsonb, p_only uuid DEFAULT NULL::uuid, p_except uuid DEFAULT NULL::uuid) RETURNS integer
@@ -2568,6 +2633,10 @@ begin
     perform postern_internal.fail(400, 'bad_oauth_state', 'OAuth state has expired');
   elsif v_flow.code_challenge is not null and v_flow.user_id is not null then
     perform postern_internal.fail(400, 'flow_state_already_used', 'State has already been used');
+  elsif v_flow.linking_target_id is not null
+    and not exists (select from auth.users as u where u.id = v_flow.linking_target_id)
+  then
+    perform postern_internal.fail(422, 'user_not_found', 'Linking target user not found');
   end if;
   return v_flow;
 end;
@@ -2803,17 +2872,20 @@ CREATE FUNCTION postern_internal.finish_oauth(p_state uuid, p_identity jsonb, p_
 declare
   v_flow auth.flow_state := postern_internal.find_oauth_flow(p_state, p_context, p_lock => true);
   v_user auth.users;
+  v_linked record;
 begin
-  v_user := case
-    when v_flow.invite_token is not null
-      then postern_internal.accept_invite(v_flow.invite_token, v_flow.provider_type, p_identity, p_context)
-    else postern_internal.external_account(v_flow.provider_type, p_identity, p_context)
-  end;
-  if v_flow.invite_token is null then
+  if v_flow.linking_target_id is not null then
+    v_linked := postern_internal.link_identity(v_flow.linking_target_id, v_flow.provider_type, p_identity, p_context);
+    v_user := v_linked.account;
+    failure := v_linked.failure;
+  elsif v_flow.invite_token is not null then
+    v_user := postern_internal.accept_invite(v_flow.invite_token, v_flow.provider_type, p_identity, p_context);
+  else
+    v_user := postern_internal.external_account(v_flow.provider_type, p_identity, p_context);
     failure := postern_internal.admit_external(v_flow.provider_type, v_flow.email_optional, v_user, p_identity, p_context);
-    if failure is not null then
-      return;
-    end if;
+  end if;
+  if failure is not null then
+    return;
   end if;
 
   if v_flow.code_challenge is null then
@@ -3333,6 +3405,41 @@ begin
   update auth.users as u
   set email_change = p_new_email, email_change_confirm_status = 0
   where u.id = p_user.id;
+end;
+$$;
+
+-- Name: link_identity(uuid, text, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.link_identity(p_user_id uuid, p_provider text, p_identity jsonb, p_context jsonb, OUT account auth.users, OUT failure jsonb)
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_owner uuid;
+begin
+  account := postern_internal.lock_user(p_user_id);
+  if account.id is null then
+    perform postern_internal.fail(422, 'user_not_found', 'Linking target user not found');
+  end if;
+  select i.user_id into v_owner from auth.identities as i
+  where i.provider = p_provider and i.provider_id = p_identity ->> 'sub';
+  if v_owner = p_user_id then
+    perform postern_internal.fail(422, 'identity_already_exists', 'Identity is already linked');
+  elsif v_owner is not null
+    or not postern_internal.put_external_identity(p_user_id, p_provider, p_identity, 'link', p_context)
+  then
+    perform postern_internal.fail(422, 'identity_already_exists', 'Identity is already linked to another user');
+  end if;
+  if coalesce(account.email, '') = '' then
+    failure := postern_internal.adopt_linked_email(account, p_provider, p_identity, p_context);
+    if failure is not null then
+      return;
+    end if;
+  end if;
+  perform postern_internal.recompute_providers(p_user_id);
+  account := postern_internal.lock_user(p_user_id);
+  perform postern_internal.notify_user('identity_linked', account, p_context,
+    jsonb_build_object('provider', p_provider));
 end;
 $$;
 
@@ -3936,6 +4043,49 @@ begin
     and password_hash <> ''
     and not exists (select from auth.mfa_amr_claims as c
       where c.session_id = p_session_id and c.authentication_method in ('otp', 'magiclink', 'recovery'));
+end;
+$$;
+
+-- Name: promote_email(auth.users, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.promote_email(p_user auth.users, p_context jsonb) RETURNS auth.users
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_identity auth.identities;
+  v_is_confirmed boolean;
+begin
+  select i.* into v_identity
+  from auth.identities as i
+  where i.user_id = p_user.id
+    and not exists (
+      select from postern_internal.find_users_by_email(nullif(i.email, ''), p_user.aud) as u where u.id <> p_user.id)
+  order by coalesce(i.email, '') = '', coalesce(i.identity_data ->> 'email_verified' <> 'true', true), i.created_at, i.id
+  limit 1;
+  if v_identity.id is null then
+    return null;
+  end if;
+  v_is_confirmed := coalesce(v_identity.email, '') <> ''
+    and (v_identity.identity_data ->> 'email_verified' = 'true' or (p_context ->> 'autoconfirm')::boolean);
+  delete from auth.one_time_tokens as t where t.user_id = p_user.id;
+  begin
+    update auth.users as u
+    set email = nullif(v_identity.email, ''), confirmation_token = '', recovery_token = '', email_change = '',
+      email_change_token_new = '', email_change_token_current = '', email_change_confirm_status = 0,
+      phone_change = '', phone_change_token = '', reauthentication_token = '',
+      email_confirmed_at = case when v_is_confirmed then u.email_confirmed_at end,
+      raw_user_meta_data = case
+        when v_is_confirmed then u.raw_user_meta_data
+        else postern_internal.read_metadata(u.raw_user_meta_data) || '{"email_verified": false}'
+      end,
+      updated_at = postern_internal.clock()
+    where u.id = p_user.id
+    returning u.* into p_user;
+  exception when unique_violation then -- somebody took it in the meantime, or has it under another audience
+    return null;
+  end;
+  return p_user;
 end;
 $$;
 
@@ -5153,6 +5303,45 @@ begin
   perform postern_internal.notify_user('mfa_factor_unenrolled', v_user, p_context,
     jsonb_build_object('factor_type', v_factor.factor_type));
   return jsonb_build_object('id', v_factor.id);
+end;
+$$;
+
+-- Name: unlink_identity(uuid, uuid, uuid, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.unlink_identity(p_user_id uuid, p_session_id uuid, p_identity_id uuid, p_context jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_user auth.users := postern_internal.authenticate(p_user_id, p_session_id, p_lock => true);
+  v_identity auth.identities;
+begin
+  if (select count(*) from auth.identities as i where i.user_id = p_user_id) < 2 then
+    perform postern_internal.fail(
+      422, 'single_identity_not_deletable', 'User must have at least 1 identity after unlinking');
+  end if;
+  delete from auth.identities as i where i.id = p_identity_id and i.user_id = p_user_id
+  returning i.* into v_identity;
+  if v_identity.id is null then
+    perform postern_internal.fail(422, 'identity_not_found', 'Identity doesn''t exist');
+  end if;
+  perform postern_internal.audit_user('identity_unlinked', v_user, p_context, jsonb_build_object(
+    'identity_id', v_identity.id, 'provider', v_identity.provider, 'provider_id', v_identity.provider_id));
+  perform postern_internal.record_event('identity.deleted', p_user_id, p_context,
+    jsonb_build_object('provider', v_identity.provider), p_session_id);
+  if v_identity.provider = 'phone' then
+    update auth.users as u set phone = null, phone_confirmed_at = null, updated_at = postern_internal.clock()
+    where u.id = p_user_id;
+  elsif not exists (
+      select from auth.identities as i where i.user_id = p_user_id and i.email = lower(v_user.email))
+    and (postern_internal.promote_email(v_user, p_context)).id is null
+  then
+    perform postern_internal.fail(
+      422, 'email_conflict_identity_not_deletable', 'Unable to unlink identity due to email conflict');
+  end if;
+  perform postern_internal.recompute_providers(p_user_id);
+  perform postern_internal.notify_user('identity_unlinked', v_user, p_context,
+    jsonb_build_object('provider', v_identity.provider));
 end;
 $$;
 
@@ -6727,6 +6916,10 @@ REVOKE ALL ON FUNCTION postern_internal.admit_new_user(p_user auth.users, p_cont
 
 REVOKE ALL ON FUNCTION postern_internal.adopt_first_identity(p_user_id uuid) FROM PUBLIC;
 
+-- Name: FUNCTION adopt_linked_email(p_user auth.users, p_provider text, p_identity jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.adopt_linked_email(p_user auth.users, p_provider text, p_identity jsonb, p_context jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION amr_provider(p_method text, p_user auth.users); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.amr_provider(p_method text, p_user auth.users) FROM PUBLIC;
@@ -6782,6 +6975,10 @@ REVOKE ALL ON FUNCTION postern_internal.begin_email_change(p_user auth.users, p_
 -- Name: FUNCTION begin_flow(p_user_id uuid, p_provider_type text, p_authentication_method text, p_code_challenge text, p_code_challenge_method text); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.begin_flow(p_user_id uuid, p_provider_type text, p_authentication_method text, p_code_challenge text, p_code_challenge_method text) FROM PUBLIC;
+
+-- Name: FUNCTION begin_linking(p_user_id uuid, p_session_id uuid, p_provider text, p_code_challenge text, p_code_challenge_method text, p_is_email_optional boolean, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.begin_linking(p_user_id uuid, p_session_id uuid, p_provider text, p_code_challenge text, p_code_challenge_method text, p_is_email_optional boolean, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION begin_oauth(p_provider text, p_code_challenge text, p_code_challenge_method text, p_invite_token text, p_is_email_optional boolean, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -6906,6 +7103,10 @@ REVOKE ALL ON FUNCTION postern_internal.drop_unproved(p_user auth.users, p_provi
 -- Name: FUNCTION effective_tag(p_tag text, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.effective_tag(p_tag text, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION end_anonymity(p_user_id uuid); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.end_anonymity(p_user_id uuid) FROM PUBLIC;
 
 -- Name: FUNCTION end_sessions(p_user_id uuid, p_reason text, p_context jsonb, p_only uuid, p_except uuid); Type: ACL; Schema: postern_internal
 
@@ -7123,6 +7324,10 @@ REVOKE ALL ON FUNCTION postern_internal.last_active(p_session auth.sessions) FRO
 
 REVOKE ALL ON FUNCTION postern_internal.link_email_change(p_user auth.users, p_type text, p_new_email text, p_refusal jsonb, p_context jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION link_identity(p_user_id uuid, p_provider text, p_identity jsonb, p_context jsonb, OUT account auth.users, OUT failure jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.link_identity(p_user_id uuid, p_provider text, p_identity jsonb, p_context jsonb, OUT account auth.users, OUT failure jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION link_new_user(p_user auth.users, p_type text, p_link jsonb, p_password_hash text, p_refusal jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.link_new_user(p_user auth.users, p_type text, p_link jsonb, p_password_hash text, p_refusal jsonb, p_context jsonb) FROM PUBLIC;
@@ -7250,6 +7455,10 @@ REVOKE ALL ON FUNCTION postern_internal.prepare_factor_verification(p_user_id uu
 -- Name: FUNCTION prepare_password_change(p_user_id uuid, p_session_id uuid, p_changes jsonb, p_context jsonb, OUT password_hash text, OUT needs_current_password boolean); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.prepare_password_change(p_user_id uuid, p_session_id uuid, p_changes jsonb, p_context jsonb, OUT password_hash text, OUT needs_current_password boolean) FROM PUBLIC;
+
+-- Name: FUNCTION promote_email(p_user auth.users, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.promote_email(p_user auth.users, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION publish_settings(p_settings jsonb); Type: ACL; Schema: postern_internal
 
@@ -7438,6 +7647,10 @@ REVOKE ALL ON FUNCTION postern_internal.touch_session(p_session auth.sessions, p
 -- Name: FUNCTION unenroll_factor(p_user_id uuid, p_session_id uuid, p_factor_id uuid, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.unenroll_factor(p_user_id uuid, p_session_id uuid, p_factor_id uuid, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION unlink_identity(p_user_id uuid, p_session_id uuid, p_identity_id uuid, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.unlink_identity(p_user_id uuid, p_session_id uuid, p_identity_id uuid, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION unusable_password_hash(); Type: ACL; Schema: postern_internal
 

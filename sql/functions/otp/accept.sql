@@ -13,6 +13,7 @@ begin
   perform postern_internal.audit_user('user_signedup', p_user, p_context, '{"provider": "email"}');
   perform postern_internal.confirm_email_address(p_user.id, p_context);
   perform postern_internal.mark_identity_verified(p_user);
+  perform postern_internal.end_anonymity(p_user.id);
 end;
 $$;
 
