@@ -30,6 +30,11 @@ func newSettingsDocument(c *config.Config, h *hooks) (*settingsDocument, error) 
 		"otp_exp":             c.Mailer.OTPExp,
 		"otp_length":          c.Mailer.OTPLength,
 		"mail_frequency":      c.SMTP.MaxFrequency.Seconds(),
+		"sms_otp_exp":         c.SMS.OTPExp,
+		"sms_otp_length":      c.SMS.OTPLength,
+		"sms_frequency":       c.SMS.MaxFrequency.Seconds(),
+		"sms_provider":        c.SMS.UsableProvider(),
+		"sms_checks_codes":    c.SMS.UsableProvider() == "twilio_verify",
 		"flow_expiry":         c.External.FlowStateExpiry.Seconds(),
 		"rotation":            c.Security.RotationEnabled,
 		"reuse_interval":      c.Security.ReuseInterval,
@@ -55,6 +60,12 @@ func newSettingsDocument(c *config.Config, h *hooks) (*settingsDocument, error) 
 		if limit > 0 {
 			doc[key] = limit.Seconds()
 		}
+	}
+	if len(c.SMS.TestOTP) > 0 {
+		doc["sms_test_otps"] = c.SMS.TestOTP
+	}
+	if until := c.SMS.TestOTPValidUntil; !until.IsZero() {
+		doc["sms_test_otps_until"] = until
 	}
 	text, err := json.Marshal(doc)
 	if err != nil {

@@ -5,11 +5,15 @@ import (
 	"crypto/rand"
 	"crypto/subtle"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/big"
+	"net/http"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/postern-auth/postern/api/hook"
 	"github.com/postern-auth/postern/api/totp"
 	"github.com/postern-auth/postern/gen"
 )
@@ -25,7 +29,7 @@ func (s *Server) challengeFactor(ctx context.Context, r *request) (reply, error)
 	}
 	refused := r.decode(&p) // counts for phones only
 	if refused == nil {
-		p.Channel, refused = s.factorChannel(p.Channel)
+		p.Channel, refused = s.channel(p.Channel)
 	}
 	id, code := uuid.NewString(), randomCode(s.cfg.MFA.PhoneOTPLength)
 	stored, err := s.seals.Seal(id, code)
@@ -43,20 +47,22 @@ func (s *Server) challengeFactor(ctx context.Context, r *request) (reply, error)
 		})
 	})
 	if err != nil {
-		return nil, failed("Database error creating challenge", err)
+		return nil, failed("Database error creating challenge", hideHook(err))
 	}
 	return document(made), nil
 }
 
-// factorChannel is the way a code goes to a phone, if it is open.
-func (s *Server) factorChannel(channel string) (string, error) {
-	if channel == "" {
-		channel = "sms"
+// hideHook gives all that can go wrong with the send-sms hook one message (spec/07 section 2.5).
+func hideHook(err error) error {
+	var called *hook.Error
+	var pg *pgconn.PgError
+	if errors.As(err, &called) || errors.As(err, &pg) && (pg.SchemaName == hookSchema || isTyped(pg) && pg.Detail == "") {
+		return &Error{
+			Status: http.StatusInternalServerError, Code: codeUnexpected, Message: "error invoking hook",
+			cause: fmt.Errorf("hook send-sms: %s", err), // its text alone: nothing of it is for the client
+		}
 	}
-	if channel != "sms" {
-		return "", errChannel
-	}
-	return channel, nil
+	return err
 }
 
 // randomCode returns decimal digits, all equally likely.
@@ -95,7 +101,7 @@ func (s *Server) verifyFactor(ctx context.Context, r *request) (reply, error) {
 		return nil, failure(expected.Failure)
 	}
 	args := gen.VerifyFactorParams{
-		UserID: r.userID, SessionID: r.sessionID, FactorID: factorID, ChallengeID: p.ChallengeID,
+		UserID: r.userID, SessionID: r.sessionID, FactorID: factorID, ChallengeID: p.ChallengeID, Code: p.Code,
 	}
 	if err := s.compareCode(&args, &expected, p.Code); err != nil {
 		return nil, err

@@ -45,6 +45,12 @@ func newHooks(c *config.Config, log *slog.Logger) (*hooks, error) {
 	return h, nil
 }
 
+// isOn tells whether a hook is switched on, wherever it is.
+func (h *hooks) isOn(name string) bool {
+	_, isOn := h.document[name]
+	return isOn
+}
+
 // call asks a hook over HTTP.
 func (h *hooks) call(ctx context.Context, name string, payload []byte) (json.RawMessage, error) {
 	one := h.byName[name]

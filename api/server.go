@@ -24,6 +24,7 @@ import (
 	"github.com/postern-auth/postern/api/password"
 	"github.com/postern-auth/postern/api/redirect"
 	"github.com/postern-auth/postern/api/seal"
+	"github.com/postern-auth/postern/api/sms"
 	"github.com/postern-auth/postern/api/token"
 	"github.com/postern-auth/postern/gen"
 	"github.com/postern-auth/postern/sql"
@@ -46,6 +47,7 @@ type Server struct {
 	passwords *password.Pool
 	seals     *seal.Keys
 	redirects *redirect.List
+	sms       *sms.Sender
 	hooks     *hooks
 	outbox    *outbox.Worker
 	settings  *settingsDocument
@@ -56,6 +58,11 @@ type Server struct {
 // New connects to the database, which must be migrated, and prepares everything to serve.
 // Errors: settings that contradict each other, an unreachable database, one that is too old (sql.TooOldError).
 func New(ctx context.Context, cfg *config.Config, log *slog.Logger) (*Server, error) {
+	return newServer(ctx, cfg, log, http.DefaultTransport)
+}
+
+// newServer is New with the way to the providers of text messages, which tests lead elsewhere.
+func newServer(ctx context.Context, cfg *config.Config, log *slog.Logger, toSMS http.RoundTripper) (*Server, error) {
 	keys, err := token.New(cfg.JWT)
 	if err != nil {
 		return nil, err
@@ -72,6 +79,10 @@ func New(ctx context.Context, cfg *config.Config, log *slog.Logger) (*Server, er
 	if err != nil {
 		return nil, err
 	}
+	sender, err := sms.New(cfg.SMS, cfg.MFA.PhoneTemplate, cfg.API.InternalHTTPTimeout, toSMS, log)
+	if err != nil {
+		return nil, err
+	}
 	hooks, err := newHooks(cfg, log)
 	if err != nil {
 		return nil, err
@@ -85,14 +96,24 @@ func New(ctx context.Context, cfg *config.Config, log *slog.Logger) (*Server, er
 	hashers := max(runtime.NumCPU()-1, 1)
 	s := &Server{
 		cfg: cfg, log: log, pool: pool, db: gen.New(pool), keys: keys, seals: seals, redirects: redirects,
-		hooks:     hooks,
-		passwords: password.New(hashers, hashQueue*runtime.NumCPU()), outbox: outbox.New(pool, mailer, outbox.Options{}, log),
+		hooks: hooks, sms: sender,
+		passwords: password.New(hashers, hashQueue*runtime.NumCPU()),
+		outbox:    outbox.New(pool, carriers(mailer, sender), outbox.Options{}, log),
 	}
 	if err := s.prepare(ctx); err != nil {
 		s.Close()
 		return nil, err
 	}
 	return s, nil
+}
+
+// carriers deliver the outbox. Without a provider, text messages wait for a server that has one.
+func carriers(mailer *mail.Mailer, sender *sms.Sender) outbox.Carriers {
+	c := outbox.Carriers{Mail: mailer}
+	if sender.CanSend() {
+		c.SMS = sender
+	}
+	return c
 }
 
 // prepare checks the database and tells it the settings that SQL callers follow.

@@ -30,6 +30,9 @@ func (s *Server) verify(ctx context.Context, r *request) (reply, error) {
 		return nil, err
 	}
 	defer s.outbox.Wake()
+	if p.isPhoneCode() {
+		return s.verifyPhone(ctx, r, &p)
+	}
 	args := gen.VerifyOtpParams{Type: p.Type, TokenHash: p.TokenHash, Token: p.Token, Email: p.Email, Phone: p.Phone}
 	row, err := verifyOtp(ctx, r, args)
 	if err != nil {
@@ -46,6 +49,24 @@ func verifyOtp(ctx context.Context, r *request, args gen.VerifyOtpParams) (gen.V
 		args.Context = document
 		return db.VerifyOtp(ctx, args)
 	})
+}
+
+// isPhoneCode tells whether the body is about a code that came by text message.
+func (p *verifyParams) isPhoneCode() bool {
+	return p.Token != "" && p.Phone != "" && (p.Type == "sms" || p.Type == "phone_change")
+}
+
+// verifyPhone redeems a code that came by text message.
+func (s *Server) verifyPhone(ctx context.Context, r *request, p *verifyParams) (reply, error) {
+	issued, err := phoneCall(ctx, r, func(db *gen.Queries, document json.RawMessage) ([]byte, error) {
+		return db.VerifyPhoneOtp(ctx, gen.VerifyPhoneOtpParams{
+			Type: p.Type, Phone: p.Phone, Token: p.Token, Context: document,
+		})
+	})
+	if err != nil {
+		return nil, failed("Database error updating user", err)
+	}
+	return s.tokenReply(issued, nil)
 }
 
 func (p *verifyParams) checkShape() (err error) {

@@ -140,8 +140,8 @@ func (q *Queries) UnenrollFactor(ctx context.Context, arg UnenrollFactorParams) 
 const verifyFactor = `-- name: VerifyFactor :one
 select issued, failure from postern_internal.verify_factor(
   p_user_id => $1, p_session_id => $2, p_factor_id => $3,
-  p_challenge_id => $4, p_matched => $5, p_step => $6,
-  p_resealed => $7, p_context => $8)
+  p_challenge_id => $4, p_code => $5, p_matched => $6, p_step => $7,
+  p_resealed => $8, p_context => $9)
 `
 
 type VerifyFactorParams struct {
@@ -149,6 +149,7 @@ type VerifyFactorParams struct {
 	SessionID   *uuid.UUID
 	FactorID    uuid.UUID
 	ChallengeID uuid.UUID
+	Code        string
 	Matched     *string
 	Step        *int64
 	Resealed    *string
@@ -166,6 +167,7 @@ func (q *Queries) VerifyFactor(ctx context.Context, arg VerifyFactorParams) (Ver
 		arg.SessionID,
 		arg.FactorID,
 		arg.ChallengeID,
+		arg.Code,
 		arg.Matched,
 		arg.Step,
 		arg.Resealed,

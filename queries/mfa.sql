@@ -17,7 +17,7 @@ from postern_internal.prepare_factor_verification(
 -- name: VerifyFactor :one
 select issued, failure from postern_internal.verify_factor(
   p_user_id => @user_id, p_session_id => sqlc.narg(session_id), p_factor_id => @factor_id,
-  p_challenge_id => @challenge_id, p_matched => sqlc.narg(matched), p_step => sqlc.narg(step),
+  p_challenge_id => @challenge_id, p_code => @code, p_matched => sqlc.narg(matched), p_step => sqlc.narg(step),
   p_resealed => sqlc.narg(resealed), p_context => @context);
 
 -- name: UnenrollFactor :one

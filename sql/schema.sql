@@ -416,9 +416,11 @@ declare
 begin
   update postern.outbox as o
   set state = 'queued', attempts = 0, next_attempt_at = postern_internal.clock(), finished_at = null
-  where o.id = p_id and o.state in ('dead', 'queued');
+  where o.id = p_id and o.state in ('dead', 'queued')
+    and (o.expires_at is null or o.expires_at > postern_internal.clock());
   if not found then
-    select o.state into v_state from postern.outbox as o where o.id = p_id;
+    select case when o.state in ('dead', 'queued') then 'expired' else o.state end into v_state
+    from postern.outbox as o where o.id = p_id;
     if v_state is null then
       perform postern_internal.fail(404, 'outbox_not_found', 'No such message');
     end if;
@@ -431,7 +433,7 @@ $$;
 
 -- Name: FUNCTION retry_outbox(p_id bigint); Type: COMMENT; Schema: postern
 
-COMMENT ON FUNCTION postern.retry_outbox(p_id bigint) IS 'Sends a dead or waiting message now. Its link or code may have expired meanwhile.
+COMMENT ON FUNCTION postern.retry_outbox(p_id bigint) IS 'Sends a dead or waiting message now. Its link or code may have expired meanwhile; a text message whose code has is not sent again.
 Example: select postern.retry_outbox(id) from postern.list_outbox(''dead'');';
 
 -- Name: send_magic_link(text, text); Type: FUNCTION; Schema: postern
@@ -773,6 +775,19 @@ begin
     'invite_accepted', v_user, p_context, jsonb_build_object('provider', p_provider));
   perform postern_internal.drop_unproved(v_user, p_provider, p_identity, p_context);
   return postern_internal.confirm_email_address(v_user.id, p_context);
+end;
+$$;
+
+-- Name: accept_phone(auth.users, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.accept_phone(p_user auth.users, p_context jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  perform postern_internal.audit_user('user_signedup', p_user, p_context, '{"provider": "phone"}');
+  perform postern_internal.confirm_phone_number(p_user.id, p_context);
+  update auth.users set is_anonymous = false where id = p_user.id and is_anonymous;
 end;
 $$;
 
@@ -1131,19 +1146,19 @@ begin
 end;
 $$;
 
--- Name: adopt_first_identity(uuid); Type: FUNCTION; Schema: postern_internal
+-- Name: adopt_first_identity(uuid, text); Type: FUNCTION; Schema: postern_internal
 
-CREATE FUNCTION postern_internal.adopt_first_identity(p_user_id uuid) RETURNS auth.users
+CREATE FUNCTION postern_internal.adopt_first_identity(p_user_id uuid, p_provider text) RETURNS auth.users
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
 begin
-  delete from auth.identities where user_id = p_user_id and provider <> 'email';
+  delete from auth.identities where user_id = p_user_id and provider <> p_provider;
   update auth.users as u
   set raw_user_meta_data = (
       select coalesce(jsonb_object_agg(d.key, d.value) filter (where d.value <> 'null'), '{}')
       from auth.identities as i, jsonb_each(i.identity_data) as d
-      where i.user_id = p_user_id and i.provider = 'email')
+      where i.user_id = p_user_id and i.provider = p_provider)
   where u.id = p_user_id;
   perform postern_internal.recompute_providers(p_user_id);
   return postern_internal.lock_user(p_user_id);
@@ -1239,6 +1254,32 @@ begin
 end;
 $$;
 
+-- Name: answer_sign_up(text, text, auth.users, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.answer_sign_up(p_provider text, p_outcome text, p_user auth.users, p_data jsonb, p_context jsonb, OUT issued jsonb, OUT account jsonb, OUT failure jsonb)
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  case p_outcome
+    when 'confirmed' then
+      issued := postern_internal.open_signed_up_session(p_provider, p_user, p_context);
+    when 'pending' then
+      account := postern_internal.user_document(p_user);
+      if p_user.invited_at is not null then
+        account := account || '{"user_metadata": {}, "identities": []}';
+      end if;
+    else
+      if (p_context ->> 'autoconfirm')::boolean or (p_context ->> 'phone_autoconfirm')::boolean then
+        failure := postern_internal.failure(422, 'user_already_exists', 'User already registered');
+      else
+        account := postern_internal.obfuscated_user(
+          p_provider, case p_provider when 'email' then p_user.email else p_user.phone end, p_data, p_context);
+      end if;
+  end case;
+end;
+$$;
+
 -- Name: apply_email_change(auth.users, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.apply_email_change(p_user auth.users, p_context jsonb) RETURNS void
@@ -1269,6 +1310,32 @@ begin
 end;
 $$;
 
+-- Name: apply_phone_change(auth.users, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.apply_phone_change(p_user auth.users, p_context jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  delete from auth.one_time_tokens where user_id = p_user.id;
+  begin
+    update auth.users
+    set phone = p_user.phone_change, phone_change = '', phone_change_token = '', is_anonymous = false,
+      phone_confirmed_at = postern_internal.clock(), updated_at = postern_internal.clock()
+    where id = p_user.id;
+  exception when unique_violation then
+    perform postern_internal.fail(
+      422, 'phone_exists', 'A user with this phone number has already been registered');
+  end;
+  perform postern_internal.record_event('user.phone_changed', p_user.id, p_context);
+  perform postern_internal.notify_user('phone_changed', p_user, p_context, jsonb_build_object(
+    'phone', p_user.phone_change, 'old_phone', coalesce(p_user.phone, '')));
+  if postern_internal.put_phone_identity(p_user.id, p_user.phone_change, true, p_context) then
+    perform postern_internal.notify_user('identity_linked', p_user, p_context, '{"provider": "phone"}');
+  end if;
+end;
+$$;
+
 -- Name: ask(text, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.ask(p_question text, p_payload jsonb, p_context jsonb) RETURNS jsonb
@@ -1287,6 +1354,18 @@ begin
       'postern.question', jsonb_build_object('name', p_question, 'payload', p_payload)::text, true);
   end if;
   return null;
+end;
+$$;
+
+-- Name: ask_about_code(text, text, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.ask_about_code(p_phone text, p_code text, p_context jsonb) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  return coalesce(postern_internal.ask(
+    'sms-code:' || p_phone, jsonb_build_object('phone', p_phone, 'code', p_code), p_context)::boolean, true);
 end;
 $$;
 
@@ -1481,6 +1560,24 @@ begin
 end;
 $$;
 
+-- Name: begin_phone_change(auth.users, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.begin_phone_change(p_user auth.users, p_changes jsonb, p_context jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  if (p_context ->> 'phone_autoconfirm')::boolean then
+    p_user.phone_change := p_changes ->> 'phone';
+    perform postern_internal.apply_phone_change(p_user, p_context);
+    perform postern_internal.recompute_providers(p_user.id);
+    return;
+  end if;
+  perform postern_internal.send_phone_otp(
+    p_user, 'phone_change', p_changes ->> 'phone', coalesce(nullif(p_changes ->> 'channel', ''), 'sms'), p_context);
+end;
+$$;
+
 -- Name: call_hook_function(jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.call_hook_function(p_hook jsonb, p_payload jsonb) RETURNS jsonb
@@ -1664,6 +1761,22 @@ begin
 end;
 $_$;
 
+-- Name: check_frequency(timestamp with time zone, double precision, text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.check_frequency(p_last_at timestamp with time zone, p_seconds double precision, p_code text) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_wait interval := p_last_at + make_interval(secs => p_seconds) - postern_internal.clock();
+begin
+  if v_wait > interval '0' then
+    perform postern_internal.fail(429, p_code, format(
+      'For security purposes, you can only request this after %s seconds.', trunc(extract(epoch from v_wait))));
+  end if;
+end;
+$$;
+
 -- Name: check_is_free(text, text, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.check_is_free(p_email text, p_phone text, p_context jsonb) RETURNS void
@@ -1687,14 +1800,9 @@ CREATE FUNCTION postern_internal.check_mail_frequency(p_last_sent_at timestamp w
     LANGUAGE plpgsql STABLE
     SET search_path TO ''
     AS $$
-declare
-  v_wait interval := p_last_sent_at + make_interval(secs => (p_context ->> 'mail_frequency')::float)
-    - postern_internal.clock();
 begin
-  if v_wait > interval '0' then
-    perform postern_internal.fail(429, 'over_email_send_rate_limit', format(
-      'For security purposes, you can only request this after %s seconds.', trunc(extract(epoch from v_wait))));
-  end if;
+  perform postern_internal.check_frequency(
+    p_last_sent_at, (p_context ->> 'mail_frequency')::float, 'over_email_send_rate_limit');
 end;
 $$;
 
@@ -1770,6 +1878,18 @@ begin
     perform postern_internal.fail(422, 'too_many_enrolled_mfa_factors',
       'Maximum number of verified factors reached, unenroll to continue');
   end if;
+end;
+$$;
+
+-- Name: check_sms_frequency(timestamp with time zone, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.check_sms_frequency(p_last_sent_at timestamp with time zone, p_context jsonb) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+begin
+  perform postern_internal.check_frequency(
+    p_last_sent_at, (p_context ->> 'sms_frequency')::float, 'over_sms_send_rate_limit');
 end;
 $$;
 
@@ -1864,7 +1984,7 @@ begin
   with due as (
     select o.id, o.user_id is not null and not exists (
         select from auth.users as u where u.id = o.user_id and u.deleted_at is null
-      ) as is_orphan
+      ) as is_orphan, coalesce(o.expires_at <= v_now, false) as is_late
     from postern.outbox as o
     where o.state in ('queued', 'sending') and o.next_attempt_at <= v_now and o.kind = p_kind
     order by o.next_attempt_at
@@ -1873,10 +1993,11 @@ begin
   ),
   claimed as (
     update postern.outbox as o
-    set state = case when d.is_orphan then 'dropped' else 'sending' end,
-      payload = case when d.is_orphan then '{}' else o.payload end,
-      finished_at = case when d.is_orphan then v_now end,
-      attempts = o.attempts + case when d.is_orphan then 0 else 1 end,
+    set state = case when d.is_orphan then 'dropped' when d.is_late then 'dead' else 'sending' end,
+      payload = case when d.is_orphan or d.is_late then '{}' else o.payload end,
+      finished_at = case when d.is_orphan or d.is_late then v_now end,
+      attempts = o.attempts + case when d.is_orphan or d.is_late then 0 else 1 end,
+      last_error = case when d.is_late then coalesce(o.last_error, 'expired before it was tried') else o.last_error end,
       next_attempt_at = v_now + p_lease
     from due as d
     where o.id = d.id
@@ -1994,14 +2115,16 @@ CREATE FUNCTION postern_internal.confirm_phone_number(p_user_id uuid, p_context 
     AS $$
 declare
   v_now timestamptz := postern_internal.clock();
+  v_is_first boolean := exists (
+    select from auth.users as u where u.id = p_user_id and u.phone_confirmed_at is null);
   v_user auth.users;
 begin
   delete from auth.one_time_tokens where user_id = p_user_id;
   update auth.users
-  set phone_confirmed_at = coalesce(phone_confirmed_at, v_now), confirmation_token = '', updated_at = v_now
+  set phone_confirmed_at = v_now, confirmation_token = '', updated_at = v_now
   where id = p_user_id
   returning * into v_user;
-  if v_user.phone_confirmed_at = v_now then
+  if v_is_first then
     perform postern_internal.record_event('user.confirmed', p_user_id, p_context, '{"by": "phone"}');
   end if;
   return v_user;
@@ -2020,6 +2143,8 @@ CREATE FUNCTION postern_internal.context() RETURNS jsonb
       'admin_role', 'admin', 'autoconfirm', false, 'phone_autoconfirm', false,
       'secure_email_change', true, 'allow_unverified', false, 'signup_disabled', false,
       'otp_exp', 86400, 'otp_length', 6, 'mail_frequency', 60, 'flow_expiry', 300,
+      'sms_otp_exp', 60, 'sms_otp_length', 6, 'sms_frequency', 60, 'sms_provider', '',
+      'sms_checks_codes', false, 'sms_test_otps', '{}'::jsonb,
       'rotation', true, 'reuse_interval', 10, 'allow_reuse', false, 'token_version', 1,
       'upgrade_percentage', 0, 'single_per_user', false, 'tags', '[]'::jsonb,
       'reauthenticate', false, 'current_password', false, 'audit_disabled', false,
@@ -2678,9 +2803,9 @@ begin
 end;
 $$;
 
--- Name: find_or_insert_registrant(text, text, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
+-- Name: find_or_insert_registrant(text, text, text, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
 
-CREATE FUNCTION postern_internal.find_or_insert_registrant(p_email text, p_password_hash text, p_data jsonb, p_context jsonb) RETURNS auth.users
+CREATE FUNCTION postern_internal.find_or_insert_registrant(p_provider text, p_address text, p_password_hash text, p_data jsonb, p_context jsonb) RETURNS auth.users
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
@@ -2689,7 +2814,10 @@ declare
   v_new auth.users;
 begin
   for attempt in 1 .. 3 loop
-    v_user := postern_internal.lock_user(postern_internal.owner_of_email(p_email, p_context));
+    v_user := postern_internal.lock_user(case p_provider
+      when 'email' then postern_internal.owner_of_email(p_address, p_context)
+      else (select u.id from postern_internal.find_users_by_phone(p_address, p_context ->> 'aud') as u)
+    end);
     if v_user.id is not null then
       return v_user;
     end if;
@@ -2698,9 +2826,11 @@ begin
     end if;
     v_new.aud := p_context ->> 'aud';
     v_new.role := p_context ->> 'default_role';
-    v_new.email := p_email;
+    v_new.email := case p_provider when 'email' then p_address end;
+    v_new.phone := case p_provider when 'phone' then p_address end;
     v_new.encrypted_password := coalesce(p_password_hash, postern_internal.unusable_password_hash());
-    v_new.raw_app_meta_data := '{"provider": "email", "providers": ["email"]}';
+    v_new.raw_app_meta_data := jsonb_build_object(
+      'provider', p_provider, 'providers', jsonb_build_array(p_provider));
     v_new.raw_user_meta_data := p_data;
     v_new.id := postern_internal.random_uuid();
     perform postern_internal.admit_new_user(v_new, p_context);
@@ -2729,6 +2859,36 @@ begin
     select u.id, nullif(u.encrypted_password, '') into user_id, password_hash
     from postern_internal.find_users_by_phone(p_phone, p_aud) as u;
   end if;
+end;
+$$;
+
+-- Name: find_phone_claimant(text, text, text, boolean, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.find_phone_claimant(p_type text, p_phone text, p_token text, p_is_test boolean, p_context jsonb) RETURNS uuid
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+begin
+  if p_type = 'sms' then
+    return (select u.id from postern_internal.find_users_by_phone(p_phone, p_context ->> 'aud') as u);
+  elsif p_is_test then  -- no index helps, which tests can bear
+    return (
+      select u.id
+      from auth.users as u
+      where u.instance_id = postern_internal.nil_uuid() and u.phone_change = p_phone
+        and u.aud = p_context ->> 'aud' and not u.is_sso_user
+      order by u.phone_change_sent_at desc nulls last limit 1);
+  end if;
+  return (
+    select u.id
+    from auth.one_time_tokens as t
+    join auth.users as u on u.id = t.user_id
+    where t.relates_to = p_phone and t.token_type = 'phone_change_token'
+      and u.instance_id = postern_internal.nil_uuid() and u.phone_change = p_phone
+      and u.aud = p_context ->> 'aud' and not u.is_sso_user
+    order by t.token_hash = postern_internal.otp_hash(p_phone, p_token) desc,
+      u.phone_change_sent_at desc nulls last
+    limit 1);
 end;
 $$;
 
@@ -3278,6 +3438,15 @@ begin
 end;
 $$;
 
+-- Name: is_foreign_code(text, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.is_foreign_code(p_phone text, p_context jsonb) RETURNS boolean
+    LANGUAGE sql STABLE
+    AS $$
+  select (p_context ->> 'sms_checks_codes')::boolean and not (p_context -> 'hooks') ? 'send-sms'
+    and postern_internal.test_otp(p_phone, p_context) is null
+$$;
+
 -- Name: is_guessed_out(uuid, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.is_guessed_out(p_challenge_id uuid, p_context jsonb) RETURNS boolean
@@ -3299,6 +3468,15 @@ CREATE FUNCTION postern_internal.is_otp_alive(p_sent_at timestamp with time zone
     AS $$
   select coalesce(
     p_sent_at + make_interval(secs => (p_context ->> 'otp_exp')::float) >= postern_internal.clock(), false)
+$$;
+
+-- Name: is_sms_otp_alive(timestamp with time zone, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.is_sms_otp_alive(p_sent_at timestamp with time zone, p_context jsonb) RETURNS boolean
+    LANGUAGE sql STABLE
+    AS $$
+  select coalesce(
+    p_sent_at + make_interval(secs => (p_context ->> 'sms_otp_exp')::float) >= postern_internal.clock(), false)
 $$;
 
 -- Name: is_uuid(text); Type: FUNCTION; Schema: postern_internal
@@ -3892,19 +4070,23 @@ CREATE FUNCTION postern_internal.obscured(p_user_id uuid, p_value text) RETURNS 
   select postern_internal.base64url(sha256(convert_to(p_user_id || coalesce(p_value, ''), 'UTF8')))
 $$;
 
--- Name: open_signed_up_session(auth.users, jsonb); Type: FUNCTION; Schema: postern_internal
+-- Name: open_signed_up_session(text, auth.users, jsonb); Type: FUNCTION; Schema: postern_internal
 
-CREATE FUNCTION postern_internal.open_signed_up_session(p_user auth.users, p_context jsonb) RETURNS jsonb
+CREATE FUNCTION postern_internal.open_signed_up_session(p_provider text, p_user auth.users, p_context jsonb) RETURNS jsonb
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
 declare
   v_grant jsonb;
 begin
-  perform postern_internal.audit_user('login', p_user, p_context, '{"provider": "email"}');
+  perform postern_internal.audit_user(
+    'login', p_user, p_context, jsonb_build_object('provider', p_provider));
   v_grant := postern_internal.issue_session(p_user.id, 'password', p_context);
   v_grant := v_grant #- '{user,confirmed_at}';
-  return jsonb_set(v_grant, '{user,identities,0,identity_data,email_verified}', 'true', false);
+  if p_provider = 'email' then
+    v_grant := jsonb_set(v_grant, '{user,identities,0,identity_data,email_verified}', 'true', false);
+  end if;
+  return v_grant;
 end;
 $$;
 
@@ -4159,7 +4341,7 @@ $$;
 
 -- Name: put_phone_identity(uuid, text, boolean, jsonb); Type: FUNCTION; Schema: postern_internal
 
-CREATE FUNCTION postern_internal.put_phone_identity(p_user_id uuid, p_phone text, p_is_verified boolean, p_context jsonb) RETURNS void
+CREATE FUNCTION postern_internal.put_phone_identity(p_user_id uuid, p_phone text, p_is_verified boolean, p_context jsonb) RETURNS boolean
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
@@ -4169,10 +4351,11 @@ begin
   update auth.identities as i
   set identity_data = postern_internal.read_metadata(i.identity_data) || v_facts
   where i.user_id = p_user_id and i.provider = 'phone';
-  if not found then
-    perform postern_internal.add_identity(
-      p_user_id, 'phone', postern_internal.base_identity_data(p_user_id, null) || v_facts, p_context);
+  if found then
+    return false;
   end if;
+  return postern_internal.add_identity(
+    p_user_id, 'phone', postern_internal.base_identity_data(p_user_id, null) || v_facts, p_context);
 end;
 $$;
 
@@ -4298,37 +4481,28 @@ $$;
 
 -- Name: reauthenticate(uuid, uuid, jsonb); Type: FUNCTION; Schema: postern_internal
 
-CREATE FUNCTION postern_internal.reauthenticate(p_user_id uuid, p_session_id uuid, p_context jsonb) RETURNS void
+CREATE FUNCTION postern_internal.reauthenticate(p_user_id uuid, p_session_id uuid, p_context jsonb) RETURNS text
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
 declare
   v_user auth.users := postern_internal.authenticate(p_user_id, p_session_id, p_lock => true);
-  v_otp text;
-  v_hash text;
+  v_has_email boolean := coalesce(v_user.email, '') <> '';
 begin
-  if coalesce(v_user.email, '') = '' and coalesce(v_user.phone, '') = '' then
+  if not v_has_email and coalesce(v_user.phone, '') = '' then
     perform postern_internal.fail(
       400, 'validation_failed', 'Reauthentication requires the user to have an email or a phone number');
-  elsif coalesce(v_user.email, '') = '' and v_user.phone_confirmed_at is null then
-    perform postern_internal.fail(422, 'phone_not_confirmed', 'Please verify your phone first.');
-  elsif coalesce(v_user.email, '') = '' then
-    perform postern_internal.fail(500, 'unexpected_failure', 'Unable to get SMS provider');
-  elsif v_user.email_confirmed_at is null then
+  elsif v_has_email and v_user.email_confirmed_at is null then
     perform postern_internal.fail(422, 'email_not_confirmed', 'Please verify your email first.');
+  elsif not v_has_email and v_user.phone_confirmed_at is null then
+    perform postern_internal.fail(422, 'phone_not_confirmed', 'Please verify your phone first.');
   end if;
   perform postern_internal.audit_user('user_reauthenticate_requested', v_user, p_context);
-  perform postern_internal.check_mail_frequency(v_user.reauthentication_sent_at, p_context);
-  select m.otp, m.token_hash into v_otp, v_hash
-  from postern_internal.make_otp(v_user.email, false, p_context) as m;
-  perform postern_internal.store_one_time_token(p_user_id, 'reauthentication_token', v_hash, v_user.email);
-  update auth.users
-  set reauthentication_token = v_hash, reauthentication_sent_at = postern_internal.clock(),
-    updated_at = postern_internal.clock()
-  where id = p_user_id;
-  perform postern_internal.send_mails('reauthentication', v_user, array[
-    postern_internal.mail_payload(v_user, p_context) - 'redirect_to'
-      || jsonb_build_object('recipient', v_user.email, 'token', v_otp)], p_context);
+  if not v_has_email then
+    return postern_internal.send_phone_otp(v_user, 'reauthentication', v_user.phone, 'sms', p_context);
+  end if;
+  perform postern_internal.send_reauthentication(v_user, p_context);
+  return null;
 end;
 $$;
 
@@ -4397,22 +4571,53 @@ CREATE FUNCTION postern_internal.redeem_nonce(p_user auth.users, p_nonce text, p
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
+declare
+  v_has_email boolean := coalesce(p_user.email, '') <> '';
+  v_is_right boolean := false;
 begin
   if coalesce(p_nonce, '') = '' then
     perform postern_internal.fail(
       400, 'reauthentication_needed', 'Password update requires reauthentication');
   end if;
-  if coalesce(p_user.reauthentication_token, '') = ''
-    or p_user.reauthentication_token
-      <> postern_internal.otp_hash(coalesce(nullif(p_user.email, ''), p_user.phone), p_nonce)
-    or not postern_internal.is_otp_alive(p_user.reauthentication_sent_at, p_context)
-  then
+  if coalesce(p_user.reauthentication_token, '') = '' then
+    null; -- nobody asked for a code
+  elsif not v_has_email and postern_internal.is_foreign_code(p_user.phone, p_context) then
+    v_is_right := postern_internal.ask_about_code(p_user.phone, p_nonce, p_context);
+    if not v_is_right then
+      perform postern_internal.fail_otp(false);
+    end if;
+  elsif v_has_email then
+    v_is_right := p_user.reauthentication_token = postern_internal.otp_hash(p_user.email, p_nonce)
+      and postern_internal.is_otp_alive(p_user.reauthentication_sent_at, p_context);
+  else
+    v_is_right := p_user.reauthentication_token = postern_internal.otp_hash(p_user.phone, p_nonce)
+      and postern_internal.is_sms_otp_alive(p_user.reauthentication_sent_at, p_context);
+  end if;
+  if not v_is_right then
     perform postern_internal.fail(
       422, 'reauthentication_not_valid', 'Nonce has expired or is invalid');
   end if;
   delete from auth.one_time_tokens where user_id = p_user.id;
   update auth.users set reauthentication_token = '', updated_at = postern_internal.clock()
   where id = p_user.id;
+end;
+$$;
+
+-- Name: redeem_phone_otp(auth.users, auth.one_time_token_type, text, text, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.redeem_phone_otp(p_user auth.users, p_token_type auth.one_time_token_type, p_phone text, p_token text, p_context jsonb) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_is_foreign boolean := postern_internal.is_foreign_code(p_phone, p_context);
+begin
+  delete from auth.one_time_tokens as t
+  where t.user_id = p_user.id and t.token_type = p_token_type and t.relates_to = p_phone
+    and (v_is_foreign
+      or t.token_hash = postern_internal.otp_hash(p_phone, p_token)
+        and postern_internal.is_sms_otp_alive(postern_internal.token_sent_at(p_user, p_token_type), p_context));
+  return found and (not v_is_foreign or postern_internal.ask_about_code(p_phone, p_token, p_context));
 end;
 $$;
 
@@ -4560,7 +4765,7 @@ CREATE FUNCTION postern_internal.register_email(p_email text, p_password_hash te
     SET search_path TO ''
     AS $$
 begin
-  account := postern_internal.find_or_insert_registrant(p_email, p_password_hash, p_data, p_context);
+  account := postern_internal.find_or_insert_registrant('email', p_email, p_password_hash, p_data, p_context);
   if account.email_confirmed_at is not null then
     perform postern_internal.audit_user('user_repeated_signup', account, p_context, '{"provider": "email"}');
     outcome := 'repeated';
@@ -4571,7 +4776,7 @@ begin
     account.id, 'email',
     postern_internal.read_metadata(p_data) || postern_internal.base_identity_data(account.id, p_email), p_context)
   then
-    account := postern_internal.adopt_first_identity(account.id);
+    account := postern_internal.adopt_first_identity(account.id, 'email');
   end if;
   if (p_context ->> 'autoconfirm')::boolean then
     perform postern_internal.audit_user('user_signedup', account, p_context, '{"provider": "email"}');
@@ -4586,6 +4791,42 @@ begin
     account.id, 'email', 'email/signup', p_code_challenge, p_code_challenge_method);
   perform postern_internal.send_confirmation(
     account, 'confirmation', coalesce(p_code_challenge <> '', false), p_context);
+  account := postern_internal.lock_user(account.id);
+  perform postern_internal.announce_new_user(account, p_context);
+  outcome := 'pending';
+end;
+$$;
+
+-- Name: register_phone(text, text, jsonb, text, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.register_phone(p_phone text, p_password_hash text, p_data jsonb, p_channel text, p_context jsonb, OUT outcome text, OUT account auth.users)
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  account := postern_internal.find_or_insert_registrant('phone', p_phone, p_password_hash, p_data, p_context);
+  if account.phone_confirmed_at is not null then
+    perform postern_internal.audit_user('user_repeated_signup', account, p_context, '{"provider": "phone"}');
+    outcome := 'repeated';
+    return;
+  end if;
+
+  if postern_internal.add_identity(
+    account.id, 'phone',
+    postern_internal.read_metadata(p_data) || postern_internal.base_identity_data(account.id, null), p_context)
+  then
+    account := postern_internal.adopt_first_identity(account.id, 'phone');
+  end if;
+  if (p_context ->> 'phone_autoconfirm')::boolean then
+    perform postern_internal.audit_user(
+      'user_signedup', account, p_context, jsonb_build_object('provider', 'phone', 'channel', p_channel));
+    account := postern_internal.confirm_phone_number(account.id, p_context);
+    outcome := 'confirmed';
+    return;
+  end if;
+  perform postern_internal.audit_user(
+    'user_confirmation_requested', account, p_context, '{"provider": "phone"}');
+  perform postern_internal.send_phone_otp(account, 'confirmation', p_phone, p_channel, p_context);
   account := postern_internal.lock_user(account.id);
   perform postern_internal.announce_new_user(account, p_context);
   outcome := 'pending';
@@ -4642,9 +4883,9 @@ begin
 end;
 $$;
 
--- Name: resend(text, text, text, text, jsonb); Type: FUNCTION; Schema: postern_internal
+-- Name: resend(text, text, text, text, text, jsonb); Type: FUNCTION; Schema: postern_internal
 
-CREATE FUNCTION postern_internal.resend(p_type text, p_email text, p_code_challenge text, p_code_challenge_method text, p_context jsonb) RETURNS void
+CREATE FUNCTION postern_internal.resend(p_type text, p_email text, p_phone text, p_code_challenge text, p_code_challenge_method text, p_context jsonb) RETURNS text
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
@@ -4652,10 +4893,13 @@ declare
   v_user auth.users;
   v_is_pkce boolean := coalesce(p_code_challenge <> '', false);
 begin
-  v_user := postern_internal.lock_user(
-    (select u.id from postern_internal.find_users_by_email(p_email, p_context ->> 'aud') as u));
+  v_user := postern_internal.lock_user(case
+    when p_email <> '' then (
+      select u.id from postern_internal.find_users_by_email(p_email, p_context ->> 'aud') as u)
+    else (select u.id from postern_internal.find_users_by_phone(p_phone, p_context ->> 'aud') as u)
+  end);
   if v_user.id is null then
-    return;
+    return null;
   end if;
   if p_type = 'signup' and v_user.email_confirmed_at is null then
     perform postern_internal.audit_user('user_confirmation_requested', v_user, p_context);
@@ -4667,7 +4911,13 @@ begin
     perform postern_internal.begin_flow(
       v_user.id, 'email_change', 'email_change', p_code_challenge, p_code_challenge_method);
     perform postern_internal.send_email_change(v_user, v_user.email_change, v_is_pkce, p_context);
+  elsif p_type = 'sms' and v_user.phone_confirmed_at is null then
+    perform postern_internal.audit_user('user_recovery_requested', v_user, p_context);
+    return postern_internal.send_phone_otp(v_user, 'confirmation', v_user.phone, 'sms', p_context);
+  elsif p_type = 'phone_change' and coalesce(v_user.phone_change, '') <> '' then
+    return postern_internal.send_phone_otp(v_user, 'phone_change', v_user.phone_change, 'sms', p_context);
   end if;
+  return null;
 end;
 $$;
 
@@ -4933,9 +5183,12 @@ declare
 begin
   if v_wait > interval '0' then
     perform postern_internal.fail(429, 'over_sms_send_rate_limit', format(
-      'For security purposes, you can only request this after %s seconds.', floor(extract(epoch from v_wait))));
+      'For security purposes, you can only request this after %s seconds.', trunc(extract(epoch from v_wait))));
+  elsif p_context ->> 'sms_provider' = '' and not (p_context -> 'hooks') ? 'send-sms' then
+    perform postern_internal.fail(500, 'unexpected_failure', 'Failed to get SMS provider');
   end if;
-  perform postern_internal.fail(500, 'unexpected_failure', 'Failed to get SMS provider');
+  perform postern_internal.send_sms(p_user, p_factor.phone, p_challenge ->> 'code', p_challenge ->> 'channel', 'mfa',
+    make_interval(secs => (p_context #>> '{mfa,challenge_expiry}')::float), p_context);
 end;
 $$;
 
@@ -4998,6 +5251,72 @@ begin
 end;
 $$;
 
+-- Name: send_phone_otp(auth.users, text, text, text, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.send_phone_otp(p_user auth.users, p_kind text, p_phone text, p_channel text, p_context jsonb) RETURNS text
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_now timestamptz := postern_internal.clock();
+  v_type auth.one_time_token_type := p_kind || '_token';
+  v_test_otp text := postern_internal.test_otp(p_phone, p_context);
+  v_otp text := coalesce(v_test_otp, postern_internal.random_otp((p_context ->> 'sms_otp_length')::int));
+  v_hash text := postern_internal.otp_hash(p_phone, v_otp);
+begin
+  perform postern_internal.check_sms_frequency(postern_internal.token_sent_at(p_user, v_type), p_context);
+  perform postern_internal.store_one_time_token(p_user.id, v_type, v_hash, p_phone);
+  case p_kind
+    when 'confirmation' then
+      update auth.users
+      set confirmation_token = v_hash, confirmation_sent_at = v_now, updated_at = v_now
+      where id = p_user.id
+      returning * into p_user;
+    when 'phone_change' then
+      update auth.users
+      set phone_change = p_phone, phone_change_token = v_hash, phone_change_sent_at = v_now, updated_at = v_now
+      where id = p_user.id
+      returning * into p_user;
+    when 'reauthentication' then
+      update auth.users
+      set reauthentication_token = v_hash, reauthentication_sent_at = v_now, updated_at = v_now
+      where id = p_user.id
+      returning * into p_user;
+  end case;
+  if v_test_otp is not null then
+    return 'test-otp';
+  end if;
+  perform postern_internal.send_sms(
+    p_user, p_phone, v_otp, p_channel, p_kind,
+    make_interval(secs => (p_context ->> 'sms_otp_exp')::float), p_context);
+  return null;
+end;
+$$;
+
+-- Name: send_reauthentication(auth.users, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.send_reauthentication(p_user auth.users, p_context jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_otp text;
+  v_hash text;
+begin
+  perform postern_internal.check_mail_frequency(p_user.reauthentication_sent_at, p_context);
+  select m.otp, m.token_hash into v_otp, v_hash
+  from postern_internal.make_otp(p_user.email, false, p_context) as m;
+  perform postern_internal.store_one_time_token(p_user.id, 'reauthentication_token', v_hash, p_user.email);
+  update auth.users
+  set reauthentication_token = v_hash, reauthentication_sent_at = postern_internal.clock(),
+    updated_at = postern_internal.clock()
+  where id = p_user.id;
+  perform postern_internal.send_mails('reauthentication', p_user, array[
+    postern_internal.mail_payload(p_user, p_context) - 'redirect_to'
+      || jsonb_build_object('recipient', p_user.email, 'token', v_otp)], p_context);
+end;
+$$;
+
 -- Name: send_recovery(auth.users, text, boolean, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.send_recovery(p_user auth.users, p_template text, p_is_pkce boolean, p_context jsonb) RETURNS void
@@ -5020,6 +5339,68 @@ begin
       'recipient', p_user.email, 'token', v_otp, 'token_hash', v_hash,
       'confirmation_url', postern_internal.action_link(
         'recovery', v_hash, case p_template when 'magic_link' then 'magiclink' else 'recovery' end, p_context))], p_context);
+end;
+$$;
+
+-- Name: send_sms(auth.users, text, text, text, text, interval, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.send_sms(p_user auth.users, p_phone text, p_otp text, p_channel text, p_kind text, p_lifetime interval, p_context jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_is_foreign boolean := (p_context ->> 'sms_checks_codes')::boolean;
+begin
+  if (p_context -> 'hooks') ? 'send-sms' then
+    perform postern_internal.run_hook('send-sms', p_kind, jsonb_build_object(
+      'user', postern_internal.user_document(p_user),
+      'sms', jsonb_build_object('otp', p_otp, 'phone', p_phone)
+        || case p_kind when 'mfa' then '{"sms_type": "mfa"}' else '{}'::jsonb end), p_context);
+    return;
+  end if;
+  if p_context ->> 'sms_provider' = '' then
+    perform postern_internal.fail(500, 'unexpected_failure', 'Unable to get SMS provider');
+  end if;
+  insert into postern.outbox (
+    kind, template, recipient, user_id, payload, next_attempt_at, created_at, expires_at)
+  values (
+    'sms', p_kind, p_phone, p_user.id,
+    jsonb_build_object('channel', p_channel)
+      || case when v_is_foreign then '{}' else jsonb_build_object('otp', p_otp) end,
+    postern_internal.clock(), postern_internal.clock(),
+    postern_internal.clock() + case when v_is_foreign then interval '10 minutes' else p_lifetime end);
+  perform postern_internal.wake_outbox();
+end;
+$$;
+
+-- Name: send_sms_code(text, boolean, jsonb, text, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.send_sms_code(p_phone text, p_create_user boolean, p_data jsonb, p_channel text, p_context jsonb) RETURNS text
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_user auth.users;
+  v_registered record;
+begin
+  v_user := postern_internal.lock_user(
+    (select u.id from postern_internal.find_users_by_phone(p_phone, p_context ->> 'aud') as u));
+  if v_user.id is null and not p_create_user then
+    perform postern_internal.fail(422, 'otp_disabled', 'Signups not allowed for otp');
+  end if;
+  if v_user.phone_confirmed_at is null then
+    v_registered := postern_internal.register_phone(p_phone, null, p_data, p_channel, p_context);
+    if v_registered.outcome = 'pending' then
+      return null;
+    end if;
+    v_user := v_registered.account;
+    if v_registered.outcome = 'confirmed' then
+      perform postern_internal.audit_user('login', v_user, p_context, '{"provider": "phone"}');
+    end if;
+  end if;
+  perform postern_internal.audit_user(
+    'user_recovery_requested', v_user, p_context, jsonb_build_object('channel', p_channel));
+  return postern_internal.send_phone_otp(v_user, 'confirmation', p_phone, p_channel, p_context);
 end;
 $$;
 
@@ -5151,26 +5532,12 @@ CREATE FUNCTION postern_internal.sign_up(p_email text, p_password_hash text, p_d
     AS $$
 declare
   v_registered record;
-  v_user auth.users;
 begin
   v_registered := postern_internal.register_email(
     p_email, p_password_hash, p_data, p_code_challenge, p_code_challenge_method, p_context);
-  v_user := v_registered.account;
-  case v_registered.outcome
-    when 'confirmed' then
-      issued := postern_internal.open_signed_up_session(v_user, p_context);
-    when 'pending' then
-      account := postern_internal.user_document(v_user);
-      if v_user.invited_at is not null then
-        account := account || '{"user_metadata": {}, "identities": []}';
-      end if;
-    else
-      if (p_context ->> 'autoconfirm')::boolean or (p_context ->> 'phone_autoconfirm')::boolean then
-        failure := postern_internal.failure(422, 'user_already_exists', 'User already registered');
-      else
-        account := postern_internal.obfuscated_user('email', v_user.email, p_data, p_context);
-      end if;
-  end case;
+  select r.issued, r.account, r.failure into issued, account, failure
+  from postern_internal.answer_sign_up(
+    'email', v_registered.outcome, v_registered.account, p_data, p_context) as r;
 end;
 $$;
 
@@ -5195,6 +5562,22 @@ begin
   v_issued := postern_internal.issue_session(v_new.id, 'anonymous', p_context);
   perform postern_internal.announce_new_user(postern_internal.lock_user(v_new.id), p_context);
   return v_issued;
+end;
+$$;
+
+-- Name: sign_up_by_phone(text, text, jsonb, text, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.sign_up_by_phone(p_phone text, p_password_hash text, p_data jsonb, p_channel text, p_context jsonb, OUT issued jsonb, OUT account jsonb, OUT failure jsonb)
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_registered record;
+begin
+  v_registered := postern_internal.register_phone(p_phone, p_password_hash, p_data, p_channel, p_context);
+  select r.issued, r.account, r.failure into issued, account, failure
+  from postern_internal.answer_sign_up(
+    'phone', v_registered.outcome, v_registered.account, p_data, p_context) as r;
 end;
 $$;
 
@@ -5246,6 +5629,15 @@ begin
     first_counter = excluded.first_counter, upgraded_at = excluded.upgraded_at;
   return v_token;
 end;
+$$;
+
+-- Name: test_otp(text, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.test_otp(p_phone text, p_context jsonb) RETURNS text
+    LANGUAGE sql STABLE
+    AS $$
+  select nullif(p_context -> 'sms_test_otps' ->> p_phone, '')
+  where coalesce((p_context ->> 'sms_test_otps_until')::timestamptz > postern_internal.clock(), true)
 $$;
 
 -- Name: token_sent_at(auth.users, auth.one_time_token_type); Type: FUNCTION; Schema: postern_internal
@@ -5389,7 +5781,7 @@ begin
     perform postern_internal.begin_email_change(v_user, p_changes, p_context);
   end if;
   if coalesce(p_changes ->> 'phone', '') <> '' and p_changes ->> 'phone' <> coalesce(v_user.phone, '') then
-    perform postern_internal.fail(500, 'unexpected_failure', 'Unable to get SMS provider');
+    perform postern_internal.begin_phone_change(v_user, p_changes, p_context);
   end if;
   perform postern_internal.audit_user('user_modified', v_user, p_context);
   perform postern_internal.record_event('user.updated', v_user.id, p_context);
@@ -5504,9 +5896,9 @@ CREATE FUNCTION postern_internal.verified_emails(p_identity jsonb, p_context jso
   where (e ->> 'verified')::boolean or (p_context ->> 'autoconfirm')::boolean
 $$;
 
--- Name: verify_factor(uuid, uuid, uuid, uuid, text, bigint, text, jsonb); Type: FUNCTION; Schema: postern_internal
+-- Name: verify_factor(uuid, uuid, uuid, uuid, text, text, bigint, text, jsonb); Type: FUNCTION; Schema: postern_internal
 
-CREATE FUNCTION postern_internal.verify_factor(p_user_id uuid, p_session_id uuid, p_factor_id uuid, p_challenge_id uuid, p_matched text, p_step bigint, p_resealed text, p_context jsonb, OUT issued jsonb, OUT failure jsonb)
+CREATE FUNCTION postern_internal.verify_factor(p_user_id uuid, p_session_id uuid, p_factor_id uuid, p_challenge_id uuid, p_code text, p_matched text, p_step bigint, p_resealed text, p_context jsonb, OUT issued jsonb, OUT failure jsonb)
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
@@ -5514,6 +5906,8 @@ declare
   v_user auth.users := postern_internal.authenticate(p_user_id, p_session_id, p_lock => true);
   v_factor auth.mfa_factors := postern_internal.find_factor(p_user_id, p_factor_id);
   v_found record;
+  v_is_foreign boolean := v_factor.factor_type = 'phone' and (p_context ->> 'sms_checks_codes')::boolean
+    and not (p_context -> 'hooks') ? 'send-sms';
   v_is_valid boolean;
 begin
   v_found := postern_internal.find_challenge(v_user, v_factor, p_challenge_id, p_session_id, p_context);
@@ -5521,17 +5915,20 @@ begin
   if failure is not null then
     return;
   end if;
-  v_is_valid := case v_factor.factor_type
-    when 'totp' then p_matched = v_factor.secret
-      and postern_internal.use_totp_step(v_factor, p_step, p_context)
-    else p_matched = (v_found.challenge).otp_code
-  end;
-  failure := postern_internal.verify_factor_attempt(v_factor, coalesce(v_is_valid, false), p_context);
+  v_is_valid := coalesce(case
+    when v_is_foreign then postern_internal.ask_about_code(v_factor.phone, p_code, p_context)
+    when v_factor.factor_type = 'phone' then p_matched = (v_found.challenge).otp_code
+    else p_matched = v_factor.secret and postern_internal.use_totp_step(v_factor, p_step, p_context)
+  end, false);
+  failure := postern_internal.verify_factor_attempt(v_factor, v_is_valid, p_context);
   if failure is not null then
     return;
   end if;
-  if v_is_valid is not true then
+  if not v_is_valid then
     failure := postern_internal.refuse_code(v_factor, p_challenge_id);
+    if v_is_foreign then
+      failure := postern_internal.failure(403, 'otp_expired', 'Token has expired or is invalid');
+    end if;
     return;
   end if;
   update auth.mfa_challenges as c set verified_at = postern_internal.clock() where c.id = p_challenge_id;
@@ -5640,6 +6037,41 @@ begin
   end if;
   return postern_internal.failure(400, 'invalid_credentials', coalesce(nullif(v_output ->> 'message', ''),
     'Further password verification attempts will be rejected.'));
+end;
+$$;
+
+-- Name: verify_phone_otp(text, text, text, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.verify_phone_otp(p_type text, p_phone text, p_token text, p_context jsonb) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_is_test boolean := coalesce(postern_internal.test_otp(p_phone, p_context) = p_token, false);
+  v_user auth.users;
+begin
+  v_user := postern_internal.lock_user(
+    postern_internal.find_phone_claimant(p_type, p_phone, p_token, v_is_test, p_context));
+  if v_user.id is null
+    or p_phone is distinct from case p_type when 'sms' then v_user.phone else v_user.phone_change end
+    or not (v_is_test or postern_internal.redeem_phone_otp(
+      v_user, case p_type when 'sms' then 'confirmation_token' else 'phone_change_token' end,
+      p_phone, p_token, p_context))
+  then
+    perform postern_internal.fail_otp(false);
+  end if;
+  if postern_internal.is_banned(v_user) then
+    perform postern_internal.fail(403, 'user_banned', 'User is banned');
+  end if;
+  case p_type
+    when 'sms' then
+      perform postern_internal.accept_phone(v_user, p_context);
+    when 'phone_change' then
+      perform postern_internal.audit_user('user_modified', v_user, p_context);
+      perform postern_internal.apply_phone_change(v_user, p_context);
+  end case;
+  perform postern_internal.recompute_providers(v_user.id);
+  return postern_internal.issue_session(v_user.id, 'otp', p_context);
 end;
 $$;
 
@@ -6027,6 +6459,7 @@ CREATE TABLE postern.outbox (
     next_attempt_at timestamp with time zone DEFAULT now() NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     finished_at timestamp with time zone,
+    expires_at timestamp with time zone,
     CONSTRAINT outbox_kind_check CHECK ((kind = ANY (ARRAY['mail'::text, 'sms'::text, 'webhook'::text]))),
     CONSTRAINT outbox_state_check CHECK ((state = ANY (ARRAY['queued'::text, 'sending'::text, 'sent'::text, 'dead'::text, 'dropped'::text])))
 );
@@ -6034,6 +6467,10 @@ CREATE TABLE postern.outbox (
 -- Name: TABLE outbox; Type: COMMENT; Schema: postern
 
 COMMENT ON TABLE postern.outbox IS 'Mails and other messages, delivered at least once; see postern.list_outbox().';
+
+-- Name: COLUMN outbox.expires_at; Type: COMMENT; Schema: postern
+
+COMMENT ON COLUMN postern.outbox.expires_at IS 'When the message becomes useless: not delivered after that; null: never.';
 
 -- Name: outbox_id_seq; Type: SEQUENCE; Schema: postern
 
@@ -6848,6 +7285,10 @@ REVOKE ALL ON FUNCTION postern_internal.accept_factor(p_user auth.users, p_facto
 
 REVOKE ALL ON FUNCTION postern_internal.accept_invite(p_invite_token text, p_provider text, p_identity jsonb, p_context jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION accept_phone(p_user auth.users, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.accept_phone(p_user auth.users, p_context jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION accept_recovery(p_user auth.users, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.accept_recovery(p_user auth.users, p_context jsonb) FROM PUBLIC;
@@ -6912,9 +7353,9 @@ REVOKE ALL ON FUNCTION postern_internal.admit_external(p_provider text, p_is_ema
 
 REVOKE ALL ON FUNCTION postern_internal.admit_new_user(p_user auth.users, p_context jsonb) FROM PUBLIC;
 
--- Name: FUNCTION adopt_first_identity(p_user_id uuid); Type: ACL; Schema: postern_internal
+-- Name: FUNCTION adopt_first_identity(p_user_id uuid, p_provider text); Type: ACL; Schema: postern_internal
 
-REVOKE ALL ON FUNCTION postern_internal.adopt_first_identity(p_user_id uuid) FROM PUBLIC;
+REVOKE ALL ON FUNCTION postern_internal.adopt_first_identity(p_user_id uuid, p_provider text) FROM PUBLIC;
 
 -- Name: FUNCTION adopt_linked_email(p_user auth.users, p_provider text, p_identity jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -6928,13 +7369,25 @@ REVOKE ALL ON FUNCTION postern_internal.amr_provider(p_method text, p_user auth.
 
 REVOKE ALL ON FUNCTION postern_internal.announce_new_user(p_user auth.users, p_context jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION answer_sign_up(p_provider text, p_outcome text, p_user auth.users, p_data jsonb, p_context jsonb, OUT issued jsonb, OUT account jsonb, OUT failure jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.answer_sign_up(p_provider text, p_outcome text, p_user auth.users, p_data jsonb, p_context jsonb, OUT issued jsonb, OUT account jsonb, OUT failure jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION apply_email_change(p_user auth.users, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.apply_email_change(p_user auth.users, p_context jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION apply_phone_change(p_user auth.users, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.apply_phone_change(p_user auth.users, p_context jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION ask(p_question text, p_payload jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.ask(p_question text, p_payload jsonb, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION ask_about_code(p_phone text, p_code text, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.ask_about_code(p_phone text, p_code text, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION audit_admin(p_action text, p_user auth.users, p_context jsonb, p_traits jsonb); Type: ACL; Schema: postern_internal
 
@@ -6984,6 +7437,10 @@ REVOKE ALL ON FUNCTION postern_internal.begin_linking(p_user_id uuid, p_session_
 
 REVOKE ALL ON FUNCTION postern_internal.begin_oauth(p_provider text, p_code_challenge text, p_code_challenge_method text, p_invite_token text, p_is_email_optional boolean, p_context jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION begin_phone_change(p_user auth.users, p_changes jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.begin_phone_change(p_user auth.users, p_changes jsonb, p_context jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION call_hook_function(p_hook jsonb, p_payload jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.call_hook_function(p_hook jsonb, p_payload jsonb) FROM PUBLIC;
@@ -7012,6 +7469,10 @@ REVOKE ALL ON FUNCTION postern_internal.check_admin_session(p_user_id uuid, p_se
 
 REVOKE ALL ON FUNCTION postern_internal.check_email(p_email text) FROM PUBLIC;
 
+-- Name: FUNCTION check_frequency(p_last_at timestamp with time zone, p_seconds double precision, p_code text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.check_frequency(p_last_at timestamp with time zone, p_seconds double precision, p_code text) FROM PUBLIC;
+
 -- Name: FUNCTION check_is_free(p_email text, p_phone text, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.check_is_free(p_email text, p_phone text, p_context jsonb) FROM PUBLIC;
@@ -7035,6 +7496,10 @@ REVOKE ALL ON FUNCTION postern_internal.check_phone(p_phone text) FROM PUBLIC;
 -- Name: FUNCTION check_room_for_factor(p_user_id uuid, p_name text, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.check_room_for_factor(p_user_id uuid, p_name text, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION check_sms_frequency(p_last_sent_at timestamp with time zone, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.check_sms_frequency(p_last_sent_at timestamp with time zone, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION check_user_changes(p_user_id uuid, p_session_id uuid, p_changes jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -7188,13 +7653,17 @@ REVOKE ALL ON FUNCTION postern_internal.find_oauth_flow(p_state uuid, p_context 
 
 REVOKE ALL ON FUNCTION postern_internal.find_or_insert_invitee(p_email text, p_password_hash text, p_data jsonb, p_context jsonb) FROM PUBLIC;
 
--- Name: FUNCTION find_or_insert_registrant(p_email text, p_password_hash text, p_data jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
+-- Name: FUNCTION find_or_insert_registrant(p_provider text, p_address text, p_password_hash text, p_data jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
 
-REVOKE ALL ON FUNCTION postern_internal.find_or_insert_registrant(p_email text, p_password_hash text, p_data jsonb, p_context jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION postern_internal.find_or_insert_registrant(p_provider text, p_address text, p_password_hash text, p_data jsonb, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION find_password_hash(p_email text, p_phone text, p_aud text, OUT user_id uuid, OUT password_hash text); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.find_password_hash(p_email text, p_phone text, p_aud text, OUT user_id uuid, OUT password_hash text) FROM PUBLIC;
+
+-- Name: FUNCTION find_phone_claimant(p_type text, p_phone text, p_token text, p_is_test boolean, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.find_phone_claimant(p_type text, p_phone text, p_token text, p_is_test boolean, p_context jsonb) FROM PUBLIC;
 
 -- Name: TABLE one_time_tokens; Type: ACL; Schema: auth
 
@@ -7296,6 +7765,10 @@ REVOKE ALL ON FUNCTION postern_internal.is_banned(p_user auth.users) FROM PUBLIC
 
 REVOKE ALL ON FUNCTION postern_internal.is_before_upgrade(p_session_id uuid, p_token_id bigint, p_counter bigint) FROM PUBLIC;
 
+-- Name: FUNCTION is_foreign_code(p_phone text, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.is_foreign_code(p_phone text, p_context jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION is_guessed_out(p_challenge_id uuid, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.is_guessed_out(p_challenge_id uuid, p_context jsonb) FROM PUBLIC;
@@ -7303,6 +7776,10 @@ REVOKE ALL ON FUNCTION postern_internal.is_guessed_out(p_challenge_id uuid, p_co
 -- Name: FUNCTION is_otp_alive(p_sent_at timestamp with time zone, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.is_otp_alive(p_sent_at timestamp with time zone, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION is_sms_otp_alive(p_sent_at timestamp with time zone, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.is_sms_otp_alive(p_sent_at timestamp with time zone, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION is_uuid(p_text text); Type: ACL; Schema: postern_internal
 
@@ -7428,9 +7905,9 @@ REVOKE ALL ON FUNCTION postern_internal.obscure_user(p_user auth.users) FROM PUB
 
 REVOKE ALL ON FUNCTION postern_internal.obscured(p_user_id uuid, p_value text) FROM PUBLIC;
 
--- Name: FUNCTION open_signed_up_session(p_user auth.users, p_context jsonb); Type: ACL; Schema: postern_internal
+-- Name: FUNCTION open_signed_up_session(p_provider text, p_user auth.users, p_context jsonb); Type: ACL; Schema: postern_internal
 
-REVOKE ALL ON FUNCTION postern_internal.open_signed_up_session(p_user auth.users, p_context jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION postern_internal.open_signed_up_session(p_provider text, p_user auth.users, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION otp_hash(p_address text, p_otp text); Type: ACL; Schema: postern_internal
 
@@ -7524,6 +8001,10 @@ REVOKE ALL ON FUNCTION postern_internal.recover(p_email text, p_code_challenge t
 
 REVOKE ALL ON FUNCTION postern_internal.redeem_nonce(p_user auth.users, p_nonce text, p_context jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION redeem_phone_otp(p_user auth.users, p_token_type auth.one_time_token_type, p_phone text, p_token text, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.redeem_phone_otp(p_user auth.users, p_token_type auth.one_time_token_type, p_phone text, p_token text, p_context jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION refresh_session(p_token text, p_context jsonb, OUT issued jsonb, OUT failure jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.refresh_session(p_token text, p_context jsonb, OUT issued jsonb, OUT failure jsonb) FROM PUBLIC;
@@ -7544,6 +8025,10 @@ REVOKE ALL ON FUNCTION postern_internal.refuse_code(p_factor auth.mfa_factors, p
 
 REVOKE ALL ON FUNCTION postern_internal.register_email(p_email text, p_password_hash text, p_data jsonb, p_code_challenge text, p_code_challenge_method text, p_context jsonb, OUT outcome text, OUT account auth.users) FROM PUBLIC;
 
+-- Name: FUNCTION register_phone(p_phone text, p_password_hash text, p_data jsonb, p_channel text, p_context jsonb, OUT outcome text, OUT account auth.users); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.register_phone(p_phone text, p_password_hash text, p_data jsonb, p_channel text, p_context jsonb, OUT outcome text, OUT account auth.users) FROM PUBLIC;
+
 -- Name: FUNCTION remove_account(p_user auth.users, p_is_soft boolean, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.remove_account(p_user auth.users, p_is_soft boolean, p_context jsonb) FROM PUBLIC;
@@ -7552,9 +8037,9 @@ REVOKE ALL ON FUNCTION postern_internal.remove_account(p_user auth.users, p_is_s
 
 REVOKE ALL ON FUNCTION postern_internal.replace_password(p_user_id uuid, p_password_hash text, p_context jsonb, p_except uuid) FROM PUBLIC;
 
--- Name: FUNCTION resend(p_type text, p_email text, p_code_challenge text, p_code_challenge_method text, p_context jsonb); Type: ACL; Schema: postern_internal
+-- Name: FUNCTION resend(p_type text, p_email text, p_phone text, p_code_challenge text, p_code_challenge_method text, p_context jsonb); Type: ACL; Schema: postern_internal
 
-REVOKE ALL ON FUNCTION postern_internal.resend(p_type text, p_email text, p_code_challenge text, p_code_challenge_method text, p_context jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION postern_internal.resend(p_type text, p_email text, p_phone text, p_code_challenge text, p_code_challenge_method text, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION resume_oauth(p_state uuid, p_context jsonb, OUT provider text, OUT referrer text, OUT is_email_optional boolean); Type: ACL; Schema: postern_internal
 
@@ -7600,9 +8085,25 @@ REVOKE ALL ON FUNCTION postern_internal.send_magic_link(p_email text, p_create_u
 
 REVOKE ALL ON FUNCTION postern_internal.send_mails(p_template text, p_user auth.users, p_mails jsonb[], p_context jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION send_phone_otp(p_user auth.users, p_kind text, p_phone text, p_channel text, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.send_phone_otp(p_user auth.users, p_kind text, p_phone text, p_channel text, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION send_reauthentication(p_user auth.users, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.send_reauthentication(p_user auth.users, p_context jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION send_recovery(p_user auth.users, p_template text, p_is_pkce boolean, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.send_recovery(p_user auth.users, p_template text, p_is_pkce boolean, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION send_sms(p_user auth.users, p_phone text, p_otp text, p_channel text, p_kind text, p_lifetime interval, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.send_sms(p_user auth.users, p_phone text, p_otp text, p_channel text, p_kind text, p_lifetime interval, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION send_sms_code(p_phone text, p_create_user boolean, p_data jsonb, p_channel text, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.send_sms_code(p_phone text, p_create_user boolean, p_data jsonb, p_channel text, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION session_expiry(p_session auth.sessions, p_last_active timestamp with time zone, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -7628,6 +8129,10 @@ REVOKE ALL ON FUNCTION postern_internal.sign_up(p_email text, p_password_hash te
 
 REVOKE ALL ON FUNCTION postern_internal.sign_up_anonymously(p_data jsonb, p_context jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION sign_up_by_phone(p_phone text, p_password_hash text, p_data jsonb, p_channel text, p_context jsonb, OUT issued jsonb, OUT account jsonb, OUT failure jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.sign_up_by_phone(p_phone text, p_password_hash text, p_data jsonb, p_channel text, p_context jsonb, OUT issued jsonb, OUT account jsonb, OUT failure jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION store_one_time_token(p_user_id uuid, p_type auth.one_time_token_type, p_token_hash text, p_relates_to text); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.store_one_time_token(p_user_id uuid, p_type auth.one_time_token_type, p_token_hash text, p_relates_to text) FROM PUBLIC;
@@ -7635,6 +8140,10 @@ REVOKE ALL ON FUNCTION postern_internal.store_one_time_token(p_user_id uuid, p_t
 -- Name: FUNCTION swap_refresh_token(p_user auth.users, p_session auth.sessions, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.swap_refresh_token(p_user auth.users, p_session auth.sessions, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION test_otp(p_phone text, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.test_otp(p_phone text, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION token_sent_at(p_user auth.users, p_type auth.one_time_token_type); Type: ACL; Schema: postern_internal
 
@@ -7684,9 +8193,9 @@ REVOKE ALL ON FUNCTION postern_internal.user_json(p_user auth.users) FROM PUBLIC
 
 REVOKE ALL ON FUNCTION postern_internal.verified_emails(p_identity jsonb, p_context jsonb) FROM PUBLIC;
 
--- Name: FUNCTION verify_factor(p_user_id uuid, p_session_id uuid, p_factor_id uuid, p_challenge_id uuid, p_matched text, p_step bigint, p_resealed text, p_context jsonb, OUT issued jsonb, OUT failure jsonb); Type: ACL; Schema: postern_internal
+-- Name: FUNCTION verify_factor(p_user_id uuid, p_session_id uuid, p_factor_id uuid, p_challenge_id uuid, p_code text, p_matched text, p_step bigint, p_resealed text, p_context jsonb, OUT issued jsonb, OUT failure jsonb); Type: ACL; Schema: postern_internal
 
-REVOKE ALL ON FUNCTION postern_internal.verify_factor(p_user_id uuid, p_session_id uuid, p_factor_id uuid, p_challenge_id uuid, p_matched text, p_step bigint, p_resealed text, p_context jsonb, OUT issued jsonb, OUT failure jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION postern_internal.verify_factor(p_user_id uuid, p_session_id uuid, p_factor_id uuid, p_challenge_id uuid, p_code text, p_matched text, p_step bigint, p_resealed text, p_context jsonb, OUT issued jsonb, OUT failure jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION verify_factor_attempt(p_factor auth.mfa_factors, p_is_valid boolean, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -7699,6 +8208,10 @@ REVOKE ALL ON FUNCTION postern_internal.verify_otp(p_type text, p_token_hash tex
 -- Name: FUNCTION verify_password_attempt(p_user auth.users, p_matched_hash text, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.verify_password_attempt(p_user auth.users, p_matched_hash text, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION verify_phone_otp(p_type text, p_phone text, p_token text, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.verify_phone_otp(p_type text, p_phone text, p_token text, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION wake_outbox(); Type: ACL; Schema: postern_internal
 

@@ -110,6 +110,7 @@ func (c *Config) Warnings() []string {
 	if d := c.DB.Driver; d != "" && d != "postgres" && d != "postgresql" {
 		w = append(w, fmt.Sprintf("GOTRUE_DB_DRIVER is %q: ignored, the driver is always postgres", d))
 	}
+	w = append(w, c.SMS.warnings()...)
 	for _, name := range c.unavailable() {
 		w = append(w, name+" is set, but this version does not have that yet: it stays off")
 	}
@@ -123,7 +124,6 @@ func (c *Config) unavailable() []string {
 		name string
 		isOn bool
 	}{
-		{"GOTRUE_EXTERNAL_PHONE_ENABLED", c.External.PhoneEnabled},
 		{"GOTRUE_SAML_ENABLED", c.SAML.Enabled},
 		{"GOTRUE_PASSKEY_ENABLED", c.Passkey.Enabled},
 		{"GOTRUE_MFA_WEB_AUTHN_ENROLL_ENABLED", c.MFA.WebAuthnEnroll},

@@ -7,6 +7,9 @@
 --   default_role, admin_role, jwt_aud                  JWT_DEFAULT_GROUP_NAME, JWT_ADMIN_GROUP_NAME, JWT_AUD
 --   autoconfirm, secure_email_change, allow_unverified, signup_disabled, phone_autoconfirm
 --   otp_exp, otp_length, mail_frequency                seconds, digits, seconds (may be a fraction)
+--   sms_otp_exp, sms_otp_length, sms_frequency         the same for text messages
+--   sms_provider ('' when none can be used), sms_checks_codes (it makes the codes itself)
+--   sms_test_otps {phone: code}, sms_test_otps_until   fixed codes, and when they end (may be missing)
 --   flow_expiry                                        seconds that a PKCE code lives
 --   rotation, reuse_interval, allow_reuse, token_version, upgrade_percentage    refresh tokens
 --   timebox, inactivity, low_aal (seconds or missing), single_per_user, tags    sessions
@@ -28,6 +31,8 @@ as $$
       'admin_role', 'admin', 'autoconfirm', false, 'phone_autoconfirm', false,
       'secure_email_change', true, 'allow_unverified', false, 'signup_disabled', false,
       'otp_exp', 86400, 'otp_length', 6, 'mail_frequency', 60, 'flow_expiry', 300,
+      'sms_otp_exp', 60, 'sms_otp_length', 6, 'sms_frequency', 60, 'sms_provider', '',
+      'sms_checks_codes', false, 'sms_test_otps', '{}'::jsonb,
       'rotation', true, 'reuse_interval', 10, 'allow_reuse', false, 'token_version', 1,
       'upgrade_percentage', 0, 'single_per_user', false, 'tags', '[]'::jsonb,
       'reauthenticate', false, 'current_password', false, 'audit_disabled', false,

@@ -70,8 +70,8 @@ begin
 end;
 $$;
 
--- Sends the code of a challenge to the phone of the factor.
--- Raises: over_sms_send_rate_limit (429), unexpected_failure (500).
+-- Sends the code of a challenge to the phone of the factor, at most once in MFA_PHONE_MAX_FREQUENCY.
+-- Raises: over_sms_send_rate_limit (429), unexpected_failure (500) where no provider can be used, and as send_sms.
 create or replace function postern_internal.send_factor_code(
   p_user auth.users,
   p_factor auth.mfa_factors,
@@ -87,8 +87,11 @@ declare
 begin
   if v_wait > interval '0' then
     perform postern_internal.fail(429, 'over_sms_send_rate_limit', format(
-      'For security purposes, you can only request this after %s seconds.', floor(extract(epoch from v_wait))));
+      'For security purposes, you can only request this after %s seconds.', trunc(extract(epoch from v_wait))));
+  elsif p_context ->> 'sms_provider' = '' and not (p_context -> 'hooks') ? 'send-sms' then
+    perform postern_internal.fail(500, 'unexpected_failure', 'Failed to get SMS provider');
   end if;
-  perform postern_internal.fail(500, 'unexpected_failure', 'Failed to get SMS provider');
+  perform postern_internal.send_sms(p_user, p_factor.phone, p_challenge ->> 'code', p_challenge ->> 'channel', 'mfa',
+    make_interval(secs => (p_context #>> '{mfa,challenge_expiry}')::float), p_context);
 end;
 $$;

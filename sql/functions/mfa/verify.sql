@@ -99,7 +99,8 @@ $$;
 -- p_step the time step of a right code of an authenticator app; p_resealed the stored value encrypted with the current
 -- key, null to leave it.
 -- Raises: as prepare_factor_verification and run_hook. Returns as failure: mfa_challenge_expired, mfa_verification_failed
--- (422), and mfa_verification_rejected (403), for which all sessions of the user end.
+-- (422), otp_expired (403) where the provider checks codes, and mfa_verification_rejected (403), for which all sessions of
+-- the user end.
 -- Locks: the user, the session. Writes: mfa_factors, mfa_challenges, totp_steps, challenge_guesses, sessions,
 -- mfa_amr_claims, refresh_tokens, session_upgrades, session_ends, audit, events, outbox.
 create or replace function postern_internal.verify_factor(
@@ -107,6 +108,7 @@ create or replace function postern_internal.verify_factor(
   p_session_id uuid,
   p_factor_id uuid,
   p_challenge_id uuid,
+  p_code text,              -- for a provider that checks the codes of phones itself
   p_matched text,
   p_step bigint,
   p_resealed text,
@@ -120,6 +122,8 @@ declare
   v_user auth.users := postern_internal.authenticate(p_user_id, p_session_id, p_lock => true);
   v_factor auth.mfa_factors := postern_internal.find_factor(p_user_id, p_factor_id);
   v_found record;
+  v_is_foreign boolean := v_factor.factor_type = 'phone' and (p_context ->> 'sms_checks_codes')::boolean
+    and not (p_context -> 'hooks') ? 'send-sms';
   v_is_valid boolean;
 begin
   v_found := postern_internal.find_challenge(v_user, v_factor, p_challenge_id, p_session_id, p_context);
@@ -127,17 +131,20 @@ begin
   if failure is not null then
     return;
   end if;
-  v_is_valid := case v_factor.factor_type
-    when 'totp' then p_matched = v_factor.secret
-      and postern_internal.use_totp_step(v_factor, p_step, p_context)
-    else p_matched = (v_found.challenge).otp_code
-  end;
-  failure := postern_internal.verify_factor_attempt(v_factor, coalesce(v_is_valid, false), p_context);
+  v_is_valid := coalesce(case
+    when v_is_foreign then postern_internal.ask_about_code(v_factor.phone, p_code, p_context)
+    when v_factor.factor_type = 'phone' then p_matched = (v_found.challenge).otp_code
+    else p_matched = v_factor.secret and postern_internal.use_totp_step(v_factor, p_step, p_context)
+  end, false);
+  failure := postern_internal.verify_factor_attempt(v_factor, v_is_valid, p_context);
   if failure is not null then
     return;
   end if;
-  if v_is_valid is not true then
+  if not v_is_valid then
     failure := postern_internal.refuse_code(v_factor, p_challenge_id);
+    if v_is_foreign then
+      failure := postern_internal.failure(403, 'otp_expired', 'Token has expired or is invalid');
+    end if;
     return;
   end if;
   update auth.mfa_challenges as c set verified_at = postern_internal.clock() where c.id = p_challenge_id;
