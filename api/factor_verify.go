@@ -133,17 +133,16 @@ func (s *Server) compareCode(
 	if err != nil {
 		return fmt.Errorf("reading the secret of factor %s: %w", args.FactorID, err)
 	}
-	isRight := subtle.ConstantTimeCompare([]byte(secret), []byte(code)) == 1
+	isRight, step := subtle.ConstantTimeCompare([]byte(secret), []byte(code)) == 1, int64(0)
 	if isTOTP {
-		var step int64
 		if step, isRight, err = totp.Match(secret, code, expected.CheckedAt); err != nil {
 			return fmt.Errorf("reading the secret of factor %s: %w", args.FactorID, err)
 		}
-		args.Step = &step
 	}
 	if !isRight {
 		return nil
 	}
+	args.Step = &step
 	args.Matched = &expected.Secret
 	if isTOTP && isStale {
 		resealed, err := s.seals.Seal(id, secret)

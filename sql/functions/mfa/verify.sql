@@ -134,7 +134,7 @@ begin
   v_is_valid := coalesce(case
     when v_is_foreign then postern_internal.ask_about_code(v_factor.phone, p_code, p_context)
     when v_factor.factor_type = 'phone' then p_matched = (v_found.challenge).otp_code
-    else p_matched = v_factor.secret and postern_internal.use_totp_step(v_factor, p_step, p_context)
+    when p_matched = v_factor.secret then postern_internal.use_totp_step(v_factor, p_step, p_context)
   end, false);
   failure := postern_internal.verify_factor_attempt(v_factor, v_is_valid, p_context);
   if failure is not null then
