@@ -47,6 +47,9 @@ func TestMatchSkew(t *testing.T) {
 			t.Errorf("%q: %v, %v", code, ok, err)
 		}
 	}
+	if _, ok, err := Match(" ", "328482", time.Unix(0, 0)); ok || err != nil { // the code of no secret at step 0
+		t.Errorf("without a secret: %v, %v", ok, err)
+	}
 	if _, ok, err := Match("not base32!", "005924", time.Unix(0, 0)); ok || err == nil {
 		t.Error("a broken secret matched")
 	}
