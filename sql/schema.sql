@@ -2053,6 +2053,10 @@ declare
   v_now timestamptz := postern_internal.clock();
   v_count int;
 begin
+  update postern.outbox as o
+  set state = 'dead', payload = '{}', finished_at = v_now,
+    last_error = coalesce(o.last_error, 'expired before it was tried')
+  where o.state = 'queued' and o.expires_at < v_now - interval '1 hour';
   with old as (
     select o.id
     from postern.outbox as o
@@ -5259,7 +5263,7 @@ CREATE FUNCTION postern_internal.send_phone_otp(p_user auth.users, p_kind text, 
     AS $$
 declare
   v_now timestamptz := postern_internal.clock();
-  v_type auth.one_time_token_type := p_kind || '_token';
+  v_type auth.one_time_token_type := (p_kind || '_token')::auth.one_time_token_type;
   v_test_otp text := postern_internal.test_otp(p_phone, p_context);
   v_otp text := coalesce(v_test_otp, postern_internal.random_otp((p_context ->> 'sms_otp_length')::int));
   v_hash text := postern_internal.otp_hash(p_phone, v_otp);
@@ -6048,15 +6052,16 @@ CREATE FUNCTION postern_internal.verify_phone_otp(p_type text, p_phone text, p_t
     AS $$
 declare
   v_is_test boolean := coalesce(postern_internal.test_otp(p_phone, p_context) = p_token, false);
+  v_token_type constant auth.one_time_token_type :=
+    (case p_type when 'sms' then 'confirmation_token' else 'phone_change_token' end)::auth.one_time_token_type;
   v_user auth.users;
+  v_claimed text;           -- the number as the locked row has it
 begin
   v_user := postern_internal.lock_user(
     postern_internal.find_phone_claimant(p_type, p_phone, p_token, v_is_test, p_context));
-  if v_user.id is null
-    or p_phone is distinct from case p_type when 'sms' then v_user.phone else v_user.phone_change end
-    or not (v_is_test or postern_internal.redeem_phone_otp(
-      v_user, case p_type when 'sms' then 'confirmation_token' else 'phone_change_token' end,
-      p_phone, p_token, p_context))
+  v_claimed := case p_type when 'sms' then v_user.phone else v_user.phone_change end;
+  if v_claimed is distinct from p_phone
+    or not (v_is_test or postern_internal.redeem_phone_otp(v_user, v_token_type, p_phone, p_token, p_context))
   then
     perform postern_internal.fail_otp(false);
   end if;

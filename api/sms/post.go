@@ -40,7 +40,7 @@ func (p poster) post(
 		return 0, fmt.Errorf("reading the answer of %s: %w", req.URL.Host, err)
 	}
 	if isLater(res.StatusCode) {
-		return 0, fmt.Errorf("%s answered %s", req.URL.Host, res.Status)
+		return 0, &laterError{req.URL.Host, res.StatusCode}
 	}
 	if err := json.Unmarshal(body, target); err != nil && isSuccess(res.StatusCode) {
 		return 0, fmt.Errorf("the answer of %s cannot be read: %w", req.URL.Host, err)
@@ -48,9 +48,17 @@ func (p poster) post(
 	return res.StatusCode, nil
 }
 
+// laterError is an answer after which the same request may succeed in a while.
+type laterError struct {
+	host   string
+	status int
+}
+
+func (e *laterError) Error() string { return fmt.Sprintf("%s answered %d", e.host, e.status) }
+
 func isSuccess(status int) bool { return status == http.StatusOK || status == http.StatusCreated }
 
-// isLater tells whether the same request may succeed in a while.
+// isLater tells whether a status calls for a laterError.
 func isLater(status int) bool {
 	return status >= http.StatusInternalServerError || status == http.StatusRequestTimeout ||
 		status == http.StatusTooEarly || status == http.StatusTooManyRequests

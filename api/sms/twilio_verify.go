@@ -2,6 +2,7 @@ package sms
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 
@@ -25,10 +26,14 @@ func (t twilioVerify) send(ctx context.Context, m message) (string, error) {
 	return answer.SID, nil
 }
 
-// check is false for a wrong code and for one that was never sent, has expired or was used: 404.
+// check is false for a wrong code, for one that was never sent, has expired or was used (404), and when too many wrong
+// ones were tried (429).
 func (t twilioVerify) check(ctx context.Context, phone, code string) (bool, error) {
 	status, answer, err := t.ask(ctx, "VerificationCheck", url.Values{"To": {"+" + phone}, "Code": {code}})
+	var later *laterError
 	switch {
+	case errors.As(err, &later) && later.status == http.StatusTooManyRequests:
+		return false, nil
 	case err != nil:
 		return false, err
 	case status == http.StatusUnauthorized || status == http.StatusForbidden:

@@ -17,7 +17,7 @@ language plpgsql volatile security invoker set search_path = ''
 as $$
 declare
   v_now timestamptz := postern_internal.clock();
-  v_type auth.one_time_token_type := p_kind || '_token';
+  v_type auth.one_time_token_type := (p_kind || '_token')::auth.one_time_token_type;
   v_test_otp text := postern_internal.test_otp(p_phone, p_context);
   v_otp text := coalesce(v_test_otp, postern_internal.random_otp((p_context ->> 'sms_otp_length')::int));
   v_hash text := postern_internal.otp_hash(p_phone, v_otp);

@@ -17,15 +17,16 @@ language plpgsql volatile security invoker set search_path = ''
 as $$
 declare
   v_is_test boolean := coalesce(postern_internal.test_otp(p_phone, p_context) = p_token, false);
+  v_token_type constant auth.one_time_token_type :=
+    (case p_type when 'sms' then 'confirmation_token' else 'phone_change_token' end)::auth.one_time_token_type;
   v_user auth.users;
+  v_claimed text;           -- the number as the locked row has it
 begin
   v_user := postern_internal.lock_user(
     postern_internal.find_phone_claimant(p_type, p_phone, p_token, v_is_test, p_context));
-  if v_user.id is null
-    or p_phone is distinct from case p_type when 'sms' then v_user.phone else v_user.phone_change end
-    or not (v_is_test or postern_internal.redeem_phone_otp(
-      v_user, case p_type when 'sms' then 'confirmation_token' else 'phone_change_token' end,
-      p_phone, p_token, p_context))
+  v_claimed := case p_type when 'sms' then v_user.phone else v_user.phone_change end;
+  if v_claimed is distinct from p_phone
+    or not (v_is_test or postern_internal.redeem_phone_otp(v_user, v_token_type, p_phone, p_token, p_context))
   then
     perform postern_internal.fail_otp(false);
   end if;
