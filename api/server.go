@@ -79,7 +79,7 @@ func newServer(ctx context.Context, cfg *config.Config, log *slog.Logger, toSMS 
 	if err != nil {
 		return nil, err
 	}
-	sender, err := sms.New(cfg.SMS, cfg.MFA.PhoneTemplate, cfg.API.InternalHTTPTimeout, toSMS, log)
+	sender, err := sms.New(cfg.SMS, cfg.API.InternalHTTPTimeout, toSMS, log)
 	if err != nil {
 		return nil, err
 	}

@@ -17,7 +17,6 @@ type MFA struct {
 	PhoneVerify        bool          `env:"GOTRUE_MFA_PHONE_VERIFY_ENABLED" envDefault:"false" desc:"Codes sent to a phone are accepted as second factor."`
 	PhoneOTPLength     int           `env:"GOTRUE_MFA_PHONE_OTP_LENGTH" envDefault:"6" desc:"Digits of a code sent to a phone, 6 to 10; other values count as 6."`
 	PhoneMaxFrequency  time.Duration `env:"GOTRUE_MFA_PHONE_MAX_FREQUENCY" envDefault:"1m" desc:"Shortest time between two codes to the phone of a factor."`
-	PhoneTemplate      string        `env:"GOTRUE_MFA_PHONE_TEMPLATE" envDefault:"Your code is {{ .Code }}" desc:"Text of a message with a code, a Go template."`
 	WebAuthnEnroll     bool          `env:"GOTRUE_MFA_WEB_AUTHN_ENROLL_ENABLED" envDefault:"false" desc:"Users may add a security key as second factor."`
 	WebAuthnVerify     bool          `env:"GOTRUE_MFA_WEB_AUTHN_VERIFY_ENABLED" envDefault:"false" desc:"Security keys are accepted as second factor."`
 	MaxGuesses         int           `env:"POSTERN_MFA_MAX_GUESSES" envDefault:"5" desc:"Wrong codes after which a challenge is void; 0 for any number, as in Supabase Auth."`

@@ -68,14 +68,12 @@ type Sender struct {
 
 // New prepares a Sender for the provider that the settings name. Without a usable one it starts as well, and each
 // message fails. transport carries the requests, each for the time limit at most.
-func New(
-	c config.SMS, mfaTemplate string, limit time.Duration, transport http.RoundTripper, log *slog.Logger,
-) (*Sender, error) {
+func New(c config.SMS, limit time.Duration, transport http.RoundTripper, log *slog.Logger) (*Sender, error) {
 	text, err := template.New("sms").Parse(c.Template)
 	if err != nil {
 		return nil, fmt.Errorf("GOTRUE_SMS_TEMPLATE: %w", err)
 	}
-	mfaText, err := template.New("mfa").Parse(mfaTemplate)
+	mfaText, err := template.New("mfa").Parse(c.MFATemplate)
 	if err != nil {
 		return nil, fmt.Errorf("GOTRUE_MFA_PHONE_TEMPLATE: %w", err)
 	}
