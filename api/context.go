@@ -49,6 +49,7 @@ func newSettingsDocument(c *config.Config, h *hooks) (*settingsDocument, error) 
 		"audit_disabled":      c.DB.AuditDisabled,
 		"notifications":       c.Notify.ByKind(),
 		"own_linking_domains": []string{},
+		"mfa":                 c.MFA.Document(),
 		"external_url":        c.API.ExternalURL,
 		"issuer":              c.JWT.Issuer,
 		"jwt_exp":             c.JWT.Exp,

@@ -24,6 +24,7 @@ import (
 	"github.com/postern-auth/postern/api/outbox"
 	"github.com/postern-auth/postern/api/password"
 	"github.com/postern-auth/postern/api/redirect"
+	"github.com/postern-auth/postern/api/seal"
 	"github.com/postern-auth/postern/api/sms"
 	"github.com/postern-auth/postern/api/token"
 	"github.com/postern-auth/postern/gen"
@@ -47,6 +48,7 @@ type Server struct {
 	passwords *password.Pool
 	mailer    *mail.Mailer
 	mailCheck *mailcheck.Checker // nil: off
+	seals     *seal.Keys
 	redirects *redirect.List
 	sms       *sms.Sender
 	hooks     *hooks
@@ -72,6 +74,10 @@ func newServer(ctx context.Context, cfg *config.Config, log *slog.Logger, toSMS 
 	if err != nil {
 		return nil, err
 	}
+	seals, err := seal.New(cfg.Encryption)
+	if err != nil {
+		return nil, err
+	}
 	mailer, err := mail.New(cfg.Mail, cfg.Site.URL, cfg.API.ExternalURL, log)
 	if err != nil {
 		return nil, err
@@ -92,7 +98,7 @@ func newServer(ctx context.Context, cfg *config.Config, log *slog.Logger, toSMS 
 	// sessions (autogroup) against each other; docs/performance.md has the figures.
 	hashers := max(runtime.NumCPU()-1, 1)
 	s := &Server{
-		cfg: cfg, log: log, pool: pool, db: gen.New(pool), keys: keys, redirects: redirects, hooks: hooks,
+		cfg: cfg, log: log, pool: pool, db: gen.New(pool), keys: keys, seals: seals, redirects: redirects, hooks: hooks,
 		passwords: password.New(hashers, hashQueue*runtime.NumCPU()), sms: sender,
 		outbox: outbox.New(pool, carriers(mailer, sender, hooks), outbox.Options{}, log),
 		mailer: mailer, mailCheck: mailcheck.New(cfg.MailCheck, net.DefaultResolver),

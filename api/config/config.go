@@ -23,6 +23,7 @@ type Config struct {
 	JWT          JWT           `title:"Access tokens"`
 	Sessions     Sessions      `title:"Sessions"`
 	Security     Security      `title:"Refresh tokens and account changes"`
+	Encryption   Encryption    `title:"Encryption in the database"`
 	External     External      `title:"Ways to sign in"`
 	Password     Password      `title:"Passwords"`
 	Mailer       Mailer        `title:"Mail"`
@@ -89,12 +90,14 @@ func (c *Config) check(l *loader) {
 	c.JWT.check(l)
 	c.Sessions.check(l)
 	c.Security.check(l)
+	c.Encryption.check(l)
 	c.Captcha.check(l)
 	c.Password.check(l)
 	c.Mailer.check(l)
 	c.MailCheck.check(l)
 	c.SMS.check(l)
 	c.External.check(l)
+	c.MFA.check(l)
 	c.Limits.check(l)
 }
 
@@ -129,7 +132,8 @@ func (c *Config) unavailable() []string {
 	}{
 		{"GOTRUE_SAML_ENABLED", c.SAML.Enabled},
 		{"GOTRUE_PASSKEY_ENABLED", c.Passkey.Enabled},
-		{"GOTRUE_SECURITY_MANUAL_LINKING_ENABLED", c.Security.ManualLinking},
+		{"GOTRUE_MFA_WEB_AUTHN_ENROLL_ENABLED", c.MFA.WebAuthnEnroll},
+		{"GOTRUE_MFA_WEB_AUTHN_VERIFY_ENABLED", c.MFA.WebAuthnVerify},
 		{"GOTRUE_RATE_LIMIT_HEADER", c.Limits.Header != ""},
 		{"GOTRUE_DB_CLEANUP_ENABLED", c.DB.CleanupEnabled},
 	} {
