@@ -25,12 +25,15 @@ type Config struct {
 	JWT          JWT           `title:"Access tokens"`
 	Sessions     Sessions      `title:"Sessions"`
 	Security     Security      `title:"Refresh tokens and account changes"`
+	Encryption   Encryption    `title:"Encryption in the database"`
 	External     External      `title:"Ways to sign in"`
 	Password     Password      `title:"Passwords"`
 	Mailer       Mailer        `title:"Mail"`
+	Links        Links         `title:"Links in mails"`
 	Notify       Notifications `title:"Mails about changes"`
 	SMTP         SMTP          `title:"Mail frequency"`
 	Mail         mail.Settings `title:"Mail server and texts"`
+	MailCheck    MailCheck     `title:"Checks of mail addresses"`
 	SMS          SMS           `title:"Text messages"`
 	MFA          MFA           `title:"Second factors"`
 	Passkey      Passkey       `title:"Passkeys"`
@@ -41,12 +44,15 @@ type Config struct {
 
 	// Providers are the OAuth providers by lower-case name ("github", "linkedin_oidc"), all of ProviderNames.
 	Providers map[string]Provider
+
+	// Hooks are the operator's hooks by the name that payloads carry ("send-email"), all of HookNames.
+	Hooks map[string]Hook
 }
 
 // Load reads the settings from environ, a list of NAME=value as os.Environ returns it (of two equal names
 // the later one counts). Unknown names are ignored. The error is an *Error that lists every problem.
 func Load(environ []string) (*Config, error) {
-	c := &Config{Providers: make(map[string]Provider, len(ProviderNames))}
+	c := &Config{Providers: make(map[string]Provider, len(ProviderNames)), Hooks: make(map[string]Hook, len(HookNames))}
 	l := newLoader(environ)
 	for _, group := range c.groups() {
 		l.load(group, "")
@@ -56,6 +62,7 @@ func Load(environ []string) (*Config, error) {
 		l.load(&p, providerPrefix(name))
 		c.Providers[name] = p
 	}
+	c.loadHooks(l)
 	c.check(l)
 	if len(l.problems) > 0 {
 		return nil, &Error{Problems: l.problems}
@@ -87,11 +94,14 @@ func (c *Config) check(l *loader) {
 	c.JWT.check(l)
 	c.Sessions.check(l)
 	c.Security.check(l)
+	c.Encryption.check(l)
 	c.Captcha.check(l)
 	c.Password.check(l)
 	c.Mailer.check(l)
+	c.MailCheck.check(l)
 	c.SMS.check(l)
 	c.External.check(l)
+	c.MFA.check(l)
 	c.Limits.check(l)
 }
 
@@ -110,6 +120,10 @@ func (c *Config) Warnings() []string {
 	if c.DB.CleanupEnabled && !c.Maintenance.Enabled {
 		w = append(w, "GOTRUE_DB_CLEANUP_ENABLED is true, but POSTERN_MAINTENANCE_ENABLED is false: nothing is cleaned up")
 	}
+	w = append(w, c.SMS.warnings()...)
+	if !c.MailCheck.Extended && len(c.MailCheck.BlockedMX) > 0 {
+		w = append(w, "GOTRUE_MAILER_EMAIL_VALIDATION_BLOCKED_MX is set without GOTRUE_MAILER_EMAIL_VALIDATION_EXTENDED: it has no effect")
+	}
 	for _, name := range c.unavailable() {
 		w = append(w, name+" is set, but this version does not have that yet: it stays off")
 	}
@@ -123,12 +137,11 @@ func (c *Config) unavailable() []string {
 		name string
 		isOn bool
 	}{
-		{"GOTRUE_EXTERNAL_PHONE_ENABLED", c.External.PhoneEnabled},
 		{"GOTRUE_SAML_ENABLED", c.SAML.Enabled},
 		{"GOTRUE_PASSKEY_ENABLED", c.Passkey.Enabled},
-		{"GOTRUE_SECURITY_MANUAL_LINKING_ENABLED", c.Security.ManualLinking},
+		{"GOTRUE_MFA_WEB_AUTHN_ENROLL_ENABLED", c.MFA.WebAuthnEnroll},
+		{"GOTRUE_MFA_WEB_AUTHN_VERIFY_ENABLED", c.MFA.WebAuthnVerify},
 		{"GOTRUE_RATE_LIMIT_HEADER", c.Limits.Header != ""},
-		{"GOTRUE_EXTERNAL_EMAIL_AUTHORIZED_ADDRESSES", len(c.External.EmailAuthorizedAddresses) > 0},
 	} {
 		if f.isOn {
 			names = append(names, f.name)
@@ -153,6 +166,13 @@ func (c Config) LogValue() slog.Value {
 	for _, name := range ProviderNames {
 		if p := c.Providers[name]; p.Enabled {
 			for _, s := range settingsOf(&p, providerPrefix(name)) {
+				attrs = append(attrs, slog.Any(s.Name, s.shown()))
+			}
+		}
+	}
+	for _, name := range HookNames {
+		if h := c.Hooks[name.Name]; h.Enabled {
+			for _, s := range settingsOf(&h, hookPrefix(name.Variable)) {
 				attrs = append(attrs, slog.Any(s.Name, s.shown()))
 			}
 		}

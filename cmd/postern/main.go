@@ -30,6 +30,6 @@ func rootCommand() *cobra.Command {
 		SilenceUsage:  true,
 	}
 	root.AddCommand(devCommand(), serveCommand(), migrateCommand(), doctorCommand(), keyCommand(), userCommand(), auditCommand(),
-		readyCommand(), versionCommand())
+		mailCommand(), readyCommand(), versionCommand())
 	return root
 }
