@@ -4119,6 +4119,7 @@ begin
     for update of u skip locked
   loop
     begin
+      perform postern_internal.end_sessions(v_user.id, 'retention', p_context);
       perform postern_internal.remove_account(v_user, false, p_context);
       v_count := v_count + 1;
     exception when others then
@@ -4342,6 +4343,11 @@ CREATE FUNCTION postern_internal.maintenance_rules(OUT rule text, OUT batch inte
     ('sessions_idle', 500, null, null),
     ('sessions_idle_unrefreshed', 500, null, null),
     ('one_time_tokens', 500, null, null),
+    ('flow_devices', 1000, 'postern.flow_devices', 'created_at < $1 - interval ''24 hours'''),
+    ('totp_steps', 1000, 'postern.totp_steps', 'used_at < $1 - interval ''24 hours'''), -- such a code is long expired
+    ('challenge_guesses', 1000, 'postern.challenge_guesses', 'last_at < $1 - interval ''24 hours'''),
+    ('session_upgrades', 1000, 'postern.session_upgrades',
+      'upgraded_at < $1 - interval ''24 hours'' and not exists (select from auth.sessions as s where s.id = session_id)'),
     ('oauth_authorizations', 1000, 'auth.oauth_authorizations', 'expires_at < $1 - interval ''24 hours'''),
     ('audit_log_entries', 1000, 'auth.audit_log_entries',
       'created_at < $1 - make_interval(secs => ($2 #>> ''{retention,audit}'')::float)'),

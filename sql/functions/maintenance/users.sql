@@ -26,6 +26,7 @@ begin
     for update of u skip locked
   loop
     begin
+      perform postern_internal.end_sessions(v_user.id, 'retention', p_context);
       perform postern_internal.remove_account(v_user, false, p_context);
       v_count := v_count + 1;
     exception when others then
