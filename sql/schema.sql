@@ -255,6 +255,28 @@ Errors: user_not_found (PT404).
 Example: select postern.delete_user(''ann@example.com'');
 Example: select postern.delete_user(id::text, soft => true) from auth.users where last_sign_in_at < now() - interval ''3 years'';';
 
+-- Name: doctor(); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.doctor(OUT severity text, OUT area text, OUT what text, OUT fix text)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+  select f.severity, f.area, f.what, f.fix
+  from (
+    select 1 as part, d.* from postern_internal.doctor_triggers() as d
+    union all select 2, d.* from postern_internal.doctor_foreign_keys() as d
+    union all select 3, d.* from postern_internal.doctor_indexes() as d
+    union all select 4, d.* from postern_internal.doctor_users() as d
+    union all select 5, d.* from postern_internal.doctor_work() as d
+  ) as f
+  order by array_position(array['error', 'warning', 'note'], f.severity), f.part, f.what
+$$;
+
+-- Name: FUNCTION doctor(); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.doctor() IS 'Looks for what is wrong in this database, the worst first: triggers and foreign keys of the application on auth tables, broken indexes, rows made by hand, messages that nobody delivers, maintenance that fails. Severity is error, warning or note; fix is a statement or a sentence. The command postern doctor shows this and checks settings, keys, mail and DNS as well.
+Example: select severity, what, fix from postern.doctor() where severity <> ''note'';';
+
 -- Name: ensure_user(text, jsonb, jsonb, boolean); Type: FUNCTION; Schema: postern
 
 CREATE FUNCTION postern.ensure_user(email text, user_metadata jsonb DEFAULT '{}'::jsonb, app_metadata jsonb DEFAULT '{}'::jsonb, email_confirm boolean DEFAULT false) RETURNS uuid
@@ -2482,6 +2504,198 @@ begin
   user_id := v_owners[1];
   decision := case when user_id is null then 'create' else 'link' end;
 end;
+$$;
+
+-- Name: doctor_foreign_keys(); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.doctor_foreign_keys(OUT severity text, OUT area text, OUT what text, OUT fix text)
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    AS $_$
+  with keys as (
+    select k.oid, k.conname, k.conrelid::regclass as relation, k.confrelid::regclass as target, k.confdeltype, k.conrelid, k.conkey,
+      (select string_agg(quote_ident(a.attname), ', ') from pg_catalog.pg_attribute as a
+        where a.attrelid = k.conrelid and a.attnum = any (k.conkey)) as columns
+    from pg_catalog.pg_constraint as k
+    join pg_catalog.pg_class as c on c.oid = k.confrelid
+    join pg_catalog.pg_class as r on r.oid = k.conrelid
+    where k.contype = 'f' and k.conparentid = 0 and c.relnamespace = 'auth'::regnamespace
+      and r.relnamespace <> 'auth'::regnamespace
+  )
+  select 'warning', 'foreign keys',
+    format('%s (%s) refers to %s without ON DELETE: such a user cannot be deleted', k.relation, k.columns, k.target),
+    format('alter table %s drop constraint %I, add constraint %2$I %s on delete cascade; -- or set null', k.relation,
+      k.conname, pg_catalog.pg_get_constraintdef(k.oid))
+  from keys as k
+  where k.confdeltype in ('a', 'r')
+  union all
+  select 'note', 'foreign keys',
+    format('%s (%s) refers to %s and has no index: deleting a user reads the whole table', k.relation, k.columns, k.target),
+    format('create index concurrently on %s (%s);', k.relation, k.columns)
+  from keys as k
+  where not exists (
+    select from pg_catalog.pg_index as i
+    where i.indrelid = k.conrelid and i.indisvalid and i.indkey[0] = any (k.conkey))
+$_$;
+
+-- Name: doctor_indexes(); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.doctor_indexes(OUT severity text, OUT area text, OUT what text, OUT fix text)
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    AS $$
+  select 'warning', 'indexes', format('index %s is invalid: a build was interrupted, and no query uses it', i.indexrelid::regclass),
+    format('reindex index concurrently %s;', i.indexrelid::regclass)
+  from pg_catalog.pg_index as i
+  join pg_catalog.pg_class as c on c.oid = i.indrelid
+  where c.relnamespace in ('auth'::regnamespace, 'postern'::regnamespace) and not i.indisvalid and c.relkind = 'r'
+  union all
+  select 'note', 'indexes', format(
+      'the audit log has about %s entries and no index by time: GET /admin/audit reads all of it', c.reltuples::bigint),
+    'create index concurrently audit_log_entries_created_at_idx on auth.audit_log_entries (created_at desc);'
+      || ' -- or give the log an end: POSTERN_RETENTION_AUDIT'
+  from pg_catalog.pg_class as c
+  where c.oid = 'auth.audit_log_entries'::regclass and c.reltuples >= 1000000
+    and not exists (
+      select from pg_catalog.pg_index as i
+      join pg_catalog.pg_attribute as a on a.attrelid = i.indrelid and a.attnum = i.indkey[0]
+      where i.indrelid = c.oid and a.attname = 'created_at')
+  union all
+  select 'note', 'roles', format('role %s is missing: %s', r.name, r.purpose),
+    format('create role %s %s; -- then: postern migrate', r.name, r.options)
+  from (values
+    ('anon', 'nologin noinherit', 'requests without a session'),
+    ('authenticated', 'nologin noinherit', 'requests with a session'),
+    ('service_role', 'nologin noinherit bypassrls', 'requests with the service key'),
+    ('postern_admin', 'nologin', 'administration in SQL without owning the schema'),
+    ('postern_support', 'nologin', 'reading administration in SQL')
+  ) as r (name, options, purpose)
+  where to_regrole(r.name) is null
+$$;
+
+-- Name: doctor_triggers(); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.doctor_triggers(OUT severity text, OUT area text, OUT what text, OUT fix text)
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    AS $$
+  select case when f.has_rights and f.has_path then 'note' else 'warning' end, 'triggers',
+    format('trigger %I on %s calls %s: %s', f.tgname, f.relation, f.function, concat_ws('; ',
+      case when not f.has_rights then
+        'without SECURITY DEFINER it has only the rights of the server''s role, and where those do not do, sign-ups fail' end,
+      case when not f.has_path then
+        'without a search_path of its own it finds other tables than in your session, or none' end,
+      case when f.has_rights and f.has_path then 'when it fails, the request fails with it' end)),
+    case
+      when f.has_rights and f.has_path then ''
+      else format('alter function %s security definer set search_path = %I, pg_temp;', f.function, f.schema)
+    end
+  from (
+    select t.tgname, t.tgrelid::regclass as relation, t.tgfoid::regprocedure as function, n.nspname as schema,
+      p.prosecdef as has_rights,
+      exists (select from unnest(p.proconfig) as s (setting) where s.setting like 'search_path=%') as has_path
+    from pg_catalog.pg_trigger as t
+    join pg_catalog.pg_class as c on c.oid = t.tgrelid
+    join pg_catalog.pg_proc as p on p.oid = t.tgfoid
+    join pg_catalog.pg_namespace as n on n.oid = p.pronamespace
+    where c.relnamespace = 'auth'::regnamespace and not t.tgisinternal and t.tgenabled <> 'D'
+  ) as f
+  order by f.relation::text, f.tgname
+$$;
+
+-- Name: doctor_users(); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.doctor_users(OUT severity text, OUT area text, OUT what text, OUT fix text)
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    AS $$
+  select 'warning', 'users', format(f.what, case when f.n > 1000 then 'more than 1000' else f.n::text end), f.fix
+  from (
+    select 'users with NULL where Supabase Auth reads text: %s; Postern reads it as empty, going back would not work' as what,
+      (select count(*) from (select from auth.users as u where u.aud is null or u.role is null
+        or u.confirmation_token is null or u.recovery_token is null or u.email_change_token_new is null
+        or u.email_change_token_current is null or u.email_change is null or u.phone_change is null
+        or u.phone_change_token is null or u.reauthentication_token is null or u.email_change_confirm_status is null
+        or u.created_at is null or u.updated_at is null limit 1001) as x) as n,
+      'update auth.users set aud = coalesce(aud, ''authenticated''), role = coalesce(role, ''authenticated''),'
+        || ' confirmation_token = coalesce(confirmation_token, ''''), recovery_token = coalesce(recovery_token, ''''),'
+        || ' email_change_token_new = coalesce(email_change_token_new, ''''),'
+        || ' email_change_token_current = coalesce(email_change_token_current, ''''),'
+        || ' email_change = coalesce(email_change, ''''), phone_change = coalesce(phone_change, ''''),'
+        || ' phone_change_token = coalesce(phone_change_token, ''''),'
+        || ' reauthentication_token = coalesce(reauthentication_token, ''''),'
+        || ' email_change_confirm_status = coalesce(email_change_confirm_status, 0),'
+        || ' created_at = coalesce(created_at, now()), updated_at = coalesce(updated_at, now())'
+        || ' where num_nulls(aud, role, confirmation_token, recovery_token, email_change_token_new,'
+        || ' email_change_token_current, email_change, phone_change, phone_change_token, reauthentication_token,'
+        || ' email_change_confirm_status, created_at, updated_at) > 0;' as fix
+    union all
+    select 'users that nobody finds, because instance_id is not all zeros: %s',
+      (select count(*) from (select from auth.users as u
+        where u.instance_id is distinct from '00000000-0000-0000-0000-000000000000' limit 1001) as x),
+      'update auth.users set instance_id = ''00000000-0000-0000-0000-000000000000'''
+        || ' where instance_id is distinct from ''00000000-0000-0000-0000-000000000000'';'
+    union all
+    select 'users with capital letters in their e-mail address: %s; it is stored in lower case everywhere else',
+      (select count(*) from (select from auth.users as u where u.email <> lower(u.email) and u.deleted_at is null limit 1001) as x),
+      'update auth.users set email = lower(email) where email <> lower(email) and deleted_at is null;'
+    union all
+    select 'users with a phone number that is not digits only: %s; they cannot sign in with it',
+      (select count(*) from (select from auth.users as u where u.phone ~ '[^0-9]' and u.deleted_at is null limit 1001) as x),
+      'update auth.users set phone = regexp_replace(phone, ''[^0-9]'', '''', ''g'') where phone ~ ''[^0-9]'' and deleted_at is null;'
+    union all
+    select 'users with an e-mail address and no identity: %s; apps show no way to sign in for them',
+      (select count(*) from (select from auth.users as u
+        where u.email <> '' and u.deleted_at is null and not u.is_anonymous
+          and not exists (select from auth.identities as i where i.user_id = u.id) limit 1001) as x),
+      'insert into auth.identities (user_id, provider, provider_id, identity_data, created_at, updated_at)'
+        || ' select id, ''email'', id::text, jsonb_build_object(''sub'', id, ''email'', email, ''email_verified'','
+        || ' email_confirmed_at is not null, ''phone_verified'', false), now(), now() from auth.users as u'
+        || ' where email <> '''' and deleted_at is null and not is_anonymous'
+        || ' and not exists (select from auth.identities as i where i.user_id = u.id);'
+  ) as f
+  where f.n > 0
+$$;
+
+-- Name: doctor_work(); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.doctor_work(OUT severity text, OUT area text, OUT what text, OUT fix text)
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    AS $$
+  select 'warning', 'outbox', format('%s messages could not be delivered; the last error: %s', count(*),
+      (array_agg(coalesce(o.last_error, 'none') order by o.id desc))[1]),
+    'select * from postern.list_outbox(''dead''); -- then postern.retry_outbox(id)'
+  from postern.outbox as o
+  where o.state = 'dead'
+  having count(*) > 0
+  union all
+  select 'error', 'outbox', format('%s messages have been due for more than 10 minutes: nobody delivers them', count(*)),
+    'Start a server (postern serve) whose settings can deliver: ' || string_agg(distinct o.kind, ', ')
+  from postern.outbox as o
+  where o.state in ('queued', 'sending') and o.next_attempt_at < postern_internal.clock() - interval '10 minutes'
+  having count(*) > 0
+  union all
+  select 'warning', 'maintenance', format('rule %s failed: %s', m.rule, m.last_error),
+    'Mend what the message says; the next pass tries again: select * from postern.run_maintenance();'
+  from postern.maintenance as m
+  where m.failed_at > postern_internal.clock() - interval '1 day' and m.failed_at >= m.ran_at
+  union all
+  select 'warning', 'maintenance', format('maintenance last ran %s: expired rows pile up',
+      coalesce('at ' || postern_internal.rfc3339(max(m.ran_at)), 'never')),
+    'Set POSTERN_MAINTENANCE_ENABLED=true on a server, or run select * from postern.run_maintenance(); by a scheduler'
+  from postern.settings as s
+  left join postern.maintenance as m on m.rule = 'pass' or m.rule = 'outbox'
+  where s.published_at < postern_internal.clock() - interval '1 day'
+  having count(s.is_only_row) > 0
+    and coalesce(max(m.ran_at) < postern_internal.clock() - interval '1 day', true)
+  union all
+  select 'warning', 'maintenance', format(
+      '%s anonymous users are past their time and cannot be deleted; the last reason: %s', count(*),
+      (array_agg(r.reason order by r.refused_at desc))[1]),
+    'Give the foreign key that the message names ON DELETE CASCADE or SET NULL'
+  from postern.retention_refusals as r
+  having count(*) > 0
 $$;
 
 -- Name: drop_factor(auth.mfa_factors); Type: FUNCTION; Schema: postern_internal
@@ -8009,6 +8223,11 @@ GRANT ALL ON FUNCTION postern.create_user(email text, password text, phone text,
 REVOKE ALL ON FUNCTION postern.delete_user(who text, soft boolean) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.delete_user(who text, soft boolean) TO postern_admin;
 
+-- Name: FUNCTION doctor(); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.doctor() FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.doctor() TO postern_admin;
+
 -- Name: FUNCTION ensure_user(email text, user_metadata jsonb, app_metadata jsonb, email_confirm boolean); Type: ACL; Schema: postern
 
 REVOKE ALL ON FUNCTION postern.ensure_user(email text, user_metadata jsonb, app_metadata jsonb, email_confirm boolean) FROM PUBLIC;
@@ -8417,6 +8636,26 @@ REVOKE ALL ON FUNCTION postern_internal.customize_claims(p_claims jsonb, p_metho
 -- Name: FUNCTION decide_account(p_provider text, p_subject text, p_verified text[], p_context jsonb, OUT decision text, OUT user_id uuid); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.decide_account(p_provider text, p_subject text, p_verified text[], p_context jsonb, OUT decision text, OUT user_id uuid) FROM PUBLIC;
+
+-- Name: FUNCTION doctor_foreign_keys(); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.doctor_foreign_keys() FROM PUBLIC;
+
+-- Name: FUNCTION doctor_indexes(); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.doctor_indexes() FROM PUBLIC;
+
+-- Name: FUNCTION doctor_triggers(); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.doctor_triggers() FROM PUBLIC;
+
+-- Name: FUNCTION doctor_users(); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.doctor_users() FROM PUBLIC;
+
+-- Name: FUNCTION doctor_work(); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.doctor_work() FROM PUBLIC;
 
 -- Name: FUNCTION drop_factor(p_factor auth.mfa_factors); Type: ACL; Schema: postern_internal
 
