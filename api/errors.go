@@ -18,6 +18,7 @@ import (
 
 	"github.com/postern-auth/postern/api/hook"
 	"github.com/postern-auth/postern/api/input"
+	"github.com/postern-auth/postern/api/mailcheck"
 	"github.com/postern-auth/postern/api/password"
 )
 
@@ -125,6 +126,7 @@ func toWire(err error) *Error {
 	var weak *password.Weak
 	var tooLong password.TooLong
 	var shape *input.Error
+	var refused *mailcheck.Invalid
 	var pg *pgconn.PgError
 	switch {
 	case errors.As(err, &wire):
@@ -141,6 +143,8 @@ func toWire(err error) *Error {
 		return invalid(tooLong.Error())
 	case errors.As(err, &shape):
 		return invalid(shape.Message)
+	case errors.As(err, &refused):
+		return badRequest("email_address_invalid", `Email address "`+refused.Email+`" is invalid`)
 	case errors.Is(err, password.ErrBusy):
 		return unavailable("Too many sign-ins at the moment, please retry after a moment.", err)
 	case errors.Is(err, context.DeadlineExceeded):

@@ -6,6 +6,8 @@
 --   site_url, verify_urls {invite, confirmation, recovery, email_change}
 --   default_role, admin_role, jwt_aud                  JWT_DEFAULT_GROUP_NAME, JWT_ADMIN_GROUP_NAME, JWT_AUD
 --   autoconfirm, secure_email_change, allow_unverified, signup_disabled, phone_autoconfirm
+--   language                                           Accept-Language of the caller, for mails (may be missing)
+--   authorized_addresses                               in lower case; empty: mail may go to anybody
 --   otp_exp, otp_length, mail_frequency                seconds, digits, seconds (may be a fraction)
 --   sms_otp_exp, sms_otp_length, sms_frequency         the same for text messages
 --   sms_provider ('' when none can be used), sms_checks_codes (it makes the codes itself)
@@ -17,6 +19,8 @@
 --   reauthenticate, current_password                   rules for a new password
 --   audit_disabled, notifications {password_changed, email_changed, ...}
 --   own_linking_domains                                providers outside the default linking domain
+--   mfa {enroll, verify: types of factors; challenge_expiry, factor_expiry, phone_frequency: seconds; max_enrolled,
+--     max_verified, max_guesses, code_reuse}           second factors
 --   external_url, issuer, jwt_exp                      API_EXTERNAL_URL; iss and lifetime (s) of tokens, where a hook sees claims
 --   hooks                                              the operator's hooks that are on, see hooks/run.sql
 --   answers, by_sql                                    a server that can be asked (core/ask.sql), or an SQL caller
@@ -35,7 +39,10 @@ as $$
       'rotation', true, 'reuse_interval', 10, 'allow_reuse', false, 'token_version', 1,
       'upgrade_percentage', 0, 'single_per_user', false, 'tags', '[]'::jsonb,
       'reauthenticate', false, 'current_password', false, 'audit_disabled', false,
-      'notifications', '{}'::jsonb, 'hooks', '{}'::jsonb, 'own_linking_domains', '[]'::jsonb
+      'notifications', '{}'::jsonb, 'hooks', '{}'::jsonb, 'own_linking_domains', '[]'::jsonb,
+      'authorized_addresses', '[]'::jsonb,
+      'mfa', '{"enroll": ["totp"], "verify": ["totp"], "challenge_expiry": 300, "factor_expiry": 300,
+        "phone_frequency": 60, "max_enrolled": 10, "max_verified": 10, "max_guesses": 5, "code_reuse": false}'::jsonb
     )
     || coalesce((select value from postern.settings), '{}')
     || jsonb_build_object('actor', session_user, 'by_sql', true)
