@@ -6,11 +6,14 @@
 --   site_url, verify_urls {invite, confirmation, recovery, email_change}
 --   default_role, admin_role, jwt_aud                  JWT_DEFAULT_GROUP_NAME, JWT_ADMIN_GROUP_NAME, JWT_AUD
 --   autoconfirm, secure_email_change, allow_unverified, signup_disabled, phone_autoconfirm
+--   language                                           Accept-Language of the caller, for mails (may be missing)
+--   authorized_addresses                               in lower case; empty: mail may go to anybody
 --   otp_exp, otp_length, mail_frequency                seconds, digits, seconds (may be a fraction)
 --   sms_otp_exp, sms_otp_length, sms_frequency         the same for text messages
 --   sms_provider ('' when none can be used), sms_checks_codes (it makes the codes itself)
 --   sms_test_otps {phone: code}, sms_test_otps_until   fixed codes, and when they end (may be missing)
 --   flow_expiry                                        seconds that a PKCE code lives
+--   other_device_page                                  POSTERN_MAILER_OTHER_DEVICE_PAGE; missing: false
 --   rotation, reuse_interval, allow_reuse, token_version, upgrade_percentage    refresh tokens
 --   timebox, inactivity, low_aal (seconds or missing), single_per_user, tags    sessions
 --   reauthenticate, current_password                   rules for a new password
@@ -37,6 +40,7 @@ as $$
       'upgrade_percentage', 0, 'single_per_user', false, 'tags', '[]'::jsonb,
       'reauthenticate', false, 'current_password', false, 'audit_disabled', false,
       'notifications', '{}'::jsonb, 'hooks', '{}'::jsonb, 'own_linking_domains', '[]'::jsonb,
+      'authorized_addresses', '[]'::jsonb,
       'mfa', '{"enroll": ["totp"], "verify": ["totp"], "challenge_expiry": 300, "factor_expiry": 300,
         "phone_frequency": 60, "max_enrolled": 10, "max_verified": 10, "max_guesses": 5, "code_reuse": false}'::jsonb
     )
