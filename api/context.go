@@ -3,6 +3,7 @@ package api
 import (
 	"bytes"
 	"encoding/json"
+	"strings"
 	"time"
 
 	"github.com/postern-auth/postern/api/config"
@@ -52,7 +53,9 @@ func newSettingsDocument(c *config.Config, h *hooks) (*settingsDocument, error) 
 		"issuer":              c.JWT.Issuer,
 		"jwt_exp":             c.JWT.Exp,
 		"hooks":               h.document,
+		"other_device_page":   c.Links.OtherDevicePage,
 	}
+	doc["authorized_addresses"] = lowered(c.External.EmailAuthorizedAddresses)
 	for key, limit := range map[string]time.Duration{
 		"timebox": c.Sessions.Timebox, "inactivity": c.Sessions.InactivityTimeout, "low_aal": c.Sessions.AllowLowAAL,
 	} {
@@ -95,6 +98,17 @@ func nonNil(list []string) []string {
 	return list
 }
 
+// lowered returns the entries of a list in lower case, without spaces around them and without empty ones.
+func lowered(list []string) []string {
+	out := []string{}
+	for _, entry := range list {
+		if entry = strings.ToLower(strings.TrimSpace(entry)); entry != "" {
+			out = append(out, entry)
+		}
+	}
+	return out
+}
+
 // caller is the part of the context that differs between requests.
 type caller struct {
 	Aud        string            `json:"aud"`
@@ -102,6 +116,7 @@ type caller struct {
 	IP         string            `json:"ip,omitempty"`
 	UserAgent  string            `json:"user_agent,omitempty"`
 	RedirectTo string            `json:"redirect_to"`
+	Language   string            `json:"language,omitempty"`    // Accept-Language, for the mails of this request
 	VerifyURLs map[string]string `json:"verify_urls,omitempty"` // where a forwarded host replaces the external one
 }
 
@@ -109,9 +124,10 @@ type caller struct {
 func (s *Server) callContext(r *request) json.RawMessage {
 	c := caller{
 		Aud: r.audience(), Actor: r.actor, IP: r.clientIP(), UserAgent: r.userAgent(), RedirectTo: r.redirectTarget(),
+		Language: r.language(),
 	}
-	if len(s.cfg.Mailer.ExternalHosts) > 0 {
-		c.VerifyURLs = verifyURLs(s.cfg, s.cfg.BaseURL(r.Header.Get("X-Forwarded-Host"), r.Header.Get("X-Forwarded-Proto")))
+	if base := r.baseURL(); base != s.cfg.API.ExternalURL {
+		c.VerifyURLs = verifyURLs(s.cfg, base)
 	}
 	text, _ := json.Marshal(c) // strings only: cannot fail
 	doc := make([]byte, 0, len(s.settings.open)+len(text)+1)

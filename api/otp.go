@@ -131,6 +131,9 @@ func (s *Server) sendMagicLink(ctx context.Context, r *request, p *otpParams, ma
 	if err != nil {
 		return nil, err
 	}
+	if err := s.mailCheck.Check(ctx, email); err != nil {
+		return nil, err
+	}
 	defer s.outbox.Wake()
 	if err := callExec(ctx, r, func(db *gen.Queries, document json.RawMessage) error {
 		return db.SendMagicLink(ctx, gen.SendMagicLinkParams{

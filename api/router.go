@@ -41,10 +41,12 @@ func (s *Server) routes() []route {
 		{"POST", "/magiclink", nil, s.magicLink},
 		{"POST", "/recover", nil, s.recover},
 		{"POST", "/resend", nil, s.resend},
-		{"GET", "/verify", nil, s.verifyLink},
-		{"GET", "/verify/", nil, s.verifyLink},
-		{"POST", "/verify", nil, s.verify},
-		{"POST", "/verify/", nil, s.verify},
+		{"GET", "/verify", nil, s.openLink},
+		{"GET", "/verify/", nil, s.openLink},
+		{"HEAD", "/verify", nil, s.probeLink},
+		{"HEAD", "/verify/", nil, s.probeLink},
+		{"POST", "/verify", nil, s.postVerify},
+		{"POST", "/verify/", nil, s.postVerify},
 
 		{"GET", "/authorize", nil, s.authorize},
 		{"GET", "/callback", nil, s.callback},
@@ -192,9 +194,12 @@ func notFound(ctx context.Context, r *request) (reply, error) {
 
 // methodNotAllowed answers known paths with another method, once a guard of that path lets the request pass.
 func (s *Server) methodNotAllowed(w http.ResponseWriter, hr *http.Request) {
-	// the router counts OPTIONS in, which is answered for CORS only
+	// The router counts OPTIONS in, which is answered for CORS only. HEAD goes without saying where there is GET, and
+	// the reference does not say it.
 	allow := strings.Split(w.Header().Get("Allow"), ", ")
-	allow = slices.DeleteFunc(allow, func(method string) bool { return method == http.MethodOptions })
+	allow = slices.DeleteFunc(allow, func(method string) bool {
+		return method == http.MethodOptions || method == http.MethodHead
+	})
 	w.Header().Del("Allow")
 	s.serve(w, hr, nil, nil, func(ctx context.Context, r *request) (reply, error) {
 		for prefix, g := range map[string]guard{"/user": signedIn, "/admin/": admin} {

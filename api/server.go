@@ -20,6 +20,7 @@ import (
 
 	"github.com/postern-auth/postern/api/config"
 	"github.com/postern-auth/postern/api/mail"
+	"github.com/postern-auth/postern/api/mailcheck"
 	"github.com/postern-auth/postern/api/outbox"
 	"github.com/postern-auth/postern/api/password"
 	"github.com/postern-auth/postern/api/redirect"
@@ -44,6 +45,8 @@ type Server struct {
 	db        *gen.Queries
 	keys      *token.Keys
 	passwords *password.Pool
+	mailer    *mail.Mailer
+	mailCheck *mailcheck.Checker // nil: off
 	redirects *redirect.List
 	sms       *sms.Sender
 	hooks     *hooks
@@ -91,7 +94,8 @@ func newServer(ctx context.Context, cfg *config.Config, log *slog.Logger, toSMS 
 	s := &Server{
 		cfg: cfg, log: log, pool: pool, db: gen.New(pool), keys: keys, redirects: redirects, hooks: hooks,
 		passwords: password.New(hashers, hashQueue*runtime.NumCPU()), sms: sender,
-		outbox: outbox.New(pool, carriers(mailer, sender), outbox.Options{}, log),
+		outbox: outbox.New(pool, carriers(mailer, sender, hooks), outbox.Options{}, log),
+		mailer: mailer, mailCheck: mailcheck.New(cfg.MailCheck, net.DefaultResolver),
 	}
 	if err := s.prepare(ctx); err != nil {
 		s.Close()
@@ -101,10 +105,13 @@ func newServer(ctx context.Context, cfg *config.Config, log *slog.Logger, toSMS 
 }
 
 // carriers deliver the outbox. Without a provider, text messages wait for a server that has one.
-func carriers(mailer *mail.Mailer, sender *sms.Sender) outbox.Carriers {
+func carriers(mailer *mail.Mailer, sender *sms.Sender, h *hooks) outbox.Carriers {
 	c := outbox.Carriers{Mail: mailer}
 	if sender.CanSend() {
 		c.SMS = sender
+	}
+	if len(h.byName) > 0 {
+		c.Hook = h.deliver
 	}
 	return c
 }
@@ -199,6 +206,7 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { s.outbox.Run(ctx); return nil })
+	group.Go(func() error { s.mailer.Run(ctx); return nil })
 	group.Go(func() error {
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			return err

@@ -58,6 +58,11 @@ func (s *Server) signUp(ctx context.Context, r *request) (reply, error) {
 	if err := s.checkSignUp(&p); err != nil {
 		return nil, err
 	}
+	if !s.cfg.Mailer.Autoconfirm {
+		if err := s.mailCheck.Check(ctx, p.Email); err != nil {
+			return nil, err
+		}
+	}
 	hash, err := s.passwords.Hash(ctx, p.Password)
 	if err != nil {
 		return nil, err

@@ -45,6 +45,9 @@ func (s *Server) updateUser(ctx context.Context, r *request) (reply, error) {
 	if err := s.checkChanges(&p); err != nil {
 		return nil, err
 	}
+	if err := s.mailCheck.Check(ctx, p.Email); err != nil {
+		return nil, err
+	}
 	args := gen.UpdateUserParams{UserID: r.userID, SessionID: r.sessionID}
 	given, current := p.Password, p.CurrentPassword
 	p.Password, p.CurrentPassword = nil, ""

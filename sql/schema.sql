@@ -753,7 +753,11 @@ begin
     perform postern_internal.replace_password(
       p_user.id, postern_internal.unusable_password_hash(), p_context);
   end if;
-  perform postern_internal.audit_user('user_signedup', p_user, p_context, '{"provider": "email"}');
+  if p_user.email_confirmed_at is null then
+    perform postern_internal.audit_user('user_signedup', p_user, p_context, '{"provider": "email"}');
+  else -- the link confirmed the address on another device before
+    perform postern_internal.audit_user('login', p_user, p_context);
+  end if;
   perform postern_internal.confirm_email_address(p_user.id, p_context);
   perform postern_internal.mark_identity_verified(p_user);
 end;
@@ -1156,9 +1160,7 @@ begin
     end;
   elsif not p_context ? 'by_sql' then
     perform set_config('postern.afterwards', jsonb_build_object('hook', 'after-user-created', 'payload',
-      jsonb_build_object('metadata', jsonb_build_object(
-        'uuid', postern_internal.random_uuid(), 'time', postern_internal.rfc3339(postern_internal.clock()),
-        'name', 'after-user-created', 'ip_address', coalesce(p_context ->> 'ip', ''))) || v_payload)::text, true);
+      postern_internal.hook_metadata('after-user-created', p_context) || v_payload)::text, true);
   end if;
 end;
 $$;
@@ -1402,26 +1404,32 @@ begin
     return;
   end if;
   perform postern_internal.begin_flow(p_user.id, 'email_change', 'email_change',
-    p_changes ->> 'code_challenge', p_changes ->> 'code_challenge_method');
+    p_changes ->> 'code_challenge', p_changes ->> 'code_challenge_method', p_context);
   perform postern_internal.send_email_change(
     p_user, p_changes ->> 'email', coalesce(p_changes ->> 'code_challenge' <> '', false), p_context);
 end;
 $$;
 
--- Name: begin_flow(uuid, text, text, text, text); Type: FUNCTION; Schema: postern_internal
+-- Name: begin_flow(uuid, text, text, text, text, jsonb); Type: FUNCTION; Schema: postern_internal
 
-CREATE FUNCTION postern_internal.begin_flow(p_user_id uuid, p_provider_type text, p_authentication_method text, p_code_challenge text, p_code_challenge_method text) RETURNS void
+CREATE FUNCTION postern_internal.begin_flow(p_user_id uuid, p_provider_type text, p_authentication_method text, p_code_challenge text, p_code_challenge_method text, p_context jsonb) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
+declare
+  v_id uuid := gen_random_uuid();
 begin
+  if coalesce(p_code_challenge, '') = '' then
+    return;
+  end if;
   insert into auth.flow_state (
     id, user_id, auth_code, code_challenge, code_challenge_method, provider_type, authentication_method,
     provider_access_token, provider_refresh_token, created_at, updated_at)
-  select gen_random_uuid(), p_user_id, gen_random_uuid()::text, p_code_challenge,
+  values (
+    v_id, p_user_id, gen_random_uuid()::text, p_code_challenge,
     p_code_challenge_method::auth.code_challenge_method, p_provider_type, p_authentication_method, '', '',
-    postern_internal.clock(), postern_internal.clock()
-  where p_code_challenge <> '';
+    postern_internal.clock(), postern_internal.clock());
+  perform postern_internal.remember_device(v_id, p_context);
 end;
 $$;
 
@@ -1467,6 +1475,30 @@ begin
   end if;
   perform postern_internal.send_phone_otp(
     p_user, 'phone_change', p_changes ->> 'phone', coalesce(nullif(p_changes ->> 'channel', ''), 'sms'), p_context);
+end;
+$$;
+
+-- Name: begun_elsewhere(uuid, text, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.begun_elsewhere(p_user_id uuid, p_authentication_method text, p_context jsonb) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_began postern.flow_devices;
+  v_here record;
+begin
+  if not coalesce((p_context ->> 'other_device_page')::boolean, false) then
+    return null;
+  end if;
+  select d.* into v_began
+  from postern_internal.newest_flow(p_user_id, p_authentication_method) as f
+  join postern.flow_devices as d on d.flow_id = f.id;
+  v_here := postern_internal.read_user_agent(p_context ->> 'user_agent');
+  if v_began.browser <> v_here.browser or v_began.platform <> v_here.platform then
+    return jsonb_build_object('browser', v_began.browser, 'platform', v_began.platform);
+  end if;
+  return null;
 end;
 $$;
 
@@ -1876,6 +1908,44 @@ CREATE FUNCTION postern_internal.clock() RETURNS timestamp with time zone
   select coalesce(nullif(current_setting('postern.clock', true), '')::timestamptz, now())
 $$;
 
+-- Name: one_time_tokens; Type: TABLE; Schema: auth
+
+CREATE TABLE auth.one_time_tokens (
+    id uuid NOT NULL,
+    user_id uuid NOT NULL,
+    token_type auth.one_time_token_type NOT NULL,
+    token_hash text NOT NULL,
+    relates_to text NOT NULL,
+    created_at timestamp without time zone DEFAULT now() NOT NULL,
+    updated_at timestamp without time zone DEFAULT now() NOT NULL,
+    CONSTRAINT one_time_tokens_token_hash_check CHECK ((char_length(token_hash) > 0))
+);
+
+-- Name: confirm_elsewhere(auth.users, auth.one_time_tokens, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.confirm_elsewhere(p_user auth.users, p_token auth.one_time_tokens, p_context jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  if p_user.email_confirmed_at is null then
+    if p_token.token_type = 'confirmation_token' then
+      perform postern_internal.accept_signup(p_user, p_context);
+    else
+      perform postern_internal.accept_recovery(p_user, p_context);
+    end if;
+    perform postern_internal.recompute_providers(p_user.id);
+    update auth.users
+    set confirmation_token = case p_token.token_type
+        when 'confirmation_token' then p_token.token_hash else confirmation_token end,
+      recovery_token = case p_token.token_type
+        when 'recovery_token' then p_token.token_hash else recovery_token end
+    where id = p_user.id;
+  end if;
+  insert into auth.one_time_tokens select p_token.*;
+end;
+$$;
+
 -- Name: confirm_email_address(uuid, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.confirm_email_address(p_user_id uuid, p_context jsonb) RETURNS auth.users
@@ -1941,7 +2011,8 @@ CREATE FUNCTION postern_internal.context() RETURNS jsonb
       'rotation', true, 'reuse_interval', 10, 'allow_reuse', false, 'token_version', 1,
       'upgrade_percentage', 0, 'single_per_user', false, 'tags', '[]'::jsonb,
       'reauthenticate', false, 'current_password', false, 'audit_disabled', false,
-      'notifications', '{}'::jsonb, 'hooks', '{}'::jsonb, 'own_linking_domains', '[]'::jsonb
+      'notifications', '{}'::jsonb, 'hooks', '{}'::jsonb, 'own_linking_domains', '[]'::jsonb,
+      'authorized_addresses', '[]'::jsonb
     )
     || coalesce((select value from postern.settings), '{}')
     || jsonb_build_object('actor', session_user, 'by_sql', true)
@@ -2184,6 +2255,7 @@ begin
   if not found or v_user.id is null then
     perform postern_internal.fail(404, 'flow_state_not_found', c_not_found);
   end if;
+  delete from postern.flow_devices as d where d.flow_id = v_flow.id;
   if postern_internal.is_banned(v_user) then
     perform postern_internal.fail(403, 'user_banned', 'User is banned');
   end if;
@@ -2543,19 +2615,6 @@ begin
     limit 1);
 end;
 $$;
-
--- Name: one_time_tokens; Type: TABLE; Schema: auth
-
-CREATE TABLE auth.one_time_tokens (
-    id uuid NOT NULL,
-    user_id uuid NOT NULL,
-    token_type auth.one_time_token_type NOT NULL,
-    token_hash text NOT NULL,
-    relates_to text NOT NULL,
-    created_at timestamp without time zone DEFAULT now() NOT NULL,
-    updated_at timestamp without time zone DEFAULT now() NOT NULL,
-    CONSTRAINT one_time_tokens_token_hash_check CHECK ((char_length(token_hash) > 0))
-);
 
 -- Name: find_token_by_code(text, text, text, text, jsonb); Type: FUNCTION; Schema: postern_internal
 
@@ -2933,6 +2992,19 @@ CREATE FUNCTION postern_internal.hook_email_data(p_template text, p_mails jsonb[
     'factor_type', coalesce(p_mails[1] ->> 'factor_type', ''))
 $$;
 
+-- Name: hook_metadata(text, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.hook_metadata(p_name text, p_context jsonb) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  return jsonb_build_object('metadata', jsonb_build_object(
+    'uuid', postern_internal.random_uuid(), 'time', postern_internal.rfc3339(postern_internal.clock()),
+    'name', p_name, 'ip_address', coalesce(p_context ->> 'ip', '')));
+end;
+$$;
+
 -- Name: identities; Type: TABLE; Schema: auth
 
 CREATE TABLE auth.identities (
@@ -3072,6 +3144,20 @@ CREATE FUNCTION postern_internal.is_foreign_code(p_phone text, p_context jsonb) 
     and postern_internal.test_otp(p_phone, p_context) is null
 $$;
 
+-- Name: is_mail_authorized(text, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.is_mail_authorized(p_email text, p_context jsonb) RETURNS boolean
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_list jsonb := coalesce(p_context -> 'authorized_addresses', '[]');
+  v_email text := lower(p_email);
+begin
+  return v_list = '[]' or v_list ? v_email or v_list ? regexp_replace(v_email, '\+[^@]*', '');
+end;
+$$;
+
 -- Name: is_otp_alive(timestamp with time zone, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.is_otp_alive(p_sent_at timestamp with time zone, p_context jsonb) RETURNS boolean
@@ -3109,10 +3195,7 @@ declare
 begin
   update auth.flow_state as f
   set auth_code_issued_at = postern_internal.clock(), updated_at = postern_internal.clock()
-  where f.id = (
-    select n.id from auth.flow_state as n
-    where n.user_id = p_user_id and n.authentication_method = p_authentication_method
-    order by n.created_at desc limit 1)
+  where f.id = (select n.id from postern_internal.newest_flow(p_user_id, p_authentication_method) as n)
   returning f.auth_code into v_code;
   if v_code is null then
     perform postern_internal.fail(400, 'flow_state_not_found',
@@ -3386,6 +3469,24 @@ begin
 end;
 $$;
 
+-- Name: mail_languages(jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.mail_languages(p_user_metadata jsonb, p_context jsonb) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_data jsonb := postern_internal.read_metadata(p_user_metadata);
+begin
+  return (
+    select coalesce(jsonb_agg(left(wish.language, 100) order by wish.place), '[]')
+    from (values
+      (1, v_data ->> 'locale'), (2, v_data ->> 'lang'), (3, v_data ->> 'language'), (4, p_context ->> 'language')
+    ) as wish (place, language)
+    where wish.language <> '');
+end;
+$$;
+
 -- Name: mail_payload(auth.users, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.mail_payload(p_user auth.users, p_context jsonb) RETURNS jsonb
@@ -3393,6 +3494,7 @@ CREATE FUNCTION postern_internal.mail_payload(p_user auth.users, p_context jsonb
     AS $$
   select jsonb_build_object(
     'email', coalesce(p_user.email, ''),
+    'languages', postern_internal.mail_languages(p_user.raw_user_meta_data, p_context),
     'site_url', p_context ->> 'site_url',
     'redirect_to', coalesce(p_context ->> 'redirect_to', p_context ->> 'site_url'),
     'data', postern_internal.read_metadata(p_user.raw_user_meta_data))
@@ -3496,6 +3598,18 @@ begin
 end;
 $$;
 
+-- Name: newest_flow(uuid, text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.newest_flow(p_user_id uuid, p_authentication_method text) RETURNS SETOF auth.flow_state
+    LANGUAGE sql STABLE
+    AS $$
+  select f.*
+  from auth.flow_state as f
+  where f.user_id = p_user_id and f.authentication_method = p_authentication_method
+  order by f.created_at desc
+  limit 1
+$$;
+
 -- Name: nil_uuid(); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.nil_uuid() RETURNS uuid
@@ -3531,7 +3645,9 @@ CREATE FUNCTION postern_internal.notify_user(p_kind text, p_user auth.users, p_c
     SET search_path TO ''
     AS $$
 begin
-  if (p_context -> 'notifications' ->> p_kind)::boolean and coalesce(p_user.email, '') <> '' then
+  if (p_context -> 'notifications' ->> p_kind)::boolean and coalesce(p_user.email, '') <> ''
+    and postern_internal.is_mail_authorized(p_user.email, p_context)
+  then
     perform postern_internal.send_mails(p_kind || '_notification', p_user, array[
       postern_internal.mail_payload(p_user, p_context) - 'redirect_to'
         || jsonb_build_object('recipient', p_user.email) || p_extra], p_context);
@@ -3837,6 +3953,21 @@ begin
 end;
 $$;
 
+-- Name: queue_hook(text, text, uuid, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.queue_hook(p_name text, p_recipient text, p_user_id uuid, p_payload jsonb, p_context jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  insert into postern.outbox (kind, template, recipient, user_id, payload, next_attempt_at, created_at)
+  values ('webhook', p_name, p_recipient, p_user_id,
+    postern_internal.hook_metadata(p_name, p_context) || p_payload,
+    postern_internal.clock(), postern_internal.clock());
+  perform postern_internal.wake_outbox();
+end;
+$$;
+
 -- Name: queue_mail(text, text, uuid, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.queue_mail(p_template text, p_recipient text, p_user_id uuid, p_payload jsonb) RETURNS void
@@ -3931,6 +4062,37 @@ CREATE FUNCTION postern_internal.read_metadata(p_metadata jsonb) RETURNS jsonb
   select case when jsonb_typeof(p_metadata) = 'object' then p_metadata else '{}'::jsonb end
 $$;
 
+-- Name: read_user_agent(text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.read_user_agent(p_user_agent text, OUT browser text, OUT platform text)
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO ''
+    AS $$
+begin
+  if p_user_agent is null or p_user_agent not like 'Mozilla/%' then
+    return;
+  end if;
+  browser := case
+    -- an application that shows web pages: the links of its mails open in a browser and lead back to it
+    when p_user_agent ~ '; wv\)|Electron/' then null
+    when p_user_agent ~ 'Edg(A|iOS)?/' then 'Edge'
+    when p_user_agent ~ 'OPR/|OPT/' then 'Opera'
+    when p_user_agent ~ 'SamsungBrowser/' then 'Samsung Internet'
+    when p_user_agent ~ '(Firefox|FxiOS)/' then 'Firefox'
+    when p_user_agent ~ '(Chrome|Chromium|CriOS)/' then 'Chrome'
+    when p_user_agent ~ 'Version/.* Safari/' then 'Safari'
+  end;
+  platform := case
+    when p_user_agent ~ 'Android' then 'Android'
+    when p_user_agent ~ 'iPhone|iPad|iPod' then 'iOS'
+    when p_user_agent ~ 'Windows' then 'Windows'
+    when p_user_agent ~ 'CrOS' then 'ChromeOS'
+    when p_user_agent ~ 'Macintosh' then 'macOS'
+    when p_user_agent ~ 'Linux|X11' then 'Linux'
+  end;
+end;
+$$;
+
 -- Name: reauthenticate(uuid, uuid, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.reauthenticate(p_user_id uuid, p_session_id uuid, p_context jsonb) RETURNS text
@@ -4010,7 +4172,7 @@ begin
     return;
   end if;
   perform postern_internal.begin_flow(
-    v_user.id, 'recovery', 'recovery', p_code_challenge, p_code_challenge_method);
+    v_user.id, 'recovery', 'recovery', p_code_challenge, p_code_challenge_method, p_context);
   perform postern_internal.audit_user('user_recovery_requested', v_user, p_context);
   perform postern_internal.send_recovery(
     v_user, 'recovery', coalesce(p_code_challenge <> '', false), p_context);
@@ -4224,7 +4386,7 @@ begin
     'user_confirmation_requested', account, p_context, '{"provider": "email"}');
   perform postern_internal.check_mail_frequency(account.confirmation_sent_at, p_context);
   perform postern_internal.begin_flow(
-    account.id, 'email', 'email/signup', p_code_challenge, p_code_challenge_method);
+    account.id, 'email', 'email/signup', p_code_challenge, p_code_challenge_method, p_context);
   perform postern_internal.send_confirmation(
     account, 'confirmation', coalesce(p_code_challenge <> '', false), p_context);
   account := postern_internal.lock_user(account.id);
@@ -4266,6 +4428,29 @@ begin
   account := postern_internal.lock_user(account.id);
   perform postern_internal.announce_new_user(account, p_context);
   outcome := 'pending';
+end;
+$$;
+
+-- Name: remember_device(uuid, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.remember_device(p_flow_id uuid, p_context jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  if not coalesce((p_context ->> 'other_device_page')::boolean, false) then
+    return;
+  end if;
+  insert into postern.flow_devices (flow_id, browser, platform, created_at)
+  select p_flow_id, a.browser, a.platform, postern_internal.clock()
+  from postern_internal.read_user_agent(p_context ->> 'user_agent') as a
+  where a.browser is not null or a.platform is not null;
+  delete from postern.flow_devices as d
+  where d.flow_id in (
+    select o.flow_id from postern.flow_devices as o
+    where o.created_at < postern_internal.clock() - interval '1 day'
+    limit 2
+    for update skip locked);
 end;
 $$;
 
@@ -4341,11 +4526,11 @@ begin
     perform postern_internal.audit_user('user_confirmation_requested', v_user, p_context);
     perform postern_internal.check_mail_frequency(v_user.confirmation_sent_at, p_context);
     perform postern_internal.begin_flow(
-      v_user.id, 'email/signup', 'email/signup', p_code_challenge, p_code_challenge_method);
+      v_user.id, 'email/signup', 'email/signup', p_code_challenge, p_code_challenge_method, p_context);
     perform postern_internal.send_confirmation(v_user, 'confirmation', v_is_pkce, p_context);
   elsif p_type = 'email_change' and coalesce(v_user.email_change, '') <> '' then
     perform postern_internal.begin_flow(
-      v_user.id, 'email_change', 'email_change', p_code_challenge, p_code_challenge_method);
+      v_user.id, 'email_change', 'email_change', p_code_challenge, p_code_challenge_method, p_context);
     perform postern_internal.send_email_change(v_user, v_user.email_change, v_is_pkce, p_context);
   elsif p_type = 'sms' and v_user.phone_confirmed_at is null then
     perform postern_internal.audit_user('user_recovery_requested', v_user, p_context);
@@ -4517,9 +4702,7 @@ begin
   if v_hook is null or (p_context ? 'by_sql' and not v_hook ? 'function') then
     return null;
   end if;
-  p_payload := jsonb_build_object('metadata', jsonb_build_object(
-      'uuid', postern_internal.random_uuid(), 'time', postern_internal.rfc3339(postern_internal.clock()),
-      'name', p_name, 'ip_address', coalesce(p_context ->> 'ip', ''))) || p_payload;
+  p_payload := postern_internal.hook_metadata(p_name, p_context) || p_payload;
   if v_hook ? 'function' then
     v_output := postern_internal.call_hook_function(v_hook, p_payload);
   else
@@ -4629,7 +4812,7 @@ begin
     perform postern_internal.audit_user('login', v_user, p_context, '{"provider": "email"}');
   end if;
   perform postern_internal.begin_flow(
-    v_user.id, 'magiclink', 'magiclink', p_code_challenge, p_code_challenge_method);
+    v_user.id, 'magiclink', 'magiclink', p_code_challenge, p_code_challenge_method, p_context);
   perform postern_internal.audit_user('user_recovery_requested', v_user, p_context);
   perform postern_internal.send_recovery(
     v_user, 'magic_link', coalesce(p_code_challenge <> '', false), p_context);
@@ -4647,6 +4830,12 @@ declare
   v_payload jsonb;
   v_mail jsonb;
 begin
+  foreach v_mail in array p_mails loop
+    if not postern_internal.is_mail_authorized(v_mail ->> 'recipient', p_context) then
+      perform postern_internal.fail(400, 'email_address_not_authorized', format(
+        'Email address "%s" cannot be used as it is not authorized', v_mail ->> 'recipient'));
+    end if;
+  end loop;
   if v_hook is not null then
     v_payload := jsonb_build_object('user', postern_internal.user_document(p_user),
       'email_data', postern_internal.hook_email_data(p_template, p_mails, p_context));
@@ -4654,8 +4843,8 @@ begin
       perform postern_internal.run_hook('send-email', p_template, v_payload, p_context);
       return;
     end if;
-    -- one message for the hook, however many mails it will make of it
-    p_mails := array[p_mails[1] || jsonb_build_object('hook', v_payload)];
+    perform postern_internal.queue_hook('send-email', p_mails[1] ->> 'recipient', p_user.id, v_payload, p_context);
+    return;
   end if;
   foreach v_mail in array p_mails loop
     perform postern_internal.queue_mail(p_template, v_mail ->> 'recipient', p_user.id, v_mail - 'recipient');
@@ -4761,13 +4950,20 @@ CREATE FUNCTION postern_internal.send_sms(p_user auth.users, p_phone text, p_otp
     SET search_path TO ''
     AS $$
 declare
+  v_hook jsonb := p_context -> 'hooks' -> 'send-sms';
+  v_payload jsonb;
   v_is_foreign boolean := (p_context ->> 'sms_checks_codes')::boolean;
 begin
-  if (p_context -> 'hooks') ? 'send-sms' then
-    perform postern_internal.run_hook('send-sms', p_kind, jsonb_build_object(
+  if v_hook is not null then
+    v_payload := jsonb_build_object(
       'user', postern_internal.user_document(p_user),
       'sms', jsonb_build_object('otp', p_otp, 'phone', p_phone)
-        || case p_kind when 'mfa' then '{"sms_type": "mfa"}' else '{}'::jsonb end), p_context);
+        || case p_kind when 'mfa' then '{"sms_type": "mfa"}' else '{}'::jsonb end);
+    if v_hook ? 'function' or not p_context ? 'by_sql' then
+      perform postern_internal.run_hook('send-sms', p_kind, v_payload, p_context);
+    else
+      perform postern_internal.queue_hook('send-sms', p_phone, p_user.id, v_payload, p_context);
+    end if;
     return;
   end if;
   if p_context ->> 'sms_provider' = '' then
@@ -5070,6 +5266,23 @@ begin
 end;
 $$;
 
+-- Name: triggers_of_functions(text[]); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.triggers_of_functions(p_functions text[]) RETURNS SETOF text
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    AS $$
+  select distinct t.tgname || ' on ' || t.tgrelid::regclass
+  from pg_trigger as t
+  join pg_class as c on c.oid = t.tgrelid
+  join pg_proc as p on p.oid = t.tgfoid
+  join pg_namespace as n on n.oid = p.pronamespace
+  where c.relnamespace = 'auth'::regnamespace
+    and not t.tgisinternal
+    and array[p.proname || '()', n.nspname || '.' || p.proname || '()', p.proname::text] && p_functions
+  order by 1
+$$;
+
 -- Name: unusable_password_hash(); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.unusable_password_hash() RETURNS text
@@ -5216,13 +5429,14 @@ $$;
 
 -- Name: verify_otp(text, text, text, text, text, boolean, jsonb); Type: FUNCTION; Schema: postern_internal
 
-CREATE FUNCTION postern_internal.verify_otp(p_type text, p_token_hash text, p_token text, p_email text, p_phone text, p_gives_code boolean, p_context jsonb, OUT issued jsonb, OUT auth_code text, OUT is_half_done boolean, OUT effective_type text)
+CREATE FUNCTION postern_internal.verify_otp(p_type text, p_token_hash text, p_token text, p_email text, p_phone text, p_gives_code boolean, p_context jsonb, OUT issued jsonb, OUT auth_code text, OUT is_half_done boolean, OUT effective_type text, OUT began_on jsonb)
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
 declare
   v_token auth.one_time_tokens;
   v_user auth.users;
+  v_method text; -- of the flow whose code is wanted
 begin
   v_token := case
     when p_token_hash <> '' then postern_internal.find_token_by_hash(p_type, p_token_hash)
@@ -5245,6 +5459,14 @@ begin
     else 'signup'
   end;
   is_half_done := false;
+  if p_gives_code and v_token.token_hash like 'pkce\_%' then
+    v_method := case effective_type when 'signup' then 'email/signup' else effective_type end;
+    began_on := postern_internal.begun_elsewhere(v_user.id, v_method, p_context);
+    if began_on is not null and effective_type <> 'email_change' then
+      perform postern_internal.confirm_elsewhere(v_user, v_token, p_context);
+      return;
+    end if;
+  end if;
   case
     when effective_type in ('signup', 'invite') then
       perform postern_internal.accept_signup(v_user, p_context);
@@ -5254,14 +5476,14 @@ begin
       is_half_done := postern_internal.accept_email_change(v_user, v_token.token_type, p_context);
   end case;
   if is_half_done then
+    began_on := null; -- the second link is what finishes it
     return;
   end if;
 
   perform postern_internal.recompute_providers(v_user.id);
-  if p_gives_code and v_token.token_hash like 'pkce\_%' then
-    auth_code := postern_internal.issue_auth_code(
-      v_user.id, case effective_type when 'signup' then 'email/signup' else effective_type end);
-  else
+  if v_method is not null and began_on is null then
+    auth_code := postern_internal.issue_auth_code(v_user.id, v_method);
+  elsif v_method is null then
     issued := postern_internal.issue_session(v_user.id, 'otp', p_context);
   end if;
 end;
@@ -5678,6 +5900,19 @@ ALTER TABLE postern.events ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     CACHE 1
 );
 
+-- Name: flow_devices; Type: TABLE; Schema: postern
+
+CREATE TABLE postern.flow_devices (
+    flow_id uuid NOT NULL,
+    browser text,
+    platform text,
+    created_at timestamp with time zone NOT NULL
+);
+
+-- Name: TABLE flow_devices; Type: COMMENT; Schema: postern
+
+COMMENT ON TABLE postern.flow_devices IS 'Browser and operating system that began a PKCE flow, for a day at most; only with POSTERN_MAILER_OTHER_DEVICE_PAGE.';
+
 -- Name: installed_files; Type: TABLE; Schema: postern
 
 CREATE TABLE postern.installed_files (
@@ -5945,6 +6180,11 @@ ALTER TABLE ONLY auth.webauthn_credentials
 ALTER TABLE ONLY postern.events
     ADD CONSTRAINT events_pkey PRIMARY KEY (id);
 
+-- Name: flow_devices flow_devices_pkey; Type: CONSTRAINT; Schema: postern
+
+ALTER TABLE ONLY postern.flow_devices
+    ADD CONSTRAINT flow_devices_pkey PRIMARY KEY (flow_id);
+
 -- Name: installed_files installed_files_path_hash_key; Type: CONSTRAINT; Schema: postern
 
 ALTER TABLE ONLY postern.installed_files
@@ -6197,6 +6437,10 @@ CREATE INDEX webauthn_credentials_user_id_idx ON auth.webauthn_credentials USING
 -- Name: events_user_idx; Type: INDEX; Schema: postern
 
 CREATE INDEX events_user_idx ON postern.events USING btree (user_id, id);
+
+-- Name: flow_devices_created_idx; Type: INDEX; Schema: postern
+
+CREATE INDEX flow_devices_created_idx ON postern.flow_devices USING btree (created_at);
 
 -- Name: outbox_due_idx; Type: INDEX; Schema: postern
 
@@ -6617,9 +6861,9 @@ REVOKE ALL ON FUNCTION postern_internal.base_identity_data(p_user_id uuid, p_ema
 
 REVOKE ALL ON FUNCTION postern_internal.begin_email_change(p_user auth.users, p_changes jsonb, p_context jsonb) FROM PUBLIC;
 
--- Name: FUNCTION begin_flow(p_user_id uuid, p_provider_type text, p_authentication_method text, p_code_challenge text, p_code_challenge_method text); Type: ACL; Schema: postern_internal
+-- Name: FUNCTION begin_flow(p_user_id uuid, p_provider_type text, p_authentication_method text, p_code_challenge text, p_code_challenge_method text, p_context jsonb); Type: ACL; Schema: postern_internal
 
-REVOKE ALL ON FUNCTION postern_internal.begin_flow(p_user_id uuid, p_provider_type text, p_authentication_method text, p_code_challenge text, p_code_challenge_method text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION postern_internal.begin_flow(p_user_id uuid, p_provider_type text, p_authentication_method text, p_code_challenge text, p_code_challenge_method text, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION begin_oauth(p_provider text, p_code_challenge text, p_code_challenge_method text, p_invite_token text, p_is_email_optional boolean, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -6628,6 +6872,10 @@ REVOKE ALL ON FUNCTION postern_internal.begin_oauth(p_provider text, p_code_chal
 -- Name: FUNCTION begin_phone_change(p_user auth.users, p_changes jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.begin_phone_change(p_user auth.users, p_changes jsonb, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION begun_elsewhere(p_user_id uuid, p_authentication_method text, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.begun_elsewhere(p_user_id uuid, p_authentication_method text, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION call_hook_function(p_hook jsonb, p_payload jsonb); Type: ACL; Schema: postern_internal
 
@@ -6692,6 +6940,14 @@ REVOKE ALL ON FUNCTION postern_internal.clean_outbox() FROM PUBLIC;
 -- Name: FUNCTION clock(); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.clock() FROM PUBLIC;
+
+-- Name: TABLE one_time_tokens; Type: ACL; Schema: auth
+
+GRANT SELECT ON TABLE auth.one_time_tokens TO postgres WITH GRANT OPTION;
+
+-- Name: FUNCTION confirm_elsewhere(p_user auth.users, p_token auth.one_time_tokens, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.confirm_elsewhere(p_user auth.users, p_token auth.one_time_tokens, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION confirm_email_address(p_user_id uuid, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -6801,10 +7057,6 @@ REVOKE ALL ON FUNCTION postern_internal.find_password_hash(p_email text, p_phone
 
 REVOKE ALL ON FUNCTION postern_internal.find_phone_claimant(p_type text, p_phone text, p_token text, p_is_test boolean, p_context jsonb) FROM PUBLIC;
 
--- Name: TABLE one_time_tokens; Type: ACL; Schema: auth
-
-GRANT SELECT ON TABLE auth.one_time_tokens TO postgres WITH GRANT OPTION;
-
 -- Name: FUNCTION find_token_by_code(p_type text, p_token text, p_email text, p_phone text, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.find_token_by_code(p_type text, p_token text, p_email text, p_phone text, p_context jsonb) FROM PUBLIC;
@@ -6865,6 +7117,10 @@ REVOKE ALL ON FUNCTION postern_internal.hmac_sha256(p_key bytea, p_message bytea
 
 REVOKE ALL ON FUNCTION postern_internal.hook_email_data(p_template text, p_mails jsonb[], p_context jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION hook_metadata(p_name text, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.hook_metadata(p_name text, p_context jsonb) FROM PUBLIC;
+
 -- Name: TABLE identities; Type: ACL; Schema: auth
 
 GRANT SELECT ON TABLE auth.identities TO postgres WITH GRANT OPTION;
@@ -6896,6 +7152,10 @@ REVOKE ALL ON FUNCTION postern_internal.is_banned(p_user auth.users) FROM PUBLIC
 -- Name: FUNCTION is_foreign_code(p_phone text, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.is_foreign_code(p_phone text, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION is_mail_authorized(p_email text, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.is_mail_authorized(p_email text, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION is_otp_alive(p_sent_at timestamp with time zone, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -6961,6 +7221,10 @@ REVOKE ALL ON FUNCTION postern_internal.log_out(p_user_id uuid, p_session_id uui
 
 REVOKE ALL ON FUNCTION postern_internal.mail_context(p_redirect_to text) FROM PUBLIC;
 
+-- Name: FUNCTION mail_languages(p_user_metadata jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.mail_languages(p_user_metadata jsonb, p_context jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION mail_payload(p_user auth.users, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.mail_payload(p_user auth.users, p_context jsonb) FROM PUBLIC;
@@ -6988,6 +7252,10 @@ REVOKE ALL ON FUNCTION postern_internal.need_factor(p_user_id uuid, p_factor_id 
 -- Name: FUNCTION need_user(p_user_id uuid, p_to_delete boolean); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.need_user(p_user_id uuid, p_to_delete boolean) FROM PUBLIC;
+
+-- Name: FUNCTION newest_flow(p_user_id uuid, p_authentication_method text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.newest_flow(p_user_id uuid, p_authentication_method text) FROM PUBLIC;
 
 -- Name: FUNCTION nil_uuid(); Type: ACL; Schema: postern_internal
 
@@ -7057,6 +7325,10 @@ REVOKE ALL ON FUNCTION postern_internal.put_phone_identity(p_user_id uuid, p_pho
 
 REVOKE ALL ON FUNCTION postern_internal.put_token(p_user_id uuid, p_type auth.one_time_token_type, p_hash text, p_address text) FROM PUBLIC;
 
+-- Name: FUNCTION queue_hook(p_name text, p_recipient text, p_user_id uuid, p_payload jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.queue_hook(p_name text, p_recipient text, p_user_id uuid, p_payload jsonb, p_context jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION queue_mail(p_template text, p_recipient text, p_user_id uuid, p_payload jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.queue_mail(p_template text, p_recipient text, p_user_id uuid, p_payload jsonb) FROM PUBLIC;
@@ -7080,6 +7352,10 @@ REVOKE ALL ON FUNCTION postern_internal.random_uuid() FROM PUBLIC;
 -- Name: FUNCTION read_metadata(p_metadata jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.read_metadata(p_metadata jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION read_user_agent(p_user_agent text, OUT browser text, OUT platform text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.read_user_agent(p_user_agent text, OUT browser text, OUT platform text) FROM PUBLIC;
 
 -- Name: FUNCTION reauthenticate(p_user_id uuid, p_session_id uuid, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -7124,6 +7400,10 @@ REVOKE ALL ON FUNCTION postern_internal.register_email(p_email text, p_password_
 -- Name: FUNCTION register_phone(p_phone text, p_password_hash text, p_data jsonb, p_channel text, p_context jsonb, OUT outcome text, OUT account auth.users); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.register_phone(p_phone text, p_password_hash text, p_data jsonb, p_channel text, p_context jsonb, OUT outcome text, OUT account auth.users) FROM PUBLIC;
+
+-- Name: FUNCTION remember_device(p_flow_id uuid, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.remember_device(p_flow_id uuid, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION remove_account(p_user auth.users, p_is_soft boolean, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -7245,6 +7525,10 @@ REVOKE ALL ON FUNCTION postern_internal.too_soon(p_last_at timestamp with time z
 
 REVOKE ALL ON FUNCTION postern_internal.touch_session(p_session auth.sessions, p_context jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION triggers_of_functions(p_functions text[]); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.triggers_of_functions(p_functions text[]) FROM PUBLIC;
+
 -- Name: FUNCTION unusable_password_hash(); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.unusable_password_hash() FROM PUBLIC;
@@ -7273,9 +7557,9 @@ REVOKE ALL ON FUNCTION postern_internal.user_json(p_user auth.users) FROM PUBLIC
 
 REVOKE ALL ON FUNCTION postern_internal.verified_emails(p_identity jsonb, p_context jsonb) FROM PUBLIC;
 
--- Name: FUNCTION verify_otp(p_type text, p_token_hash text, p_token text, p_email text, p_phone text, p_gives_code boolean, p_context jsonb, OUT issued jsonb, OUT auth_code text, OUT is_half_done boolean, OUT effective_type text); Type: ACL; Schema: postern_internal
+-- Name: FUNCTION verify_otp(p_type text, p_token_hash text, p_token text, p_email text, p_phone text, p_gives_code boolean, p_context jsonb, OUT issued jsonb, OUT auth_code text, OUT is_half_done boolean, OUT effective_type text, OUT began_on jsonb); Type: ACL; Schema: postern_internal
 
-REVOKE ALL ON FUNCTION postern_internal.verify_otp(p_type text, p_token_hash text, p_token text, p_email text, p_phone text, p_gives_code boolean, p_context jsonb, OUT issued jsonb, OUT auth_code text, OUT is_half_done boolean, OUT effective_type text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION postern_internal.verify_otp(p_type text, p_token_hash text, p_token text, p_email text, p_phone text, p_gives_code boolean, p_context jsonb, OUT issued jsonb, OUT auth_code text, OUT is_half_done boolean, OUT effective_type text, OUT began_on jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION verify_password_attempt(p_user auth.users, p_matched_hash text, p_context jsonb); Type: ACL; Schema: postern_internal
 

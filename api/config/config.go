@@ -26,9 +26,11 @@ type Config struct {
 	External     External      `title:"Ways to sign in"`
 	Password     Password      `title:"Passwords"`
 	Mailer       Mailer        `title:"Mail"`
+	Links        Links         `title:"Links in mails"`
 	Notify       Notifications `title:"Mails about changes"`
 	SMTP         SMTP          `title:"Mail frequency"`
 	Mail         mail.Settings `title:"Mail server and texts"`
+	MailCheck    MailCheck     `title:"Checks of mail addresses"`
 	SMS          SMS           `title:"Text messages"`
 	MFA          MFA           `title:"Second factors"`
 	Passkey      Passkey       `title:"Passkeys"`
@@ -90,6 +92,7 @@ func (c *Config) check(l *loader) {
 	c.Captcha.check(l)
 	c.Password.check(l)
 	c.Mailer.check(l)
+	c.MailCheck.check(l)
 	c.SMS.check(l)
 	c.External.check(l)
 	c.Limits.check(l)
@@ -108,6 +111,9 @@ func (c *Config) Warnings() []string {
 		w = append(w, fmt.Sprintf("GOTRUE_DB_DRIVER is %q: ignored, the driver is always postgres", d))
 	}
 	w = append(w, c.SMS.warnings()...)
+	if !c.MailCheck.Extended && len(c.MailCheck.BlockedMX) > 0 {
+		w = append(w, "GOTRUE_MAILER_EMAIL_VALIDATION_BLOCKED_MX is set without GOTRUE_MAILER_EMAIL_VALIDATION_EXTENDED: it has no effect")
+	}
 	for _, name := range c.unavailable() {
 		w = append(w, name+" is set, but this version does not have that yet: it stays off")
 	}
@@ -125,7 +131,6 @@ func (c *Config) unavailable() []string {
 		{"GOTRUE_PASSKEY_ENABLED", c.Passkey.Enabled},
 		{"GOTRUE_SECURITY_MANUAL_LINKING_ENABLED", c.Security.ManualLinking},
 		{"GOTRUE_RATE_LIMIT_HEADER", c.Limits.Header != ""},
-		{"GOTRUE_EXTERNAL_EMAIL_AUTHORIZED_ADDRESSES", len(c.External.EmailAuthorizedAddresses) > 0},
 		{"GOTRUE_DB_CLEANUP_ENABLED", c.DB.CleanupEnabled},
 	} {
 		if f.isOn {

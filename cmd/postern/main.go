@@ -29,6 +29,6 @@ func rootCommand() *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	root.AddCommand(devCommand(), serveCommand(), migrateCommand(), keyCommand(), userCommand(), readyCommand(), versionCommand())
+	root.AddCommand(devCommand(), serveCommand(), migrateCommand(), keyCommand(), userCommand(), mailCommand(), readyCommand(), versionCommand())
 	return root
 }

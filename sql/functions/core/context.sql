@@ -6,11 +6,14 @@
 --   site_url, verify_urls {invite, confirmation, recovery, email_change}
 --   default_role, admin_role, jwt_aud                  JWT_DEFAULT_GROUP_NAME, JWT_ADMIN_GROUP_NAME, JWT_AUD
 --   autoconfirm, secure_email_change, allow_unverified, signup_disabled, phone_autoconfirm
+--   language                                           Accept-Language of the caller, for mails (may be missing)
+--   authorized_addresses                               in lower case; empty: mail may go to anybody
 --   otp_exp, otp_length, mail_frequency                seconds, digits, seconds (may be a fraction)
 --   sms_otp_exp, sms_otp_length, sms_frequency         the same for text messages
 --   sms_provider ('' when none can be used), sms_checks_codes (it makes the codes itself)
 --   sms_test_otps {phone: code}, sms_test_otps_until   fixed codes, and when they end (may be missing)
 --   flow_expiry                                        seconds that a PKCE code lives
+--   other_device_page                                  POSTERN_MAILER_OTHER_DEVICE_PAGE; missing: false
 --   rotation, reuse_interval, allow_reuse, token_version, upgrade_percentage    refresh tokens
 --   timebox, inactivity, low_aal (seconds or missing), single_per_user, tags    sessions
 --   reauthenticate, current_password                   rules for a new password
@@ -34,7 +37,8 @@ as $$
       'rotation', true, 'reuse_interval', 10, 'allow_reuse', false, 'token_version', 1,
       'upgrade_percentage', 0, 'single_per_user', false, 'tags', '[]'::jsonb,
       'reauthenticate', false, 'current_password', false, 'audit_disabled', false,
-      'notifications', '{}'::jsonb, 'hooks', '{}'::jsonb, 'own_linking_domains', '[]'::jsonb
+      'notifications', '{}'::jsonb, 'hooks', '{}'::jsonb, 'own_linking_domains', '[]'::jsonb,
+      'authorized_addresses', '[]'::jsonb
     )
     || coalesce((select value from postern.settings), '{}')
     || jsonb_build_object('actor', session_user, 'by_sql', true)

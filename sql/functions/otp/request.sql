@@ -34,7 +34,7 @@ begin
     perform postern_internal.audit_user('login', v_user, p_context, '{"provider": "email"}');
   end if;
   perform postern_internal.begin_flow(
-    v_user.id, 'magiclink', 'magiclink', p_code_challenge, p_code_challenge_method);
+    v_user.id, 'magiclink', 'magiclink', p_code_challenge, p_code_challenge_method, p_context);
   perform postern_internal.audit_user('user_recovery_requested', v_user, p_context);
   perform postern_internal.send_recovery(
     v_user, 'magic_link', coalesce(p_code_challenge <> '', false), p_context);
@@ -100,7 +100,7 @@ begin
     return;
   end if;
   perform postern_internal.begin_flow(
-    v_user.id, 'recovery', 'recovery', p_code_challenge, p_code_challenge_method);
+    v_user.id, 'recovery', 'recovery', p_code_challenge, p_code_challenge_method, p_context);
   perform postern_internal.audit_user('user_recovery_requested', v_user, p_context);
   perform postern_internal.send_recovery(
     v_user, 'recovery', coalesce(p_code_challenge <> '', false), p_context);
@@ -139,11 +139,11 @@ begin
     perform postern_internal.audit_user('user_confirmation_requested', v_user, p_context);
     perform postern_internal.check_mail_frequency(v_user.confirmation_sent_at, p_context);
     perform postern_internal.begin_flow(
-      v_user.id, 'email/signup', 'email/signup', p_code_challenge, p_code_challenge_method);
+      v_user.id, 'email/signup', 'email/signup', p_code_challenge, p_code_challenge_method, p_context);
     perform postern_internal.send_confirmation(v_user, 'confirmation', v_is_pkce, p_context);
   elsif p_type = 'email_change' and coalesce(v_user.email_change, '') <> '' then
     perform postern_internal.begin_flow(
-      v_user.id, 'email_change', 'email_change', p_code_challenge, p_code_challenge_method);
+      v_user.id, 'email_change', 'email_change', p_code_challenge, p_code_challenge_method, p_context);
     perform postern_internal.send_email_change(v_user, v_user.email_change, v_is_pkce, p_context);
   elsif p_type = 'sms' and v_user.phone_confirmed_at is null then
     perform postern_internal.audit_user('user_recovery_requested', v_user, p_context);

@@ -199,7 +199,7 @@ begin
     return;
   end if;
   perform postern_internal.begin_flow(p_user.id, 'email_change', 'email_change',
-    p_changes ->> 'code_challenge', p_changes ->> 'code_challenge_method');
+    p_changes ->> 'code_challenge', p_changes ->> 'code_challenge_method', p_context);
   perform postern_internal.send_email_change(
     p_user, p_changes ->> 'email', coalesce(p_changes ->> 'code_challenge' <> '', false), p_context);
 end;
