@@ -49,6 +49,7 @@ func newSettingsDocument(c *config.Config, h *hooks) (*settingsDocument, error) 
 		"audit_disabled":      c.DB.AuditDisabled,
 		"notifications":       c.Notify.ByKind(),
 		"own_linking_domains": []string{},
+		"mfa":                 c.MFA.Document(),
 		"external_url":        c.API.ExternalURL,
 		"issuer":              c.JWT.Issuer,
 		"jwt_exp":             c.JWT.Exp,
@@ -74,6 +75,7 @@ func newSettingsDocument(c *config.Config, h *hooks) (*settingsDocument, error) 
 		return nil, err
 	}
 	doc["aud"] = c.JWT.Aud
+	doc["retention"] = c.Retention()
 	published, err := json.Marshal(doc)
 	if err != nil {
 		return nil, err

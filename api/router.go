@@ -58,9 +58,17 @@ func (s *Server) routes() []route {
 		{"GET", "/user/", signedIn, s.getUser},
 		{"PUT", "/user", signedIn, s.updateUser},
 		{"PUT", "/user/", signedIn, s.updateUser},
+		{"GET", "/user/identities/authorize", linking, s.linkIdentity},
+		{"DELETE", "/user/identities/:identity_id", linking, s.unlinkIdentity},
 		{"POST", "/logout", signedIn, s.logOut},
 		{"GET", "/reauthenticate", signedIn, s.reauthenticate},
 		{"GET", "/reauthenticate/", signedIn, s.reauthenticate},
+
+		{"POST", "/factors", permanent, s.enrollFactor},
+		{"POST", "/factors/", permanent, s.enrollFactor},
+		{"POST", "/factors/:factor_id/challenge", permanent, s.challengeFactor},
+		{"POST", "/factors/:factor_id/verify", permanent, s.verifyFactor},
+		{"DELETE", "/factors/:factor_id", permanent, s.unenrollFactor},
 
 		{"POST", "/invite", admin, s.invite},
 		{"POST", "/admin/generate_link", admin, s.generateLink},
@@ -202,7 +210,7 @@ func (s *Server) methodNotAllowed(w http.ResponseWriter, hr *http.Request) {
 	})
 	w.Header().Del("Allow")
 	s.serve(w, hr, nil, nil, func(ctx context.Context, r *request) (reply, error) {
-		for prefix, g := range map[string]guard{"/user": signedIn, "/admin/": admin} {
+		for prefix, g := range map[string]guard{"/user": signedIn, "/factors": permanent, "/admin/": admin} {
 			if strings.HasPrefix(r.URL.Path, prefix) {
 				if err := g(s, ctx, r); err != nil {
 					return nil, err

@@ -19,11 +19,14 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"github.com/postern-auth/postern/api/config"
+	"github.com/postern-auth/postern/api/indexworker"
 	"github.com/postern-auth/postern/api/mail"
 	"github.com/postern-auth/postern/api/mailcheck"
+	"github.com/postern-auth/postern/api/maintenance"
 	"github.com/postern-auth/postern/api/outbox"
 	"github.com/postern-auth/postern/api/password"
 	"github.com/postern-auth/postern/api/redirect"
+	"github.com/postern-auth/postern/api/seal"
 	"github.com/postern-auth/postern/api/sms"
 	"github.com/postern-auth/postern/api/token"
 	"github.com/postern-auth/postern/gen"
@@ -47,6 +50,7 @@ type Server struct {
 	passwords *password.Pool
 	mailer    *mail.Mailer
 	mailCheck *mailcheck.Checker // nil: off
+	seals     *seal.Keys
 	redirects *redirect.List
 	sms       *sms.Sender
 	hooks     *hooks
@@ -54,6 +58,7 @@ type Server struct {
 	settings  *settingsDocument
 	handler   http.Handler
 	refreshes singleflight.Group // by refresh token
+	exports   chan struct{}      // one for each export of the audit log that runs
 }
 
 // New connects to the database, which must be migrated, and prepares everything to serve.
@@ -69,6 +74,10 @@ func newServer(ctx context.Context, cfg *config.Config, log *slog.Logger, toSMS 
 		return nil, err
 	}
 	redirects, err := redirect.New(cfg.Site.URL, cfg.Site.URIAllowList)
+	if err != nil {
+		return nil, err
+	}
+	seals, err := seal.New(cfg.Encryption)
 	if err != nil {
 		return nil, err
 	}
@@ -92,7 +101,8 @@ func newServer(ctx context.Context, cfg *config.Config, log *slog.Logger, toSMS 
 	// sessions (autogroup) against each other; docs/performance.md has the figures.
 	hashers := max(runtime.NumCPU()-1, 1)
 	s := &Server{
-		cfg: cfg, log: log, pool: pool, db: gen.New(pool), keys: keys, redirects: redirects, hooks: hooks,
+		cfg: cfg, log: log, pool: pool, db: gen.New(pool), keys: keys, seals: seals, redirects: redirects, hooks: hooks,
+		exports:   make(chan struct{}, maxExports),
 		passwords: password.New(hashers, hashQueue*runtime.NumCPU()), sms: sender,
 		outbox: outbox.New(pool, carriers(mailer, sender, hooks), outbox.Options{}, log),
 		mailer: mailer, mailCheck: mailcheck.New(cfg.MailCheck, net.DefaultResolver),
@@ -207,6 +217,10 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { s.outbox.Run(ctx); return nil })
 	group.Go(func() error { s.mailer.Run(ctx); return nil })
+	group.Go(func() error { indexworker.Run(ctx, s.pool.Config().ConnConfig, s.cfg.IndexWorker, s.log); return nil })
+	if o := (maintenance.Options{Interval: s.cfg.Maintenance.Interval}); s.cfg.Maintenance.Enabled {
+		group.Go(func() error { maintenance.New(s.pool, o, s.log).Run(ctx); return nil })
+	}
 	group.Go(func() error {
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			return err

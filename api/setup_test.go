@@ -64,7 +64,7 @@ func setupTexting(t testing.TB, dsn string, toSMS http.RoundTripper, settings ..
 		"GOTRUE_URI_ALLOW_LIST=https://app.example.com/**", "GOTRUE_JWT_SECRET=" + jwtSecret,
 		"GOTRUE_JWT_AUD=authenticated", "GOTRUE_JWT_DEFAULT_GROUP_NAME=authenticated", "GOTRUE_SMTP_MAX_FREQUENCY=1ns",
 		// the race detector makes hashing ten times slower, and hashing yields to everything else
-		"GOTRUE_API_MAX_REQUEST_DURATION=2m",
+		"GOTRUE_API_MAX_REQUEST_DURATION=2m", "POSTERN_MAINTENANCE_ENABLED=false",
 	}, settings...))
 	if err != nil {
 		t.Fatal(err)

@@ -62,6 +62,7 @@ type checker interface {
 type Sender struct {
 	provider provider // nil: there is none
 	text     *template.Template
+	mfaText  *template.Template // of codes for second factors
 	log      *slog.Logger
 }
 
@@ -72,7 +73,11 @@ func New(c config.SMS, limit time.Duration, transport http.RoundTripper, log *sl
 	if err != nil {
 		return nil, fmt.Errorf("GOTRUE_SMS_TEMPLATE: %w", err)
 	}
-	s := &Sender{text: text, log: log}
+	mfaText, err := template.New("mfa").Parse(c.MFATemplate)
+	if err != nil {
+		return nil, fmt.Errorf("GOTRUE_MFA_PHONE_TEMPLATE: %w", err)
+	}
+	s := &Sender{text: text, mfaText: mfaText, log: log}
 	p := poster{&http.Client{
 		Transport: transport, Timeout: limit,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -152,7 +157,11 @@ func (s *Sender) render(r Request) (message, error) {
 		return message{}, fmt.Errorf("payload of a text message: %w", err)
 	}
 	var text strings.Builder
-	if err := s.text.Execute(&text, struct{ Code string }{p.OTP}); err != nil {
+	t := s.text
+	if r.Template == "mfa" {
+		t = s.mfaText
+	}
+	if err := t.Execute(&text, struct{ Code string }{p.OTP}); err != nil {
 		return message{}, fmt.Errorf("text of a message: %w", err)
 	}
 	return message{to: r.To, channel: p.Channel, code: p.OTP, text: text.String()}, nil
