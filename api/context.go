@@ -75,6 +75,7 @@ func newSettingsDocument(c *config.Config, h *hooks) (*settingsDocument, error) 
 		return nil, err
 	}
 	doc["aud"] = c.JWT.Aud
+	doc["retention"] = c.Retention()
 	published, err := json.Marshal(doc)
 	if err != nil {
 		return nil, err

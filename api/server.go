@@ -19,8 +19,10 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"github.com/postern-auth/postern/api/config"
+	"github.com/postern-auth/postern/api/indexworker"
 	"github.com/postern-auth/postern/api/mail"
 	"github.com/postern-auth/postern/api/mailcheck"
+	"github.com/postern-auth/postern/api/maintenance"
 	"github.com/postern-auth/postern/api/outbox"
 	"github.com/postern-auth/postern/api/password"
 	"github.com/postern-auth/postern/api/redirect"
@@ -56,6 +58,7 @@ type Server struct {
 	settings  *settingsDocument
 	handler   http.Handler
 	refreshes singleflight.Group // by refresh token
+	exports   chan struct{}      // one for each export of the audit log that runs
 }
 
 // New connects to the database, which must be migrated, and prepares everything to serve.
@@ -99,6 +102,7 @@ func newServer(ctx context.Context, cfg *config.Config, log *slog.Logger, toSMS 
 	hashers := max(runtime.NumCPU()-1, 1)
 	s := &Server{
 		cfg: cfg, log: log, pool: pool, db: gen.New(pool), keys: keys, seals: seals, redirects: redirects, hooks: hooks,
+		exports:   make(chan struct{}, maxExports),
 		passwords: password.New(hashers, hashQueue*runtime.NumCPU()), sms: sender,
 		outbox: outbox.New(pool, carriers(mailer, sender, hooks), outbox.Options{}, log),
 		mailer: mailer, mailCheck: mailcheck.New(cfg.MailCheck, net.DefaultResolver),
@@ -213,6 +217,10 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { s.outbox.Run(ctx); return nil })
 	group.Go(func() error { s.mailer.Run(ctx); return nil })
+	group.Go(func() error { indexworker.Run(ctx, s.pool.Config().ConnConfig, s.cfg.IndexWorker, s.log); return nil })
+	if o := (maintenance.Options{Interval: s.cfg.Maintenance.Interval}); s.cfg.Maintenance.Enabled {
+		group.Go(func() error { maintenance.New(s.pool, o, s.log).Run(ctx); return nil })
+	}
 	group.Go(func() error {
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			return err

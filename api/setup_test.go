@@ -48,6 +48,12 @@ func setup(t testing.TB, settings ...string) *server {
 // setupOn is setup on a database that is there already, for several servers side by side.
 func setupOn(t testing.TB, dsn string, settings ...string) *server {
 	t.Helper()
+	return setupTexting(t, dsn, http.DefaultTransport, settings...)
+}
+
+// setupTexting is setupOn with the way to the providers of text messages.
+func setupTexting(t testing.TB, dsn string, toSMS http.RoundTripper, settings ...string) *server {
+	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -58,14 +64,15 @@ func setupOn(t testing.TB, dsn string, settings ...string) *server {
 		"GOTRUE_URI_ALLOW_LIST=https://app.example.com/**", "GOTRUE_JWT_SECRET=" + jwtSecret,
 		"GOTRUE_JWT_AUD=authenticated", "GOTRUE_JWT_DEFAULT_GROUP_NAME=authenticated", "GOTRUE_SMTP_MAX_FREQUENCY=1ns",
 		// the race detector makes hashing ten times slower, and hashing yields to everything else
-		"GOTRUE_API_MAX_REQUEST_DURATION=2m",
+		"GOTRUE_API_MAX_REQUEST_DURATION=2m", "POSTERN_MAINTENANCE_ENABLED=false",
 	}, settings...))
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	logged := &testWriter{t: t}
-	srv, err := api.New(ctx, cfg, slog.New(slog.NewTextHandler(logged, &slog.HandlerOptions{Level: slog.LevelError})))
+	log := slog.New(slog.NewTextHandler(logged, &slog.HandlerOptions{Level: slog.LevelError}))
+	srv, err := api.NewTexting(ctx, cfg, log, toSMS)
 	if err != nil {
 		t.Fatal(err)
 	}

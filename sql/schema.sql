@@ -436,6 +436,40 @@ $$;
 COMMENT ON FUNCTION postern.retry_outbox(p_id bigint) IS 'Sends a dead or waiting message now. Its link or code may have expired meanwhile; a text message whose code has is not sent again.
 Example: select postern.retry_outbox(id) from postern.list_outbox(''dead'');';
 
+-- Name: run_maintenance(); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.run_maintenance(OUT rule text, OUT rows bigint)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_step record;
+begin
+  for rule in select r.rule from postern_internal.maintenance_rules() as r loop
+    rows := 0;
+    loop
+      begin
+        select m.rows, m.is_done into v_step from postern_internal.maintain(rule) as m;
+      exception when lock_not_available then
+        exit; -- what a request holds is left for the next pass
+      end;
+      if v_step.rows is null then
+        perform postern_internal.fail(409, 'conflict', 'Maintenance is running in another session; try again later');
+      end if;
+      rows := rows + v_step.rows;
+      exit when v_step.is_done;
+    end loop;
+    return next;
+  end loop;
+end;
+$$;
+
+-- Name: FUNCTION run_maintenance(); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.run_maintenance() IS 'Runs one pass of maintenance now, in your transaction, and returns how many rows each rule changed. The server does the same once an hour in small transactions: prefer it on a database that was never cleaned.
+Errors: conflict (PT409) while another session is at it.
+Example: select * from postern.run_maintenance() where rows > 0;';
+
 -- Name: send_magic_link(text, text); Type: FUNCTION; Schema: postern
 
 CREATE FUNCTION postern.send_magic_link(who text, redirect_to text DEFAULT NULL::text) RETURNS uuid
@@ -1338,6 +1372,19 @@ begin
 end;
 $$;
 
+-- Name: as_inet(text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.as_inet(p_text text) RETURNS inet
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO ''
+    AS $$
+begin
+  return nullif(p_text, '')::inet;
+exception when data_exception then
+  return null;
+end;
+$$;
+
 -- Name: ask(text, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.ask(p_question text, p_payload jsonb, p_context jsonb) RETURNS jsonb
@@ -1384,6 +1431,30 @@ begin
 end;
 $$;
 
+-- Name: audit_log_entries; Type: TABLE; Schema: auth
+
+CREATE TABLE auth.audit_log_entries (
+    instance_id uuid,
+    id uuid NOT NULL,
+    payload json,
+    created_at timestamp with time zone,
+    ip_address character varying(64) DEFAULT ''::character varying NOT NULL
+);
+
+-- Name: TABLE audit_log_entries; Type: COMMENT; Schema: auth
+
+COMMENT ON TABLE auth.audit_log_entries IS 'Auth: Audit trail.';
+
+-- Name: audit_entry(auth.audit_log_entries); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.audit_entry(p_entry auth.audit_log_entries) RETURNS json
+    LANGUAGE sql STABLE
+    AS $$
+  select json_build_object(
+    'id', p_entry.id, 'payload', p_entry.payload, 'created_at', postern_internal.rfc3339(p_entry.created_at),
+    'ip_address', p_entry.ip_address)
+$$;
+
 -- Name: audit_log_type(text); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.audit_log_type(p_action text) RETURNS text
@@ -1402,12 +1473,42 @@ $$;
 -- Name: audit_matches(json, text, text); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.audit_matches(p_payload json, p_scope text, p_pattern text) RETURNS boolean
-    LANGUAGE sql IMMUTABLE
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
     AS $$
   select case p_scope
-    when 'author' then p_payload ->> 'actor_username' ilike p_pattern or p_payload ->> 'actor_name' ilike p_pattern
-    when 'action' then p_payload ->> 'action' ilike p_pattern
-    else p_payload ->> 'log_type' ilike p_pattern
+    when 'author' then
+      postern_internal.audit_text(p_payload, 'actor_username') ilike p_pattern
+        or postern_internal.audit_text(p_payload, 'actor_name') ilike p_pattern
+    when 'action' then postern_internal.audit_text(p_payload, 'action') ilike p_pattern
+    else postern_internal.audit_text(p_payload, 'log_type') ilike p_pattern
+  end
+$$;
+
+-- Name: audit_payload(json); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.audit_payload(p_payload json) RETURNS jsonb
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_payload jsonb;
+begin
+  v_payload := p_payload;
+  return case when jsonb_typeof(v_payload) = 'object' then v_payload else '{}' end;
+exception when data_exception or program_limit_exceeded then
+  return '{}';
+end;
+$$;
+
+-- Name: audit_text(json, text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.audit_text(p_payload json, p_key text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    AS $$
+  select case
+    when p_payload::text not like '%\\u%' then p_payload ->> p_key
+    else regexp_replace(
+      p_payload::text, '(?<!\\)((?:\\\\)*)\\u(?:0000|[dD][89a-fA-F][0-9a-fA-F]{2})', '\1', 'g')::json ->> p_key
   end
 $$;
 
@@ -1538,6 +1639,21 @@ begin
     p_provider, p_code_challenge, p_code_challenge_method, '', p_is_email_optional, p_context);
   update auth.flow_state as f set linking_target_id = v_user.id where f.id = v_state;
   return v_state;
+end;
+$$;
+
+-- Name: begin_maintenance(interval); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.begin_maintenance(p_interval interval) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_now timestamptz := postern_internal.clock();
+begin
+  insert into postern.maintenance as m (rule, ran_at) values ('pass', v_now)
+  on conflict (rule) do update set ran_at = v_now where m.ran_at <= v_now - p_interval;
+  return found;
 end;
 $$;
 
@@ -1793,22 +1909,6 @@ begin
 end;
 $_$;
 
--- Name: check_frequency(timestamp with time zone, double precision, text); Type: FUNCTION; Schema: postern_internal
-
-CREATE FUNCTION postern_internal.check_frequency(p_last_at timestamp with time zone, p_seconds double precision, p_code text) RETURNS void
-    LANGUAGE plpgsql STABLE
-    SET search_path TO ''
-    AS $$
-declare
-  v_wait interval := p_last_at + make_interval(secs => p_seconds) - postern_internal.clock();
-begin
-  if v_wait > interval '0' then
-    perform postern_internal.fail(429, p_code, format(
-      'For security purposes, you can only request this after %s seconds.', trunc(extract(epoch from v_wait))));
-  end if;
-end;
-$$;
-
 -- Name: check_is_free(text, text, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.check_is_free(p_email text, p_phone text, p_context jsonb) RETURNS void
@@ -1832,9 +1932,12 @@ CREATE FUNCTION postern_internal.check_mail_frequency(p_last_sent_at timestamp w
     LANGUAGE plpgsql STABLE
     SET search_path TO ''
     AS $$
+declare
+  v_refusal text := postern_internal.too_soon(p_last_sent_at, (p_context ->> 'mail_frequency')::float);
 begin
-  perform postern_internal.check_frequency(
-    p_last_sent_at, (p_context ->> 'mail_frequency')::float, 'over_email_send_rate_limit');
+  if v_refusal is not null then
+    perform postern_internal.fail(429, 'over_email_send_rate_limit', v_refusal);
+  end if;
 end;
 $$;
 
@@ -1919,9 +2022,12 @@ CREATE FUNCTION postern_internal.check_sms_frequency(p_last_sent_at timestamp wi
     LANGUAGE plpgsql STABLE
     SET search_path TO ''
     AS $$
+declare
+  v_refusal text := postern_internal.too_soon(p_last_sent_at, (p_context ->> 'sms_frequency')::float);
 begin
-  perform postern_internal.check_frequency(
-    p_last_sent_at, (p_context ->> 'sms_frequency')::float, 'over_sms_send_rate_limit');
+  if v_refusal is not null then
+    perform postern_internal.fail(429, 'over_sms_send_rate_limit', v_refusal);
+  end if;
 end;
 $$;
 
@@ -2228,7 +2334,7 @@ CREATE FUNCTION postern_internal.context() RETURNS jsonb
         "phone_frequency": 60, "max_enrolled": 10, "max_verified": 10, "max_guesses": 5, "code_reuse": false}'::jsonb
     )
     || coalesce((select value from postern.settings), '{}')
-    || jsonb_build_object('actor', session_user, 'by_sql', true)
+    || jsonb_build_object('actor', session_user, 'by_sql', true, 'ip', host(inet_client_addr()))
 $$;
 
 -- Name: create_account(jsonb, text, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
@@ -2513,6 +2619,18 @@ begin
   return coalesce(v_user.email, '');
 end;
 $$;
+
+-- Name: event_months(); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.event_months(OUT partition regclass, OUT month timestamp with time zone)
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    AS $_$
+  select i.inhrelid::regclass, (replace(substr(c.relname, 8), '_', '-') || '-01 00:00:00+00')::timestamptz
+  from pg_catalog.pg_inherits as i
+  join pg_catalog.pg_class as c on c.oid = i.inhrelid
+  where i.inhparent = 'postern.events'::regclass and c.relname ~ '^events_\d{4}_\d{2}$'
+$_$;
 
 -- Name: exchange_code(text, text, jsonb); Type: FUNCTION; Schema: postern_internal
 
@@ -3749,31 +3867,34 @@ $$;
 
 -- Name: list_audit(text, text, bigint, bigint); Type: FUNCTION; Schema: postern_internal
 
-CREATE FUNCTION postern_internal.list_audit(p_scope text, p_text text, p_offset bigint, p_limit bigint, OUT total bigint, OUT entries jsonb)
+CREATE FUNCTION postern_internal.list_audit(p_scope text, p_text text, p_offset bigint, p_limit bigint, OUT total bigint, OUT entries json)
     LANGUAGE plpgsql STABLE
     SET search_path TO ''
     AS $$
 declare
   v_pattern text := case when p_text <> '' then '%' || p_text || '%' end;
+  v_ids uuid[];
 begin
   if v_pattern is null then
-    select count(*) into total from auth.audit_log_entries as e where e.instance_id = postern_internal.nil_uuid();
+    select count(*) into total from auth.audit_log_entries as a where a.instance_id = postern_internal.nil_uuid();
+    v_ids := array(
+      select a.id from auth.audit_log_entries as a
+      where a.instance_id = postern_internal.nil_uuid()
+      order by a.created_at desc, a.id
+      offset p_offset limit p_limit);
   else
-    select count(*) into total from auth.audit_log_entries as e
-    where e.instance_id = postern_internal.nil_uuid()
-      and postern_internal.audit_matches(e.payload, p_scope, v_pattern);
+    with found as materialized (
+      select a.id, a.created_at from auth.audit_log_entries as a
+      where a.instance_id = postern_internal.nil_uuid()
+        and postern_internal.audit_matches(a.payload, p_scope, v_pattern)
+    )
+    select (select count(*) from found),
+      array(select f.id from found as f order by f.created_at desc, f.id offset p_offset limit p_limit)
+    into total, v_ids;
   end if;
-  select coalesce(jsonb_agg(jsonb_build_object(
-      'id', e.id, 'payload', e.payload, 'created_at', postern_internal.rfc3339(e.created_at),
-      'ip_address', e.ip_address) order by e.created_at desc, e.id), '[]')
-  into entries
-  from (
-    select a.* from auth.audit_log_entries as a
-    where a.instance_id = postern_internal.nil_uuid()
-      and (v_pattern is null or postern_internal.audit_matches(a.payload, p_scope, v_pattern))
-    order by a.created_at desc, a.id
-    offset p_offset limit p_limit
-  ) as e;
+  select coalesce(json_agg(postern_internal.audit_entry(e) order by e.created_at desc, e.id), '[]') into entries
+  from auth.audit_log_entries as e
+  where e.id = any (v_ids);
 end;
 $$;
 
@@ -3928,6 +4049,306 @@ CREATE FUNCTION postern_internal.mail_payload(p_user auth.users, p_context jsonb
     'data', postern_internal.read_metadata(p_user.raw_user_meta_data))
 $$;
 
+-- Name: maintain(text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.maintain(p_rule text, OUT rows bigint, OUT is_done boolean)
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    SET lock_timeout TO '2s'
+    SET synchronize_seqscans TO 'off'
+    AS $_$
+declare
+  v_now timestamptz := postern_internal.clock();
+  v_context jsonb := postern_internal.context() || '{"actor": "maintenance", "ip": null}';
+  v_rule record;
+begin
+  if not pg_try_advisory_xact_lock(hashtext('postern'), hashtext('maintenance')) then
+    return;
+  end if;
+  select r.* into v_rule from postern_internal.maintenance_rules() as r where r.rule = p_rule;
+  if v_rule.rule is null then
+    perform postern_internal.fail(400, 'validation_failed', format('There is no maintenance rule %L', p_rule));
+  end if;
+  if v_rule.target is null then
+    execute format('select postern_internal.%I($1, $2, $3)', 'maintain_' || p_rule)
+    into rows using v_now, v_context, v_rule.batch;
+  else
+    execute format(
+      'delete from %1$s where ctid = any (array(select ctid from %1$s where %2$s limit $3 for update skip locked))',
+      v_rule.target, v_rule.condition)
+    using v_now, v_context, v_rule.batch;
+    get diagnostics rows = row_count;
+  end if;
+  is_done := rows < v_rule.batch;
+  insert into postern.maintenance as m (rule, ran_at, rows_total) values (p_rule, v_now, rows)
+  on conflict (rule) do update set ran_at = v_now, rows_total = m.rows_total + excluded.rows_total;
+end;
+$_$;
+
+-- Name: maintain_anonymous_users(timestamp with time zone, jsonb, integer); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.maintain_anonymous_users(p_now timestamp with time zone, p_context jsonb, p_limit integer) RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_before timestamptz := p_now - make_interval(secs => (p_context #>> '{retention,anonymous_users}')::float);
+  v_user auth.users;
+  v_count bigint := 0;
+begin
+  for v_user in
+    select u.*
+    from auth.users as u
+    where u.is_anonymous and u.deleted_at is null and u.instance_id = postern_internal.nil_uuid()
+      and u.created_at < v_before
+      and coalesce(u.last_sign_in_at < v_before, true)
+      and not exists (
+        select from auth.sessions as s where s.user_id = u.id and postern_internal.last_active(s) >= v_before)
+      and not exists (select from postern.retention_refusals as r where r.user_id = u.id)
+    limit p_limit
+    for update of u skip locked
+  loop
+    begin
+      perform postern_internal.end_sessions(v_user.id, 'retention', p_context);
+      perform postern_internal.remove_account(v_user, false, p_context);
+      v_count := v_count + 1;
+    exception when others then
+      if sqlstate ~ '^(40|53|55|57|58|XX)' then
+        raise; -- not this user's fault
+      end if;
+      insert into postern.retention_refusals (user_id, reason, refused_at) values (v_user.id, sqlerrm, p_now);
+    end;
+  end loop;
+  return v_count;
+end;
+$$;
+
+-- Name: maintain_event_partitions(timestamp with time zone, jsonb, integer); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.maintain_event_partitions(p_now timestamp with time zone, p_context jsonb, p_limit integer) RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    SET "TimeZone" TO 'UTC'
+    AS $$
+declare
+  v_first timestamptz;
+  v_next timestamptz;
+  v_name text;
+  v_count bigint := 0;
+begin
+  for i in 1..2 loop
+    v_first := date_trunc('month', p_now) + make_interval(months => i);
+    v_next := v_first + interval '1 month';
+    v_name := 'events_' || to_char(v_first, 'YYYY_MM');
+    continue when to_regclass('postern.' || v_name) is not null
+      or exists (
+        select from postern.events_default as e where e.created_at >= v_first and e.created_at < v_next);
+    execute format(
+      'create table postern.%I (like postern.events including defaults including indexes)', v_name);
+    execute format(
+      'alter table postern.events attach partition postern.%I for values from (%L) to (%L)', v_name, v_first, v_next);
+    v_count := v_count + 1;
+  end loop;
+  return v_count;
+end;
+$$;
+
+-- Name: maintain_events(timestamp with time zone, jsonb, integer); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.maintain_events(p_now timestamp with time zone, p_context jsonb, p_limit integer) RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_before timestamptz := p_now - make_interval(secs => (p_context #>> '{retention,events}')::float);
+  v_partition regclass;
+  v_rows bigint;
+  v_count bigint := 0;
+begin
+  for v_partition in
+    select m.partition from postern_internal.event_months() as m where m.month + interval '1 month' <= v_before
+  loop
+    select greatest(c.reltuples, 0)::bigint into v_rows from pg_catalog.pg_class as c where c.oid = v_partition;
+    execute format('drop table %s', v_partition);
+    v_count := v_count + v_rows;
+  end loop;
+  delete from postern.events_default as e
+  where e.ctid = any (array(
+    select o.ctid from postern.events_default as o where o.created_at < v_before limit p_limit for update skip locked));
+  get diagnostics v_rows = row_count;
+  return v_count + v_rows;
+end;
+$$;
+
+-- Name: maintain_one_time_tokens(timestamp with time zone, jsonb, integer); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.maintain_one_time_tokens(p_now timestamp with time zone, p_context jsonb, p_limit integer) RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_before timestamp := (p_now - interval '24 hours'
+    - make_interval(secs => (p_context #>> '{retention,tokens}')::float)) at time zone 'UTC';
+  v_ids uuid[];
+begin
+  v_ids := array(
+    select t.id
+    from auth.one_time_tokens as t
+    join auth.users as u on u.id = t.user_id
+    where greatest(t.created_at, t.updated_at) < v_before
+    limit p_limit
+    for update skip locked);
+  with old as (
+    select t.user_id, array_agg(t.token_hash) as hashes
+    from auth.one_time_tokens as t
+    where t.id = any (v_ids)
+    group by t.user_id
+  )
+  update auth.users as u
+  set confirmation_token = case when u.confirmation_token = any (o.hashes) then '' else u.confirmation_token end,
+    recovery_token = case when u.recovery_token = any (o.hashes) then '' else u.recovery_token end,
+    email_change_token_new =
+      case when u.email_change_token_new = any (o.hashes) then '' else u.email_change_token_new end,
+    email_change_token_current =
+      case when u.email_change_token_current = any (o.hashes) then '' else u.email_change_token_current end,
+    phone_change_token = case when u.phone_change_token = any (o.hashes) then '' else u.phone_change_token end,
+    reauthentication_token =
+      case when u.reauthentication_token = any (o.hashes) then '' else u.reauthentication_token end
+  from old as o
+  where u.id = o.user_id;
+  delete from auth.one_time_tokens as t where t.id = any (v_ids);
+  return cardinality(v_ids);
+end;
+$$;
+
+-- Name: maintain_outbox(timestamp with time zone, jsonb, integer); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.maintain_outbox(p_now timestamp with time zone, p_context jsonb, p_limit integer) RETURNS bigint
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $$
+  select postern_internal.clean_outbox()::bigint
+$$;
+
+-- Name: maintain_refresh_tokens_ended(timestamp with time zone, jsonb, integer); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.maintain_refresh_tokens_ended(p_now timestamp with time zone, p_context jsonb, p_limit integer) RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_count bigint;
+begin
+  with live as (
+    select t.id
+    from auth.sessions as s
+    join auth.refresh_tokens as t on t.session_id = s.id
+    where s.not_after < p_now - interval '24 hours' and t.revoked is not true
+    limit p_limit
+    for update of t skip locked
+  )
+  update auth.refresh_tokens as t
+  set revoked = true, updated_at = p_now
+  from live as l
+  where t.id = l.id;
+  get diagnostics v_count = row_count;
+  return v_count;
+end;
+$$;
+
+-- Name: maintain_sessions_expired(timestamp with time zone, jsonb, integer); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.maintain_sessions_expired(p_now timestamp with time zone, p_context jsonb, p_limit integer) RETURNS bigint
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $$
+  select postern_internal.sweep_sessions(array(
+    select s.id from auth.sessions as s
+    where s.not_after < p_now - interval '72 hours'
+    limit p_limit
+    for update skip locked), 'timebox', p_now)
+$$;
+
+-- Name: maintain_sessions_idle(timestamp with time zone, jsonb, integer); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.maintain_sessions_idle(p_now timestamp with time zone, p_context jsonb, p_limit integer) RETURNS bigint
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $$
+  select postern_internal.sweep_sessions(array(
+    select s.id from auth.sessions as s
+    where s.refreshed_at at time zone 'UTC'
+      < p_now - interval '24 hours' - make_interval(secs => (p_context ->> 'inactivity')::float)
+    limit p_limit
+    for update skip locked), 'idle', p_now)
+$$;
+
+-- Name: maintain_sessions_idle_unrefreshed(timestamp with time zone, jsonb, integer); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.maintain_sessions_idle_unrefreshed(p_now timestamp with time zone, p_context jsonb, p_limit integer) RETURNS bigint
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $$
+  select postern_internal.sweep_sessions(array(
+    select s.id from auth.sessions as s
+    where s.refreshed_at is null
+      and coalesce((
+        select max(t.updated_at) from auth.refresh_tokens as t
+        where t.session_id = s.id and t.revoked is not true), s.created_at)
+        < p_now - interval '24 hours' - make_interval(secs => (p_context ->> 'inactivity')::float)
+    limit p_limit
+    for update of s skip locked), 'idle', p_now)
+$$;
+
+-- Name: maintain_sessions_timebox(timestamp with time zone, jsonb, integer); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.maintain_sessions_timebox(p_now timestamp with time zone, p_context jsonb, p_limit integer) RETURNS bigint
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $$
+  select postern_internal.sweep_sessions(array(
+    select s.id from auth.sessions as s
+    where s.created_at < p_now - interval '24 hours' - make_interval(secs => (p_context ->> 'timebox')::float)
+    limit p_limit
+    for update skip locked), 'timebox', p_now)
+$$;
+
+-- Name: maintenance_rules(); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.maintenance_rules(OUT rule text, OUT batch integer, OUT target text, OUT condition text)
+    LANGUAGE sql IMMUTABLE
+    AS $_$
+  values
+    ('refresh_tokens_revoked', 1000, 'auth.refresh_tokens', 'revoked and updated_at < $1 - interval ''24 hours'''),
+    ('refresh_tokens_ended', 1000, null, null),
+    ('sessions_expired', 500, null, null),
+    ('saml_relay_states', 1000, 'auth.saml_relay_states', 'created_at < $1 - interval ''24 hours'''),
+    ('flow_states', 1000, 'auth.flow_state', 'created_at < $1 - interval ''24 hours'''),
+    ('oauth_client_states', 1000, 'auth.oauth_client_states', 'created_at < $1 - interval ''24 hours'''),
+    ('mfa_challenges', 1000, 'auth.mfa_challenges', 'created_at < $1 - interval ''24 hours'''),
+    ('mfa_factors', 1000, 'auth.mfa_factors', 'status = ''unverified'' and created_at < $1 - interval ''24 hours'''),
+    ('webauthn_challenges', 1000, 'auth.webauthn_challenges', 'expires_at < $1'),
+    ('anonymous_users', 100, null, null),
+    ('sessions_timebox', 500, null, null),
+    ('sessions_idle', 500, null, null),
+    ('sessions_idle_unrefreshed', 500, null, null),
+    ('one_time_tokens', 500, null, null),
+    ('flow_devices', 1000, 'postern.flow_devices', 'created_at < $1 - interval ''24 hours'''),
+    ('totp_steps', 1000, 'postern.totp_steps', 'used_at < $1 - interval ''24 hours'''), -- such a code is long expired
+    ('challenge_guesses', 1000, 'postern.challenge_guesses', 'last_at < $1 - interval ''24 hours'''),
+    ('session_upgrades', 1000, 'postern.session_upgrades',
+      'upgraded_at < $1 - interval ''24 hours'' and not exists (select from auth.sessions as s where s.id = session_id)'),
+    ('oauth_authorizations', 1000, 'auth.oauth_authorizations', 'expires_at < $1 - interval ''24 hours'''),
+    ('audit_log_entries', 1000, 'auth.audit_log_entries',
+      'created_at < $1 - make_interval(secs => ($2 #>> ''{retention,audit}'')::float)'),
+    ('session_ends', 1000, 'postern.session_ends',
+      'ended_at < $1 - make_interval(secs => ($2 #>> ''{retention,session_ends}'')::float)'),
+    ('outbox', 10000, null, null),
+    ('retention_refusals', 1000, 'postern.retention_refusals', 'refused_at < $1 - interval ''7 days'''),
+    ('events', 1000, null, null),
+    ('event_partitions', 100, null, null)
+$_$;
+
 -- Name: make_otp(text, boolean, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.make_otp(p_address text, p_is_pkce boolean, p_context jsonb, OUT otp text, OUT token_hash text)
@@ -4074,7 +4495,7 @@ $$;
 -- Name: nil_uuid(); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.nil_uuid() RETURNS uuid
-    LANGUAGE sql IMMUTABLE
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
     AS $$
   select '00000000-0000-0000-0000-000000000000'::uuid
 $$;
@@ -4098,6 +4519,17 @@ begin
   end loop;
   perform postern_internal.fail(409, 'conflict', 'Too many challenges at the same time, please retry after a moment.');
 end;
+$$;
+
+-- Name: note_maintenance_failure(text, text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.note_maintenance_failure(p_rule text, p_error text) RETURNS void
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $$
+  insert into postern.maintenance as m (rule, ran_at, last_error, failed_at)
+  values (p_rule, postern_internal.clock(), left(p_error, 1000), postern_internal.clock())
+  on conflict (rule) do update set last_error = excluded.last_error, failed_at = excluded.failed_at
 $$;
 
 -- Name: note_session_end(auth.sessions, text, jsonb); Type: FUNCTION; Schema: postern_internal
@@ -5831,6 +6263,27 @@ begin
 end;
 $$;
 
+-- Name: sweep_sessions(uuid[], text, timestamp with time zone); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.sweep_sessions(p_ids uuid[], p_reason text, p_now timestamp with time zone) RETURNS bigint
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $$
+  with ended as (
+    delete from auth.sessions as s where s.id = any (p_ids) returning s.id, s.user_id
+  ), why as (
+    insert into postern.session_ends (session_id, user_id, reason, actor, ended_at)
+    select e.id, e.user_id, p_reason, 'maintenance', p_now from ended as e
+    on conflict (session_id) do nothing
+    returning session_id, user_id
+  ), told as (
+    insert into postern.events (type, user_id, session_id, actor, data, created_at)
+    select 'session.ended', w.user_id, w.session_id, 'maintenance', jsonb_build_object('reason', p_reason), p_now
+    from why as w
+  )
+  select count(*) from ended
+$$;
+
 -- Name: test_otp(text, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.test_otp(p_phone text, p_context jsonb) RETURNS text
@@ -5852,6 +6305,23 @@ CREATE FUNCTION postern_internal.token_sent_at(p_user auth.users, p_type auth.on
     when 'phone_change_token' then p_user.phone_change_sent_at
     else p_user.email_change_sent_at
   end
+$$;
+
+-- Name: too_soon(timestamp with time zone, double precision); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.too_soon(p_last_at timestamp with time zone, p_seconds double precision) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_wait interval := p_last_at + make_interval(secs => p_seconds) - postern_internal.clock();
+begin
+  if v_wait > interval '0' then
+    return format(
+      'For security purposes, you can only request this after %s seconds.', trunc(extract(epoch from v_wait)));
+  end if;
+  return null;
+end;
 $$;
 
 -- Name: touch_session(auth.sessions, jsonb); Type: FUNCTION; Schema: postern_internal
@@ -6339,20 +6809,6 @@ begin
 end;
 $$;
 
--- Name: audit_log_entries; Type: TABLE; Schema: auth
-
-CREATE TABLE auth.audit_log_entries (
-    instance_id uuid,
-    id uuid NOT NULL,
-    payload json,
-    created_at timestamp with time zone,
-    ip_address character varying(64) DEFAULT ''::character varying NOT NULL
-);
-
--- Name: TABLE audit_log_entries; Type: COMMENT; Schema: auth
-
-COMMENT ON TABLE auth.audit_log_entries IS 'Auth: Audit trail.';
-
 -- Name: custom_oauth_providers; Type: TABLE; Schema: auth
 
 CREATE TABLE auth.custom_oauth_providers (
@@ -6611,6 +7067,42 @@ CREATE TABLE auth.webauthn_credentials (
     last_used_at timestamp with time zone
 );
 
+-- Name: audit; Type: VIEW; Schema: postern
+
+CREATE VIEW postern.audit AS
+ SELECT e.id,
+    e.created_at AS at,
+    (p.payload ->> 'action'::text) AS action,
+    (p.payload ->> 'log_type'::text) AS log_type,
+    ids.actor AS actor_id,
+    (p.payload ->> 'actor_username'::text) AS actor_username,
+    (p.payload ->> 'actor_name'::text) AS actor_name,
+    COALESCE(((p.payload -> 'actor_via_sso'::text) = 'true'::jsonb), false) AS via_sso,
+    postern_internal.as_inet((e.ip_address)::text) AS ip,
+    (p.payload -> 'traits'::text) AS traits,
+    COALESCE(ids.target, NULLIF(ids.actor, '00000000-0000-0000-0000-000000000000'::uuid)) AS user_id,
+    COALESCE(NULLIF((p.payload #>> '{traits,user_email}'::text[]), ''::text),
+        CASE
+            WHEN ((ids.target IS NULL) AND ((p.payload ->> 'actor_username'::text) ~~ '%@%'::text)) THEN (p.payload ->> 'actor_username'::text)
+            ELSE NULL::text
+        END) AS user_email
+   FROM ((auth.audit_log_entries e
+     CROSS JOIN LATERAL postern_internal.audit_payload(e.payload) p(payload))
+     CROSS JOIN LATERAL ( SELECT
+                CASE
+                    WHEN ((p.payload ->> 'actor_id'::text) ~* '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$'::text) THEN ((p.payload ->> 'actor_id'::text))::uuid
+                    ELSE NULL::uuid
+                END AS actor,
+                CASE
+                    WHEN ((p.payload #>> '{traits,user_id}'::text[]) ~* '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$'::text) THEN ((p.payload #>> '{traits,user_id}'::text[]))::uuid
+                    ELSE NULL::uuid
+                END AS target) ids)
+  WHERE (e.instance_id = '00000000-0000-0000-0000-000000000000'::uuid);
+
+-- Name: VIEW audit; Type: COMMENT; Schema: postern
+
+COMMENT ON VIEW postern.audit IS 'The audit log with types. user_id and user_email: whom an entry is about, the actor where it names nobody else.';
+
 -- Name: challenge_guesses; Type: TABLE; Schema: postern
 
 CREATE TABLE postern.challenge_guesses (
@@ -6634,21 +7126,36 @@ CREATE TABLE postern.events (
     actor text NOT NULL,
     data jsonb DEFAULT '{}'::jsonb NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL
-);
+)
+PARTITION BY RANGE (created_at);
 
 -- Name: TABLE events; Type: COMMENT; Schema: postern
 
-COMMENT ON TABLE postern.events IS 'Append-only history: type, whom it concerns, who did it. Same transaction as the change.';
+COMMENT ON TABLE postern.events IS 'Append-only history: type, whom it concerns, who did it. Same transaction as the change. Partitioned by month.';
 
--- Name: events_id_seq; Type: SEQUENCE; Schema: postern
+-- Name: event_ids; Type: SEQUENCE; Schema: postern
 
-ALTER TABLE postern.events ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
-    SEQUENCE NAME postern.events_id_seq
+CREATE SEQUENCE postern.event_ids
     START WITH 1
     INCREMENT BY 1
     NO MINVALUE
     NO MAXVALUE
-    CACHE 1
+    CACHE 1;
+
+-- Name: event_ids; Type: SEQUENCE OWNED BY; Schema: postern
+
+ALTER SEQUENCE postern.event_ids OWNED BY postern.events.id;
+
+-- Name: events_default; Type: TABLE; Schema: postern
+
+CREATE TABLE postern.events_default (
+    id bigint DEFAULT nextval('postern.event_ids'::regclass) NOT NULL,
+    type text NOT NULL,
+    user_id uuid,
+    session_id uuid,
+    actor text NOT NULL,
+    data jsonb DEFAULT '{}'::jsonb NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
 );
 
 -- Name: flow_devices; Type: TABLE; Schema: postern
@@ -6683,6 +7190,20 @@ ALTER TABLE postern.installed_files ALTER COLUMN id ADD GENERATED ALWAYS AS IDEN
     NO MAXVALUE
     CACHE 1
 );
+
+-- Name: maintenance; Type: TABLE; Schema: postern
+
+CREATE TABLE postern.maintenance (
+    rule text NOT NULL,
+    ran_at timestamp with time zone NOT NULL,
+    rows_total bigint DEFAULT 0 NOT NULL,
+    last_error text,
+    failed_at timestamp with time zone
+);
+
+-- Name: TABLE maintenance; Type: COMMENT; Schema: postern
+
+COMMENT ON TABLE postern.maintenance IS 'Per rule of maintenance: the last run, the rows it changed since ever, the last failure.';
 
 -- Name: outbox; Type: TABLE; Schema: postern
 
@@ -6722,6 +7243,18 @@ ALTER TABLE postern.outbox ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     NO MAXVALUE
     CACHE 1
 );
+
+-- Name: retention_refusals; Type: TABLE; Schema: postern
+
+CREATE TABLE postern.retention_refusals (
+    user_id uuid NOT NULL,
+    reason text NOT NULL,
+    refused_at timestamp with time zone NOT NULL
+);
+
+-- Name: TABLE retention_refusals; Type: COMMENT; Schema: postern
+
+COMMENT ON TABLE postern.retention_refusals IS 'Anonymous users that maintenance could not delete, and why; it tries again after a week.';
 
 -- Name: schema_version; Type: TABLE; Schema: postern
 
@@ -6784,9 +7317,17 @@ CREATE TABLE postern.totp_steps (
 
 COMMENT ON TABLE postern.totp_steps IS 'The last time step used of each authenticator app; a code of this or an earlier step is refused.';
 
+-- Name: events_default; Type: TABLE ATTACH; Schema: postern
+
+ALTER TABLE ONLY postern.events ATTACH PARTITION postern.events_default DEFAULT;
+
 -- Name: refresh_tokens id; Type: DEFAULT; Schema: auth
 
 ALTER TABLE ONLY auth.refresh_tokens ALTER COLUMN id SET DEFAULT nextval('auth.refresh_tokens_id_seq'::regclass);
+
+-- Name: events id; Type: DEFAULT; Schema: postern
+
+ALTER TABLE ONLY postern.events ALTER COLUMN id SET DEFAULT nextval('postern.event_ids'::regclass);
 
 -- Name: mfa_amr_claims amr_id_pk; Type: CONSTRAINT; Schema: auth
 
@@ -6961,7 +7502,12 @@ ALTER TABLE ONLY postern.challenge_guesses
 -- Name: events events_pkey; Type: CONSTRAINT; Schema: postern
 
 ALTER TABLE ONLY postern.events
-    ADD CONSTRAINT events_pkey PRIMARY KEY (id);
+    ADD CONSTRAINT events_pkey PRIMARY KEY (id, created_at);
+
+-- Name: events_default events_default_pkey; Type: CONSTRAINT; Schema: postern
+
+ALTER TABLE ONLY postern.events_default
+    ADD CONSTRAINT events_default_pkey PRIMARY KEY (id, created_at);
 
 -- Name: flow_devices flow_devices_pkey; Type: CONSTRAINT; Schema: postern
 
@@ -6978,10 +7524,20 @@ ALTER TABLE ONLY postern.installed_files
 ALTER TABLE ONLY postern.installed_files
     ADD CONSTRAINT installed_files_pkey PRIMARY KEY (id);
 
+-- Name: maintenance maintenance_pkey; Type: CONSTRAINT; Schema: postern
+
+ALTER TABLE ONLY postern.maintenance
+    ADD CONSTRAINT maintenance_pkey PRIMARY KEY (rule);
+
 -- Name: outbox outbox_pkey; Type: CONSTRAINT; Schema: postern
 
 ALTER TABLE ONLY postern.outbox
     ADD CONSTRAINT outbox_pkey PRIMARY KEY (id);
+
+-- Name: retention_refusals retention_refusals_pkey; Type: CONSTRAINT; Schema: postern
+
+ALTER TABLE ONLY postern.retention_refusals
+    ADD CONSTRAINT retention_refusals_pkey PRIMARY KEY (user_id);
 
 -- Name: session_ends session_ends_pkey; Type: CONSTRAINT; Schema: postern
 
@@ -7237,7 +7793,11 @@ CREATE INDEX challenge_guesses_last_idx ON postern.challenge_guesses USING btree
 
 -- Name: events_user_idx; Type: INDEX; Schema: postern
 
-CREATE INDEX events_user_idx ON postern.events USING btree (user_id, id);
+CREATE INDEX events_user_idx ON ONLY postern.events USING btree (user_id, id);
+
+-- Name: events_default_user_id_id_idx; Type: INDEX; Schema: postern
+
+CREATE INDEX events_default_user_id_id_idx ON postern.events_default USING btree (user_id, id);
 
 -- Name: flow_devices_created_idx; Type: INDEX; Schema: postern
 
@@ -7251,9 +7811,25 @@ CREATE INDEX outbox_due_idx ON postern.outbox USING btree (next_attempt_at) WHER
 
 CREATE INDEX outbox_finished_idx ON postern.outbox USING btree (finished_at) WHERE (finished_at IS NOT NULL);
 
+-- Name: retention_refusals_refused_at_idx; Type: INDEX; Schema: postern
+
+CREATE INDEX retention_refusals_refused_at_idx ON postern.retention_refusals USING btree (refused_at);
+
+-- Name: session_ends_ended_at_idx; Type: INDEX; Schema: postern
+
+CREATE INDEX session_ends_ended_at_idx ON postern.session_ends USING btree (ended_at);
+
 -- Name: session_ends_user_idx; Type: INDEX; Schema: postern
 
 CREATE INDEX session_ends_user_idx ON postern.session_ends USING btree (user_id, ended_at DESC);
+
+-- Name: events_default_pkey; Type: INDEX ATTACH; Schema: postern
+
+ALTER INDEX postern.events_pkey ATTACH PARTITION postern.events_default_pkey;
+
+-- Name: events_default_user_id_id_idx; Type: INDEX ATTACH; Schema: postern
+
+ALTER INDEX postern.events_user_idx ATTACH PARTITION postern.events_default_user_id_id_idx;
 
 -- Name: identities identities_user_id_fkey; Type: FK CONSTRAINT; Schema: auth
 
@@ -7478,6 +8054,11 @@ GRANT ALL ON FUNCTION postern.list_sessions(who text) TO postern_support;
 REVOKE ALL ON FUNCTION postern.retry_outbox(p_id bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.retry_outbox(p_id bigint) TO postern_admin;
 
+-- Name: FUNCTION run_maintenance(); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.run_maintenance() FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.run_maintenance() TO postern_admin;
+
 -- Name: FUNCTION send_magic_link(who text, redirect_to text); Type: ACL; Schema: postern
 
 REVOKE ALL ON FUNCTION postern.send_magic_link(who text, redirect_to text) FROM PUBLIC;
@@ -7630,6 +8211,11 @@ REVOKE ALL ON FUNCTION postern_internal.apply_email_change(p_user auth.users, p_
 
 REVOKE ALL ON FUNCTION postern_internal.apply_phone_change(p_user auth.users, p_context jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION as_inet(p_text text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.as_inet(p_text text) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern_internal.as_inet(p_text text) TO postern_admin;
+
 -- Name: FUNCTION ask(p_question text, p_payload jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.ask(p_question text, p_payload jsonb, p_context jsonb) FROM PUBLIC;
@@ -7642,6 +8228,14 @@ REVOKE ALL ON FUNCTION postern_internal.ask_about_code(p_phone text, p_code text
 
 REVOKE ALL ON FUNCTION postern_internal.audit_admin(p_action text, p_user auth.users, p_context jsonb, p_traits jsonb) FROM PUBLIC;
 
+-- Name: TABLE audit_log_entries; Type: ACL; Schema: auth
+
+GRANT SELECT ON TABLE auth.audit_log_entries TO postgres WITH GRANT OPTION;
+
+-- Name: FUNCTION audit_entry(p_entry auth.audit_log_entries); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.audit_entry(p_entry auth.audit_log_entries) FROM PUBLIC;
+
 -- Name: FUNCTION audit_log_type(p_action text); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.audit_log_type(p_action text) FROM PUBLIC;
@@ -7649,6 +8243,15 @@ REVOKE ALL ON FUNCTION postern_internal.audit_log_type(p_action text) FROM PUBLI
 -- Name: FUNCTION audit_matches(p_payload json, p_scope text, p_pattern text); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.audit_matches(p_payload json, p_scope text, p_pattern text) FROM PUBLIC;
+
+-- Name: FUNCTION audit_payload(p_payload json); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.audit_payload(p_payload json) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern_internal.audit_payload(p_payload json) TO postern_admin;
+
+-- Name: FUNCTION audit_text(p_payload json, p_key text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.audit_text(p_payload json, p_key text) FROM PUBLIC;
 
 -- Name: FUNCTION audit_user(p_action text, p_user auth.users, p_context jsonb, p_traits jsonb); Type: ACL; Schema: postern_internal
 
@@ -7681,6 +8284,10 @@ REVOKE ALL ON FUNCTION postern_internal.begin_flow(p_user_id uuid, p_provider_ty
 -- Name: FUNCTION begin_linking(p_user_id uuid, p_session_id uuid, p_provider text, p_code_challenge text, p_code_challenge_method text, p_is_email_optional boolean, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.begin_linking(p_user_id uuid, p_session_id uuid, p_provider text, p_code_challenge text, p_code_challenge_method text, p_is_email_optional boolean, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION begin_maintenance(p_interval interval); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.begin_maintenance(p_interval interval) FROM PUBLIC;
 
 -- Name: FUNCTION begin_oauth(p_provider text, p_code_challenge text, p_code_challenge_method text, p_invite_token text, p_is_email_optional boolean, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -7721,10 +8328,6 @@ REVOKE ALL ON FUNCTION postern_internal.check_admin_session(p_user_id uuid, p_se
 -- Name: FUNCTION check_email(p_email text); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.check_email(p_email text) FROM PUBLIC;
-
--- Name: FUNCTION check_frequency(p_last_at timestamp with time zone, p_seconds double precision, p_code text); Type: ACL; Schema: postern_internal
-
-REVOKE ALL ON FUNCTION postern_internal.check_frequency(p_last_at timestamp with time zone, p_seconds double precision, p_code text) FROM PUBLIC;
 
 -- Name: FUNCTION check_is_free(p_email text, p_phone text, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -7841,6 +8444,10 @@ REVOKE ALL ON FUNCTION postern_internal.end_sessions(p_user_id uuid, p_reason te
 -- Name: FUNCTION enroll_factor(p_user_id uuid, p_session_id uuid, p_factor jsonb, p_refusal jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.enroll_factor(p_user_id uuid, p_session_id uuid, p_factor jsonb, p_refusal jsonb, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION event_months(); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.event_months() FROM PUBLIC;
 
 -- Name: FUNCTION exchange_code(p_auth_code text, p_code_verifier text, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -8078,9 +8685,9 @@ REVOKE ALL ON FUNCTION postern_internal.link_new_user(p_user auth.users, p_type 
 
 REVOKE ALL ON FUNCTION postern_internal.linking_domain(p_provider text, p_context jsonb) FROM PUBLIC;
 
--- Name: FUNCTION list_audit(p_scope text, p_text text, p_offset bigint, p_limit bigint, OUT total bigint, OUT entries jsonb); Type: ACL; Schema: postern_internal
+-- Name: FUNCTION list_audit(p_scope text, p_text text, p_offset bigint, p_limit bigint, OUT total bigint, OUT entries json); Type: ACL; Schema: postern_internal
 
-REVOKE ALL ON FUNCTION postern_internal.list_audit(p_scope text, p_text text, p_offset bigint, p_limit bigint, OUT total bigint, OUT entries jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION postern_internal.list_audit(p_scope text, p_text text, p_offset bigint, p_limit bigint, OUT total bigint, OUT entries json) FROM PUBLIC;
 
 -- Name: FUNCTION list_json(p_ids uuid[]); Type: ACL; Schema: postern_internal
 
@@ -8113,6 +8720,54 @@ REVOKE ALL ON FUNCTION postern_internal.mail_languages(p_user_metadata jsonb, p_
 -- Name: FUNCTION mail_payload(p_user auth.users, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.mail_payload(p_user auth.users, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION maintain(p_rule text, OUT rows bigint, OUT is_done boolean); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.maintain(p_rule text, OUT rows bigint, OUT is_done boolean) FROM PUBLIC;
+
+-- Name: FUNCTION maintain_anonymous_users(p_now timestamp with time zone, p_context jsonb, p_limit integer); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.maintain_anonymous_users(p_now timestamp with time zone, p_context jsonb, p_limit integer) FROM PUBLIC;
+
+-- Name: FUNCTION maintain_event_partitions(p_now timestamp with time zone, p_context jsonb, p_limit integer); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.maintain_event_partitions(p_now timestamp with time zone, p_context jsonb, p_limit integer) FROM PUBLIC;
+
+-- Name: FUNCTION maintain_events(p_now timestamp with time zone, p_context jsonb, p_limit integer); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.maintain_events(p_now timestamp with time zone, p_context jsonb, p_limit integer) FROM PUBLIC;
+
+-- Name: FUNCTION maintain_one_time_tokens(p_now timestamp with time zone, p_context jsonb, p_limit integer); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.maintain_one_time_tokens(p_now timestamp with time zone, p_context jsonb, p_limit integer) FROM PUBLIC;
+
+-- Name: FUNCTION maintain_outbox(p_now timestamp with time zone, p_context jsonb, p_limit integer); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.maintain_outbox(p_now timestamp with time zone, p_context jsonb, p_limit integer) FROM PUBLIC;
+
+-- Name: FUNCTION maintain_refresh_tokens_ended(p_now timestamp with time zone, p_context jsonb, p_limit integer); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.maintain_refresh_tokens_ended(p_now timestamp with time zone, p_context jsonb, p_limit integer) FROM PUBLIC;
+
+-- Name: FUNCTION maintain_sessions_expired(p_now timestamp with time zone, p_context jsonb, p_limit integer); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.maintain_sessions_expired(p_now timestamp with time zone, p_context jsonb, p_limit integer) FROM PUBLIC;
+
+-- Name: FUNCTION maintain_sessions_idle(p_now timestamp with time zone, p_context jsonb, p_limit integer); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.maintain_sessions_idle(p_now timestamp with time zone, p_context jsonb, p_limit integer) FROM PUBLIC;
+
+-- Name: FUNCTION maintain_sessions_idle_unrefreshed(p_now timestamp with time zone, p_context jsonb, p_limit integer); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.maintain_sessions_idle_unrefreshed(p_now timestamp with time zone, p_context jsonb, p_limit integer) FROM PUBLIC;
+
+-- Name: FUNCTION maintain_sessions_timebox(p_now timestamp with time zone, p_context jsonb, p_limit integer); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.maintain_sessions_timebox(p_now timestamp with time zone, p_context jsonb, p_limit integer) FROM PUBLIC;
+
+-- Name: FUNCTION maintenance_rules(); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.maintenance_rules() FROM PUBLIC;
 
 -- Name: FUNCTION make_otp(p_address text, p_is_pkce boolean, p_context jsonb, OUT otp text, OUT token_hash text); Type: ACL; Schema: postern_internal
 
@@ -8157,6 +8812,10 @@ REVOKE ALL ON FUNCTION postern_internal.nil_uuid() FROM PUBLIC;
 -- Name: FUNCTION note_challenge(p_factor_id uuid, p_at timestamp with time zone); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.note_challenge(p_factor_id uuid, p_at timestamp with time zone) FROM PUBLIC;
+
+-- Name: FUNCTION note_maintenance_failure(p_rule text, p_error text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.note_maintenance_failure(p_rule text, p_error text) FROM PUBLIC;
 
 -- Name: FUNCTION note_session_end(p_session auth.sessions, p_reason text, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -8426,6 +9085,10 @@ REVOKE ALL ON FUNCTION postern_internal.store_one_time_token(p_user_id uuid, p_t
 
 REVOKE ALL ON FUNCTION postern_internal.swap_refresh_token(p_user auth.users, p_session auth.sessions, p_context jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION sweep_sessions(p_ids uuid[], p_reason text, p_now timestamp with time zone); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.sweep_sessions(p_ids uuid[], p_reason text, p_now timestamp with time zone) FROM PUBLIC;
+
 -- Name: FUNCTION test_otp(p_phone text, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.test_otp(p_phone text, p_context jsonb) FROM PUBLIC;
@@ -8433,6 +9096,10 @@ REVOKE ALL ON FUNCTION postern_internal.test_otp(p_phone text, p_context jsonb) 
 -- Name: FUNCTION token_sent_at(p_user auth.users, p_type auth.one_time_token_type); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.token_sent_at(p_user auth.users, p_type auth.one_time_token_type) FROM PUBLIC;
+
+-- Name: FUNCTION too_soon(p_last_at timestamp with time zone, p_seconds double precision); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.too_soon(p_last_at timestamp with time zone, p_seconds double precision) FROM PUBLIC;
 
 -- Name: FUNCTION touch_session(p_session auth.sessions, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -8510,10 +9177,6 @@ REVOKE ALL ON FUNCTION postern_internal.wake_outbox() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION postern_internal.write_audit(p_actions text[], p_actor_id uuid, p_actor_username text, p_via_sso boolean, p_actor_name text, p_traits jsonb, p_context jsonb) FROM PUBLIC;
 
--- Name: TABLE audit_log_entries; Type: ACL; Schema: auth
-
-GRANT SELECT ON TABLE auth.audit_log_entries TO postgres WITH GRANT OPTION;
-
 -- Name: TABLE instances; Type: ACL; Schema: auth
 
 GRANT SELECT ON TABLE auth.instances TO postgres WITH GRANT OPTION;
@@ -8541,3 +9204,7 @@ GRANT SELECT ON TABLE auth.sso_domains TO postgres WITH GRANT OPTION;
 -- Name: TABLE sso_providers; Type: ACL; Schema: auth
 
 GRANT SELECT ON TABLE auth.sso_providers TO postgres WITH GRANT OPTION;
+
+-- Name: TABLE audit; Type: ACL; Schema: postern
+
+GRANT SELECT ON TABLE postern.audit TO postern_admin;

@@ -19,6 +19,8 @@ type Config struct {
 	API          API           `title:"HTTP"`
 	Site         Site          `title:"Redirects"`
 	DB           Database      `title:"Database"`
+	Maintenance  Maintenance   `title:"Maintenance"`
+	IndexWorker  IndexWorker   `title:"Indexes"`
 	Log          Log           `title:"Log"`
 	JWT          JWT           `title:"Access tokens"`
 	Sessions     Sessions      `title:"Sessions"`
@@ -86,6 +88,8 @@ func (c *Config) check(l *loader) {
 	c.API.check(l)
 	c.Site.check(l)
 	c.DB.check(l)
+	c.Maintenance.check(l)
+	c.IndexWorker.check(l)
 	c.Log.check(l)
 	c.JWT.check(l)
 	c.Sessions.check(l)
@@ -113,6 +117,9 @@ func (c *Config) Warnings() []string {
 	if d := c.DB.Driver; d != "" && d != "postgres" && d != "postgresql" {
 		w = append(w, fmt.Sprintf("GOTRUE_DB_DRIVER is %q: ignored, the driver is always postgres", d))
 	}
+	if c.DB.CleanupEnabled && !c.Maintenance.Enabled {
+		w = append(w, "GOTRUE_DB_CLEANUP_ENABLED is true, but POSTERN_MAINTENANCE_ENABLED is false: nothing is cleaned up")
+	}
 	w = append(w, c.SMS.warnings()...)
 	if !c.MailCheck.Extended && len(c.MailCheck.BlockedMX) > 0 {
 		w = append(w, "GOTRUE_MAILER_EMAIL_VALIDATION_BLOCKED_MX is set without GOTRUE_MAILER_EMAIL_VALIDATION_EXTENDED: it has no effect")
@@ -135,7 +142,6 @@ func (c *Config) unavailable() []string {
 		{"GOTRUE_MFA_WEB_AUTHN_ENROLL_ENABLED", c.MFA.WebAuthnEnroll},
 		{"GOTRUE_MFA_WEB_AUTHN_VERIFY_ENABLED", c.MFA.WebAuthnVerify},
 		{"GOTRUE_RATE_LIMIT_HEADER", c.Limits.Header != ""},
-		{"GOTRUE_DB_CLEANUP_ENABLED", c.DB.CleanupEnabled},
 	} {
 		if f.isOn {
 			names = append(names, f.name)

@@ -65,7 +65,7 @@ type Database struct {
 	ConnMaxLifetime   time.Duration `env:"GOTRUE_DB_CONN_MAX_LIFETIME" envDefault:"0s" desc:"A connection older than this is replaced; 0 means never."`
 	ConnMaxIdleTime   time.Duration `env:"GOTRUE_DB_CONN_MAX_IDLE_TIME" envDefault:"0s" desc:"A connection idle for longer is closed; 0 means never."`
 	HealthCheckPeriod time.Duration `env:"GOTRUE_DB_HEALTH_CHECK_PERIOD" envDefault:"0s" desc:"Time between checks of idle connections; 0 means the driver's default of a minute."`
-	CleanupEnabled    bool          `env:"GOTRUE_DB_CLEANUP_ENABLED" envDefault:"false" desc:"Delete expired sessions, tokens and flows after requests."`
+	CleanupEnabled    bool          `env:"GOTRUE_DB_CLEANUP_ENABLED" envDefault:"false" desc:"Accepted: what it switches on is part of maintenance, which is on by default (POSTERN_MAINTENANCE_ENABLED)."`
 	AuditDisabled     bool          `env:"GOTRUE_AUDIT_LOG_DISABLE_POSTGRES" envDefault:"false" desc:"Write audit entries to the log only, not to the table."`
 }
 

@@ -25,10 +25,9 @@ import (
 )
 
 const (
-	callTimeout   = 5 * time.Second // of one statement
-	retryPause    = time.Second     // after a statement failed
-	listenPause   = 30 * time.Second
-	cleanInterval = time.Hour
+	callTimeout = 5 * time.Second // of one statement
+	retryPause  = time.Second     // after a statement failed
+	listenPause = 30 * time.Second
 )
 
 // Options adjusts a worker. Zero values mean the defaults.
@@ -77,7 +76,6 @@ func (w *Worker) Run(ctx context.Context) {
 	var running sync.WaitGroup
 	defer running.Wait()
 	running.Go(func() { w.listen(ctx) })
-	running.Go(func() { w.clean(ctx) })
 	for _, c := range w.carriers {
 		running.Go(func() { w.carry(ctx, c) })
 	}
@@ -228,17 +226,6 @@ func (w *Worker) listenOnce(ctx context.Context) error {
 		if _, err := conn.WaitForNotification(ctx); err != nil {
 			return err
 		}
-	}
-}
-
-// clean deletes old messages once an hour.
-func (w *Worker) clean(ctx context.Context) {
-	for pause(ctx, cleanInterval) {
-		call, cancel := context.WithTimeout(ctx, time.Minute)
-		if _, err := w.queries.CleanOutbox(call); err != nil {
-			w.log.Warn("old messages could not be deleted", "error", err)
-		}
-		cancel()
 	}
 }
 

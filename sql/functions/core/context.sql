@@ -18,6 +18,7 @@
 --   timebox, inactivity, low_aal (seconds or missing), single_per_user, tags    sessions
 --   reauthenticate, current_password                   rules for a new password
 --   audit_disabled, notifications {password_changed, email_changed, ...}
+--   retention {tokens, audit, events, session_ends, anonymous_users}            seconds; published only, for maintenance
 --   own_linking_domains                                providers outside the default linking domain
 --   mfa {enroll, verify: types of factors; challenge_expiry, factor_expiry, phone_frequency: seconds; max_enrolled,
 --     max_verified, max_guesses, code_reuse}           second factors
@@ -45,7 +46,7 @@ as $$
         "phone_frequency": 60, "max_enrolled": 10, "max_verified": 10, "max_guesses": 5, "code_reuse": false}'::jsonb
     )
     || coalesce((select value from postern.settings), '{}')
-    || jsonb_build_object('actor', session_user, 'by_sql', true)
+    || jsonb_build_object('actor', session_user, 'by_sql', true, 'ip', host(inet_client_addr()))
 $$;
 
 -- Stores what SQL callers read as settings. Called by a server when it starts; writes only changes.
