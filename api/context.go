@@ -42,7 +42,8 @@ func newSettingsDocument(c *config.Config) (*settingsDocument, error) {
 		"current_password":    c.Security.RequireCurrentPassword,
 		"audit_disabled":      c.DB.AuditDisabled,
 		"notifications":       c.Notify.ByKind(),
-		"own_linking_domains": []string{},
+		"linking_domains":     nonNilMap(c.Experimental.LinkingDomains),
+		"email_identity":      c.Experimental.EmailIdentity,
 	}
 	for key, limit := range map[string]time.Duration{
 		"timebox": c.Sessions.Timebox, "inactivity": c.Sessions.InactivityTimeout, "low_aal": c.Sessions.AllowLowAAL,
@@ -78,6 +79,13 @@ func nonNil(list []string) []string {
 		return []string{}
 	}
 	return list
+}
+
+func nonNilMap(m map[string]string) map[string]string {
+	if m == nil {
+		return map[string]string{}
+	}
+	return m
 }
 
 // caller is the part of the context that differs between requests.

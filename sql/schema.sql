@@ -1683,7 +1683,7 @@ CREATE FUNCTION postern_internal.context() RETURNS jsonb
       'rotation', true, 'reuse_interval', 10, 'allow_reuse', false, 'token_version', 1,
       'upgrade_percentage', 0, 'single_per_user', false, 'tags', '[]'::jsonb,
       'reauthenticate', false, 'current_password', false, 'audit_disabled', false,
-      'notifications', '{}'::jsonb, 'own_linking_domains', '[]'::jsonb
+      'notifications', '{}'::jsonb, 'linking_domains', '{}'::jsonb, 'email_identity', false
     )
     || coalesce((select value from postern.settings), '{}')
     || jsonb_build_object('actor', session_user)
@@ -2842,8 +2842,8 @@ CREATE FUNCTION postern_internal.linking_domain(p_provider text, p_context jsonb
     LANGUAGE sql STABLE
     AS $$
   select case
-    when p_provider like 'sso:%' or p_context -> 'own_linking_domains' ? p_provider then p_provider
-    else 'default'
+    when p_provider like 'sso:%' then p_provider
+    else coalesce(p_context -> 'linking_domains' ->> p_provider, 'default')
   end
 $$;
 
@@ -3256,7 +3256,7 @@ begin
   join auth.users as u on u.id = i.user_id and u.aud = p_context ->> 'aud'
   where i.email = lower(p_email)
     and i.provider not like 'sso:%'
-    and not (p_context -> 'own_linking_domains') ? i.provider
+    and not (p_context -> 'linking_domains') ? i.provider
   order by i.created_at, i.id
   limit 1;
   if v_owner is null then
@@ -3826,7 +3826,9 @@ CREATE FUNCTION postern_internal.replace_password(p_user_id uuid, p_password_has
     AS $$
 declare
   v_user auth.users;
+  v_is_first boolean;
 begin
+  select coalesce(u.encrypted_password, '') = '' into v_is_first from auth.users as u where u.id = p_user_id;
   delete from auth.one_time_tokens where user_id = p_user_id;
   update auth.users
   set encrypted_password = p_password_hash, updated_at = postern_internal.clock(),
@@ -3836,6 +3838,13 @@ begin
     reauthentication_token = '', reauthentication_sent_at = null
   where id = p_user_id
   returning * into v_user;
+  if v_is_first and (p_context ->> 'email_identity')::boolean and v_user.email <> ''
+    and v_user.email_confirmed_at is not null
+  then
+    perform postern_internal.add_identity(
+      p_user_id, 'email',
+      postern_internal.base_identity_data(p_user_id, v_user.email) || '{"email_verified": true}', p_context);
+  end if;
   perform postern_internal.end_sessions(p_user_id, 'password_change', p_context, p_except => p_except);
   perform postern_internal.record_event('user.password_changed', p_user_id, p_context);
   return v_user;

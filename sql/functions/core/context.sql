@@ -12,7 +12,8 @@
 --   timebox, inactivity, low_aal (seconds or missing), single_per_user, tags    sessions
 --   reauthenticate, current_password                   rules for a new password
 --   audit_disabled, notifications {password_changed, email_changed, ...}
---   own_linking_domains                                providers outside the default linking domain
+--   linking_domains {provider: domain}                 providers outside the default linking domain
+--   email_identity                                     a first password brings an e-mail identity
 create or replace function postern_internal.context()
 returns jsonb
 language sql stable security invoker set search_path = ''
@@ -26,7 +27,7 @@ as $$
       'rotation', true, 'reuse_interval', 10, 'allow_reuse', false, 'token_version', 1,
       'upgrade_percentage', 0, 'single_per_user', false, 'tags', '[]'::jsonb,
       'reauthenticate', false, 'current_password', false, 'audit_disabled', false,
-      'notifications', '{}'::jsonb, 'own_linking_domains', '[]'::jsonb
+      'notifications', '{}'::jsonb, 'linking_domains', '{}'::jsonb, 'email_identity', false
     )
     || coalesce((select value from postern.settings), '{}')
     || jsonb_build_object('actor', session_user)
