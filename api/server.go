@@ -10,6 +10,8 @@ import (
 	"net"
 	"net/http"
 	"runtime"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -36,67 +38,58 @@ const (
 
 // Server answers the REST API and delivers the outbox. It holds no state that matters: any number of them may
 // run on one database.
+//
+// A Server is one generation: it belongs to one configuration and never changes. Reload makes the next one, which
+// shares what is in process; requests in flight finish with theirs.
 type Server struct {
+	*process
 	cfg       *config.Config
+	keys      *token.Keys
+	redirects *redirect.List
+	mailer    *mail.Mailer
+	settings  *settingsDocument
+	handler   http.Handler
+}
+
+// process is what outlives a reload.
+type process struct {
 	log       *slog.Logger
 	pool      *pgxpool.Pool
 	db        *gen.Queries
-	keys      *token.Keys
 	passwords *password.Pool
-	redirects *redirect.List
 	outbox    *outbox.Worker
-	settings  *settingsDocument
-	handler   http.Handler
 	refreshes singleflight.Group // by refresh token
+
+	reloading sync.Mutex
+	current   atomic.Pointer[Server] // the generation that answers new requests
 }
 
 // New connects to the database, which must be migrated, and prepares everything to serve.
 // Errors: settings that contradict each other, an unreachable database, one that is too old (sql.TooOldError).
 func New(ctx context.Context, cfg *config.Config, log *slog.Logger) (*Server, error) {
-	keys, err := token.New(cfg.JWT)
+	s, err := newGeneration(&process{log: log}, cfg, nil)
 	if err != nil {
 		return nil, err
 	}
-	redirects, err := redirect.New(cfg.Site.URL, cfg.Site.URIAllowList)
-	if err != nil {
-		return nil, err
-	}
-	mailer, err := mail.New(cfg.Mail, cfg.Site.URL, cfg.API.ExternalURL, log)
-	if err != nil {
-		return nil, err
-	}
-	pool, err := connect(ctx, cfg.DB)
-	if err != nil {
+	if s.pool, err = connect(ctx, cfg.DB); err != nil {
 		return nil, err
 	}
 	// One processor is left to everything else: low priority alone does not do where the kernel weighs processes or
 	// sessions (autogroup) against each other; docs/performance.md has the figures.
 	hashers := max(runtime.NumCPU()-1, 1)
-	s := &Server{
-		cfg: cfg, log: log, pool: pool, db: gen.New(pool), keys: keys, redirects: redirects,
-		passwords: password.New(hashers, hashQueue*runtime.NumCPU()), outbox: outbox.New(pool, mailer, outbox.Options{}, log),
-	}
-	if err := s.prepare(ctx); err != nil {
+	s.db = gen.New(s.pool)
+	s.passwords = password.New(hashers, hashQueue*runtime.NumCPU())
+	s.outbox = outbox.New(s.pool, s.mailer, outbox.Options{}, log)
+	if err := sql.Ready(ctx, s.pool); err != nil {
 		s.Close()
 		return nil, err
 	}
+	if err := s.publish(ctx); err != nil {
+		s.Close()
+		return nil, err
+	}
+	s.current.Store(s)
 	return s, nil
-}
-
-// prepare checks the database and tells it the settings that SQL callers follow.
-func (s *Server) prepare(ctx context.Context) error {
-	if err := sql.Ready(ctx, s.pool); err != nil {
-		return err
-	}
-	var err error
-	if s.settings, err = newSettingsDocument(s.cfg); err != nil {
-		return err
-	}
-	if err := s.db.PublishSettings(ctx, s.settings.published); err != nil {
-		return fmt.Errorf("publishing the settings: %w", err)
-	}
-	s.handler = s.newHandler()
-	return nil
 }
 
 // connect opens the pool of database connections.
@@ -131,8 +124,11 @@ func connect(ctx context.Context, c config.Database) (*pgxpool.Pool, error) {
 		return nil, fmt.Errorf("connecting to the database: %w", err)
 	}
 	pc.MaxConns = int32(c.MaxConns(serverMax))
-	pool, err := pgxpool.NewWithConfig(ctx, pc)
-	if err != nil {
+	var pool *pgxpool.Pool
+	if keep := int32(c.MaxIdlePoolSize); keep > 0 {
+		pc.AfterRelease = func(*pgx.Conn) bool { return pool.Stat().IdleConns() < keep }
+	}
+	if pool, err = pgxpool.NewWithConfig(ctx, pc); err != nil {
 		return nil, fmt.Errorf("connecting to the database: %w", err)
 	}
 	return pool, nil
@@ -166,7 +162,7 @@ func (s *Server) Close() {
 func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	defer s.Close()
 	server := &http.Server{
-		Handler:           s.handler,
+		Handler:           http.HandlerFunc(s.answer),
 		ReadHeaderTimeout: headerTimeout,
 		MaxHeaderBytes:    64 << 10,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),

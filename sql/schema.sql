@@ -1766,6 +1766,24 @@ begin
 end;
 $$;
 
+-- Name: create_user_by_command(text, text, text, text, boolean); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.create_user_by_command(p_email text, p_password_hash text, p_role text, p_aud text, p_is_confirmed boolean) RETURNS uuid
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_context jsonb := postern_internal.context();
+begin
+  if p_aud <> '' then
+    v_context := v_context || jsonb_build_object('aud', p_aud);
+  end if;
+  return (postern_internal.create_account(
+    jsonb_build_object('email', p_email, 'role', p_role, 'email_confirm', p_is_confirmed),
+    p_password_hash, null, v_context)).id;
+end;
+$$;
+
 -- Name: decide_account(text, text, text[], jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.decide_account(p_provider text, p_subject text, p_verified text[], p_context jsonb, OUT decision text, OUT user_id uuid)
@@ -1795,6 +1813,22 @@ begin
   end if;
   user_id := v_owners[1];
   decision := case when user_id is null then 'create' else 'link' end;
+end;
+$$;
+
+-- Name: delete_user_by_command(text, text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.delete_user_by_command(p_who text, p_aud text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_id uuid;
+begin
+  select u.id into v_id
+  from postern_internal.find_users_by_email(
+    p_who, coalesce(nullif(p_aud, ''), postern_internal.context() ->> 'aud')) as u;
+  perform postern.delete_user(coalesce(v_id::text, p_who), false);
 end;
 $$;
 
@@ -5885,9 +5919,17 @@ REVOKE ALL ON FUNCTION postern_internal.create_account(p_account jsonb, p_passwo
 
 REVOKE ALL ON FUNCTION postern_internal.create_external_user(p_provider text, p_identity jsonb, p_context jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION create_user_by_command(p_email text, p_password_hash text, p_role text, p_aud text, p_is_confirmed boolean); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.create_user_by_command(p_email text, p_password_hash text, p_role text, p_aud text, p_is_confirmed boolean) FROM PUBLIC;
+
 -- Name: FUNCTION decide_account(p_provider text, p_subject text, p_verified text[], p_context jsonb, OUT decision text, OUT user_id uuid); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.decide_account(p_provider text, p_subject text, p_verified text[], p_context jsonb, OUT decision text, OUT user_id uuid) FROM PUBLIC;
+
+-- Name: FUNCTION delete_user_by_command(p_who text, p_aud text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.delete_user_by_command(p_who text, p_aud text) FROM PUBLIC;
 
 -- Name: FUNCTION drop_unproved(p_user auth.users, p_provider text, p_identity jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
 

@@ -2,6 +2,7 @@ package config
 
 import (
 	"net"
+	"reflect"
 	"strconv"
 	"strings"
 	"time"
@@ -115,4 +116,27 @@ func (u *Unused) warnings() []string {
 		}
 	}
 	return w
+}
+
+// ChangedInVain names the settings that differ between two configurations and have an effect only at the start of a
+// process: the listen address, the database, the log, metrics, tracing, profiler and reloading.
+func ChangedInVain(before, after *Config) []string {
+	var names []string
+	groups := [][2]any{
+		{&before.DB, &after.DB}, {&before.Log, &after.Log}, {&before.Metrics, &after.Metrics},
+		{&before.Tracing, &after.Tracing}, {&before.Profiler, &after.Profiler}, {&before.Reloading, &after.Reloading},
+		{&before.API, &after.API},
+	}
+	for _, group := range groups {
+		was := settingsOf(group[0], "")
+		for i, s := range settingsOf(group[1], "") {
+			_, isAPI := group[1].(*API)
+			isFixed := !isAPI || s.Name == "GOTRUE_API_HOST" || s.Name == "PORT"
+			isLive := s.Name == "GOTRUE_AUDIT_LOG_DISABLE_POSTGRES" || s.Name == "GOTRUE_DB_CLEANUP_ENABLED"
+			if isFixed && !isLive && !reflect.DeepEqual(was[i].Value.Interface(), s.Value.Interface()) {
+				names = append(names, s.Name)
+			}
+		}
+	}
+	return names
 }

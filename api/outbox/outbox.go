@@ -15,6 +15,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -44,7 +45,7 @@ type Options struct {
 type Worker struct {
 	db      *pgxpool.Pool
 	queries *gen.Queries
-	mailer  *mail.Mailer
+	mailer  atomic.Pointer[mail.Mailer]
 	options Options
 	log     *slog.Logger
 	wake    chan struct{}
@@ -57,11 +58,16 @@ func New(db *pgxpool.Pool, mailer *mail.Mailer, o Options, log *slog.Logger) *Wo
 	o.Lease = cmp.Or(o.Lease, time.Minute)
 	o.Poll = cmp.Or(o.Poll, 2*time.Second)
 	o.Pace = cmp.Or(o.Pace, 50*time.Millisecond)
-	return &Worker{
-		db: db, queries: gen.New(db), mailer: mailer, options: o, log: log,
+	w := &Worker{
+		db: db, queries: gen.New(db), options: o, log: log,
 		wake: make(chan struct{}, 1),
 	}
+	w.mailer.Store(mailer)
+	return w
 }
+
+// SetMailer makes the next batches go through another mailer, after a reload.
+func (w *Worker) SetMailer(mailer *mail.Mailer) { w.mailer.Store(mailer) }
 
 // Wake makes the worker look for messages now. Call it after a request that may have queued one; it
 // never blocks and costs next to nothing.
@@ -148,7 +154,7 @@ func (w *Worker) deliver(ctx context.Context, batch []gen.ClaimOutboxRow, leaseE
 	sending, cancel := context.WithDeadline(ctx, leaseEnd.Add(-w.options.Lease/2))
 	defer cancel()
 	var results gen.FinishOutboxParams
-	for i, err := range w.mailer.Deliver(sending, requests) {
+	for i, err := range w.mailer.Load().Deliver(sending, requests) {
 		row := batch[i]
 		outcome, text := outcomeOf(err)
 		if text != "" {
