@@ -15,7 +15,7 @@ type settingsDocument struct {
 	open      []byte          // the same without the closing brace, to append the caller to
 }
 
-func newSettingsDocument(c *config.Config) (*settingsDocument, error) {
+func newSettingsDocument(c *config.Config, h *hooks) (*settingsDocument, error) {
 	doc := map[string]any{
 		"site_url":            c.Site.URL,
 		"verify_urls":         verifyURLs(c, c.API.ExternalURL),
@@ -44,6 +44,10 @@ func newSettingsDocument(c *config.Config) (*settingsDocument, error) {
 		"notifications":       c.Notify.ByKind(),
 		"linking_domains":     nonNilMap(c.Experimental.LinkingDomains),
 		"email_identity":      c.Experimental.EmailIdentity,
+		"external_url":        c.API.ExternalURL,
+		"issuer":              c.JWT.Issuer,
+		"jwt_exp":             c.JWT.Exp,
+		"hooks":               h.document,
 	}
 	for key, limit := range map[string]time.Duration{
 		"timebox": c.Sessions.Timebox, "inactivity": c.Sessions.InactivityTimeout, "low_aal": c.Sessions.AllowLowAAL,

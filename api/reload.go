@@ -29,7 +29,10 @@ func newGeneration(p *process, cfg *config.Config, before *Server) (*Server, err
 	} else if s.mailer, err = mail.New(cfg.Mail, cfg.Site.URL, cfg.API.ExternalURL, p.log); err != nil {
 		return nil, err
 	}
-	if s.settings, err = newSettingsDocument(cfg); err != nil {
+	if s.hooks, err = newHooks(cfg, p.log); err != nil {
+		return nil, err
+	}
+	if s.settings, err = newSettingsDocument(cfg, s.hooks); err != nil {
 		return nil, err
 	}
 	s.handler = s.newHandler()
@@ -52,8 +55,8 @@ func (s *Server) publish(ctx context.Context) error {
 	return nil
 }
 
-// answer hands a request to the current generation.
-func (s *Server) answer(w http.ResponseWriter, r *http.Request) {
+// dispatch hands a request to the current generation.
+func (s *Server) dispatch(w http.ResponseWriter, r *http.Request) {
 	s.current.Load().handler.ServeHTTP(w, r)
 }
 

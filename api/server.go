@@ -46,6 +46,7 @@ type Server struct {
 	cfg       *config.Config
 	keys      *token.Keys
 	redirects *redirect.List
+	hooks     *hooks
 	mailer    *mail.Mailer
 	settings  *settingsDocument
 	handler   http.Handler
@@ -162,7 +163,7 @@ func (s *Server) Close() {
 func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	defer s.Close()
 	server := &http.Server{
-		Handler:           http.HandlerFunc(s.answer),
+		Handler:           http.HandlerFunc(s.dispatch),
 		ReadHeaderTimeout: headerTimeout,
 		MaxHeaderBytes:    64 << 10,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),

@@ -10,14 +10,13 @@ import (
 
 // notYet are the names that other branches bring, as prefixes. The list shrinks with each merge and ends empty.
 //
-// TEMPORARY: empty this list when the branches mail, password, sms, mfa, upkeep and the hooks are merged.
+// TEMPORARY: empty this list when the branches mail, password, sms, mfa and upkeep are merged.
 var notYet = []string{
 	"GOTRUE_MAILER_", "GOTRUE_SMTP_", // mail
 	"GOTRUE_PASSWORD_", "GOTRUE_SECURITY_DB_ENCRYPTION_", // password
 	"GOTRUE_SMS_",          // sms
 	"GOTRUE_MFA_",          // mfa
 	"GOTRUE_INDEX_WORKER_", // upkeep
-	"GOTRUE_HOOK_",         // hooks
 }
 
 // listed returns the names of the reference's settings: those of spec/06 with its patterns written out.
@@ -48,6 +47,12 @@ func known() map[string]bool {
 			names[s.Name] = true
 		}
 	}
+	for _, hook := range HookNames {
+		for _, s := range settingsOf(&Hook{}, hookPrefix(hook.Variable)) {
+			names[s.Name] = true
+		}
+	}
+	names["SECRETS"] = true // of every hook, see loadHooks
 	delete(names, "")
 	return names
 }

@@ -94,8 +94,7 @@ func warn(log *slog.Logger, cfg *config.Config) {
 func refuseMissing(environ []string) error {
 	for _, entry := range environ {
 		name, value, _ := strings.Cut(entry, "=")
-		isHook := strings.HasPrefix(name, "GOTRUE_HOOK_") && strings.HasSuffix(name, "_ENABLED")
-		if on, _ := strconv.ParseBool(value); on && (isHook || name == "GOTRUE_SECURITY_DB_ENCRYPTION_ENCRYPT" ||
+		if on, _ := strconv.ParseBool(value); on && (name == "GOTRUE_SECURITY_DB_ENCRYPTION_ENCRYPT" ||
 			name == "GOTRUE_PASSWORD_HIBP_ENABLED") {
 			return errors.New(name + " is set, but this version does not have that yet: " +
 				"starting would promise a protection that is not there")

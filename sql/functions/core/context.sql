@@ -14,6 +14,9 @@
 --   audit_disabled, notifications {password_changed, email_changed, ...}
 --   linking_domains {provider: domain}                 providers outside the default linking domain
 --   email_identity                                     a first password brings an e-mail identity
+--   external_url, issuer, jwt_exp                      API_EXTERNAL_URL; iss and lifetime (s) of tokens, where a hook sees claims
+--   hooks                                              the operator's hooks that are on, see hooks/run.sql
+--   answers, by_sql                                    a server that can be asked (core/ask.sql), or an SQL caller
 create or replace function postern_internal.context()
 returns jsonb
 language sql stable security invoker set search_path = ''
@@ -27,10 +30,10 @@ as $$
       'rotation', true, 'reuse_interval', 10, 'allow_reuse', false, 'token_version', 1,
       'upgrade_percentage', 0, 'single_per_user', false, 'tags', '[]'::jsonb,
       'reauthenticate', false, 'current_password', false, 'audit_disabled', false,
-      'notifications', '{}'::jsonb, 'linking_domains', '{}'::jsonb, 'email_identity', false
+      'notifications', '{}'::jsonb, 'hooks', '{}'::jsonb, 'linking_domains', '{}'::jsonb, 'email_identity', false
     )
     || coalesce((select value from postern.settings), '{}')
-    || jsonb_build_object('actor', session_user)
+    || jsonb_build_object('actor', session_user, 'by_sql', true)
 $$;
 
 -- Stores what SQL callers read as settings. Called by a server when it starts; writes only changes.

@@ -36,11 +36,11 @@ begin
   set confirmation_token = v_hash, confirmation_sent_at = v_now, updated_at = v_now,
     invited_at = case when p_template = 'invite' then v_now else invited_at end
   where id = p_user.id;
-  perform postern_internal.queue_mail(p_template, p_user.email, p_user.id,
+  perform postern_internal.send_mails(p_template, p_user, array[
     postern_internal.mail_payload(p_user, p_context) || jsonb_build_object(
-      'token', v_otp, 'token_hash', v_hash,
+      'recipient', p_user.email, 'token', v_otp, 'token_hash', v_hash,
       'confirmation_url', postern_internal.action_link(
-        p_template, v_hash, case p_template when 'invite' then 'invite' else 'signup' end, p_context)));
+        p_template, v_hash, case p_template when 'invite' then 'invite' else 'signup' end, p_context))], p_context);
 end;
 $$;
 
@@ -66,11 +66,11 @@ begin
   update auth.users
   set recovery_token = v_hash, recovery_sent_at = postern_internal.clock(), updated_at = postern_internal.clock()
   where id = p_user.id;
-  perform postern_internal.queue_mail(p_template, p_user.email, p_user.id,
+  perform postern_internal.send_mails(p_template, p_user, array[
     postern_internal.mail_payload(p_user, p_context) || jsonb_build_object(
-      'token', v_otp, 'token_hash', v_hash,
+      'recipient', p_user.email, 'token', v_otp, 'token_hash', v_hash,
       'confirmation_url', postern_internal.action_link(
-        'recovery', v_hash, case p_template when 'magic_link' then 'magiclink' else 'recovery' end, p_context)));
+        'recovery', v_hash, case p_template when 'magic_link' then 'magiclink' else 'recovery' end, p_context))], p_context);
 end;
 $$;
 
@@ -89,8 +89,8 @@ declare
   v_new record;
   v_current record;
   v_is_double boolean := (p_context ->> 'secure_email_change')::boolean and coalesce(p_user.email, '') <> '';
-  v_payload jsonb := postern_internal.mail_payload(p_user, p_context)
-    || jsonb_build_object('new_email', lower(p_new_email));
+  v_payload jsonb := postern_internal.mail_payload(p_user, p_context);
+  v_mails jsonb[];
 begin
   perform postern_internal.check_mail_frequency(p_user.email_change_sent_at, p_context);
   v_new := postern_internal.make_otp(lower(p_new_email), p_is_pkce, p_context);
@@ -108,16 +108,19 @@ begin
     updated_at = postern_internal.clock()
   where id = p_user.id;
 
-  perform postern_internal.queue_mail('email_change', lower(p_new_email), p_user.id, v_payload || jsonb_build_object(
-    'sending_to', lower(p_new_email), 'token', v_new.otp, 'token_hash', v_new.token_hash,
-    'confirmation_url', postern_internal.action_link(
-      'email_change', v_new.token_hash, 'email_change', p_context)));
+  v_payload := v_payload || jsonb_build_object('new_email', lower(p_new_email));
+  v_mails := array[v_payload || jsonb_build_object(
+    'recipient', lower(p_new_email), 'sending_to', lower(p_new_email),
+    'token', v_new.otp, 'token_hash', v_new.token_hash,
+    'confirmation_url', postern_internal.action_link('email_change', v_new.token_hash, 'email_change', p_context))];
   if v_is_double then
-    perform postern_internal.queue_mail('email_change', p_user.email, p_user.id, v_payload || jsonb_build_object(
-      'sending_to', p_user.email, 'token', v_current.otp, 'token_hash', v_current.token_hash,
+    v_mails := v_mails || (v_payload || jsonb_build_object(
+      'recipient', p_user.email, 'sending_to', p_user.email,
+      'token', v_current.otp, 'token_hash', v_current.token_hash,
       'confirmation_url', postern_internal.action_link(
         'email_change', v_current.token_hash, 'email_change', p_context)));
   end if;
+  perform postern_internal.send_mails('email_change', p_user, v_mails, p_context);
 end;
 $$;
 
@@ -153,8 +156,9 @@ begin
   set reauthentication_token = v_hash, reauthentication_sent_at = postern_internal.clock(),
     updated_at = postern_internal.clock()
   where id = p_user_id;
-  perform postern_internal.queue_mail('reauthentication', v_user.email, p_user_id,
-    postern_internal.mail_payload(v_user, p_context) - 'redirect_to' || jsonb_build_object('token', v_otp));
+  perform postern_internal.send_mails('reauthentication', v_user, array[
+    postern_internal.mail_payload(v_user, p_context) - 'redirect_to'
+      || jsonb_build_object('recipient', v_user.email, 'token', v_otp)], p_context);
 end;
 $$;
 
@@ -171,8 +175,9 @@ language plpgsql volatile security invoker set search_path = ''
 as $$
 begin
   if (p_context -> 'notifications' ->> p_kind)::boolean and coalesce(p_user.email, '') <> '' then
-    perform postern_internal.queue_mail(p_kind || '_notification', p_user.email, p_user.id,
-      postern_internal.mail_payload(p_user, p_context) - 'redirect_to' || p_extra);
+    perform postern_internal.send_mails(p_kind || '_notification', p_user, array[
+      postern_internal.mail_payload(p_user, p_context) - 'redirect_to'
+        || jsonb_build_object('recipient', p_user.email) || p_extra], p_context);
   end if;
 end;
 $$;
