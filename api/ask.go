@@ -43,10 +43,12 @@ func call[T any](ctx context.Context, r *request, f func(db *gen.Queries, docume
 		row, err := f(gen.New(attempt), document)
 		if err != nil || attempt.question == nil {
 			if err == nil {
+				r.audit.settle()
 				err = s.afterwards(ctx, attempt.afterwards)
 			}
 			return row, s.hooks.explain(err)
 		}
+		r.audit.forget() // that attempt was rolled back
 		q := attempt.question
 		if answers[q.Name], err = s.answer(ctx, q); err != nil {
 			return row, err

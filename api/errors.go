@@ -282,7 +282,7 @@ func (s *Server) writeError(w http.ResponseWriter, r *request, err error) *Error
 	}
 	id := ""
 	if e.Status >= http.StatusInternalServerError {
-		id = r.id()
+		id = r.id
 		s.log.LogAttrs(r.Context(), slog.LevelError, "request failed", slog.String("error_id", id),
 			slog.String("method", r.Method), slog.String("path", r.URL.Path), slog.Any("error", err))
 	}

@@ -72,7 +72,7 @@ func New(ctx context.Context, cfg *config.Config, log *slog.Logger) (*Server, er
 	if err != nil {
 		return nil, err
 	}
-	if s.pool, err = connect(ctx, cfg.DB); err != nil {
+	if s.pool, err = connect(ctx, cfg, log); err != nil {
 		return nil, err
 	}
 	// One processor is left to everything else: low priority alone does not do where the kernel weighs processes or
@@ -94,7 +94,8 @@ func New(ctx context.Context, cfg *config.Config, log *slog.Logger) (*Server, er
 }
 
 // connect opens the pool of database connections.
-func connect(ctx context.Context, c config.Database) (*pgxpool.Pool, error) {
+func connect(ctx context.Context, cfg *config.Config, log *slog.Logger) (*pgxpool.Pool, error) {
+	c := cfg.DB
 	pc, err := pgxpool.ParseConfig(string(c.URL))
 	if err != nil {
 		return nil, fmt.Errorf("DATABASE_URL: %w", err)
@@ -108,6 +109,11 @@ func connect(ctx context.Context, c config.Database) (*pgxpool.Pool, error) {
 		pgxuuid.Register(conn.TypeMap()) // without it, UUIDs travel through database/sql and text
 		return nil
 	}
+	if statements := newStatementLog(cfg.Log.SQL, log); statements != nil {
+		pc.ConnConfig.Tracer = statements
+	}
+	pc.PrepareConn = followTrail
+	pc.ConnConfig.OnNotice = noteAudit
 	params := pc.ConnConfig.RuntimeParams
 	params["application_name"] = applicationName
 	params["timezone"] = "UTC"

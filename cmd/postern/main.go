@@ -78,7 +78,7 @@ func applySources(cmd *cobra.Command, sources config.Sources) error {
 func applyDir(sources config.Sources) error {
 	err := sources.ApplyDir()
 	if errors.Is(err, fs.ErrNotExist) {
-		slog.New(slog.NewJSONHandler(os.Stderr, nil)).Error("the directory of --config-dir is not there", "error", err)
+		slog.New(jsonHandler(os.Stderr, slog.LevelInfo)).Error("the directory of --config-dir is not there", "error", err)
 		return nil
 	}
 	return err

@@ -48,7 +48,10 @@ func serve(ctx context.Context, sources config.Sources) error {
 	if err != nil {
 		return err
 	}
-	log := newLogger(cfg)
+	log, err := newLogger(cfg.Log)
+	if err != nil {
+		return err
+	}
 	warn(log, cfg)
 	listener, err := net.Listen("tcp", cfg.API.Address())
 	if err != nil {
@@ -101,9 +104,4 @@ func refuseMissing(environ []string) error {
 		}
 	}
 	return nil
-}
-
-// newLogger writes JSON lines to standard error (spec/07 section 5).
-func newLogger(cfg *config.Config) *slog.Logger {
-	return slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: cfg.Log.Slog()}))
 }

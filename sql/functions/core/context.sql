@@ -15,6 +15,7 @@
 --   linking_domains {provider: domain}                 providers outside the default linking domain
 --   email_identity                                     a first password brings an e-mail identity
 --   external_url, issuer, jwt_exp                      API_EXTERNAL_URL; iss and lifetime (s) of tokens, where a hook sees claims
+--   audit_log                                          present: audit entries are sent to the caller, too (audit/audit.sql)
 --   hooks                                              the operator's hooks that are on, see hooks/run.sql
 --   answers, by_sql                                    a server that can be asked (core/ask.sql), or an SQL caller
 create or replace function postern_internal.context()
