@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"reflect"
 
 	"github.com/postern-auth/postern/api/config"
@@ -53,11 +52,6 @@ func (s *Server) publish(ctx context.Context) error {
 		return fmt.Errorf("%w: %w", ErrNotPublished, err)
 	}
 	return nil
-}
-
-// dispatch hands a request to the current generation.
-func (s *Server) dispatch(w http.ResponseWriter, r *http.Request) {
-	s.current.Load().handler.ServeHTTP(w, r)
 }
 
 // Reload makes new requests follow other settings. Requests in flight keep theirs; connections, limits and, where its

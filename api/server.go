@@ -7,17 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"runtime"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	pgxuuid "github.com/vgarvardt/pgx-google-uuid/v5"
-	"golang.org/x/sync/errgroup"
 	"golang.org/x/sync/singleflight"
 
 	"github.com/postern-auth/postern/api/config"
@@ -31,9 +28,7 @@ import (
 )
 
 const (
-	hashQueue     = 40              // passwords that may wait, per processor: on two of them the last one waits five seconds
-	headerTimeout = 2 * time.Second // spec/07 section 4
-	drainTimeout  = time.Minute
+	hashQueue = 40 // passwords that may wait, per processor: on two of them the last one waits five seconds
 )
 
 // Server answers the REST API and delivers the outbox. It holds no state that matters: any number of them may
@@ -60,6 +55,8 @@ type process struct {
 	passwords *password.Pool
 	outbox    *outbox.Worker
 	refreshes singleflight.Group // by refresh token
+
+	isDraining atomic.Bool // connections are to be given up after the next answer
 
 	reloading sync.Mutex
 	current   atomic.Pointer[Server] // the generation that answers new requests
@@ -162,31 +159,4 @@ func maxConnections(ctx context.Context, cc *pgx.ConnConfig, c config.Database) 
 func (s *Server) Close() {
 	s.passwords.Close()
 	s.pool.Close()
-}
-
-// Serve answers requests on the listener and delivers the outbox until ctx is done. Then it lets running
-// requests finish, for a minute at most, and closes the server.
-func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
-	defer s.Close()
-	server := &http.Server{
-		Handler:           http.HandlerFunc(s.dispatch),
-		ReadHeaderTimeout: headerTimeout,
-		MaxHeaderBytes:    64 << 10,
-		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
-	}
-	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { s.outbox.Run(ctx); return nil })
-	group.Go(func() error {
-		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-			return err
-		}
-		return nil
-	})
-	group.Go(func() error {
-		<-ctx.Done()
-		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
-		defer cancel()
-		return server.Shutdown(drain)
-	})
-	return group.Wait()
 }

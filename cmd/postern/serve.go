@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"os"
 	"strconv"
 	"strings"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/postern-auth/postern/api"
 	"github.com/postern-auth/postern/api/config"
+	"github.com/postern-auth/postern/api/listen"
 	"github.com/postern-auth/postern/api/reload"
 )
 
@@ -53,7 +53,7 @@ func serve(ctx context.Context, sources config.Sources) error {
 		return err
 	}
 	warn(log, cfg)
-	listener, err := net.Listen("tcp", cfg.API.Address())
+	listener, err := listen.Listen(ctx, cfg.API.Address())
 	if err != nil {
 		return fmt.Errorf("%w: choose another PORT, or stop what uses this one", err)
 	}
