@@ -3,6 +3,7 @@ package api
 import (
 	"bytes"
 	"encoding/json"
+	"strings"
 	"time"
 
 	"github.com/postern-auth/postern/api/config"
@@ -30,6 +31,11 @@ func newSettingsDocument(c *config.Config, h *hooks) (*settingsDocument, error) 
 		"otp_exp":             c.Mailer.OTPExp,
 		"otp_length":          c.Mailer.OTPLength,
 		"mail_frequency":      c.SMTP.MaxFrequency.Seconds(),
+		"sms_otp_exp":         c.SMS.OTPExp,
+		"sms_otp_length":      c.SMS.OTPLength,
+		"sms_frequency":       c.SMS.MaxFrequency.Seconds(),
+		"sms_provider":        c.SMS.UsableProvider(),
+		"sms_checks_codes":    c.SMS.UsableProvider() == "twilio_verify",
 		"flow_expiry":         c.External.FlowStateExpiry.Seconds(),
 		"rotation":            c.Security.RotationEnabled,
 		"reuse_interval":      c.Security.ReuseInterval,
@@ -44,17 +50,26 @@ func newSettingsDocument(c *config.Config, h *hooks) (*settingsDocument, error) 
 		"notifications":       c.Notify.ByKind(),
 		"linking_domains":     nonNilMap(c.Experimental.LinkingDomains),
 		"email_identity":      c.Experimental.EmailIdentity,
+		"mfa":                 c.MFA.Document(),
 		"external_url":        c.API.ExternalURL,
 		"issuer":              c.JWT.Issuer,
 		"jwt_exp":             c.JWT.Exp,
 		"hooks":               h.document,
+		"other_device_page":   c.Links.OtherDevicePage,
 	}
+	doc["authorized_addresses"] = lowered(c.External.EmailAuthorizedAddresses)
 	for key, limit := range map[string]time.Duration{
 		"timebox": c.Sessions.Timebox, "inactivity": c.Sessions.InactivityTimeout, "low_aal": c.Sessions.AllowLowAAL,
 	} {
 		if limit > 0 {
 			doc[key] = limit.Seconds()
 		}
+	}
+	if len(c.SMS.TestOTP) > 0 {
+		doc["sms_test_otps"] = c.SMS.TestOTP
+	}
+	if until := c.SMS.TestOTPValidUntil; !until.IsZero() {
+		doc["sms_test_otps_until"] = until
 	}
 	text, err := json.Marshal(doc)
 	if err != nil {
@@ -92,6 +107,17 @@ func nonNilMap(m map[string]string) map[string]string {
 	return m
 }
 
+// lowered returns the entries of a list in lower case, without spaces around them and without empty ones.
+func lowered(list []string) []string {
+	out := []string{}
+	for _, entry := range list {
+		if entry = strings.ToLower(strings.TrimSpace(entry)); entry != "" {
+			out = append(out, entry)
+		}
+	}
+	return out
+}
+
 // caller is the part of the context that differs between requests.
 type caller struct {
 	Aud        string            `json:"aud"`
@@ -100,16 +126,18 @@ type caller struct {
 	UserAgent  string            `json:"user_agent,omitempty"`
 	RedirectTo string            `json:"redirect_to"`
 	AuditLog   bool              `json:"audit_log,omitempty"`   // entries of the audit log go into the server's log, too
+	Language   string            `json:"language,omitempty"`    // Accept-Language, for the mails of this request
 	VerifyURLs map[string]string `json:"verify_urls,omitempty"` // where a forwarded host replaces the external one
 }
 
 // callContext returns the context document of a request: settings and caller.
 func (s *Server) callContext(r *request) json.RawMessage {
 	c := caller{
-		Aud: r.audience(), Actor: r.actor, IP: r.clientIP(), UserAgent: r.userAgent(), RedirectTo: r.redirectTarget(), AuditLog: r.audit != nil,
+		Aud: r.audience(), Actor: r.actor, IP: r.clientIP(), UserAgent: r.userAgent(), RedirectTo: r.redirectTarget(),
+		Language: r.language(), AuditLog: r.audit != nil,
 	}
-	if len(s.cfg.Mailer.ExternalHosts) > 0 {
-		c.VerifyURLs = verifyURLs(s.cfg, s.cfg.BaseURL(r.Header.Get("X-Forwarded-Host"), r.Header.Get("X-Forwarded-Proto")))
+	if base := r.baseURL(); base != s.cfg.API.ExternalURL {
+		c.VerifyURLs = verifyURLs(s.cfg, base)
 	}
 	text, _ := json.Marshal(c) // strings only: cannot fail
 	doc := make([]byte, 0, len(s.settings.open)+len(text)+1)

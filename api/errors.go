@@ -17,6 +17,7 @@ import (
 
 	"github.com/postern-auth/postern/api/hook"
 	"github.com/postern-auth/postern/api/input"
+	"github.com/postern-auth/postern/api/mailcheck"
 	"github.com/postern-auth/postern/api/password"
 )
 
@@ -124,6 +125,7 @@ func toWire(err error) *Error {
 	var weak *password.Weak
 	var tooLong password.TooLong
 	var shape *input.Error
+	var refused *mailcheck.Invalid
 	var pg *pgconn.PgError
 	switch {
 	case errors.As(err, &wire):
@@ -140,6 +142,8 @@ func toWire(err error) *Error {
 		return invalid(tooLong.Error())
 	case errors.As(err, &shape):
 		return invalid(shape.Message)
+	case errors.As(err, &refused):
+		return badRequest("email_address_invalid", `Email address "`+refused.Email+`" is invalid`)
 	case errors.Is(err, password.ErrBusy):
 		return unavailable("Too many sign-ins at the moment, please retry after a moment.", err)
 	case errors.Is(err, context.DeadlineExceeded):
@@ -234,8 +238,9 @@ var shownToClients = map[string]bool{
 
 var customStatus = regexp.MustCompile(`^PT([2-5]\d\d)$`)
 
-// databaseBody is the body that shows a database error to clients, and its status; nil for other errors.
-func databaseBody(err error) (status int, body any) {
+// databaseBody is the body that shows a database error to clients, and its status; nil for other errors. Clients of API
+// version 2024-01-01 see only what was raised for them deliberately, in the form of that version.
+func databaseBody(err error, version2024 bool) (status int, body any) {
 	var pg *pgconn.PgError
 	if !errors.As(err, &pg) {
 		return 0, nil
@@ -244,6 +249,9 @@ func databaseBody(err error) (status int, body any) {
 	if m := customStatus.FindStringSubmatch(pg.Code); m != nil && !isTyped(pg) {
 		status, _ = strconv.Atoi(m[1])
 	} else if !shownToClients[pg.Code] {
+		return 0, nil
+	}
+	if version2024 && !isDeliberate(pg) {
 		return 0, nil
 	}
 	return status, struct {
@@ -275,16 +283,13 @@ func (s *Server) writeError(w http.ResponseWriter, r *request, err error) *Error
 		w.Header().Set("X-Sb-Error-Code", e.Code)
 	}
 	status, body := e.Status, any(nil)
-	if !version2024 {
-		if shown, shownBody := databaseBody(err); shownBody != nil {
-			status, body = shown, shownBody
-		}
+	if shown, shownBody := databaseBody(err, version2024); shownBody != nil {
+		status, body = shown, shownBody
 	}
 	id := ""
 	if e.Status >= http.StatusInternalServerError {
-		id = r.id
-		s.log.LogAttrs(r.Context(), slog.LevelError, "request failed", slog.String("error_id", id),
-			slog.String("method", r.Method), slog.String("path", r.URL.Path), slog.Any("error", err))
+		id = s.logFailure(r, err)
+		w.Header().Set(errorIDHeader, id)
 	}
 	if body == nil {
 		body = errorBody(e, version2024, id)
@@ -292,6 +297,23 @@ func (s *Server) writeError(w http.ResponseWriter, r *request, err error) *Error
 	text, _ := json.Marshal(body) // maps of texts and numbers: cannot fail
 	writeJSON(w, status, text)
 	return e
+}
+
+// errorIDHeader carries the id under which the log tells more: bodies have room for it only sometimes.
+const errorIDHeader = "X-Error-Id"
+
+// logFailure writes down what went wrong, and returns the id of the line.
+func (s *Server) logFailure(r *request, err error) (id string) {
+	id = r.id
+	attrs := []slog.Attr{
+		slog.String("error_id", id), slog.String("method", r.Method), slog.String("path", r.URL.Path), slog.Any("error", err),
+	}
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		attrs = append(attrs, s.describeDatabaseError(r.Context(), pg))
+	}
+	s.log.LogAttrs(r.Context(), slog.LevelError, "request failed", attrs...)
+	return id
 }
 
 // errorBody is the body of spec/00 section 4, for API version 0 or 2024-01-01.

@@ -34,7 +34,7 @@ func (s *Server) otp(ctx context.Context, r *request) (reply, error) {
 		return nil, err
 	}
 	mayCreate := p.CreateUser == nil || *p.CreateUser
-	if _, err := input.Email(p.Email); p.Email != "" && err != nil && !mayCreate {
+	if !mayCreate && p.isIllFormed() {
 		return nil, unprocessable("otp_disabled", "Signups not allowed for otp")
 	}
 	switch {
@@ -44,9 +44,45 @@ func (s *Server) otp(ctx context.Context, r *request) (reply, error) {
 		}
 		return s.sendMagicLink(ctx, r, &p, mayCreate)
 	case p.Phone != "":
-		return nil, s.checkPhone(p.Phone, badRequest("phone_provider_disabled", "Unsupported phone provider"))
+		return s.sendSMSCode(ctx, r, &p, mayCreate)
 	}
 	return nil, invalid("One of email or phone must be set")
+}
+
+// isIllFormed tells whether the address or number cannot be anybody's.
+func (p *otpParams) isIllFormed() bool {
+	if p.Email != "" {
+		_, err := input.Email(p.Email)
+		return err != nil
+	}
+	_, err := input.Phone(p.Phone)
+	return p.Phone != "" && err != nil
+}
+
+// sendSMSCode is POST /otp with a phone number (spec/01 section 9.3). It takes no part in PKCE.
+func (s *Server) sendSMSCode(ctx context.Context, r *request, p *otpParams, mayCreate bool) (reply, error) {
+	phone, err := s.phone(p.Phone, badRequest("phone_provider_disabled", "Unsupported phone provider"))
+	if err != nil {
+		return nil, err
+	}
+	channel, err := s.channel(p.Channel)
+	if err != nil {
+		return nil, err
+	}
+	data, err := object("data", p.Data)
+	if err != nil {
+		return nil, err
+	}
+	defer s.outbox.Wake()
+	messageID, err := call(ctx, r, func(db *gen.Queries, document json.RawMessage) (string, error) {
+		return db.SendSmsCode(ctx, gen.SendSmsCodeParams{
+			Phone: phone, CreateUser: mayCreate, Data: data, Channel: channel, Context: document,
+		})
+	})
+	if err != nil {
+		return nil, failed("Database error saving new user", err)
+	}
+	return sentReply(messageID)
 }
 
 // magicLink sends a link for signing in: POST /magiclink (spec/01 section 9.2).
@@ -93,6 +129,9 @@ func (s *Server) sendMagicLink(ctx context.Context, r *request, p *otpParams, ma
 	}
 	data, err := object("data", p.Data)
 	if err != nil {
+		return nil, err
+	}
+	if err := s.mailCheck.Check(ctx, email); err != nil {
 		return nil, err
 	}
 	defer s.outbox.Wake()

@@ -4,11 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"reflect"
 
 	"github.com/postern-auth/postern/api/config"
 	"github.com/postern-auth/postern/api/mail"
+	"github.com/postern-auth/postern/api/mailcheck"
 	"github.com/postern-auth/postern/api/redirect"
+	"github.com/postern-auth/postern/api/seal"
+	"github.com/postern-auth/postern/api/sms"
 	"github.com/postern-auth/postern/api/token"
 )
 
@@ -28,6 +32,13 @@ func newGeneration(p *process, cfg *config.Config, before *Server) (*Server, err
 	} else if s.mailer, err = mail.New(cfg.Mail, cfg.Site.URL, cfg.API.ExternalURL, p.log); err != nil {
 		return nil, err
 	}
+	if s.seals, err = seal.New(cfg.Encryption); err != nil {
+		return nil, err
+	}
+	if s.sms, err = sms.New(cfg.SMS, cfg.API.InternalHTTPTimeout, p.toSMS, p.log); err != nil {
+		return nil, err
+	}
+	s.mailCheck = mailcheck.New(cfg.MailCheck, net.DefaultResolver)
 	if s.hooks, err = newHooks(cfg, p.log); err != nil {
 		return nil, err
 	}
@@ -76,7 +87,7 @@ func (s *Server) Reload(ctx context.Context, cfg *config.Config) error {
 	for _, name := range config.ChangedInVain(before.cfg, cfg) {
 		s.log.Warn(name + " changed: this takes a restart")
 	}
-	s.outbox.SetMailer(next.mailer)
+	s.outbox.SetCarriers(next.carriers())
 	s.current.Store(next)
 	s.log.Info("settings were reloaded")
 	return nil

@@ -222,6 +222,37 @@ func (r *request) redirectTarget() string {
 	return r.server.redirects.Target(wanted, r.Referer())
 }
 
+// baseURL is the public URL of this server as the client knows it, without a slash at the end unless the setting has
+// one: API_EXTERNAL_URL, or a host of GOTRUE_MAILER_EXTERNAL_HOSTS. What the server tells clients to come back to
+// begins with it.
+func (r *request) baseURL() string {
+	cfg := r.server.cfg
+	if len(cfg.Mailer.ExternalHosts) == 0 {
+		return cfg.API.ExternalURL
+	}
+	host := r.Header.Get("X-Forwarded-Host")
+	if host == "" {
+		host = r.URL.Host // empty unless the request target is a whole URL
+	}
+	return cfg.BaseURL(host, r.Header.Get("X-Forwarded-Proto"))
+}
+
+// maxLanguage is how much of an Accept-Language header is kept, in bytes.
+const maxLanguage = 100
+
+// language is the Accept-Language of the person whom this request mails to; "" when it says nothing about them, as with
+// an administrator's.
+func (r *request) language() string {
+	wanted := r.Header.Get("Accept-Language")
+	if r.actor != "" || wanted == "*" || !isText(wanted) {
+		return ""
+	}
+	if len(wanted) > maxLanguage {
+		wanted = wanted[:strings.LastIndexByte(wanted[:maxLanguage], ',')+1] // whole entries only
+	}
+	return strings.Trim(wanted, ", ")
+}
+
 // context is the document that SQL calls of this request get.
 func (r *request) context() json.RawMessage { return r.server.callContext(r) }
 

@@ -19,9 +19,12 @@ import (
 
 	"github.com/postern-auth/postern/api/config"
 	"github.com/postern-auth/postern/api/mail"
+	"github.com/postern-auth/postern/api/mailcheck"
 	"github.com/postern-auth/postern/api/outbox"
 	"github.com/postern-auth/postern/api/password"
 	"github.com/postern-auth/postern/api/redirect"
+	"github.com/postern-auth/postern/api/seal"
+	"github.com/postern-auth/postern/api/sms"
 	"github.com/postern-auth/postern/api/token"
 	"github.com/postern-auth/postern/gen"
 	"github.com/postern-auth/postern/sql"
@@ -43,6 +46,9 @@ type Server struct {
 	redirects *redirect.List
 	hooks     *hooks
 	mailer    *mail.Mailer
+	mailCheck *mailcheck.Checker // nil: off
+	seals     *seal.Keys
+	sms       *sms.Sender
 	settings  *settingsDocument
 	handler   http.Handler
 }
@@ -53,6 +59,7 @@ type process struct {
 	pool      *pgxpool.Pool
 	db        *gen.Queries
 	passwords *password.Pool
+	toSMS     http.RoundTripper // to the providers of text messages
 	outbox    *outbox.Worker
 	refreshes singleflight.Group // by refresh token
 
@@ -65,7 +72,12 @@ type process struct {
 // New connects to the database, which must be migrated, and prepares everything to serve.
 // Errors: settings that contradict each other, an unreachable database, one that is too old (sql.TooOldError).
 func New(ctx context.Context, cfg *config.Config, log *slog.Logger) (*Server, error) {
-	s, err := newGeneration(&process{log: log}, cfg, nil)
+	return newServer(ctx, cfg, log, http.DefaultTransport)
+}
+
+// newServer is New with the way to the providers of text messages, which tests lead elsewhere.
+func newServer(ctx context.Context, cfg *config.Config, log *slog.Logger, toSMS http.RoundTripper) (*Server, error) {
+	s, err := newGeneration(&process{log: log, toSMS: toSMS}, cfg, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -77,7 +89,7 @@ func New(ctx context.Context, cfg *config.Config, log *slog.Logger) (*Server, er
 	hashers := max(runtime.NumCPU()-1, 1)
 	s.db = gen.New(s.pool)
 	s.passwords = password.New(hashers, hashQueue*runtime.NumCPU())
-	s.outbox = outbox.New(s.pool, s.mailer, outbox.Options{}, log)
+	s.outbox = outbox.New(s.pool, s.carriers(), outbox.Options{}, log)
 	if err := sql.Ready(ctx, s.pool); err != nil {
 		s.Close()
 		return nil, err
@@ -88,6 +100,18 @@ func New(ctx context.Context, cfg *config.Config, log *slog.Logger) (*Server, er
 	}
 	s.current.Store(s)
 	return s, nil
+}
+
+// carriers deliver the outbox. Without a provider, text messages wait for a server that has one.
+func (s *Server) carriers() outbox.Carriers {
+	c := outbox.Carriers{Mail: s.mailer, Background: s.mailer.Run}
+	if s.sms.CanSend() {
+		c.SMS = s.sms
+	}
+	if len(s.hooks.byName) > 0 {
+		c.Hook = s.hooks.deliver
+	}
+	return c
 }
 
 // connect opens the pool of database connections.

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -35,6 +36,7 @@ type server struct {
 	api *api.Server   // for its hooks in export_test.go
 
 	statements *atomic.Int64 // that handlers sent to the database
+	logged     *testWriter
 }
 
 // setup starts a server with default settings, changed by NAME=value pairs.
@@ -62,7 +64,8 @@ func setupOn(t testing.TB, dsn string, settings ...string) *server {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	srv, err := api.New(ctx, cfg, slog.New(slog.NewTextHandler(testWriter{t}, &slog.HandlerOptions{Level: slog.LevelError})))
+	logged := &testWriter{t: t}
+	srv, err := api.New(ctx, cfg, slog.New(slog.NewTextHandler(logged, &slog.HandlerOptions{Level: slog.LevelError})))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,15 +83,27 @@ func setupOn(t testing.TB, dsn string, settings ...string) *server {
 			t.Errorf("serving: %v", err)
 		}
 	})
-	return &server{t: t, URL: url, DB: pool, dsn: dsn, api: srv, statements: statements}
+	return &server{t: t, URL: url, DB: pool, dsn: dsn, api: srv, statements: statements, logged: logged}
 }
 
-// testWriter shows what the server logs in the output of the test.
-type testWriter struct{ t testing.TB }
+// testWriter shows what the server logs in the output of the test, and remembers it.
+type testWriter struct {
+	t    testing.TB
+	mu   sync.Mutex
+	text strings.Builder
+}
 
-func (w testWriter) Write(p []byte) (int, error) {
+func (w *testWriter) Write(p []byte) (int, error) {
 	w.t.Log(strings.TrimSpace(string(p)))
-	return len(p), nil
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.text.Write(p)
+}
+
+func (w *testWriter) String() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.text.String()
 }
 
 // response is an answer, its body decoded if it is JSON.

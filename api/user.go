@@ -45,6 +45,9 @@ func (s *Server) updateUser(ctx context.Context, r *request) (reply, error) {
 	if err := s.checkChanges(&p); err != nil {
 		return nil, err
 	}
+	if err := s.mailCheck.Check(ctx, p.Email); err != nil {
+		return nil, err
+	}
 	args := gen.UpdateUserParams{UserID: r.userID, SessionID: r.sessionID}
 	given, current := p.Password, p.CurrentPassword
 	p.Password, p.CurrentPassword = nil, ""
@@ -85,8 +88,8 @@ func (s *Server) checkChanges(p *userChanges) (err error) {
 		if p.Phone, err = input.Phone(p.Phone); err != nil {
 			return err
 		}
-		if p.Channel != "" && p.Channel != "sms" {
-			return errChannel
+		if p.Channel, err = s.channel(p.Channel); err != nil {
+			return err
 		}
 	}
 	if err := p.check(); err != nil {
@@ -102,8 +105,10 @@ func (s *Server) checkChanges(p *userChanges) (err error) {
 func (s *Server) hashNewPassword(
 	ctx context.Context, r *request, args *gen.UpdateUserParams, given, current string,
 ) error {
-	row, err := s.db.PreparePasswordChange(ctx, gen.PreparePasswordChangeParams{
-		UserID: args.UserID, SessionID: args.SessionID, Changes: args.Changes, Context: r.context(),
+	row, err := phoneCall(ctx, r, func(db *gen.Queries, document json.RawMessage) (gen.PreparePasswordChangeRow, error) {
+		return db.PreparePasswordChange(ctx, gen.PreparePasswordChangeParams{
+			UserID: args.UserID, SessionID: args.SessionID, Changes: args.Changes, Context: document,
+		})
 	})
 	if err != nil {
 		return err
@@ -132,15 +137,16 @@ func (s *Server) hashNewPassword(
 	return err
 }
 
-// reauthenticate mails a code that allows a new password: GET /reauthenticate (spec/01 section 8).
+// reauthenticate sends a code that allows a new password: GET /reauthenticate (spec/01 section 8).
 func (s *Server) reauthenticate(ctx context.Context, r *request) (reply, error) {
 	defer s.outbox.Wake()
-	if err := callExec(ctx, r, func(db *gen.Queries, document json.RawMessage) error {
+	messageID, err := call(ctx, r, func(db *gen.Queries, document json.RawMessage) (string, error) {
 		return db.Reauthenticate(ctx, gen.ReauthenticateParams{UserID: r.userID, SessionID: r.sessionID, Context: document})
-	}); err != nil {
+	})
+	if err != nil {
 		return nil, err
 	}
-	return emptyObject, nil
+	return sentReply(messageID)
 }
 
 // logOut ends sessions of the caller: POST /logout?scope=global|local|others (spec/01 section 7).

@@ -27,12 +27,15 @@ type Config struct {
 	JWT          JWT           `title:"Access tokens"`
 	Sessions     Sessions      `title:"Sessions"`
 	Security     Security      `title:"Refresh tokens and account changes"`
+	Encryption   Encryption    `title:"Encryption in the database"`
 	External     External      `title:"Ways to sign in"`
 	Password     Password      `title:"Passwords"`
 	Mailer       Mailer        `title:"Mail"`
+	Links        Links         `title:"Links in mails"`
 	Notify       Notifications `title:"Mails about changes"`
 	SMTP         SMTP          `title:"Mail frequency"`
 	Mail         mail.Settings `title:"Mail server and texts"`
+	MailCheck    MailCheck     `title:"Checks of mail addresses"`
 	SMS          SMS           `title:"Text messages"`
 	MFA          MFA           `title:"Second factors"`
 	Passkey      Passkey       `title:"Passkeys"`
@@ -97,11 +100,14 @@ func (c *Config) check(l *loader) {
 	c.JWT.check(l)
 	c.Sessions.check(l)
 	c.Security.check(l)
+	c.Encryption.check(l)
 	c.Captcha.check(l)
 	c.Password.check(l)
 	c.Mailer.check(l)
+	c.MailCheck.check(l)
 	c.SMS.check(l)
 	c.External.check(l)
+	c.MFA.check(l)
 	c.Limits.check(l)
 	c.SAML.check(l)
 	c.CustomOAuth.check(l)
@@ -123,6 +129,10 @@ func (c *Config) Warnings() []string {
 	}
 	if d := c.DB.Driver; d != "" && d != "postgres" && d != "postgresql" {
 		w = append(w, fmt.Sprintf("GOTRUE_DB_DRIVER is %q: ignored, the driver is always postgres", d))
+	}
+	w = append(w, c.SMS.warnings()...)
+	if !c.MailCheck.Extended && len(c.MailCheck.BlockedMX) > 0 {
+		w = append(w, "GOTRUE_MAILER_EMAIL_VALIDATION_BLOCKED_MX is set without GOTRUE_MAILER_EMAIL_VALIDATION_EXTENDED: it has no effect")
 	}
 	for _, name := range c.unavailable() {
 		w = append(w, name+" is set, but this version does not have that yet: it stays off")

@@ -172,7 +172,6 @@ func (c *Config) unavailable() []string {
 		name string
 		isOn bool
 	}{
-		{"GOTRUE_EXTERNAL_PHONE_ENABLED", c.External.PhoneEnabled},
 		{"GOTRUE_SAML_ENABLED", c.SAML.Enabled},
 		{"GOTRUE_PASSKEY_ENABLED", c.Passkey.Enabled},
 		{"GOTRUE_MFA_WEB_AUTHN_ENROLL_ENABLED", c.MFA.WebAuthnEnroll},
@@ -181,9 +180,7 @@ func (c *Config) unavailable() []string {
 		{"GOTRUE_EXTERNAL_WEB3_ETHEREUM_ENABLED", c.Web3.EthereumEnabled},
 		{"GOTRUE_OAUTH_SERVER_ENABLED", c.OAuthServer.Enabled},
 		{"GOTRUE_EXPERIMENTAL_SCIM_ENABLED", c.Experimental.SCIM},
-		{"GOTRUE_SECURITY_MANUAL_LINKING_ENABLED", c.Security.ManualLinking},
 		{"GOTRUE_RATE_LIMIT_HEADER", c.Limits.Header != ""},
-		{"GOTRUE_EXTERNAL_EMAIL_AUTHORIZED_ADDRESSES", len(c.External.EmailAuthorizedAddresses) > 0},
 		{"GOTRUE_DB_CLEANUP_ENABLED", c.DB.CleanupEnabled},
 	} {
 		if f.isOn {

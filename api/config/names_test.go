@@ -10,12 +10,9 @@ import (
 
 // notYet are the names that other branches bring, as prefixes. The list shrinks with each merge and ends empty.
 //
-// TEMPORARY: empty this list when the branches mail, password, sms, mfa and upkeep are merged.
+// TEMPORARY: empty this list when the branches password and upkeep are merged.
 var notYet = []string{
-	"GOTRUE_MAILER_", "GOTRUE_SMTP_", // mail
-	"GOTRUE_PASSWORD_", "GOTRUE_SECURITY_DB_ENCRYPTION_", // password
-	"GOTRUE_SMS_",          // sms
-	"GOTRUE_MFA_",          // mfa
+	"GOTRUE_PASSWORD_",     // password
 	"GOTRUE_INDEX_WORKER_", // upkeep
 }
 

@@ -14,21 +14,21 @@ import (
 
 // API is about the HTTP listener and its requests.
 type API struct {
-	Host               string        `env:"GOTRUE_API_HOST" desc:"Address to listen on; empty means all interfaces."`
-	Port               string        `env:"PORT" long:"GOTRUE_API_PORT" envDefault:"8081" desc:"TCP port to listen on; 0 takes a free one."`
-	ExternalURL        string        `env:"API_EXTERNAL_URL,required" long:"GOTRUE_API_API_EXTERNAL_URL" desc:"Public base URL of this server, such as https://auth.example.com; links in mails start with it."`
-	MaxRequestDuration time.Duration `env:"GOTRUE_API_MAX_REQUEST_DURATION" envDefault:"10s" desc:"Time limit of one request, then 504 request_timeout; 0 or less means none."`
-	RequestIDHeader    string        `env:"REQUEST_ID_HEADER" long:"GOTRUE_API_REQUEST_ID_HEADER" desc:"Request header to take the request id from; empty means a random one."`
-	CORSAllowedHeaders []string      `env:"GOTRUE_CORS_ALLOWED_HEADERS" desc:"Request headers that browsers may send besides the usual ones, comma-separated."`
-	HTTPTimeout        time.Duration `env:"GOTRUE_INTERNAL_HTTP_TIMEOUT" envDefault:"10s" desc:"Time limit of a call to an OAuth or text message provider."`
-	DisableSignup      bool          `env:"GOTRUE_DISABLE_SIGNUP" envDefault:"false" desc:"Users cannot create accounts; administrators still can."`
+	Host                string        `env:"GOTRUE_API_HOST" desc:"Address to listen on; empty means all interfaces."`
+	Port                string        `env:"PORT" long:"GOTRUE_API_PORT" envDefault:"8081" desc:"TCP port to listen on; 0 takes a free one."`
+	ExternalURL         string        `env:"API_EXTERNAL_URL,required" long:"GOTRUE_API_API_EXTERNAL_URL" desc:"Public base URL of this server, such as https://auth.example.com; links in mails start with it."`
+	MaxRequestDuration  time.Duration `env:"GOTRUE_API_MAX_REQUEST_DURATION" envDefault:"10s" desc:"Time limit of one request, then 504 request_timeout; 0 or less means none."`
+	InternalHTTPTimeout time.Duration `env:"GOTRUE_INTERNAL_HTTP_TIMEOUT" envDefault:"10s" desc:"Time limit of a call to an OAuth or text message provider."`
+	RequestIDHeader     string        `env:"REQUEST_ID_HEADER" long:"GOTRUE_API_REQUEST_ID_HEADER" desc:"Request header to take the request id from; empty means a random one."`
+	CORSAllowedHeaders  []string      `env:"GOTRUE_CORS_ALLOWED_HEADERS" desc:"Request headers that browsers may send besides the usual ones, comma-separated."`
+	DisableSignup       bool          `env:"GOTRUE_DISABLE_SIGNUP" envDefault:"false" desc:"Users cannot create accounts; administrators still can."`
 }
 
 func (a *API) check(l *loader) {
 	if n, err := strconv.Atoi(a.Port); err != nil || n < 0 || n > 65535 {
 		l.fail("PORT", "must be a port number from 0 to 65535")
 	}
-	if a.HTTPTimeout <= 0 {
+	if a.InternalHTTPTimeout <= 0 {
 		l.fail("GOTRUE_INTERNAL_HTTP_TIMEOUT", "must be longer than 0")
 	}
 	if !isAbsoluteURL(a.ExternalURL) {

@@ -53,8 +53,8 @@ func rootCommand() *cobra.Command {
 	flags := root.PersistentFlags()
 	flags.StringVarP(&sources.File, "config", "c", "", "file of settings, NAME=value lines or JSON; overrides the environment (default: .env, which fills gaps)")
 	flags.StringVarP(&sources.Dir, "config-dir", "d", "", "directory of settings, *.env and *.json; overrides all others, and is read again while serving")
-	root.AddCommand(devCommand(), serveCommand(&sources), migrateCommand(), keyCommand(), userCommand(), adminCommand(), readyCommand(),
-		versionCommand())
+	root.AddCommand(devCommand(), serveCommand(&sources), migrateCommand(), keyCommand(), userCommand(), adminCommand(), mailCommand(),
+		readyCommand(), versionCommand())
 	return root
 }
 

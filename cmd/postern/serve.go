@@ -97,8 +97,7 @@ func warn(log *slog.Logger, cfg *config.Config) {
 func refuseMissing(environ []string) error {
 	for _, entry := range environ {
 		name, value, _ := strings.Cut(entry, "=")
-		if on, _ := strconv.ParseBool(value); on && (name == "GOTRUE_SECURITY_DB_ENCRYPTION_ENCRYPT" ||
-			name == "GOTRUE_PASSWORD_HIBP_ENABLED") {
+		if on, _ := strconv.ParseBool(value); on && name == "GOTRUE_PASSWORD_HIBP_ENABLED" {
 			return errors.New(name + " is set, but this version does not have that yet: " +
 				"starting would promise a protection that is not there")
 		}

@@ -8,6 +8,7 @@ language sql stable security invoker
 as $$
   select jsonb_build_object(
     'email', coalesce(p_user.email, ''),
+    'languages', postern_internal.mail_languages(p_user.raw_user_meta_data, p_context),
     'site_url', p_context ->> 'site_url',
     'redirect_to', coalesce(p_context ->> 'redirect_to', p_context ->> 'site_url'),
     'data', postern_internal.read_metadata(p_user.raw_user_meta_data))
@@ -124,45 +125,62 @@ begin
 end;
 $$;
 
--- GET /reauthenticate: mails the nonce that PUT /user asks for (spec/01 section 8).
+-- GET /reauthenticate: sends the nonce that PUT /user asks for (spec/01 section 8), by mail or, to a user without an
+-- address, by text message. Returns the message id for the reply, mostly null; see send_phone_otp.
 -- Raises: as authenticate; validation_failed (400), email_not_confirmed, phone_not_confirmed (422),
---   over_email_send_rate_limit (429), sms_send_failed (500) for accounts with a phone only.
+--   over_email_send_rate_limit (429), and as send_phone_otp.
 -- Locks: the user. Writes: audit, users.reauthentication_token, one_time_tokens, outbox.
 create or replace function postern_internal.reauthenticate(p_user_id uuid, p_session_id uuid, p_context jsonb)
-returns void
+returns text
 language plpgsql volatile security invoker set search_path = ''
 as $$
 declare
   v_user auth.users := postern_internal.authenticate(p_user_id, p_session_id, p_lock => true);
-  v_otp text;
-  v_hash text;
+  v_has_email boolean := coalesce(v_user.email, '') <> '';
 begin
-  if coalesce(v_user.email, '') = '' and coalesce(v_user.phone, '') = '' then
+  if not v_has_email and coalesce(v_user.phone, '') = '' then
     perform postern_internal.fail(
       400, 'validation_failed', 'Reauthentication requires the user to have an email or a phone number');
-  elsif coalesce(v_user.email, '') = '' and v_user.phone_confirmed_at is null then
-    perform postern_internal.fail(422, 'phone_not_confirmed', 'Please verify your phone first.');
-  elsif coalesce(v_user.email, '') = '' then
-    perform postern_internal.fail(500, 'unexpected_failure', 'Unable to get SMS provider');
-  elsif v_user.email_confirmed_at is null then
+  elsif v_has_email and v_user.email_confirmed_at is null then
     perform postern_internal.fail(422, 'email_not_confirmed', 'Please verify your email first.');
+  elsif not v_has_email and v_user.phone_confirmed_at is null then
+    perform postern_internal.fail(422, 'phone_not_confirmed', 'Please verify your phone first.');
   end if;
   perform postern_internal.audit_user('user_reauthenticate_requested', v_user, p_context);
-  perform postern_internal.check_mail_frequency(v_user.reauthentication_sent_at, p_context);
-  select m.otp, m.token_hash into v_otp, v_hash
-  from postern_internal.make_otp(v_user.email, false, p_context) as m;
-  perform postern_internal.store_one_time_token(p_user_id, 'reauthentication_token', v_hash, v_user.email);
-  update auth.users
-  set reauthentication_token = v_hash, reauthentication_sent_at = postern_internal.clock(),
-    updated_at = postern_internal.clock()
-  where id = p_user_id;
-  perform postern_internal.send_mails('reauthentication', v_user, array[
-    postern_internal.mail_payload(v_user, p_context) - 'redirect_to'
-      || jsonb_build_object('recipient', v_user.email, 'token', v_otp)], p_context);
+  if not v_has_email then
+    return postern_internal.send_phone_otp(v_user, 'reauthentication', v_user.phone, 'sms', p_context);
+  end if;
+  perform postern_internal.send_reauthentication(v_user, p_context);
+  return null;
 end;
 $$;
 
--- A notification, if its switch MAILER_NOTIFICATIONS_<X>_ENABLED is on and there is an address to send it to.
+-- The mail of the function above.
+-- Raises: over_email_send_rate_limit (429). Writes: users.reauthentication_token, one_time_tokens, outbox.
+create or replace function postern_internal.send_reauthentication(p_user auth.users, p_context jsonb)
+returns void
+language plpgsql volatile security invoker set search_path = ''
+as $$
+declare
+  v_otp text;
+  v_hash text;
+begin
+  perform postern_internal.check_mail_frequency(p_user.reauthentication_sent_at, p_context);
+  select m.otp, m.token_hash into v_otp, v_hash
+  from postern_internal.make_otp(p_user.email, false, p_context) as m;
+  perform postern_internal.store_one_time_token(p_user.id, 'reauthentication_token', v_hash, p_user.email);
+  update auth.users
+  set reauthentication_token = v_hash, reauthentication_sent_at = postern_internal.clock(),
+    updated_at = postern_internal.clock()
+  where id = p_user.id;
+  perform postern_internal.send_mails('reauthentication', p_user, array[
+    postern_internal.mail_payload(p_user, p_context) - 'redirect_to'
+      || jsonb_build_object('recipient', p_user.email, 'token', v_otp)], p_context);
+end;
+$$;
+
+-- A notification, if its switch MAILER_NOTIFICATIONS_<X>_ENABLED is on and there is an address to send it to. One that
+-- is not authorized gets none, and the change goes on.
 -- p_kind is password_changed, email_changed, ...
 create or replace function postern_internal.notify_user(
   p_kind text,
@@ -174,7 +192,9 @@ returns void
 language plpgsql volatile security invoker set search_path = ''
 as $$
 begin
-  if (p_context -> 'notifications' ->> p_kind)::boolean and coalesce(p_user.email, '') <> '' then
+  if (p_context -> 'notifications' ->> p_kind)::boolean and coalesce(p_user.email, '') <> ''
+    and postern_internal.is_mail_authorized(p_user.email, p_context)
+  then
     perform postern_internal.send_mails(p_kind || '_notification', p_user, array[
       postern_internal.mail_payload(p_user, p_context) - 'redirect_to'
         || jsonb_build_object('recipient', p_user.email) || p_extra], p_context);
