@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -304,7 +305,7 @@ const errorIDHeader = "X-Error-Id"
 
 // logFailure writes down what went wrong, and returns the id of the line.
 func (s *Server) logFailure(r *request, err error) (id string) {
-	id = r.id()
+	id = r.id
 	attrs := []slog.Attr{
 		slog.String("error_id", id), slog.String("method", r.Method), slog.String("path", r.URL.Path), slog.Any("error", err),
 	}
@@ -339,7 +340,8 @@ const (
 	apiVersion       = "2024-01-01"
 )
 
-var datePattern = regexp.MustCompile(`^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$`)
-
 // isDate tells whether an API version is one; dates of this form compare as text.
-func isDate(version string) bool { return datePattern.MatchString(version) }
+func isDate(version string) bool {
+	_, err := time.Parse(time.DateOnly, version)
+	return err == nil
+}

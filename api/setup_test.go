@@ -48,6 +48,12 @@ func setup(t testing.TB, settings ...string) *server {
 // setupOn is setup on a database that is there already, for several servers side by side.
 func setupOn(t testing.TB, dsn string, settings ...string) *server {
 	t.Helper()
+	return setupTexting(t, dsn, http.DefaultTransport, settings...)
+}
+
+// setupTexting is setupOn with the way to the providers of text messages.
+func setupTexting(t testing.TB, dsn string, toSMS http.RoundTripper, settings ...string) *server {
+	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -65,7 +71,8 @@ func setupOn(t testing.TB, dsn string, settings ...string) *server {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	logged := &testWriter{t: t}
-	srv, err := api.New(ctx, cfg, slog.New(slog.NewTextHandler(logged, &slog.HandlerOptions{Level: slog.LevelError})))
+	log := slog.New(slog.NewTextHandler(logged, &slog.HandlerOptions{Level: slog.LevelError}))
+	srv, err := api.NewTexting(ctx, cfg, log, toSMS)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -29,6 +29,9 @@ func TestDoctor(t *testing.T) {
 			want: "warning triggers trigger on_sign_up on auth.users calls public.note_user(): without a search_path", remains: "note triggers"},
 		{name: "a foreign key that holds on", prepare: []string{"create table public.orders (buyer uuid references auth.users)", "create index on public.orders (buyer)"},
 			want: "warning foreign keys public.orders (buyer) refers to auth.users without ON DELETE"},
+		{name: "a foreign key that holds on, written out", prepare: []string{
+			"create table public.orders (buyer uuid references auth.users match full on update cascade on delete restrict deferrable initially deferred)", "create index on public.orders (buyer)"},
+			want: "warning foreign keys public.orders (buyer) refers to auth.users without ON DELETE"},
 		{name: "a foreign key without index", prepare: []string{"create table public.orders (id int primary key, buyer uuid references auth.users on delete cascade)"},
 			want: "note foreign keys public.orders (buyer) refers to auth.users and has no index"},
 		{name: "an invalid index", prepare: []string{"update pg_index set indisvalid = false where indexrelid = 'auth.sessions_user_id_idx'::regclass"},

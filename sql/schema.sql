@@ -1931,22 +1931,6 @@ begin
 end;
 $_$;
 
--- Name: check_frequency(timestamp with time zone, double precision, text); Type: FUNCTION; Schema: postern_internal
-
-CREATE FUNCTION postern_internal.check_frequency(p_last_at timestamp with time zone, p_seconds double precision, p_code text) RETURNS void
-    LANGUAGE plpgsql STABLE
-    SET search_path TO ''
-    AS $$
-declare
-  v_wait interval := p_last_at + make_interval(secs => p_seconds) - postern_internal.clock();
-begin
-  if v_wait > interval '0' then
-    perform postern_internal.fail(429, p_code, format(
-      'For security purposes, you can only request this after %s seconds.', trunc(extract(epoch from v_wait))));
-  end if;
-end;
-$$;
-
 -- Name: check_is_free(text, text, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.check_is_free(p_email text, p_phone text, p_context jsonb) RETURNS void
@@ -1970,9 +1954,12 @@ CREATE FUNCTION postern_internal.check_mail_frequency(p_last_sent_at timestamp w
     LANGUAGE plpgsql STABLE
     SET search_path TO ''
     AS $$
+declare
+  v_refusal text := postern_internal.too_soon(p_last_sent_at, (p_context ->> 'mail_frequency')::float);
 begin
-  perform postern_internal.check_frequency(
-    p_last_sent_at, (p_context ->> 'mail_frequency')::float, 'over_email_send_rate_limit');
+  if v_refusal is not null then
+    perform postern_internal.fail(429, 'over_email_send_rate_limit', v_refusal);
+  end if;
 end;
 $$;
 
@@ -2057,9 +2044,12 @@ CREATE FUNCTION postern_internal.check_sms_frequency(p_last_sent_at timestamp wi
     LANGUAGE plpgsql STABLE
     SET search_path TO ''
     AS $$
+declare
+  v_refusal text := postern_internal.too_soon(p_last_sent_at, (p_context ->> 'sms_frequency')::float);
 begin
-  perform postern_internal.check_frequency(
-    p_last_sent_at, (p_context ->> 'sms_frequency')::float, 'over_sms_send_rate_limit');
+  if v_refusal is not null then
+    perform postern_internal.fail(429, 'over_sms_send_rate_limit', v_refusal);
+  end if;
 end;
 $$;
 
@@ -2360,7 +2350,7 @@ CREATE FUNCTION postern_internal.context() RETURNS jsonb
       'rotation', true, 'reuse_interval', 10, 'allow_reuse', false, 'token_version', 1,
       'upgrade_percentage', 0, 'single_per_user', false, 'tags', '[]'::jsonb,
       'reauthenticate', false, 'current_password', false, 'audit_disabled', false,
-      'notifications', '{}'::jsonb, 'hooks', '{}'::jsonb, 'own_linking_domains', '[]'::jsonb,
+      'notifications', '{}'::jsonb, 'hooks', '{}'::jsonb, 'linking_domains', '{}'::jsonb, 'email_identity', false,
       'authorized_addresses', '[]'::jsonb,
       'mfa', '{"enroll": ["totp"], "verify": ["totp"], "challenge_expiry": 300, "factor_expiry": 300,
         "phone_frequency": 60, "max_enrolled": 10, "max_verified": 10, "max_guesses": 5, "code_reuse": false}'::jsonb
@@ -2448,6 +2438,24 @@ begin
 end;
 $$;
 
+-- Name: create_user_by_command(text, text, text, text, boolean); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.create_user_by_command(p_email text, p_password_hash text, p_role text, p_aud text, p_is_confirmed boolean) RETURNS uuid
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_context jsonb := postern_internal.context();
+begin
+  if p_aud <> '' then
+    v_context := v_context || jsonb_build_object('aud', p_aud);
+  end if;
+  return (postern_internal.create_account(
+    jsonb_build_object('email', p_email, 'role', p_role, 'email_confirm', p_is_confirmed),
+    p_password_hash, null, v_context)).id;
+end;
+$$;
+
 -- Name: customize_claims(jsonb, text, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.customize_claims(p_claims jsonb, p_method text, p_context jsonb) RETURNS jsonb
@@ -2506,6 +2514,22 @@ begin
 end;
 $$;
 
+-- Name: delete_user_by_command(text, text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.delete_user_by_command(p_who text, p_aud text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_id uuid;
+begin
+  select u.id into v_id
+  from postern_internal.find_users_by_email(
+    p_who, coalesce(nullif(p_aud, ''), postern_internal.context() ->> 'aud')) as u;
+  perform postern.delete_user(coalesce(v_id::text, p_who), false);
+end;
+$$;
+
 -- Name: doctor_foreign_keys(); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.doctor_foreign_keys(OUT severity text, OUT area text, OUT what text, OUT fix text)
@@ -2524,8 +2548,9 @@ CREATE FUNCTION postern_internal.doctor_foreign_keys(OUT severity text, OUT area
   )
   select 'warning', 'foreign keys',
     format('%s (%s) refers to %s without ON DELETE: such a user cannot be deleted', k.relation, k.columns, k.target),
-    format('alter table %s drop constraint %I, add constraint %2$I %s on delete cascade; -- or set null', k.relation,
-      k.conname, pg_catalog.pg_get_constraintdef(k.oid))
+    format('alter table %s drop constraint %I, add constraint %2$I %s; -- or set null', k.relation, k.conname,
+      regexp_replace(replace(pg_catalog.pg_get_constraintdef(k.oid), ' ON DELETE RESTRICT', ''),
+        '(REFERENCES [^(]+\([^)]*\)(?: MATCH FULL)?)', '\1 ON DELETE CASCADE'))
   from keys as k
   where k.confdeltype in ('a', 'r')
   union all
@@ -4084,8 +4109,8 @@ CREATE FUNCTION postern_internal.linking_domain(p_provider text, p_context jsonb
     LANGUAGE sql STABLE
     AS $$
   select case
-    when p_provider like 'sso:%' or p_context -> 'own_linking_domains' ? p_provider then p_provider
-    else 'default'
+    when p_provider like 'sso:%' then p_provider
+    else coalesce(p_context -> 'linking_domains' ->> p_provider, 'default')
   end
 $$;
 
@@ -4904,7 +4929,7 @@ begin
   join auth.users as u on u.id = i.user_id and u.aud = p_context ->> 'aud'
   where i.email = lower(p_email)
     and i.provider not like 'sso:%'
-    and not (p_context -> 'own_linking_domains') ? i.provider
+    and not (p_context -> 'linking_domains') ? i.provider
   order by i.created_at, i.id
   limit 1;
   if v_owner is null then
@@ -5712,7 +5737,9 @@ CREATE FUNCTION postern_internal.replace_password(p_user_id uuid, p_password_has
     AS $$
 declare
   v_user auth.users;
+  v_is_first boolean;
 begin
+  select coalesce(u.encrypted_password, '') = '' into v_is_first from auth.users as u where u.id = p_user_id;
   delete from auth.one_time_tokens where user_id = p_user_id;
   update auth.users
   set encrypted_password = p_password_hash, updated_at = postern_internal.clock(),
@@ -5722,6 +5749,13 @@ begin
     reauthentication_token = '', reauthentication_sent_at = null
   where id = p_user_id
   returning * into v_user;
+  if v_is_first and (p_context ->> 'email_identity')::boolean and v_user.email <> ''
+    and v_user.email_confirmed_at is not null
+  then
+    perform postern_internal.add_identity(
+      p_user_id, 'email',
+      postern_internal.base_identity_data(p_user_id, v_user.email) || '{"email_verified": true}', p_context);
+  end if;
   perform postern_internal.end_sessions(p_user_id, 'password_change', p_context, p_except => p_except);
   perform postern_internal.record_event('user.password_changed', p_user_id, p_context);
   return v_user;
@@ -6531,6 +6565,23 @@ CREATE FUNCTION postern_internal.token_sent_at(p_user auth.users, p_type auth.on
   end
 $$;
 
+-- Name: too_soon(timestamp with time zone, double precision); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.too_soon(p_last_at timestamp with time zone, p_seconds double precision) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_wait interval := p_last_at + make_interval(secs => p_seconds) - postern_internal.clock();
+begin
+  if v_wait > interval '0' then
+    return format(
+      'For security purposes, you can only request this after %s seconds.', trunc(extract(epoch from v_wait)));
+  end if;
+  return null;
+end;
+$$;
+
 -- Name: touch_session(auth.sessions, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.touch_session(p_session auth.sessions, p_context jsonb) RETURNS auth.sessions
@@ -7004,15 +7055,29 @@ declare
       'actor_via_sso', coalesce(p_via_sso, false))
     || case when p_actor_name is null then '{}' else jsonb_build_object('actor_name', p_actor_name) end
     || case when p_traits is null then '{}' else jsonb_build_object('traits', p_traits) end;
+  v_ip text := left(coalesce(p_context ->> 'ip', ''), 64);
+  v_now timestamptz := postern_internal.clock();
+  v_id uuid;
+  v_action text;
+  v_entry jsonb;
+  v_notice jsonb := '[]';
 begin
-  if (p_context ->> 'audit_disabled')::boolean then
-    return;
+  foreach v_action in array p_actions loop
+    v_id := gen_random_uuid();
+    v_entry := v_payload
+      || jsonb_build_object('action', v_action, 'log_type', postern_internal.audit_log_type(v_action));
+    if not coalesce((p_context ->> 'audit_disabled')::boolean, false) then
+      insert into auth.audit_log_entries (instance_id, id, payload, created_at, ip_address)
+      values (postern_internal.nil_uuid(), v_id, v_entry::json, v_now, v_ip);
+    end if;
+    if p_context ? 'audit_log' then
+      v_notice := v_notice || (v_entry || jsonb_build_object(
+        'audit_log_id', v_id, 'ip_address', v_ip, 'created_at', postern_internal.rfc3339(v_now)));
+    end if;
+  end loop;
+  if v_notice <> '[]' then
+    raise notice using message = 'postern.audit', detail = v_notice::text;
   end if;
-  insert into auth.audit_log_entries (instance_id, id, payload, created_at, ip_address)
-  select postern_internal.nil_uuid(), gen_random_uuid(),
-    (v_payload || jsonb_build_object('action', a, 'log_type', postern_internal.audit_log_type(a)))::json,
-    postern_internal.clock(), left(coalesce(p_context ->> 'ip', ''), 64)
-  from unnest(p_actions) as a;
 end;
 $$;
 
@@ -8541,10 +8606,6 @@ REVOKE ALL ON FUNCTION postern_internal.check_admin_session(p_user_id uuid, p_se
 
 REVOKE ALL ON FUNCTION postern_internal.check_email(p_email text) FROM PUBLIC;
 
--- Name: FUNCTION check_frequency(p_last_at timestamp with time zone, p_seconds double precision, p_code text); Type: ACL; Schema: postern_internal
-
-REVOKE ALL ON FUNCTION postern_internal.check_frequency(p_last_at timestamp with time zone, p_seconds double precision, p_code text) FROM PUBLIC;
-
 -- Name: FUNCTION check_is_free(p_email text, p_phone text, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.check_is_free(p_email text, p_phone text, p_context jsonb) FROM PUBLIC;
@@ -8629,6 +8690,10 @@ REVOKE ALL ON FUNCTION postern_internal.create_account(p_account jsonb, p_passwo
 
 REVOKE ALL ON FUNCTION postern_internal.create_external_user(p_provider text, p_identity jsonb, p_context jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION create_user_by_command(p_email text, p_password_hash text, p_role text, p_aud text, p_is_confirmed boolean); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.create_user_by_command(p_email text, p_password_hash text, p_role text, p_aud text, p_is_confirmed boolean) FROM PUBLIC;
+
 -- Name: FUNCTION customize_claims(p_claims jsonb, p_method text, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.customize_claims(p_claims jsonb, p_method text, p_context jsonb) FROM PUBLIC;
@@ -8636,6 +8701,10 @@ REVOKE ALL ON FUNCTION postern_internal.customize_claims(p_claims jsonb, p_metho
 -- Name: FUNCTION decide_account(p_provider text, p_subject text, p_verified text[], p_context jsonb, OUT decision text, OUT user_id uuid); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.decide_account(p_provider text, p_subject text, p_verified text[], p_context jsonb, OUT decision text, OUT user_id uuid) FROM PUBLIC;
+
+-- Name: FUNCTION delete_user_by_command(p_who text, p_aud text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.delete_user_by_command(p_who text, p_aud text) FROM PUBLIC;
 
 -- Name: FUNCTION doctor_foreign_keys(); Type: ACL; Schema: postern_internal
 
@@ -9332,6 +9401,10 @@ REVOKE ALL ON FUNCTION postern_internal.test_otp(p_phone text, p_context jsonb) 
 -- Name: FUNCTION token_sent_at(p_user auth.users, p_type auth.one_time_token_type); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.token_sent_at(p_user auth.users, p_type auth.one_time_token_type) FROM PUBLIC;
+
+-- Name: FUNCTION too_soon(p_last_at timestamp with time zone, p_seconds double precision); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.too_soon(p_last_at timestamp with time zone, p_seconds double precision) FROM PUBLIC;
 
 -- Name: FUNCTION touch_session(p_session auth.sessions, p_context jsonb); Type: ACL; Schema: postern_internal
 

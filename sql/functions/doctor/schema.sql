@@ -47,8 +47,9 @@ as $$
   )
   select 'warning', 'foreign keys',
     format('%s (%s) refers to %s without ON DELETE: such a user cannot be deleted', k.relation, k.columns, k.target),
-    format('alter table %s drop constraint %I, add constraint %2$I %s on delete cascade; -- or set null', k.relation,
-      k.conname, pg_catalog.pg_get_constraintdef(k.oid))
+    format('alter table %s drop constraint %I, add constraint %2$I %s; -- or set null', k.relation, k.conname,
+      regexp_replace(replace(pg_catalog.pg_get_constraintdef(k.oid), ' ON DELETE RESTRICT', ''),
+        '(REFERENCES [^(]+\([^)]*\)(?: MATCH FULL)?)', '\1 ON DELETE CASCADE'))
   from keys as k
   where k.confdeltype in ('a', 'r')
   union all
