@@ -1931,6 +1931,27 @@ begin
 end;
 $_$;
 
+-- Name: check_enroll_enabled(auth.factor_type, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.check_enroll_enabled(p_type auth.factor_type, p_context jsonb) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+begin
+  if (p_context #> '{mfa,enroll}') ? p_type::text then
+    return;
+  end if;
+  case p_type
+    when 'totp' then
+      perform postern_internal.fail(422, 'mfa_totp_enroll_not_enabled', 'MFA enroll is disabled for TOTP');
+    when 'phone' then
+      perform postern_internal.fail(422, 'mfa_phone_enroll_not_enabled', 'MFA enroll is disabled for Phone');
+    else
+      perform postern_internal.fail(422, 'mfa_webauthn_enroll_not_enabled', 'MFA enroll is disabled for WebAuthn');
+  end case;
+end;
+$$;
+
 -- Name: check_is_free(text, text, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.check_is_free(p_email text, p_phone text, p_context jsonb) RETURNS void
@@ -2120,10 +2141,17 @@ CREATE FUNCTION postern_internal.check_verify_enabled(p_type auth.factor_type, p
     SET search_path TO ''
     AS $$
 begin
-  if not (p_context #> '{mfa,verify}') ? p_type::text then
-    perform postern_internal.fail(422, format('mfa_%s_verify_not_enabled', p_type),
-      'MFA verification is disabled for ' || postern_internal.factor_label(p_type));
+  if (p_context #> '{mfa,verify}') ? p_type::text then
+    return;
   end if;
+  case p_type
+    when 'totp' then
+      perform postern_internal.fail(422, 'mfa_totp_verify_not_enabled', 'MFA verification is disabled for TOTP');
+    when 'phone' then
+      perform postern_internal.fail(422, 'mfa_phone_verify_not_enabled', 'MFA verification is disabled for Phone');
+    else
+      perform postern_internal.fail(422, 'mfa_webauthn_verify_not_enabled', 'MFA verification is disabled for WebAuthn');
+  end case;
 end;
 $$;
 
@@ -2838,10 +2866,7 @@ declare
   v_type auth.factor_type := (p_factor ->> 'factor_type')::auth.factor_type;
   v_id uuid := (p_factor ->> 'id')::uuid;
 begin
-  if not (p_context #> '{mfa,enroll}') ? v_type::text then
-    perform postern_internal.fail(422, format('mfa_%s_enroll_not_enabled', v_type),
-      'MFA enroll is disabled for ' || postern_internal.factor_label(v_type));
-  end if;
+  perform postern_internal.check_enroll_enabled(v_type, p_context);
   perform postern_internal.refuse(p_refusal);
   if v_type = 'phone' then
     perform postern_internal.make_room_for_phone(p_user_id, p_factor ->> 'phone');
@@ -3015,14 +3040,6 @@ CREATE FUNCTION postern_internal.factor_json(p_factor auth.mfa_factors) RETURNS 
       'phone', coalesce(p_factor.phone, ''),
       'last_challenged_at', postern_internal.rfc3339(p_factor.last_challenged_at)
     )
-$$;
-
--- Name: factor_label(auth.factor_type); Type: FUNCTION; Schema: postern_internal
-
-CREATE FUNCTION postern_internal.factor_label(p_type auth.factor_type) RETURNS text
-    LANGUAGE sql IMMUTABLE
-    AS $$
-  select case p_type when 'totp' then 'TOTP' when 'phone' then 'Phone' else 'WebAuthn' end
 $$;
 
 -- Name: factor_method(auth.factor_type); Type: FUNCTION; Schema: postern_internal
@@ -8606,6 +8623,10 @@ REVOKE ALL ON FUNCTION postern_internal.check_admin_session(p_user_id uuid, p_se
 
 REVOKE ALL ON FUNCTION postern_internal.check_email(p_email text) FROM PUBLIC;
 
+-- Name: FUNCTION check_enroll_enabled(p_type auth.factor_type, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.check_enroll_enabled(p_type auth.factor_type, p_context jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION check_is_free(p_email text, p_phone text, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.check_is_free(p_email text, p_phone text, p_context jsonb) FROM PUBLIC;
@@ -8773,10 +8794,6 @@ REVOKE ALL ON FUNCTION postern_internal.external_data(p_identity jsonb) FROM PUB
 -- Name: FUNCTION factor_json(p_factor auth.mfa_factors); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.factor_json(p_factor auth.mfa_factors) FROM PUBLIC;
-
--- Name: FUNCTION factor_label(p_type auth.factor_type); Type: ACL; Schema: postern_internal
-
-REVOKE ALL ON FUNCTION postern_internal.factor_label(p_type auth.factor_type) FROM PUBLIC;
 
 -- Name: FUNCTION factor_method(p_type auth.factor_type); Type: ACL; Schema: postern_internal
 
