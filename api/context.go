@@ -48,7 +48,8 @@ func newSettingsDocument(c *config.Config, h *hooks) (*settingsDocument, error) 
 		"current_password":    c.Security.RequireCurrentPassword,
 		"audit_disabled":      c.DB.AuditDisabled,
 		"notifications":       c.Notify.ByKind(),
-		"own_linking_domains": []string{},
+		"linking_domains":     nonNilMap(c.Experimental.LinkingDomains),
+		"email_identity":      c.Experimental.EmailIdentity,
 		"mfa":                 c.MFA.Document(),
 		"external_url":        c.API.ExternalURL,
 		"issuer":              c.JWT.Issuer,
@@ -100,6 +101,13 @@ func nonNil(list []string) []string {
 	return list
 }
 
+func nonNilMap(m map[string]string) map[string]string {
+	if m == nil {
+		return map[string]string{}
+	}
+	return m
+}
+
 // lowered returns the entries of a list in lower case, without spaces around them and without empty ones.
 func lowered(list []string) []string {
 	out := []string{}
@@ -118,6 +126,7 @@ type caller struct {
 	IP         string            `json:"ip,omitempty"`
 	UserAgent  string            `json:"user_agent,omitempty"`
 	RedirectTo string            `json:"redirect_to"`
+	AuditLog   bool              `json:"audit_log,omitempty"`   // entries of the audit log go into the server's log, too
 	Language   string            `json:"language,omitempty"`    // Accept-Language, for the mails of this request
 	VerifyURLs map[string]string `json:"verify_urls,omitempty"` // where a forwarded host replaces the external one
 }
@@ -126,7 +135,7 @@ type caller struct {
 func (s *Server) callContext(r *request) json.RawMessage {
 	c := caller{
 		Aud: r.audience(), Actor: r.actor, IP: r.clientIP(), UserAgent: r.userAgent(), RedirectTo: r.redirectTarget(),
-		Language: r.language(),
+		Language: r.language(), AuditLog: r.audit != nil,
 	}
 	if base := r.baseURL(); base != s.cfg.API.ExternalURL {
 		c.VerifyURLs = verifyURLs(s.cfg, base)

@@ -305,7 +305,7 @@ const errorIDHeader = "X-Error-Id"
 
 // logFailure writes down what went wrong, and returns the id of the line.
 func (s *Server) logFailure(r *request, err error) (id string) {
-	id = r.id()
+	id = r.id
 	attrs := []slog.Attr{
 		slog.String("error_id", id), slog.String("method", r.Method), slog.String("path", r.URL.Path), slog.Any("error", err),
 	}

@@ -36,8 +36,10 @@ type request struct {
 	*http.Request
 	server *Server
 	params httprouter.Params
-	values url.Values // query string; parsed on first use
-	body   []byte     // read on first use, so that a handler can run again
+	values url.Values  // query string; parsed on first use
+	body   []byte      // read on first use, so that a handler can run again
+	id     string      // of the request, in logs and in error bodies
+	audit  *auditTrail // what the database recorded for the log; nil when nobody wants to know
 
 	claims    *token.Claims // of the bearer token, behind a guard
 	userID    uuid.UUID     // its sub, behind the guard signedIn
@@ -254,10 +256,10 @@ func (r *request) language() string {
 // context is the document that SQL calls of this request get.
 func (r *request) context() json.RawMessage { return r.server.callContext(r) }
 
-// id identifies the request in logs and in error bodies.
-func (r *request) id() string {
-	if name := r.server.cfg.API.RequestIDHeader; name != "" {
-		return r.Header.Get(name)
+// requestID is what names a request in logs and in error bodies: the configured header, even if it is empty, or a random id.
+func (s *Server) requestID(hr *http.Request) string {
+	if name := s.cfg.API.RequestIDHeader; name != "" {
+		return hr.Header.Get(name)
 	}
 	return uuid.NewString()
 }

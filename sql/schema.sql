@@ -2328,7 +2328,7 @@ CREATE FUNCTION postern_internal.context() RETURNS jsonb
       'rotation', true, 'reuse_interval', 10, 'allow_reuse', false, 'token_version', 1,
       'upgrade_percentage', 0, 'single_per_user', false, 'tags', '[]'::jsonb,
       'reauthenticate', false, 'current_password', false, 'audit_disabled', false,
-      'notifications', '{}'::jsonb, 'hooks', '{}'::jsonb, 'own_linking_domains', '[]'::jsonb,
+      'notifications', '{}'::jsonb, 'hooks', '{}'::jsonb, 'linking_domains', '{}'::jsonb, 'email_identity', false,
       'authorized_addresses', '[]'::jsonb,
       'mfa', '{"enroll": ["totp"], "verify": ["totp"], "challenge_expiry": 300, "factor_expiry": 300,
         "phone_frequency": 60, "max_enrolled": 10, "max_verified": 10, "max_guesses": 5, "code_reuse": false}'::jsonb
@@ -2416,6 +2416,24 @@ begin
 end;
 $$;
 
+-- Name: create_user_by_command(text, text, text, text, boolean); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.create_user_by_command(p_email text, p_password_hash text, p_role text, p_aud text, p_is_confirmed boolean) RETURNS uuid
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_context jsonb := postern_internal.context();
+begin
+  if p_aud <> '' then
+    v_context := v_context || jsonb_build_object('aud', p_aud);
+  end if;
+  return (postern_internal.create_account(
+    jsonb_build_object('email', p_email, 'role', p_role, 'email_confirm', p_is_confirmed),
+    p_password_hash, null, v_context)).id;
+end;
+$$;
+
 -- Name: customize_claims(jsonb, text, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.customize_claims(p_claims jsonb, p_method text, p_context jsonb) RETURNS jsonb
@@ -2471,6 +2489,22 @@ begin
   end if;
   user_id := v_owners[1];
   decision := case when user_id is null then 'create' else 'link' end;
+end;
+$$;
+
+-- Name: delete_user_by_command(text, text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.delete_user_by_command(p_who text, p_aud text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_id uuid;
+begin
+  select u.id into v_id
+  from postern_internal.find_users_by_email(
+    p_who, coalesce(nullif(p_aud, ''), postern_internal.context() ->> 'aud')) as u;
+  perform postern.delete_user(coalesce(v_id::text, p_who), false);
 end;
 $$;
 
@@ -3860,8 +3894,8 @@ CREATE FUNCTION postern_internal.linking_domain(p_provider text, p_context jsonb
     LANGUAGE sql STABLE
     AS $$
   select case
-    when p_provider like 'sso:%' or p_context -> 'own_linking_domains' ? p_provider then p_provider
-    else 'default'
+    when p_provider like 'sso:%' then p_provider
+    else coalesce(p_context -> 'linking_domains' ->> p_provider, 'default')
   end
 $$;
 
@@ -4680,7 +4714,7 @@ begin
   join auth.users as u on u.id = i.user_id and u.aud = p_context ->> 'aud'
   where i.email = lower(p_email)
     and i.provider not like 'sso:%'
-    and not (p_context -> 'own_linking_domains') ? i.provider
+    and not (p_context -> 'linking_domains') ? i.provider
   order by i.created_at, i.id
   limit 1;
   if v_owner is null then
@@ -5482,7 +5516,9 @@ CREATE FUNCTION postern_internal.replace_password(p_user_id uuid, p_password_has
     AS $$
 declare
   v_user auth.users;
+  v_is_first boolean;
 begin
+  select coalesce(u.encrypted_password, '') = '' into v_is_first from auth.users as u where u.id = p_user_id;
   delete from auth.one_time_tokens where user_id = p_user_id;
   update auth.users
   set encrypted_password = p_password_hash, updated_at = postern_internal.clock(),
@@ -5492,6 +5528,13 @@ begin
     reauthentication_token = '', reauthentication_sent_at = null
   where id = p_user_id
   returning * into v_user;
+  if v_is_first and (p_context ->> 'email_identity')::boolean and v_user.email <> ''
+    and v_user.email_confirmed_at is not null
+  then
+    perform postern_internal.add_identity(
+      p_user_id, 'email',
+      postern_internal.base_identity_data(p_user_id, v_user.email) || '{"email_verified": true}', p_context);
+  end if;
   perform postern_internal.end_sessions(p_user_id, 'password_change', p_context, p_except => p_except);
   perform postern_internal.record_event('user.password_changed', p_user_id, p_context);
   return v_user;
@@ -6791,15 +6834,29 @@ declare
       'actor_via_sso', coalesce(p_via_sso, false))
     || case when p_actor_name is null then '{}' else jsonb_build_object('actor_name', p_actor_name) end
     || case when p_traits is null then '{}' else jsonb_build_object('traits', p_traits) end;
+  v_ip text := left(coalesce(p_context ->> 'ip', ''), 64);
+  v_now timestamptz := postern_internal.clock();
+  v_id uuid;
+  v_action text;
+  v_entry jsonb;
+  v_notice jsonb := '[]';
 begin
-  if (p_context ->> 'audit_disabled')::boolean then
-    return;
+  foreach v_action in array p_actions loop
+    v_id := gen_random_uuid();
+    v_entry := v_payload
+      || jsonb_build_object('action', v_action, 'log_type', postern_internal.audit_log_type(v_action));
+    if not coalesce((p_context ->> 'audit_disabled')::boolean, false) then
+      insert into auth.audit_log_entries (instance_id, id, payload, created_at, ip_address)
+      values (postern_internal.nil_uuid(), v_id, v_entry::json, v_now, v_ip);
+    end if;
+    if p_context ? 'audit_log' then
+      v_notice := v_notice || (v_entry || jsonb_build_object(
+        'audit_log_id', v_id, 'ip_address', v_ip, 'created_at', postern_internal.rfc3339(v_now)));
+    end if;
+  end loop;
+  if v_notice <> '[]' then
+    raise notice using message = 'postern.audit', detail = v_notice::text;
   end if;
-  insert into auth.audit_log_entries (instance_id, id, payload, created_at, ip_address)
-  select postern_internal.nil_uuid(), gen_random_uuid(),
-    (v_payload || jsonb_build_object('action', a, 'log_type', postern_internal.audit_log_type(a)))::json,
-    postern_internal.clock(), left(coalesce(p_context ->> 'ip', ''), 64)
-  from unnest(p_actions) as a;
 end;
 $$;
 
@@ -8407,6 +8464,10 @@ REVOKE ALL ON FUNCTION postern_internal.create_account(p_account jsonb, p_passwo
 
 REVOKE ALL ON FUNCTION postern_internal.create_external_user(p_provider text, p_identity jsonb, p_context jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION create_user_by_command(p_email text, p_password_hash text, p_role text, p_aud text, p_is_confirmed boolean); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.create_user_by_command(p_email text, p_password_hash text, p_role text, p_aud text, p_is_confirmed boolean) FROM PUBLIC;
+
 -- Name: FUNCTION customize_claims(p_claims jsonb, p_method text, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.customize_claims(p_claims jsonb, p_method text, p_context jsonb) FROM PUBLIC;
@@ -8414,6 +8475,10 @@ REVOKE ALL ON FUNCTION postern_internal.customize_claims(p_claims jsonb, p_metho
 -- Name: FUNCTION decide_account(p_provider text, p_subject text, p_verified text[], p_context jsonb, OUT decision text, OUT user_id uuid); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.decide_account(p_provider text, p_subject text, p_verified text[], p_context jsonb, OUT decision text, OUT user_id uuid) FROM PUBLIC;
+
+-- Name: FUNCTION delete_user_by_command(p_who text, p_aud text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.delete_user_by_command(p_who text, p_aud text) FROM PUBLIC;
 
 -- Name: FUNCTION drop_factor(p_factor auth.mfa_factors); Type: ACL; Schema: postern_internal
 

@@ -1,6 +1,7 @@
 -- Sets a password hash with all that follows from it (spec/01 section 6): every one-time token of the user is
--- void, and every session but p_except ends. The caller holds the user's lock.
--- Writes: users, one_time_tokens, sessions, session_ends, events.
+-- void, and every session but p_except ends. With setting email_identity the first password of a user with a confirmed
+-- address brings the e-mail identity. The caller holds the user's lock.
+-- Writes: users, identities, one_time_tokens, sessions, session_ends, events.
 create or replace function postern_internal.replace_password(
   p_user_id uuid,
   p_password_hash text,
@@ -12,7 +13,9 @@ language plpgsql volatile security invoker set search_path = ''
 as $$
 declare
   v_user auth.users;
+  v_is_first boolean;
 begin
+  select coalesce(u.encrypted_password, '') = '' into v_is_first from auth.users as u where u.id = p_user_id;
   delete from auth.one_time_tokens where user_id = p_user_id;
   update auth.users
   set encrypted_password = p_password_hash, updated_at = postern_internal.clock(),
@@ -22,6 +25,13 @@ begin
     reauthentication_token = '', reauthentication_sent_at = null
   where id = p_user_id
   returning * into v_user;
+  if v_is_first and (p_context ->> 'email_identity')::boolean and v_user.email <> ''
+    and v_user.email_confirmed_at is not null
+  then
+    perform postern_internal.add_identity(
+      p_user_id, 'email',
+      postern_internal.base_identity_data(p_user_id, v_user.email) || '{"email_verified": true}', p_context);
+  end if;
   perform postern_internal.end_sessions(p_user_id, 'password_change', p_context, p_except => p_except);
   perform postern_internal.record_event('user.password_changed', p_user_id, p_context);
   return v_user;
