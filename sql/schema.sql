@@ -5711,12 +5711,6 @@ begin
   select p_flow_id, a.browser, a.platform, postern_internal.clock()
   from postern_internal.read_user_agent(p_context ->> 'user_agent') as a
   where a.browser is not null or a.platform is not null;
-  delete from postern.flow_devices as d
-  where d.flow_id in (
-    select o.flow_id from postern.flow_devices as o
-    where o.created_at < postern_internal.clock() - interval '1 day'
-    limit 2
-    for update skip locked);
 end;
 $$;
 
