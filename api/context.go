@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/postern-auth/postern/api/config"
+	"github.com/postern-auth/postern/api/limit"
 )
 
 // settingsDocument is the part of every call's context that the settings decide: the keys documented in
@@ -43,6 +44,11 @@ func newSettingsDocument(c *config.Config) (*settingsDocument, error) {
 		"audit_disabled":      c.DB.AuditDisabled,
 		"notifications":       c.Notify.ByKind(),
 		"own_linking_domains": []string{},
+		"account_limits":      accountLimits(c.Limits),
+		"quotas":              quotas(c),
+	}
+	if n := c.Limits.OTPMaxAttempts; n > 0 {
+		doc["otp_attempts"] = n
 	}
 	for key, limit := range map[string]time.Duration{
 		"timebox": c.Sessions.Timebox, "inactivity": c.Sessions.InactivityTimeout, "low_aal": c.Sessions.AllowLowAAL,
@@ -56,12 +62,18 @@ func newSettingsDocument(c *config.Config) (*settingsDocument, error) {
 		return nil, err
 	}
 	doc["aud"] = c.JWT.Aud
+	for _, key := range unpublished {
+		delete(doc, key)
+	}
 	published, err := json.Marshal(doc)
 	if err != nil {
 		return nil, err
 	}
 	return &settingsDocument{published: published, open: bytes.TrimSuffix(text, []byte("}"))}, nil
 }
+
+// unpublished are the settings that are about clients, and not for SQL callers.
+var unpublished = []string{"account_limits", "quotas", "otp_attempts"}
 
 // verifyURLs are the targets of mailed links by the path names that SQL uses.
 func verifyURLs(c *config.Config, base string) map[string]string {
@@ -88,12 +100,18 @@ type caller struct {
 	UserAgent  string            `json:"user_agent,omitempty"`
 	RedirectTo string            `json:"redirect_to"`
 	VerifyURLs map[string]string `json:"verify_urls,omitempty"` // where a forwarded host replaces the external one
+	Limit      *limit.Bucket     `json:"limit,omitempty"`       // until its token is taken
+	Account    string            `json:"account,omitempty"`     // the address of a password sign-in
 }
 
 // callContext returns the context document of a request: settings and caller.
 func (s *Server) callContext(r *request) json.RawMessage {
 	c := caller{
 		Aud: r.audience(), Actor: r.actor, IP: r.clientIP(), UserAgent: r.userAgent(), RedirectTo: r.redirectTarget(),
+		Account: r.account,
+	}
+	if r.limit != nil && !r.limit.isTaken {
+		c.Limit, r.limit.isSent = &r.limit.bucket, true
 	}
 	if len(s.cfg.Mailer.ExternalHosts) > 0 {
 		c.VerifyURLs = verifyURLs(s.cfg, s.cfg.BaseURL(r.Header.Get("X-Forwarded-Host"), r.Header.Get("X-Forwarded-Proto")))

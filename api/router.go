@@ -34,17 +34,17 @@ func (s *Server) routes() []route {
 		{"GET", "/.well-known/openid-configuration", nil, s.discovery},
 		{"GET", "/.well-known/oauth-authorization-server", nil, s.discovery},
 
-		{"POST", "/signup", nil, s.signUp},
-		{"POST", "/signup/", nil, s.signUp},
-		{"POST", "/token", nil, s.token},
-		{"POST", "/otp", nil, s.otp},
-		{"POST", "/magiclink", nil, s.magicLink},
-		{"POST", "/recover", nil, s.recover},
-		{"POST", "/resend", nil, s.resend},
-		{"GET", "/verify", nil, s.verifyLink},
-		{"GET", "/verify/", nil, s.verifyLink},
-		{"POST", "/verify", nil, s.verify},
-		{"POST", "/verify/", nil, s.verify},
+		{"POST", "/signup", nil, s.human(nil, s.limited(signUpLimit, s.signUp))},
+		{"POST", "/signup/", nil, s.human(nil, s.limited(signUpLimit, s.signUp))},
+		{"POST", "/token", nil, s.human(needsHuman, s.limited(tokenLimit, s.token))},
+		{"POST", "/otp", nil, s.limited(by(limitOTP), s.human(nil, s.otp))},
+		{"POST", "/magiclink", nil, s.limited(by(limitMagicLink), s.human(nil, s.magicLink))},
+		{"POST", "/recover", nil, s.limited(by(limitRecover), s.human(nil, s.recover))},
+		{"POST", "/resend", nil, s.limited(by(limitResend), s.human(nil, s.resend))},
+		{"GET", "/verify", nil, s.limited(by(limitVerify), s.verifyLink)},
+		{"GET", "/verify/", nil, s.limited(by(limitVerify), s.verifyLink)},
+		{"POST", "/verify", nil, s.limited(by(limitVerify), s.verify)},
+		{"POST", "/verify/", nil, s.limited(by(limitVerify), s.verify)},
 
 		{"GET", "/authorize", nil, s.authorize},
 		{"GET", "/callback", nil, s.callback},
@@ -54,8 +54,8 @@ func (s *Server) routes() []route {
 
 		{"GET", "/user", signedIn, s.getUser},
 		{"GET", "/user/", signedIn, s.getUser},
-		{"PUT", "/user", signedIn, s.updateUser},
-		{"PUT", "/user/", signedIn, s.updateUser},
+		{"PUT", "/user", signedIn, s.limited(by(limitUser), s.updateUser)},
+		{"PUT", "/user/", signedIn, s.limited(by(limitUser), s.updateUser)},
 		{"POST", "/logout", signedIn, s.logOut},
 		{"GET", "/reauthenticate", signedIn, s.reauthenticate},
 		{"GET", "/reauthenticate/", signedIn, s.reauthenticate},
@@ -89,7 +89,7 @@ func (s *Server) newHandler() http.Handler {
 	router.HandleOPTIONS = false
 	router.NotFound = http.HandlerFunc(func(w http.ResponseWriter, hr *http.Request) { s.serve(w, hr, nil, nil, notFound) })
 	router.MethodNotAllowed = http.HandlerFunc(s.methodNotAllowed)
-	for _, rt := range append(s.routes(), disabledRoutes()...) {
+	for _, rt := range append(s.routes(), s.disabledRoutes()...) {
 		router.Handle(rt.method, rt.path, func(w http.ResponseWriter, hr *http.Request, p httprouter.Params) {
 			s.serve(w, hr, p, rt.guard, rt.handle)
 		})

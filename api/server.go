@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"runtime"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -18,7 +19,9 @@ import (
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sync/singleflight"
 
+	"github.com/postern-auth/postern/api/captcha"
 	"github.com/postern-auth/postern/api/config"
+	"github.com/postern-auth/postern/api/limit"
 	"github.com/postern-auth/postern/api/mail"
 	"github.com/postern-auth/postern/api/outbox"
 	"github.com/postern-auth/postern/api/password"
@@ -48,6 +51,12 @@ type Server struct {
 	settings  *settingsDocument
 	handler   http.Handler
 	refreshes singleflight.Group // by refresh token
+	captcha   *captcha.Verifier  // nil: none is demanded
+
+	limits    map[string]limit.Bucket // per client, by name
+	refusals  limit.Refusals
+	proxies   limit.Proxies
+	warnNoKey sync.Once
 }
 
 // New connects to the database, which must be migrated, and prepares everything to serve.
@@ -75,6 +84,13 @@ func New(ctx context.Context, cfg *config.Config, log *slog.Logger) (*Server, er
 	s := &Server{
 		cfg: cfg, log: log, pool: pool, db: gen.New(pool), keys: keys, redirects: redirects,
 		passwords: password.New(hashers, hashQueue*runtime.NumCPU()), outbox: outbox.New(pool, mailer, outbox.Options{}, log),
+	}
+	s.limits, s.proxies = clientLimits(cfg.Limits), limit.Proxies(cfg.Limits.TrustedProxies)
+	if c := cfg.Captcha; c.Enabled {
+		if s.captcha, err = captcha.New(c.Provider, string(c.Secret), c.Timeout); err != nil {
+			s.Close()
+			return nil, err
+		}
 	}
 	if err := s.prepare(ctx); err != nil {
 		s.Close()

@@ -50,7 +50,7 @@ func (s *Server) updateUser(ctx context.Context, r *request) (reply, error) {
 	p.Password, p.CurrentPassword = nil, ""
 	args.Changes, _ = json.Marshal(p) // texts and JSON that was decoded: cannot fail
 	if given != nil {
-		if err := s.hashNewPassword(ctx, &args, *given, current); err != nil {
+		if err := s.hashNewPassword(ctx, r, &args, *given, current); err != nil {
 			return nil, err
 		}
 	}
@@ -96,13 +96,17 @@ func (s *Server) checkChanges(p *userChanges) (err error) {
 }
 
 // hashNewPassword compares and hashes a new password for UpdateUser (spec/01 section 6, step 9).
-func (s *Server) hashNewPassword(ctx context.Context, args *gen.UpdateUserParams, given, current string) error {
+func (s *Server) hashNewPassword(
+	ctx context.Context, r *request, args *gen.UpdateUserParams, given, current string,
+) error {
 	row, err := s.db.PreparePasswordChange(ctx, gen.PreparePasswordChangeParams{
 		UserID: args.UserID, SessionID: args.SessionID, Changes: args.Changes, Context: args.Context,
 	})
 	if err != nil {
 		return err
 	}
+	r.limitTaken()
+	args.Context = r.context()
 	old := row.PasswordHash
 	if row.NeedsCurrentPassword {
 		const message = "Current password required when setting new password."

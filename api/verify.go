@@ -35,6 +35,9 @@ func (s *Server) verify(ctx context.Context, r *request) (reply, error) {
 	if err != nil {
 		return nil, failed("Database error updating user", err)
 	}
+	if row.Failure != nil {
+		return nil, failure(row.Failure)
+	}
 	if row.IsHalfDone {
 		return jsonReply(map[string]string{"code": "200", "msg": halfDoneMessage}, nil)
 	}
@@ -85,10 +88,13 @@ func (s *Server) verifyLink(ctx context.Context, r *request) (reply, error) {
 	switch {
 	case err != nil:
 		e := toWire(err)
+		if e.Code == codeOverLimit {
+			return nil, err // comes before the link is looked at
+		}
 		if e.Status >= http.StatusInternalServerError {
 			s.log.Error("verifying a link failed", "error", err)
 		}
-		return seeOther(errorURL(target, e, isPKCE)), nil
+		return errorReply{seeOther(errorURL(target, e, isPKCE)), err}, nil
 	case row.IsHalfDone:
 		values := url.Values{"message": {halfDoneMessage}}
 		if isPKCE {

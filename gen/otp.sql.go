@@ -103,7 +103,7 @@ func (q *Queries) SendMagicLink(ctx context.Context, arg SendMagicLinkParams) er
 }
 
 const verifyOtp = `-- name: VerifyOtp :one
-select issued, auth_code, is_half_done::boolean, effective_type::text from postern_internal.verify_otp(
+select issued, auth_code, is_half_done::boolean, effective_type::text, failure from postern_internal.verify_otp(
   p_type => $1, p_token_hash => $2, p_token => $3, p_email => $4, p_phone => $5,
   p_gives_code => $6, p_context => $7)
 `
@@ -123,6 +123,7 @@ type VerifyOtpRow struct {
 	AuthCode      *string
 	IsHalfDone    bool
 	EffectiveType string
+	Failure       []byte
 }
 
 func (q *Queries) VerifyOtp(ctx context.Context, arg VerifyOtpParams) (VerifyOtpRow, error) {
@@ -141,6 +142,7 @@ func (q *Queries) VerifyOtp(ctx context.Context, arg VerifyOtpParams) (VerifyOtp
 		&i.AuthCode,
 		&i.IsHalfDone,
 		&i.EffectiveType,
+		&i.Failure,
 	)
 	return i, err
 }

@@ -18,6 +18,6 @@ select postern_internal.reauthenticate(
   p_user_id => @user_id, p_session_id => sqlc.narg(session_id), p_context => @context);
 
 -- name: VerifyOtp :one
-select issued, auth_code, is_half_done::boolean, effective_type::text from postern_internal.verify_otp(
+select issued, auth_code, is_half_done::boolean, effective_type::text, failure from postern_internal.verify_otp(
   p_type => @type, p_token_hash => @token_hash, p_token => @token, p_email => @email, p_phone => @phone,
   p_gives_code => @gives_code, p_context => @context);

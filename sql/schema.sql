@@ -364,6 +364,48 @@ Errors: email_exists (PT422) for a confirmed user, validation_failed (PT400).
 Example: select postern.invite_user(''bob@example.com'', ''{"team": "blue"}'');
 Example: select postern.invite_user(email) from waiting_list order by created_at limit 100;';
 
+-- Name: list_limits(text); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.list_limits(who text DEFAULT NULL::text, OUT name text, OUT client text, OUT remaining integer, OUT burst integer, OUT next_at timestamp with time zone, OUT full_at timestamp with time zone)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+#variable_conflict use_column
+declare
+  v_now timestamptz := postern_internal.clock();
+  v_keys text[] := postern_internal.limit_keys(who);
+begin
+  return query
+  select l.name, l.who,
+    greatest(floor(l.burst - greatest(extract(epoch from l.full_at - v_now) / l.every, 0)), 0)::int, l.burst,
+    greatest(l.full_at - (l.burst - 1) * make_interval(secs => l.every), v_now), l.full_at
+  from postern.limits as l
+  where l.full_at > v_now and (v_keys is null or l.who = any (v_keys))
+  union all
+  select q.kind || '_sent', 'everybody', sum(floor(greatest(q.capacity - q.spent, 0)))::int, sum(q.capacity)::int,
+    case when bool_or(q.spent + 1 <= q.capacity) then v_now
+      else min(v_now + make_interval(secs => case
+        when q.every is null then 3600 - mod(extract(epoch from v_now - q.since), 3600)
+        else (q.spent + 1 - q.capacity) * q.every end))
+    end,
+    max(v_now + make_interval(secs => case
+      when q.every is null then 3600 - mod(extract(epoch from v_now - q.since), 3600) else q.spent * q.every end))
+  from (
+    select q.*, postern_internal.part_used(q.used, q.since, q.every, v_now) as spent from postern.quotas as q
+  ) as q
+  where v_keys is null or 'everybody' = any (v_keys)
+  group by q.kind
+  order by 3, 1, 2;
+end;
+$$;
+
+-- Name: FUNCTION list_limits(who text); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.list_limits(who text) IS 'Lists the request limits that somebody has begun to use up, the most used first. name is the limit: signup, anonymous, token, otp, magiclink, recover, resend, user, verify and others per client; passwords (wrong ones) and messages per account, where client is a hash; mail_sent and sms_sent for everybody. next_at is when one more request is allowed.
+who: only those of a client (address, network or key), an e-mail address, a phone number with a leading +, or everybody.
+Example: select * from postern.list_limits() where remaining = 0;
+Example: select name, remaining, next_at from postern.list_limits(''ann@example.com'');';
+
 -- Name: list_outbox(text, text, integer); Type: FUNCTION; Schema: postern
 
 CREATE FUNCTION postern.list_outbox(p_state text DEFAULT NULL::text, p_recipient text DEFAULT NULL::text, p_limit integer DEFAULT 100, OUT id bigint, OUT kind text, OUT template text, OUT recipient text, OUT user_id uuid, OUT state text, OUT attempts integer, OUT last_error text, OUT next_attempt_at timestamp with time zone, OUT created_at timestamp with time zone, OUT finished_at timestamp with time zone)
@@ -404,6 +446,39 @@ COMMENT ON FUNCTION postern.list_sessions(who text) IS 'Lists the sessions of a 
 who: the user''s id, e-mail address, or phone number with a leading +.
 Errors: user_not_found (PT404).
 Example: select session_id, last_active_at, user_agent from postern.list_sessions(''ann@example.com'');';
+
+-- Name: reset_limit(text, text); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.reset_limit(who text, limit_name text DEFAULT NULL::text) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_keys text[] := postern_internal.limit_keys(who);
+  v_count int;
+  v_quotas int := 0;
+begin
+  delete from postern.limits as l
+  where l.who = any (v_keys) and (limit_name is null or l.name = limit_name);
+  get diagnostics v_count = row_count;
+  if 'everybody' = any (v_keys) then
+    with reset as (
+      delete from postern.quotas as q where limit_name is null or q.kind || '_sent' = limit_name returning q.kind
+    )
+    select count(distinct r.kind) into v_quotas from reset as r;
+  end if;
+  return v_count + v_quotas;
+end;
+$$;
+
+-- Name: FUNCTION reset_limit(who text, limit_name text); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.reset_limit(who text, limit_name text) IS 'Lets somebody begin again with full limits, and returns how many limits that were. Servers notice within a second.
+who: a client (address, network or key), an e-mail address, a phone number with a leading +, or everybody for the limits on all mails and messages.
+limit_name: only this limit, as list_limits() names it.
+Example: select postern.reset_limit(''203.0.113.9'');
+Example: select postern.reset_limit(''ann@example.com'', ''passwords'');
+Example: select postern.reset_limit(''everybody'', ''mail_sent'');';
 
 -- Name: retry_outbox(bigint); Type: FUNCTION; Schema: postern
 
@@ -831,6 +906,17 @@ begin
       when p_session.oauth_client_id is null then '{}'
       else jsonb_strip_nulls(jsonb_build_object('client_id', p_session.oauth_client_id, 'scope', p_session.scopes))
     end;
+end;
+$$;
+
+-- Name: account_key(text, text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.account_key(p_aud text, p_address text) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO ''
+    AS $$
+begin
+  return encode(sha256(convert_to(coalesce(p_aud, '') || chr(10) || lower(p_address), 'UTF8')), 'hex');
 end;
 $$;
 
@@ -1376,6 +1462,18 @@ begin
 end;
 $$;
 
+-- Name: charge_limit(jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.charge_limit(p_limit jsonb) RETURNS double precision
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  return postern_internal.take_token(
+    p_limit ->> 'name', p_limit ->> 'who', (p_limit ->> 'every')::float8, (p_limit ->> 'burst')::int);
+end;
+$$;
+
 -- Name: check_admin_session(uuid, uuid, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.check_admin_session(p_user_id uuid, p_session_id uuid, p_context jsonb) RETURNS void
@@ -1447,7 +1545,8 @@ declare
 begin
   if v_wait > interval '0' then
     perform postern_internal.fail(429, 'over_email_send_rate_limit', format(
-      'For security purposes, you can only request this after %s seconds.', trunc(extract(epoch from v_wait))));
+      'For security purposes, you can only request this after %s seconds.', trunc(extract(epoch from v_wait))),
+      jsonb_build_object('retry_after', extract(epoch from v_wait)));
   end if;
 end;
 $$;
@@ -1470,6 +1569,28 @@ begin
   return p_hash;
 end;
 $_$;
+
+-- Name: check_password_limit(jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.check_password_limit(p_context jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_limit jsonb := p_context -> 'account_limits' -> 'passwords';
+  v_wait float8;
+begin
+  if v_limit is null or coalesce(p_context ->> 'account', '') = '' then
+    return;
+  end if;
+  v_wait := postern_internal.token_wait(
+    'passwords', postern_internal.account_key(p_context ->> 'aud', p_context ->> 'account'),
+    (v_limit ->> 'every')::float8, (v_limit ->> 'burst')::int);
+  if v_wait > 0 then
+    perform postern_internal.fail_limit(v_wait);
+  end if;
+end;
+$$;
 
 -- Name: check_phone(text); Type: FUNCTION; Schema: postern_internal
 
@@ -1501,6 +1622,7 @@ declare
   v_new_phone text := nullif(p_changes ->> 'phone', coalesce(v_user.phone, ''));
   v_owner uuid;
 begin
+  perform postern_internal.take_limits(p_context);
   v_new_email := nullif(v_new_email, '');
   v_new_phone := nullif(v_new_phone, '');
   if jsonb_typeof(p_changes -> 'app_metadata') = 'object'
@@ -1590,6 +1712,30 @@ begin
 end;
 $$;
 
+-- Name: clean_limits(); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.clean_limits() RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  delete from postern.limits as l
+  using (
+    select f.ctid from postern.limits as f where f.full_at < postern_internal.clock() limit 10000
+    for update skip locked
+  ) as idle
+  where l.ctid = idle.ctid;
+  delete from postern.code_guesses as g
+  using (
+    select o.ctid from postern.code_guesses as o
+    where not exists (select from auth.one_time_tokens as t where t.id = o.token_id)
+    limit 10000
+    for update skip locked
+  ) as gone
+  where g.ctid = gone.ctid;
+end;
+$$;
+
 -- Name: clean_outbox(); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.clean_outbox() RETURNS integer
@@ -1610,6 +1756,7 @@ begin
   )
   delete from postern.outbox as o using old where o.id = old.id;
   get diagnostics v_count = row_count;
+  perform postern_internal.clean_limits();
   return v_count;
 end;
 $$;
@@ -1687,6 +1834,74 @@ CREATE FUNCTION postern_internal.context() RETURNS jsonb
     )
     || coalesce((select value from postern.settings), '{}')
     || jsonb_build_object('actor', session_user)
+$$;
+
+-- Name: count_password(boolean, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.count_password(p_is_right boolean, p_context jsonb) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_limit jsonb := p_context -> 'account_limits' -> 'passwords';
+  v_every float8 := (v_limit ->> 'every')::float8;
+  v_burst int := (v_limit ->> 'burst')::int;
+  v_who text;
+  v_wait float8;
+begin
+  if v_limit is null or coalesce(p_context ->> 'account', '') = '' then
+    return null;
+  end if;
+  v_who := postern_internal.account_key(p_context ->> 'aud', p_context ->> 'account');
+  if not p_is_right then
+    v_wait := postern_internal.take_token('passwords', v_who, v_every, v_burst);
+  else
+    v_wait := postern_internal.token_wait('passwords', v_who, v_every, v_burst);
+    if v_wait = 0 then
+      delete from postern.limits where name = 'passwords' and who = v_who;
+    end if;
+  end if;
+  if v_wait > 0 then
+    return postern_internal.failure(429, 'over_request_rate_limit', 'Request rate limit reached')
+      || jsonb_build_object('retry_after', v_wait);
+  end if;
+  return null;
+end;
+$$;
+
+-- Name: count_wrong_code(auth.one_time_token_type[], uuid, text, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.count_wrong_code(p_types auth.one_time_token_type[], p_user_id uuid, p_address text, p_context jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_most int := (p_context ->> 'otp_attempts')::int;
+  v_token record;
+  v_wrong int;
+begin
+  if v_most is null then
+    return;
+  end if;
+  for v_token in
+    select t.id, t.user_id, t.token_type, t.token_hash
+    from auth.one_time_tokens as t
+    where t.token_type = any (p_types)
+      and (t.user_id = p_user_id or p_user_id is null and t.relates_to = lower(p_address))
+    order by t.user_id, t.token_type
+  loop
+    perform postern_internal.lock_user(v_token.user_id);
+    insert into postern.code_guesses as g (token_id, token_hash, wrong, last_at)
+    values (v_token.id, v_token.token_hash, 1, postern_internal.clock())
+    on conflict (token_id) do update
+      set wrong = case when g.token_hash = excluded.token_hash then g.wrong + 1 else 1 end,
+        token_hash = excluded.token_hash, last_at = excluded.last_at
+    returning g.wrong into v_wrong;
+    if v_wrong >= v_most then
+      perform postern_internal.void_token(v_token.user_id, v_token.token_type, v_token.token_hash);
+    end if;
+  end loop;
+end;
 $$;
 
 -- Name: create_account(jsonb, text, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
@@ -1876,6 +2091,7 @@ declare
   v_flow auth.flow_state;
   v_user auth.users;
 begin
+  perform postern_internal.take_limits(p_context);
   select f.* into v_flow from auth.flow_state as f where f.auth_code = p_auth_code;
   if v_flow.user_id is null then
     perform postern_internal.fail(404, 'flow_state_not_found', c_not_found);
@@ -2042,6 +2258,18 @@ begin
 end;
 $$;
 
+-- Name: fail_limit(double precision, text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.fail_limit(p_wait double precision, p_name text DEFAULT NULL::text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  perform postern_internal.fail(429, 'over_request_rate_limit', 'Request rate limit reached',
+    jsonb_strip_nulls(jsonb_build_object('retry_after', p_wait, 'limit', p_name)));
+end;
+$$;
+
 -- Name: fail_otp(boolean); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.fail_otp(p_is_link boolean) RETURNS void
@@ -2053,6 +2281,30 @@ begin
     when p_is_link then 'Email link is invalid or has expired'
     else 'Token has expired or is invalid'
   end);
+end;
+$$;
+
+-- Name: fail_quota(text, integer); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.fail_quota(p_kind text, p_parts integer) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_wait float8;
+begin
+  select min(case
+      when q.every is null then 3600 - extract(epoch from postern_internal.clock() - q.since)
+      else (q.used + 1 - q.capacity) * q.every - extract(epoch from postern_internal.clock() - q.since)
+    end)
+  into v_wait
+  from postern.quotas as q
+  where q.kind = p_kind and q.part < p_parts;
+  perform postern_internal.fail(
+    429,
+    case p_kind when 'mail' then 'over_email_send_rate_limit' else 'over_sms_send_rate_limit' end,
+    case p_kind when 'mail' then 'email rate limit exceeded' else 'SMS rate limit exceeded' end,
+    jsonb_build_object('retry_after', greatest(coalesce(v_wait, 3600), 0.001)));
 end;
 $$;
 
@@ -2194,19 +2446,21 @@ begin
 end;
 $$;
 
--- Name: find_password_hash(text, text, text); Type: FUNCTION; Schema: postern_internal
+-- Name: find_password_hash(text, text, jsonb); Type: FUNCTION; Schema: postern_internal
 
-CREATE FUNCTION postern_internal.find_password_hash(p_email text, p_phone text, p_aud text, OUT user_id uuid, OUT password_hash text)
-    LANGUAGE plpgsql STABLE
+CREATE FUNCTION postern_internal.find_password_hash(p_email text, p_phone text, p_context jsonb, OUT user_id uuid, OUT password_hash text)
+    LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
 begin
+  perform postern_internal.take_limits(p_context);
+  perform postern_internal.check_password_limit(p_context);
   if p_email <> '' then
     select u.id, nullif(u.encrypted_password, '') into user_id, password_hash
-    from postern_internal.find_users_by_email(p_email, p_aud) as u;
+    from postern_internal.find_users_by_email(p_email, p_context ->> 'aud') as u;
   else
     select u.id, nullif(u.encrypted_password, '') into user_id, password_hash
-    from postern_internal.find_users_by_phone(p_phone, p_aud) as u;
+    from postern_internal.find_users_by_phone(p_phone, p_context ->> 'aud') as u;
   end if;
 end;
 $$;
@@ -2227,10 +2481,11 @@ CREATE TABLE auth.one_time_tokens (
 -- Name: find_token_by_code(text, text, text, text, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.find_token_by_code(p_type text, p_token text, p_email text, p_phone text, p_context jsonb) RETURNS auth.one_time_tokens
-    LANGUAGE plpgsql STABLE
+    LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
 declare
+  v_types auth.one_time_token_type[] := postern_internal.accepted_token_types(p_type);
   v_hash text := postern_internal.otp_hash(lower(p_email), p_token);
   v_user_id uuid;
   v_token auth.one_time_tokens;
@@ -2242,12 +2497,12 @@ begin
   select t.* into v_token
   from auth.one_time_tokens as t
   where t.token_hash in (v_hash, 'pkce_' || v_hash)
-    and t.token_type = any (postern_internal.accepted_token_types(p_type))
+    and t.token_type = any (v_types)
     and (p_type = 'email_change' or t.user_id = v_user_id)
   order by t.token_type, t.token_hash
   limit 1;
-  if v_token.id is null then
-    perform postern_internal.fail_otp(false);
+  if v_token.id is null and (v_user_id is not null or p_type = 'email_change') then
+    perform postern_internal.count_wrong_code(v_types, v_user_id, p_email, p_context);
   end if;
   return v_token;
 end;
@@ -2787,6 +3042,36 @@ CREATE FUNCTION postern_internal.last_active(p_session auth.sessions) RETURNS ti
   select coalesce(p_session.refreshed_at at time zone 'UTC', p_session.created_at)
 $$;
 
+-- Name: limit_keys(text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.limit_keys(p_who text) RETURNS text[]
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_who text := btrim(p_who);
+  v_keys text[] := array[v_who];
+begin
+  if v_who like '%:%' and v_who !~ '[^0-9a-fA-F:.]' then
+    begin
+      v_keys := v_keys || host(v_who::inet) || network(set_masklen(v_who::inet, 64))::text;
+    exception when invalid_text_representation then
+      null; -- the key of a header that looks like an address
+    end;
+  end if;
+  if v_who like '+%' then
+    v_who := translate(v_who, '+ ', '');
+  end if;
+  return v_keys || array(
+    select postern_internal.account_key(a.aud, v_who)
+    from (
+      select postern_internal.context() ->> 'aud' as aud
+      union
+      select u.aud from auth.users as u where lower(u.email) = lower(v_who) or u.phone = v_who
+    ) as a);
+end;
+$$;
+
 -- Name: link_email_change(auth.users, text, text, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.link_email_change(p_user auth.users, p_type text, p_new_email text, p_refusal jsonb, p_context jsonb) RETURNS void
@@ -3142,10 +3427,15 @@ CREATE FUNCTION postern_internal.notify_user(p_kind text, p_user auth.users, p_c
     SET search_path TO ''
     AS $$
 begin
-  if (p_context -> 'notifications' ->> p_kind)::boolean and coalesce(p_user.email, '') <> '' then
-    perform postern_internal.queue_mail(p_kind || '_notification', p_user.email, p_user.id,
-      postern_internal.mail_payload(p_user, p_context) - 'redirect_to' || p_extra);
+  if not coalesce((p_context -> 'notifications' ->> p_kind)::boolean, false) or coalesce(p_user.email, '') = '' then
+    return;
   end if;
+  begin
+    perform postern_internal.queue_mail(p_kind || '_notification', p_user.email, p_user.id,
+      postern_internal.mail_payload(p_user, p_context) - 'redirect_to' || p_extra, p_context);
+  exception when sqlstate 'PT429' then
+    null;
+  end;
 end;
 $$;
 
@@ -3305,6 +3595,47 @@ begin
 end;
 $_$;
 
+-- Name: part_capacity(integer, integer, integer); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.part_capacity(p_part integer, p_parts integer, p_events integer) RETURNS integer
+    LANGUAGE sql IMMUTABLE
+    AS $$
+  select p_events / p_parts + case when p_part < p_events % p_parts then 1 else 0 end
+$$;
+
+-- Name: part_used(double precision, timestamp with time zone, double precision, timestamp with time zone); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.part_used(p_used double precision, p_since timestamp with time zone, p_every double precision, p_now timestamp with time zone) RETURNS double precision
+    LANGUAGE sql IMMUTABLE
+    AS $$
+  select case
+    when p_every is not null then greatest(p_used - greatest(extract(epoch from p_now - p_since), 0) / p_every, 0)
+    when p_now >= p_since + interval '1 hour' then 0
+    else p_used
+  end
+$$;
+
+-- Name: prepare_parts(text, integer, integer, double precision); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.prepare_parts(p_kind text, p_parts integer, p_events integer, p_every double precision) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_since timestamptz;
+begin
+  if (select count(*) from postern.quotas where kind = p_kind and part < p_parts) >= p_parts then
+    return;
+  end if;
+  select min(q.since) into v_since from postern.quotas as q where q.kind = p_kind;
+  insert into postern.quotas (kind, part, used, since, capacity, every)
+  select p_kind, n, 0, coalesce(v_since, postern_internal.clock()),
+    postern_internal.part_capacity(n, p_parts, p_events), p_every * p_parts
+  from generate_series(0, p_parts - 1) as n
+  on conflict (kind, part) do nothing;
+end;
+$$;
+
 -- Name: prepare_password_change(uuid, uuid, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.prepare_password_change(p_user_id uuid, p_session_id uuid, p_changes jsonb, p_context jsonb, OUT password_hash text, OUT needs_current_password boolean)
@@ -3442,17 +3773,29 @@ begin
 end;
 $$;
 
--- Name: queue_mail(text, text, uuid, jsonb); Type: FUNCTION; Schema: postern_internal
+-- Name: queue_mail(text, text, uuid, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
 
-CREATE FUNCTION postern_internal.queue_mail(p_template text, p_recipient text, p_user_id uuid, p_payload jsonb) RETURNS void
+CREATE FUNCTION postern_internal.queue_mail(p_template text, p_recipient text, p_user_id uuid, p_payload jsonb, p_context jsonb DEFAULT NULL::jsonb) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
 begin
+  perform postern_internal.take_quota('mail', p_context);
   insert into postern.outbox (kind, template, recipient, user_id, payload, next_attempt_at, created_at)
   values ('mail', p_template, p_recipient, p_user_id, coalesce(p_payload, '{}'),
     postern_internal.clock(), postern_internal.clock());
   perform postern_internal.wake_outbox();
+end;
+$$;
+
+-- Name: quota_parts(integer, double precision); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.quota_parts(p_events integer, p_every double precision) RETURNS integer
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO ''
+    AS $$
+begin
+  return least(32, p_events, greatest(1, floor(1 / p_every)));
 end;
 $$;
 
@@ -3545,7 +3888,7 @@ begin
     updated_at = postern_internal.clock()
   where id = p_user_id;
   perform postern_internal.queue_mail('reauthentication', v_user.email, p_user_id,
-    postern_internal.mail_payload(v_user, p_context) - 'redirect_to' || jsonb_build_object('token', v_otp));
+    postern_internal.mail_payload(v_user, p_context) - 'redirect_to' || jsonb_build_object('token', v_otp), p_context);
 end;
 $$;
 
@@ -3595,6 +3938,7 @@ CREATE FUNCTION postern_internal.recover(p_email text, p_code_challenge text, p_
 declare
   v_user auth.users;
 begin
+  perform postern_internal.take_limits(p_context, p_email);
   v_user := postern_internal.lock_user(
     (select u.id from postern_internal.find_users_by_email(p_email, p_context ->> 'aud') as u));
   if v_user.id is null then
@@ -3649,6 +3993,7 @@ declare
   v_last_active timestamptz;
   v_expiry text;
 begin
+  perform postern_internal.take_limits(p_context);
   if p_token ~ '^[a-z0-9]{12}$' then
     select t.session_id, s.user_id into v_session_id, v_user_id
     from auth.refresh_tokens as t left join auth.sessions as s on s.id = t.session_id
@@ -3852,6 +4197,7 @@ declare
   v_user auth.users;
   v_is_pkce boolean := coalesce(p_code_challenge <> '', false);
 begin
+  perform postern_internal.take_limits(p_context, p_email);
   v_user := postern_internal.lock_user(
     (select u.id from postern_internal.find_users_by_email(p_email, p_context ->> 'aud') as u));
   if v_user.id is null then
@@ -4039,7 +4385,7 @@ begin
     postern_internal.mail_payload(p_user, p_context) || jsonb_build_object(
       'token', v_otp, 'token_hash', v_hash,
       'confirmation_url', postern_internal.action_link(
-        p_template, v_hash, case p_template when 'invite' then 'invite' else 'signup' end, p_context)));
+        p_template, v_hash, case p_template when 'invite' then 'invite' else 'signup' end, p_context)), p_context);
 end;
 $$;
 
@@ -4075,12 +4421,12 @@ begin
   perform postern_internal.queue_mail('email_change', lower(p_new_email), p_user.id, v_payload || jsonb_build_object(
     'sending_to', lower(p_new_email), 'token', v_new.otp, 'token_hash', v_new.token_hash,
     'confirmation_url', postern_internal.action_link(
-      'email_change', v_new.token_hash, 'email_change', p_context)));
+      'email_change', v_new.token_hash, 'email_change', p_context)), p_context);
   if v_is_double then
     perform postern_internal.queue_mail('email_change', p_user.email, p_user.id, v_payload || jsonb_build_object(
       'sending_to', p_user.email, 'token', v_current.otp, 'token_hash', v_current.token_hash,
       'confirmation_url', postern_internal.action_link(
-        'email_change', v_current.token_hash, 'email_change', p_context)));
+        'email_change', v_current.token_hash, 'email_change', p_context)), p_context);
   end if;
 end;
 $$;
@@ -4095,6 +4441,7 @@ declare
   v_user auth.users;
   v_registered record;
 begin
+  perform postern_internal.take_limits(p_context, p_email);
   v_user := postern_internal.lock_user(
     (select u.id from postern_internal.find_users_by_email(p_email, p_context ->> 'aud') as u));
   if v_user.id is null and not p_create_user then
@@ -4138,7 +4485,7 @@ begin
     postern_internal.mail_payload(p_user, p_context) || jsonb_build_object(
       'token', v_otp, 'token_hash', v_hash,
       'confirmation_url', postern_internal.action_link(
-        'recovery', v_hash, case p_template when 'magic_link' then 'magiclink' else 'recovery' end, p_context)));
+        'recovery', v_hash, case p_template when 'magic_link' then 'magiclink' else 'recovery' end, p_context)), p_context);
 end;
 $$;
 
@@ -4224,11 +4571,16 @@ CREATE FUNCTION postern_internal.sign_in_with_password(p_user_id uuid, p_matched
     AS $$
 declare
   v_user auth.users;
+  v_is_right boolean;
 begin
   if p_matched_hash is not null then
     v_user := postern_internal.lock_user(p_user_id);
   end if;
-  if v_user.id is null or v_user.encrypted_password is distinct from p_matched_hash then
+  v_is_right := v_user.id is not null and v_user.encrypted_password is not distinct from p_matched_hash;
+  failure := postern_internal.count_password(v_is_right, p_context);
+  if failure is not null then
+    return;
+  elsif not v_is_right then
     failure := postern_internal.failure(400, 'invalid_credentials', 'Invalid login credentials');
   elsif postern_internal.is_banned(v_user) then
     failure := postern_internal.failure(400, 'user_banned', 'User is banned');
@@ -4254,6 +4606,7 @@ declare
   v_registered record;
   v_user auth.users;
 begin
+  perform postern_internal.take_limits(p_context, p_email);
   v_registered := postern_internal.register_email(
     p_email, p_password_hash, p_data, p_code_challenge, p_code_challenge_method, p_context);
   v_user := v_registered.account;
@@ -4284,6 +4637,7 @@ CREATE FUNCTION postern_internal.sign_up_anonymously(p_data jsonb, p_context jso
 declare
   v_new auth.users;
 begin
+  perform postern_internal.take_limits(p_context);
   v_new.aud := p_context ->> 'aud';
   v_new.role := p_context ->> 'default_role';
   v_new.encrypted_password := '';
@@ -4311,6 +4665,126 @@ begin
 end;
 $$;
 
+-- Name: take_limits(jsonb, text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.take_limits(p_context jsonb, p_address text DEFAULT NULL::text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_limit jsonb := p_context -> 'limit';
+  v_wait float8;
+begin
+  if v_limit is not null then
+    v_wait := postern_internal.take_token(
+      v_limit ->> 'name', v_limit ->> 'who', (v_limit ->> 'every')::float8, (v_limit ->> 'burst')::int);
+    if v_wait > 0 then
+      perform postern_internal.fail_limit(v_wait, v_limit ->> 'name');
+    end if;
+  end if;
+  v_limit := p_context -> 'account_limits' -> 'messages';
+  if p_address <> '' and v_limit is not null then
+    v_wait := postern_internal.take_token(
+      'messages', postern_internal.account_key(p_context ->> 'aud', p_address),
+      (v_limit ->> 'every')::float8, (v_limit ->> 'burst')::int);
+    if v_wait > 0 then
+      perform postern_internal.fail_limit(v_wait);
+    end if;
+  end if;
+end;
+$$;
+
+-- Name: take_part(text, integer, integer, double precision, boolean); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.take_part(p_kind text, p_parts integer, p_events integer, p_every double precision, p_may_wait boolean) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_now timestamptz := postern_internal.clock();
+  v_every float8 := p_every * p_parts;
+  v_part int;
+begin
+  if p_may_wait then
+    select q.part into v_part
+    from postern.quotas as q
+    where q.kind = p_kind and q.part < p_parts
+      and postern_internal.part_used(q.used, q.since, v_every, v_now) + 1
+        <= postern_internal.part_capacity(q.part, p_parts, p_events)
+    order by q.part
+    limit 1
+    for update;
+  else
+    select q.part into v_part
+    from postern.quotas as q
+    where q.kind = p_kind and q.part < p_parts
+      and postern_internal.part_used(q.used, q.since, v_every, v_now) + 1
+        <= postern_internal.part_capacity(q.part, p_parts, p_events)
+    order by random()
+    limit 1
+    for update skip locked;
+  end if;
+  update postern.quotas as q
+  set used = postern_internal.part_used(q.used, q.since, v_every, v_now) + 1,
+    since = case
+      when p_every is not null then greatest(v_now, q.since)
+      else q.since + floor(extract(epoch from greatest(v_now - q.since, '0')) / 3600) * interval '1 hour'
+    end,
+    capacity = postern_internal.part_capacity(q.part, p_parts, p_events), every = v_every
+  where q.kind = p_kind and q.part = v_part;
+  return v_part is not null;
+end;
+$$;
+
+-- Name: take_quota(text, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.take_quota(p_kind text, p_context jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_quota jsonb := p_context -> 'quotas' -> p_kind;
+  v_events int := least(floor((v_quota ->> 'events')::float8), 2000000000)::int;
+  v_every float8 := (v_quota ->> 'every')::float8;
+  v_parts int := postern_internal.quota_parts(v_events, v_every);
+begin
+  if v_quota is null
+    or postern_internal.take_part(p_kind, v_parts, v_events, v_every, p_may_wait => false)
+  then
+    return;
+  end if;
+  perform postern_internal.prepare_parts(p_kind, v_parts, v_events, v_every);
+  if not postern_internal.take_part(p_kind, v_parts, v_events, v_every, p_may_wait => true) then
+    perform postern_internal.fail_quota(p_kind, v_parts);
+  end if;
+end;
+$$;
+
+-- Name: take_token(text, text, double precision, integer); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.take_token(p_name text, p_who text, p_every double precision, p_burst integer) RETURNS double precision
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_now timestamptz := postern_internal.clock();
+  v_every interval := make_interval(secs => p_every);
+begin
+  if p_burst < 1 then
+    return greatest(p_every, 1);
+  end if;
+  insert into postern.limits as l (name, who, full_at, every, burst)
+  values (p_name, p_who, v_now + v_every, p_every, p_burst)
+  on conflict (name, who) do update
+    set full_at = greatest(l.full_at, v_now) + v_every, every = p_every, burst = p_burst
+    where l.full_at <= v_now + (p_burst - 1) * v_every;
+  if found then
+    return 0;
+  end if;
+  return greatest(postern_internal.token_wait(p_name, p_who, p_every, p_burst), 0.001);
+end;
+$$;
+
 -- Name: token_sent_at(auth.users, auth.one_time_token_type); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.token_sent_at(p_user auth.users, p_type auth.one_time_token_type) RETURNS timestamp with time zone
@@ -4323,6 +4797,24 @@ CREATE FUNCTION postern_internal.token_sent_at(p_user auth.users, p_type auth.on
     when 'phone_change_token' then p_user.phone_change_sent_at
     else p_user.email_change_sent_at
   end
+$$;
+
+-- Name: token_wait(text, text, double precision, integer); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.token_wait(p_name text, p_who text, p_every double precision, p_burst integer) RETURNS double precision
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_wait float8;
+begin
+  select extract(epoch from
+    l.full_at - (p_burst - 1) * make_interval(secs => p_every) - postern_internal.clock())
+  into v_wait
+  from postern.limits as l
+  where l.name = p_name and l.who = p_who;
+  return greatest(coalesce(v_wait, 0), 0);
+end;
 $$;
 
 -- Name: touch_session(auth.sessions, jsonb); Type: FUNCTION; Schema: postern_internal
@@ -4491,7 +4983,7 @@ $$;
 
 -- Name: verify_otp(text, text, text, text, text, boolean, jsonb); Type: FUNCTION; Schema: postern_internal
 
-CREATE FUNCTION postern_internal.verify_otp(p_type text, p_token_hash text, p_token text, p_email text, p_phone text, p_gives_code boolean, p_context jsonb, OUT issued jsonb, OUT auth_code text, OUT is_half_done boolean, OUT effective_type text)
+CREATE FUNCTION postern_internal.verify_otp(p_type text, p_token_hash text, p_token text, p_email text, p_phone text, p_gives_code boolean, p_context jsonb, OUT issued jsonb, OUT auth_code text, OUT is_half_done boolean, OUT effective_type text, OUT failure jsonb)
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
@@ -4499,10 +4991,17 @@ declare
   v_token auth.one_time_tokens;
   v_user auth.users;
 begin
+  perform postern_internal.take_limits(p_context);
+  is_half_done := false;
+  effective_type := p_type;
   v_token := case
     when p_token_hash <> '' then postern_internal.find_token_by_hash(p_type, p_token_hash)
     else postern_internal.find_token_by_code(p_type, p_token, p_email, p_phone, p_context)
   end;
+  if v_token.id is null then
+    failure := postern_internal.failure(403, 'otp_expired', 'Token has expired or is invalid');
+    return;
+  end if;
   v_user := postern_internal.lock_user(v_token.user_id);
   if postern_internal.is_banned(v_user) then
     perform postern_internal.fail(403, 'user_banned', 'User is banned');
@@ -4519,7 +5018,6 @@ begin
     when v_token.token_type = 'recovery_token' then 'magiclink'
     else 'signup'
   end;
-  is_half_done := false;
   case
     when effective_type in ('signup', 'invite') then
       perform postern_internal.accept_signup(v_user, p_context);
@@ -4539,6 +5037,29 @@ begin
   else
     issued := postern_internal.issue_session(v_user.id, 'otp', p_context);
   end if;
+end;
+$$;
+
+-- Name: void_token(uuid, auth.one_time_token_type, text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.void_token(p_user_id uuid, p_type auth.one_time_token_type, p_token_hash text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  delete from auth.one_time_tokens as t
+  where t.user_id = p_user_id and t.token_type = p_type and t.token_hash = p_token_hash;
+  update auth.users as u
+  set confirmation_token = case u.confirmation_token when p_token_hash then '' else u.confirmation_token end,
+    recovery_token = case u.recovery_token when p_token_hash then '' else u.recovery_token end,
+    email_change_token_current = case u.email_change_token_current
+      when p_token_hash then '' else u.email_change_token_current end,
+    email_change_token_new = case u.email_change_token_new
+      when p_token_hash then '' else u.email_change_token_new end,
+    phone_change_token = case u.phone_change_token when p_token_hash then '' else u.phone_change_token end,
+    reauthentication_token = case u.reauthentication_token
+      when p_token_hash then '' else u.reauthentication_token end
+  where u.id = p_user_id;
 end;
 $$;
 
@@ -4863,6 +5384,19 @@ CREATE TABLE auth.webauthn_credentials (
     last_used_at timestamp with time zone
 );
 
+-- Name: code_guesses; Type: TABLE; Schema: postern
+
+CREATE UNLOGGED TABLE postern.code_guesses (
+    token_id uuid NOT NULL,
+    token_hash text NOT NULL,
+    wrong integer NOT NULL,
+    last_at timestamp with time zone NOT NULL
+);
+
+-- Name: TABLE code_guesses; Type: COMMENT; Schema: postern
+
+COMMENT ON TABLE postern.code_guesses IS 'Wrong guesses per row of auth.one_time_tokens; the hash tells a newer code in the same row.';
+
 -- Name: events; Type: TABLE; Schema: postern
 
 CREATE TABLE postern.events (
@@ -4910,6 +5444,33 @@ ALTER TABLE postern.installed_files ALTER COLUMN id ADD GENERATED ALWAYS AS IDEN
     CACHE 1
 );
 
+-- Name: limits; Type: TABLE; Schema: postern
+
+CREATE UNLOGGED TABLE postern.limits (
+    name text NOT NULL,
+    who text NOT NULL,
+    full_at timestamp with time zone NOT NULL,
+    every double precision NOT NULL,
+    burst integer NOT NULL
+)
+WITH (fillfactor='50');
+
+-- Name: TABLE limits; Type: COMMENT; Schema: postern
+
+COMMENT ON TABLE postern.limits IS 'Buckets of the request limits that are not full; see postern.list_limits().';
+
+-- Name: COLUMN limits.who; Type: COMMENT; Schema: postern
+
+COMMENT ON COLUMN postern.limits.who IS 'Address or key of the client; for accounts a hash of audience and address.';
+
+-- Name: COLUMN limits.every; Type: COMMENT; Schema: postern
+
+COMMENT ON COLUMN postern.limits.every IS 'Seconds until one more request is allowed.';
+
+-- Name: COLUMN limits.burst; Type: COMMENT; Schema: postern
+
+COMMENT ON COLUMN postern.limits.burst IS 'Requests allowed at once when the bucket is full.';
+
 -- Name: outbox; Type: TABLE; Schema: postern
 
 CREATE TABLE postern.outbox (
@@ -4943,6 +5504,23 @@ ALTER TABLE postern.outbox ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     NO MAXVALUE
     CACHE 1
 );
+
+-- Name: quotas; Type: TABLE; Schema: postern
+
+CREATE UNLOGGED TABLE postern.quotas (
+    kind text NOT NULL,
+    part integer NOT NULL,
+    used double precision NOT NULL,
+    since timestamp with time zone NOT NULL,
+    capacity integer NOT NULL,
+    every double precision,
+    CONSTRAINT quotas_kind_check CHECK ((kind = ANY (ARRAY['mail'::text, 'sms'::text])))
+)
+WITH (fillfactor='10');
+
+-- Name: TABLE quotas; Type: COMMENT; Schema: postern
+
+COMMENT ON TABLE postern.quotas IS 'Messages sent in this hour (every is null) or not yet made good at one per every seconds; see postern.list_limits().';
 
 -- Name: schema_version; Type: TABLE; Schema: postern
 
@@ -5147,6 +5725,11 @@ ALTER TABLE ONLY auth.webauthn_challenges
 ALTER TABLE ONLY auth.webauthn_credentials
     ADD CONSTRAINT webauthn_credentials_pkey PRIMARY KEY (id);
 
+-- Name: code_guesses code_guesses_pkey; Type: CONSTRAINT; Schema: postern
+
+ALTER TABLE ONLY postern.code_guesses
+    ADD CONSTRAINT code_guesses_pkey PRIMARY KEY (token_id);
+
 -- Name: events events_pkey; Type: CONSTRAINT; Schema: postern
 
 ALTER TABLE ONLY postern.events
@@ -5162,10 +5745,20 @@ ALTER TABLE ONLY postern.installed_files
 ALTER TABLE ONLY postern.installed_files
     ADD CONSTRAINT installed_files_pkey PRIMARY KEY (id);
 
+-- Name: limits limits_pkey; Type: CONSTRAINT; Schema: postern
+
+ALTER TABLE ONLY postern.limits
+    ADD CONSTRAINT limits_pkey PRIMARY KEY (name, who);
+
 -- Name: outbox outbox_pkey; Type: CONSTRAINT; Schema: postern
 
 ALTER TABLE ONLY postern.outbox
     ADD CONSTRAINT outbox_pkey PRIMARY KEY (id);
+
+-- Name: quotas quotas_pkey; Type: CONSTRAINT; Schema: postern
+
+ALTER TABLE ONLY postern.quotas
+    ADD CONSTRAINT quotas_pkey PRIMARY KEY (kind, part);
 
 -- Name: session_ends session_ends_pkey; Type: CONSTRAINT; Schema: postern
 
@@ -5624,6 +6217,11 @@ GRANT ALL ON FUNCTION postern.get_user(who text) TO postern_support;
 REVOKE ALL ON FUNCTION postern.invite_user(email text, user_metadata jsonb, redirect_to text) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.invite_user(email text, user_metadata jsonb, redirect_to text) TO postern_admin;
 
+-- Name: FUNCTION list_limits(who text); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.list_limits(who text) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.list_limits(who text) TO postern_admin;
+
 -- Name: FUNCTION list_outbox(p_state text, p_recipient text, p_limit integer); Type: ACL; Schema: postern
 
 REVOKE ALL ON FUNCTION postern.list_outbox(p_state text, p_recipient text, p_limit integer) FROM PUBLIC;
@@ -5634,6 +6232,11 @@ GRANT ALL ON FUNCTION postern.list_outbox(p_state text, p_recipient text, p_limi
 REVOKE ALL ON FUNCTION postern.list_sessions(who text) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.list_sessions(who text) TO postern_admin;
 GRANT ALL ON FUNCTION postern.list_sessions(who text) TO postern_support;
+
+-- Name: FUNCTION reset_limit(who text, limit_name text); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.reset_limit(who text, limit_name text) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.reset_limit(who text, limit_name text) TO postern_admin;
 
 -- Name: FUNCTION retry_outbox(p_id bigint); Type: ACL; Schema: postern
 
@@ -5707,6 +6310,10 @@ GRANT SELECT ON TABLE auth.sessions TO postgres WITH GRANT OPTION;
 -- Name: FUNCTION access_token_claims(p_user auth.users, p_session auth.sessions); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.access_token_claims(p_user auth.users, p_session auth.sessions) FROM PUBLIC;
+
+-- Name: FUNCTION account_key(p_aud text, p_address text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.account_key(p_aud text, p_address text) FROM PUBLIC;
 
 -- Name: FUNCTION action_link(p_path text, p_token_hash text, p_type text, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -5816,6 +6423,10 @@ REVOKE ALL ON FUNCTION postern_internal.change_account(p_user auth.users, p_chan
 
 REVOKE ALL ON FUNCTION postern_internal.change_by_sql(p_who text, p_changes jsonb, p_password_hash text) FROM PUBLIC;
 
+-- Name: FUNCTION charge_limit(p_limit jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.charge_limit(p_limit jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION check_admin_session(p_user_id uuid, p_session_id uuid, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.check_admin_session(p_user_id uuid, p_session_id uuid, p_context jsonb) FROM PUBLIC;
@@ -5836,6 +6447,10 @@ REVOKE ALL ON FUNCTION postern_internal.check_mail_frequency(p_last_sent_at time
 
 REVOKE ALL ON FUNCTION postern_internal.check_password_hash(p_hash text) FROM PUBLIC;
 
+-- Name: FUNCTION check_password_limit(p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.check_password_limit(p_context jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION check_phone(p_phone text); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.check_phone(p_phone text) FROM PUBLIC;
@@ -5847,6 +6462,10 @@ REVOKE ALL ON FUNCTION postern_internal.check_user_changes(p_user_id uuid, p_ses
 -- Name: FUNCTION claim_outbox(p_kind text, p_limit integer, p_lease interval); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.claim_outbox(p_kind text, p_limit integer, p_lease interval) FROM PUBLIC;
+
+-- Name: FUNCTION clean_limits(); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.clean_limits() FROM PUBLIC;
 
 -- Name: FUNCTION clean_outbox(); Type: ACL; Schema: postern_internal
 
@@ -5867,6 +6486,14 @@ REVOKE ALL ON FUNCTION postern_internal.confirm_phone_number(p_user_id uuid, p_c
 -- Name: FUNCTION context(); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.context() FROM PUBLIC;
+
+-- Name: FUNCTION count_password(p_is_right boolean, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.count_password(p_is_right boolean, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION count_wrong_code(p_types auth.one_time_token_type[], p_user_id uuid, p_address text, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.count_wrong_code(p_types auth.one_time_token_type[], p_user_id uuid, p_address text, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION create_account(p_account jsonb, p_password_hash text, p_refusal jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -5924,9 +6551,17 @@ REVOKE ALL ON FUNCTION postern_internal.fail(p_status integer, p_code text, p_me
 
 REVOKE ALL ON FUNCTION postern_internal.fail_email_exists() FROM PUBLIC;
 
+-- Name: FUNCTION fail_limit(p_wait double precision, p_name text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.fail_limit(p_wait double precision, p_name text) FROM PUBLIC;
+
 -- Name: FUNCTION fail_otp(p_is_link boolean); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.fail_otp(p_is_link boolean) FROM PUBLIC;
+
+-- Name: FUNCTION fail_quota(p_kind text, p_parts integer); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.fail_quota(p_kind text, p_parts integer) FROM PUBLIC;
 
 -- Name: FUNCTION fail_taken(p_email text); Type: ACL; Schema: postern_internal
 
@@ -5952,9 +6587,9 @@ REVOKE ALL ON FUNCTION postern_internal.find_or_insert_invitee(p_email text, p_p
 
 REVOKE ALL ON FUNCTION postern_internal.find_or_insert_registrant(p_email text, p_password_hash text, p_data jsonb, p_context jsonb) FROM PUBLIC;
 
--- Name: FUNCTION find_password_hash(p_email text, p_phone text, p_aud text, OUT user_id uuid, OUT password_hash text); Type: ACL; Schema: postern_internal
+-- Name: FUNCTION find_password_hash(p_email text, p_phone text, p_context jsonb, OUT user_id uuid, OUT password_hash text); Type: ACL; Schema: postern_internal
 
-REVOKE ALL ON FUNCTION postern_internal.find_password_hash(p_email text, p_phone text, p_aud text, OUT user_id uuid, OUT password_hash text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION postern_internal.find_password_hash(p_email text, p_phone text, p_context jsonb, OUT user_id uuid, OUT password_hash text) FROM PUBLIC;
 
 -- Name: TABLE one_time_tokens; Type: ACL; Schema: auth
 
@@ -6059,6 +6694,10 @@ REVOKE ALL ON FUNCTION postern_internal.issue_session(p_user_id uuid, p_method t
 -- Name: FUNCTION last_active(p_session auth.sessions); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.last_active(p_session auth.sessions) FROM PUBLIC;
+
+-- Name: FUNCTION limit_keys(p_who text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.limit_keys(p_who text) FROM PUBLIC;
 
 -- Name: FUNCTION link_email_change(p_user auth.users, p_type text, p_new_email text, p_refusal jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -6172,6 +6811,18 @@ REVOKE ALL ON FUNCTION postern_internal.owner_of_email(p_email text, p_context j
 
 REVOKE ALL ON FUNCTION postern_internal.parse_refresh_token_v2(p_token text, OUT session_id uuid, OUT counter bigint) FROM PUBLIC;
 
+-- Name: FUNCTION part_capacity(p_part integer, p_parts integer, p_events integer); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.part_capacity(p_part integer, p_parts integer, p_events integer) FROM PUBLIC;
+
+-- Name: FUNCTION part_used(p_used double precision, p_since timestamp with time zone, p_every double precision, p_now timestamp with time zone); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.part_used(p_used double precision, p_since timestamp with time zone, p_every double precision, p_now timestamp with time zone) FROM PUBLIC;
+
+-- Name: FUNCTION prepare_parts(p_kind text, p_parts integer, p_events integer, p_every double precision); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.prepare_parts(p_kind text, p_parts integer, p_events integer, p_every double precision) FROM PUBLIC;
+
 -- Name: FUNCTION prepare_password_change(p_user_id uuid, p_session_id uuid, p_changes jsonb, p_context jsonb, OUT password_hash text, OUT needs_current_password boolean); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.prepare_password_change(p_user_id uuid, p_session_id uuid, p_changes jsonb, p_context jsonb, OUT password_hash text, OUT needs_current_password boolean) FROM PUBLIC;
@@ -6196,9 +6847,13 @@ REVOKE ALL ON FUNCTION postern_internal.put_phone_identity(p_user_id uuid, p_pho
 
 REVOKE ALL ON FUNCTION postern_internal.put_token(p_user_id uuid, p_type auth.one_time_token_type, p_hash text, p_address text) FROM PUBLIC;
 
--- Name: FUNCTION queue_mail(p_template text, p_recipient text, p_user_id uuid, p_payload jsonb); Type: ACL; Schema: postern_internal
+-- Name: FUNCTION queue_mail(p_template text, p_recipient text, p_user_id uuid, p_payload jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
 
-REVOKE ALL ON FUNCTION postern_internal.queue_mail(p_template text, p_recipient text, p_user_id uuid, p_payload jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION postern_internal.queue_mail(p_template text, p_recipient text, p_user_id uuid, p_payload jsonb, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION quota_parts(p_events integer, p_every double precision); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.quota_parts(p_events integer, p_every double precision) FROM PUBLIC;
 
 -- Name: FUNCTION random_key(); Type: ACL; Schema: postern_internal
 
@@ -6328,9 +6983,29 @@ REVOKE ALL ON FUNCTION postern_internal.sign_up_anonymously(p_data jsonb, p_cont
 
 REVOKE ALL ON FUNCTION postern_internal.store_one_time_token(p_user_id uuid, p_type auth.one_time_token_type, p_token_hash text, p_relates_to text) FROM PUBLIC;
 
+-- Name: FUNCTION take_limits(p_context jsonb, p_address text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.take_limits(p_context jsonb, p_address text) FROM PUBLIC;
+
+-- Name: FUNCTION take_part(p_kind text, p_parts integer, p_events integer, p_every double precision, p_may_wait boolean); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.take_part(p_kind text, p_parts integer, p_events integer, p_every double precision, p_may_wait boolean) FROM PUBLIC;
+
+-- Name: FUNCTION take_quota(p_kind text, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.take_quota(p_kind text, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION take_token(p_name text, p_who text, p_every double precision, p_burst integer); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.take_token(p_name text, p_who text, p_every double precision, p_burst integer) FROM PUBLIC;
+
 -- Name: FUNCTION token_sent_at(p_user auth.users, p_type auth.one_time_token_type); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.token_sent_at(p_user auth.users, p_type auth.one_time_token_type) FROM PUBLIC;
+
+-- Name: FUNCTION token_wait(p_name text, p_who text, p_every double precision, p_burst integer); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.token_wait(p_name text, p_who text, p_every double precision, p_burst integer) FROM PUBLIC;
 
 -- Name: FUNCTION touch_session(p_session auth.sessions, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -6364,9 +7039,13 @@ REVOKE ALL ON FUNCTION postern_internal.user_json(p_user auth.users) FROM PUBLIC
 
 REVOKE ALL ON FUNCTION postern_internal.verified_emails(p_identity jsonb, p_context jsonb) FROM PUBLIC;
 
--- Name: FUNCTION verify_otp(p_type text, p_token_hash text, p_token text, p_email text, p_phone text, p_gives_code boolean, p_context jsonb, OUT issued jsonb, OUT auth_code text, OUT is_half_done boolean, OUT effective_type text); Type: ACL; Schema: postern_internal
+-- Name: FUNCTION verify_otp(p_type text, p_token_hash text, p_token text, p_email text, p_phone text, p_gives_code boolean, p_context jsonb, OUT issued jsonb, OUT auth_code text, OUT is_half_done boolean, OUT effective_type text, OUT failure jsonb); Type: ACL; Schema: postern_internal
 
-REVOKE ALL ON FUNCTION postern_internal.verify_otp(p_type text, p_token_hash text, p_token text, p_email text, p_phone text, p_gives_code boolean, p_context jsonb, OUT issued jsonb, OUT auth_code text, OUT is_half_done boolean, OUT effective_type text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION postern_internal.verify_otp(p_type text, p_token_hash text, p_token text, p_email text, p_phone text, p_gives_code boolean, p_context jsonb, OUT issued jsonb, OUT auth_code text, OUT is_half_done boolean, OUT effective_type text, OUT failure jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION void_token(p_user_id uuid, p_type auth.one_time_token_type, p_token_hash text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.void_token(p_user_id uuid, p_type auth.one_time_token_type, p_token_hash text) FROM PUBLIC;
 
 -- Name: FUNCTION wake_outbox(); Type: ACL; Schema: postern_internal
 

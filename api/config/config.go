@@ -120,7 +120,6 @@ func (c *Config) unavailable() []string {
 		{"GOTRUE_SAML_ENABLED", c.SAML.Enabled},
 		{"GOTRUE_PASSKEY_ENABLED", c.Passkey.Enabled},
 		{"GOTRUE_SECURITY_MANUAL_LINKING_ENABLED", c.Security.ManualLinking},
-		{"GOTRUE_RATE_LIMIT_HEADER", c.Limits.Header != ""},
 		{"GOTRUE_EXTERNAL_EMAIL_AUTHORIZED_ADDRESSES", len(c.External.EmailAuthorizedAddresses) > 0},
 		{"GOTRUE_DB_CLEANUP_ENABLED", c.DB.CleanupEnabled},
 	} {

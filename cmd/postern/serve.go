@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -26,10 +25,6 @@ func serveCommand() *cobra.Command {
 			cfg, err := config.Load(os.Environ())
 			if err != nil {
 				return err
-			}
-			if cfg.Captcha.Enabled {
-				return errors.New("GOTRUE_SECURITY_CAPTCHA_ENABLED is set, but this version cannot check captchas: " +
-					"starting would promise a protection that is not there")
 			}
 			log := newLogger(cfg)
 			for _, warning := range append(cfg.Warnings(), missingFeatures(os.Environ())...) {

@@ -13,6 +13,10 @@
 --   reauthenticate, current_password                   rules for a new password
 --   audit_disabled, notifications {password_changed, email_changed, ...}
 --   own_linking_domains                                providers outside the default linking domain
+-- Only servers send these, so SQL callers have no limits (functions/limits):
+--   limit {name, who, every, burst}                    the client's bucket, on limited routes
+--   account, account_limits {passwords, messages: {every, burst}}, otp_attempts
+--   quotas {mail, sms: {events, every}}
 create or replace function postern_internal.context()
 returns jsonb
 language sql stable security invoker set search_path = ''

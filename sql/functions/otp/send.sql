@@ -40,7 +40,7 @@ begin
     postern_internal.mail_payload(p_user, p_context) || jsonb_build_object(
       'token', v_otp, 'token_hash', v_hash,
       'confirmation_url', postern_internal.action_link(
-        p_template, v_hash, case p_template when 'invite' then 'invite' else 'signup' end, p_context)));
+        p_template, v_hash, case p_template when 'invite' then 'invite' else 'signup' end, p_context)), p_context);
 end;
 $$;
 
@@ -70,7 +70,7 @@ begin
     postern_internal.mail_payload(p_user, p_context) || jsonb_build_object(
       'token', v_otp, 'token_hash', v_hash,
       'confirmation_url', postern_internal.action_link(
-        'recovery', v_hash, case p_template when 'magic_link' then 'magiclink' else 'recovery' end, p_context)));
+        'recovery', v_hash, case p_template when 'magic_link' then 'magiclink' else 'recovery' end, p_context)), p_context);
 end;
 $$;
 
@@ -111,12 +111,12 @@ begin
   perform postern_internal.queue_mail('email_change', lower(p_new_email), p_user.id, v_payload || jsonb_build_object(
     'sending_to', lower(p_new_email), 'token', v_new.otp, 'token_hash', v_new.token_hash,
     'confirmation_url', postern_internal.action_link(
-      'email_change', v_new.token_hash, 'email_change', p_context)));
+      'email_change', v_new.token_hash, 'email_change', p_context)), p_context);
   if v_is_double then
     perform postern_internal.queue_mail('email_change', p_user.email, p_user.id, v_payload || jsonb_build_object(
       'sending_to', p_user.email, 'token', v_current.otp, 'token_hash', v_current.token_hash,
       'confirmation_url', postern_internal.action_link(
-        'email_change', v_current.token_hash, 'email_change', p_context)));
+        'email_change', v_current.token_hash, 'email_change', p_context)), p_context);
   end if;
 end;
 $$;
@@ -154,12 +154,13 @@ begin
     updated_at = postern_internal.clock()
   where id = p_user_id;
   perform postern_internal.queue_mail('reauthentication', v_user.email, p_user_id,
-    postern_internal.mail_payload(v_user, p_context) - 'redirect_to' || jsonb_build_object('token', v_otp));
+    postern_internal.mail_payload(v_user, p_context) - 'redirect_to' || jsonb_build_object('token', v_otp), p_context);
 end;
 $$;
 
 -- A notification, if its switch MAILER_NOTIFICATIONS_<X>_ENABLED is on and there is an address to send it to.
--- p_kind is password_changed, email_changed, ...
+-- p_kind is password_changed, email_changed, ... It counts towards the limit on all mails; where that is used up, the change
+-- it would tell of matters more.
 create or replace function postern_internal.notify_user(
   p_kind text,
   p_user auth.users,
@@ -170,9 +171,14 @@ returns void
 language plpgsql volatile security invoker set search_path = ''
 as $$
 begin
-  if (p_context -> 'notifications' ->> p_kind)::boolean and coalesce(p_user.email, '') <> '' then
-    perform postern_internal.queue_mail(p_kind || '_notification', p_user.email, p_user.id,
-      postern_internal.mail_payload(p_user, p_context) - 'redirect_to' || p_extra);
+  if not coalesce((p_context -> 'notifications' ->> p_kind)::boolean, false) or coalesce(p_user.email, '') = '' then
+    return;
   end if;
+  begin
+    perform postern_internal.queue_mail(p_kind || '_notification', p_user.email, p_user.id,
+      postern_internal.mail_payload(p_user, p_context) - 'redirect_to' || p_extra, p_context);
+  exception when sqlstate 'PT429' then
+    null;
+  end;
 end;
 $$;

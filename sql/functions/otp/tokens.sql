@@ -58,7 +58,8 @@ declare
 begin
   if v_wait > interval '0' then
     perform postern_internal.fail(429, 'over_email_send_rate_limit', format(
-      'For security purposes, you can only request this after %s seconds.', trunc(extract(epoch from v_wait))));
+      'For security purposes, you can only request this after %s seconds.', trunc(extract(epoch from v_wait))),
+      jsonb_build_object('retry_after', extract(epoch from v_wait)));
   end if;
 end;
 $$;

@@ -5,17 +5,20 @@
 -- Payload keys: email, new_email, sending_to, token, token_hash, redirect_to, site_url,
 -- confirmation_url, data (user metadata); for notifications old_email, phone, old_phone, provider,
 -- factor_type. The payload holds secrets and is erased when the mail is delivered.
--- Writes: outbox. Locks: nothing.
+-- p_context: of the call, for the limit on all mails; null: without a limit.
+-- Raises: over_email_send_rate_limit (429). Locks: see take_quota. Writes: outbox, quotas.
 create or replace function postern_internal.queue_mail(
   p_template text,
   p_recipient text,
   p_user_id uuid,             -- null: the mail concerns no user
-  p_payload jsonb
+  p_payload jsonb,
+  p_context jsonb default null
 )
 returns void
 language plpgsql volatile security invoker set search_path = ''
 as $$
 begin
+  perform postern_internal.take_quota('mail', p_context);
   insert into postern.outbox (kind, template, recipient, user_id, payload, next_attempt_at, created_at)
   values ('mail', p_template, p_recipient, p_user_id, coalesce(p_payload, '{}'),
     postern_internal.clock(), postern_internal.clock());

@@ -7,6 +7,7 @@ as $$
 declare
   v_new auth.users;
 begin
+  perform postern_internal.take_limits(p_context);
   v_new.aud := p_context ->> 'aud';
   v_new.role := p_context ->> 'default_role';
   v_new.encrypted_password := '';

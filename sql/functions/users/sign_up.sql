@@ -127,6 +127,7 @@ declare
   v_registered record;
   v_user auth.users;
 begin
+  perform postern_internal.take_limits(p_context, p_email);
   v_registered := postern_internal.register_email(
     p_email, p_password_hash, p_data, p_code_challenge, p_code_challenge_method, p_context);
   v_user := v_registered.account;
