@@ -67,6 +67,12 @@ func bucket(name string, n float64, period time.Duration, burst int) limit.Bucke
 	return limit.Bucket{Name: name, Every: every, Burst: burst}
 }
 
+// ownBurst is what a limit lets through at once from an address, of which many people may share one: what it gains in a
+// minute, where an operator raised it so far.
+func ownBurst(b limit.Bucket) int {
+	return max(b.Burst, int(min(time.Minute.Seconds()/b.Every, math.MaxInt32)))
+}
+
 // accountLimits are the limits per account, as SQL reads them; those that are switched off are missing.
 func accountLimits(c config.Limits) map[string]any {
 	all := map[string]any{}
@@ -114,8 +120,12 @@ func (s *Server) limited(which func(r *request) string, handle handler) handler 
 		if !ok {
 			return handle(ctx, r)
 		}
-		if b.Who = s.clientKey(r); b.Who == "" {
+		isOwn := false
+		if b.Who, isOwn = s.clientKey(r); b.Who == "" {
 			return handle(ctx, r)
+		}
+		if isOwn {
+			b.Burst = ownBurst(b)
 		}
 		if wait := s.refusals.Wait(&b, time.Now()); wait > 0 {
 			return nil, overLimit(wait)
@@ -180,28 +190,29 @@ func (s *Server) charge(ctx context.Context, b *limit.Bucket) time.Duration {
 	return wait
 }
 
-// clientKey is what limits know the client by; "" for no limit (spec/06 section 10).
-func (s *Server) clientKey(r *request) string {
+// clientKey is what limits know the client by; "" for no limit (spec/06 section 10). isOwn: where the reference would not
+// limit at all.
+func (s *Server) clientKey(r *request) (who string, isOwn bool) {
 	if ip, ok := s.platformIP(r); ok {
-		return limit.Key(ip)
+		return limit.Key(ip), false
 	}
 	if name := s.cfg.Limits.Header; name != "" {
 		first, _, _ := strings.Cut(r.Header.Get(name), ",")
 		if first = strings.TrimSpace(first); first != "" {
-			return limit.TextKey(first)
+			return limit.TextKey(first), false
 		}
 		s.warnNoKey.Do(func() {
 			s.log.Warn("requests without a value in the header of GOTRUE_RATE_LIMIT_HEADER have no limit", "header", name)
 		})
-		return ""
+		return "", false
 	}
 	if !s.cfg.Limits.ByAddress {
-		return ""
+		return "", false
 	}
 	if ip := s.proxies.Client(r.RemoteAddr, r.Header["X-Forwarded-For"]); ip.IsValid() {
-		return limit.Key(ip)
+		return limit.Key(ip), true
 	}
-	return ""
+	return "", false
 }
 
 // platformIP is the address in Sb-Forwarded-For, where that is believed.
