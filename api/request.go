@@ -36,6 +36,7 @@ type request struct {
 	params httprouter.Params
 	values url.Values // query string; parsed on first use
 	body   []byte     // read on first use, so that a handler can run again
+	noBody error      // why it could not be read
 
 	claims    *token.Claims // of the bearer token, behind a guard
 	userID    uuid.UUID     // its sub, behind the guard signedIn
@@ -83,18 +84,20 @@ func (r *request) parameter(name string) string {
 
 // readBody returns the whole body. Errors: request_entity_too_large (413).
 func (r *request) readBody() ([]byte, error) {
-	if r.body != nil {
-		return r.body, nil
+	if r.body != nil || r.noBody != nil {
+		return r.body, r.noBody
 	}
 	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
 	if err != nil {
-		return nil, badJSON(err.Error())
+		r.noBody = badJSON(err.Error())
+		return nil, r.noBody
 	}
 	if len(body) > maxBody {
-		return nil, &Error{
+		r.noBody = &Error{
 			Status: http.StatusRequestEntityTooLarge, Code: "request_entity_too_large",
 			Message: fmt.Sprintf("Request body too large (max %d bytes)", maxBody),
 		}
+		return nil, r.noBody
 	}
 	r.body = append([]byte{}, body...) // not nil, even when empty
 	return r.body, nil

@@ -372,7 +372,7 @@ CREATE FUNCTION postern.list_limits(who text DEFAULT NULL::text, OUT name text, 
     AS $$
 #variable_conflict use_column
 declare
-  v_now timestamptz := postern_internal.clock();
+  v_now timestamptz := postern_internal.wall_clock();
   v_keys text[] := postern_internal.limit_keys(who);
 begin
   return query
@@ -2292,19 +2292,20 @@ CREATE FUNCTION postern_internal.fail_quota(p_kind text, p_parts integer) RETURN
     AS $$
 declare
   v_wait float8;
+  v_extra jsonb;
 begin
   select min(case
-      when q.every is null then 3600 - extract(epoch from postern_internal.clock() - q.since)
-      else (q.used + 1 - q.capacity) * q.every - extract(epoch from postern_internal.clock() - q.since)
+      when q.every is null then 3600 - extract(epoch from postern_internal.wall_clock() - q.since)
+      else (q.used + 1 - q.capacity) * q.every - extract(epoch from postern_internal.wall_clock() - q.since)
     end)
   into v_wait
   from postern.quotas as q
   where q.kind = p_kind and q.part < p_parts;
-  perform postern_internal.fail(
-    429,
-    case p_kind when 'mail' then 'over_email_send_rate_limit' else 'over_sms_send_rate_limit' end,
-    case p_kind when 'mail' then 'email rate limit exceeded' else 'SMS rate limit exceeded' end,
-    jsonb_build_object('retry_after', greatest(coalesce(v_wait, 3600), 0.001)));
+  v_extra := jsonb_build_object('retry_after', greatest(coalesce(v_wait, 3600), 0.001));
+  if p_kind = 'mail' then
+    perform postern_internal.fail(429, 'over_email_send_rate_limit', 'email rate limit exceeded', v_extra);
+  end if;
+  perform postern_internal.fail(429, 'over_sms_send_rate_limit', 'SMS rate limit exceeded', v_extra);
 end;
 $$;
 
@@ -3629,7 +3630,7 @@ begin
   end if;
   select min(q.since) into v_since from postern.quotas as q where q.kind = p_kind;
   insert into postern.quotas (kind, part, used, since, capacity, every)
-  select p_kind, n, 0, coalesce(v_since, postern_internal.clock()),
+  select p_kind, n, 0, coalesce(v_since, postern_internal.wall_clock()),
     postern_internal.part_capacity(n, p_parts, p_events), p_every * p_parts
   from generate_series(0, p_parts - 1) as n
   on conflict (kind, part) do nothing;
@@ -4701,7 +4702,7 @@ CREATE FUNCTION postern_internal.take_part(p_kind text, p_parts integer, p_event
     SET search_path TO ''
     AS $$
 declare
-  v_now timestamptz := postern_internal.clock();
+  v_now timestamptz := postern_internal.wall_clock();
   v_every float8 := p_every * p_parts;
   v_part int;
 begin
@@ -4767,17 +4768,16 @@ CREATE FUNCTION postern_internal.take_token(p_name text, p_who text, p_every dou
     SET search_path TO ''
     AS $$
 declare
-  v_now timestamptz := postern_internal.clock();
   v_every interval := make_interval(secs => p_every);
 begin
   if p_burst < 1 then
     return greatest(p_every, 1);
   end if;
   insert into postern.limits as l (name, who, full_at, every, burst)
-  values (p_name, p_who, v_now + v_every, p_every, p_burst)
+  values (p_name, p_who, postern_internal.wall_clock() + v_every, p_every, p_burst)
   on conflict (name, who) do update
-    set full_at = greatest(l.full_at, v_now) + v_every, every = p_every, burst = p_burst
-    where l.full_at <= v_now + (p_burst - 1) * v_every;
+    set full_at = greatest(l.full_at, postern_internal.wall_clock()) + v_every, every = p_every, burst = p_burst
+    where l.full_at <= postern_internal.wall_clock() + (p_burst - 1) * v_every;
   if found then
     return 0;
   end if;
@@ -4809,7 +4809,7 @@ declare
   v_wait float8;
 begin
   select extract(epoch from
-    l.full_at - (p_burst - 1) * make_interval(secs => p_every) - postern_internal.clock())
+    l.full_at - (p_burst - 1) * make_interval(secs => p_every) - postern_internal.wall_clock())
   into v_wait
   from postern.limits as l
   where l.name = p_name and l.who = p_who;
@@ -5074,6 +5074,14 @@ begin
     perform pg_catalog.pg_notify('postern_outbox', '');
   end if;
 end;
+$$;
+
+-- Name: wall_clock(); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.wall_clock() RETURNS timestamp with time zone
+    LANGUAGE sql
+    AS $$
+  select coalesce(nullif(current_setting('postern.clock', true), '')::timestamptz, clock_timestamp())
 $$;
 
 -- Name: write_audit(text[], uuid, text, boolean, text, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
@@ -7050,6 +7058,10 @@ REVOKE ALL ON FUNCTION postern_internal.void_token(p_user_id uuid, p_type auth.o
 -- Name: FUNCTION wake_outbox(); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.wake_outbox() FROM PUBLIC;
+
+-- Name: FUNCTION wall_clock(); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.wall_clock() FROM PUBLIC;
 
 -- Name: FUNCTION write_audit(p_actions text[], p_actor_id uuid, p_actor_username text, p_via_sso boolean, p_actor_name text, p_traits jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
 

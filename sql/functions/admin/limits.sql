@@ -37,7 +37,7 @@ language plpgsql volatile security definer set search_path = ''
 as $$
 #variable_conflict use_column
 declare
-  v_now timestamptz := postern_internal.clock();
+  v_now timestamptz := postern_internal.wall_clock();
   v_keys text[] := postern_internal.limit_keys(who);
 begin
   return query

@@ -76,7 +76,7 @@ begin
   end if;
   select min(q.since) into v_since from postern.quotas as q where q.kind = p_kind;
   insert into postern.quotas (kind, part, used, since, capacity, every)
-  select p_kind, n, 0, coalesce(v_since, postern_internal.clock()),
+  select p_kind, n, 0, coalesce(v_since, postern_internal.wall_clock()),
     postern_internal.part_capacity(n, p_parts, p_events), p_every * p_parts
   from generate_series(0, p_parts - 1) as n
   on conflict (kind, part) do nothing;
@@ -95,7 +95,7 @@ returns boolean
 language plpgsql volatile security invoker set search_path = ''
 as $$
 declare
-  v_now timestamptz := postern_internal.clock();
+  v_now timestamptz := postern_internal.wall_clock();
   v_every float8 := p_every * p_parts;
   v_part int;
 begin
@@ -137,18 +137,19 @@ language plpgsql volatile security invoker set search_path = ''
 as $$
 declare
   v_wait float8;
+  v_extra jsonb;
 begin
   select min(case
-      when q.every is null then 3600 - extract(epoch from postern_internal.clock() - q.since)
-      else (q.used + 1 - q.capacity) * q.every - extract(epoch from postern_internal.clock() - q.since)
+      when q.every is null then 3600 - extract(epoch from postern_internal.wall_clock() - q.since)
+      else (q.used + 1 - q.capacity) * q.every - extract(epoch from postern_internal.wall_clock() - q.since)
     end)
   into v_wait
   from postern.quotas as q
   where q.kind = p_kind and q.part < p_parts;
-  perform postern_internal.fail(
-    429,
-    case p_kind when 'mail' then 'over_email_send_rate_limit' else 'over_sms_send_rate_limit' end,
-    case p_kind when 'mail' then 'email rate limit exceeded' else 'SMS rate limit exceeded' end,
-    jsonb_build_object('retry_after', greatest(coalesce(v_wait, 3600), 0.001)));
+  v_extra := jsonb_build_object('retry_after', greatest(coalesce(v_wait, 3600), 0.001));
+  if p_kind = 'mail' then
+    perform postern_internal.fail(429, 'over_email_send_rate_limit', 'email rate limit exceeded', v_extra);
+  end if;
+  perform postern_internal.fail(429, 'over_sms_send_rate_limit', 'SMS rate limit exceeded', v_extra);
 end;
 $$;
