@@ -3,6 +3,7 @@ package api
 import (
 	"bytes"
 	"encoding/json"
+	"strings"
 	"time"
 
 	"github.com/postern-auth/postern/api/config"
@@ -16,7 +17,7 @@ type settingsDocument struct {
 	open      []byte          // the same without the closing brace, to append the caller to
 }
 
-func newSettingsDocument(c *config.Config) (*settingsDocument, error) {
+func newSettingsDocument(c *config.Config, h *hooks) (*settingsDocument, error) {
 	doc := map[string]any{
 		"site_url":            c.Site.URL,
 		"verify_urls":         verifyURLs(c, c.API.ExternalURL),
@@ -31,6 +32,11 @@ func newSettingsDocument(c *config.Config) (*settingsDocument, error) {
 		"otp_exp":             c.Mailer.OTPExp,
 		"otp_length":          c.Mailer.OTPLength,
 		"mail_frequency":      c.SMTP.MaxFrequency.Seconds(),
+		"sms_otp_exp":         c.SMS.OTPExp,
+		"sms_otp_length":      c.SMS.OTPLength,
+		"sms_frequency":       c.SMS.MaxFrequency.Seconds(),
+		"sms_provider":        c.SMS.UsableProvider(),
+		"sms_checks_codes":    c.SMS.UsableProvider() == "twilio_verify",
 		"flow_expiry":         c.External.FlowStateExpiry.Seconds(),
 		"rotation":            c.Security.RotationEnabled,
 		"reuse_interval":      c.Security.ReuseInterval,
@@ -43,13 +49,20 @@ func newSettingsDocument(c *config.Config) (*settingsDocument, error) {
 		"current_password":    c.Security.RequireCurrentPassword,
 		"audit_disabled":      c.DB.AuditDisabled,
 		"notifications":       c.Notify.ByKind(),
-		"own_linking_domains": []string{},
-		"account_limits":      accountLimits(c.Limits),
-		"quotas":              quotas(c),
+		"linking_domains":     nonNilMap(c.Experimental.LinkingDomains),
+		"email_identity":      c.Experimental.EmailIdentity,
+		"mfa":                 c.MFA.Document(),
+		"external_url":        c.API.ExternalURL,
+		"issuer":              c.JWT.Issuer,
+		"jwt_exp":             c.JWT.Exp,
+		"hooks":               h.document,
+		"other_device_page":   c.Links.OtherDevicePage,
 	}
+	doc["account_limits"], doc["quotas"] = accountLimits(c.Limits), quotas(c)
 	if n := c.Limits.OTPMaxAttempts; n > 0 {
 		doc["otp_attempts"] = n
 	}
+	doc["authorized_addresses"] = lowered(c.External.EmailAuthorizedAddresses)
 	for key, limit := range map[string]time.Duration{
 		"timebox": c.Sessions.Timebox, "inactivity": c.Sessions.InactivityTimeout, "low_aal": c.Sessions.AllowLowAAL,
 	} {
@@ -57,11 +70,18 @@ func newSettingsDocument(c *config.Config) (*settingsDocument, error) {
 			doc[key] = limit.Seconds()
 		}
 	}
+	if len(c.SMS.TestOTP) > 0 {
+		doc["sms_test_otps"] = c.SMS.TestOTP
+	}
+	if until := c.SMS.TestOTPValidUntil; !until.IsZero() {
+		doc["sms_test_otps_until"] = until
+	}
 	text, err := json.Marshal(doc)
 	if err != nil {
 		return nil, err
 	}
 	doc["aud"] = c.JWT.Aud
+	doc["retention"] = c.Retention()
 	for _, key := range unpublished {
 		delete(doc, key)
 	}
@@ -92,6 +112,24 @@ func nonNil(list []string) []string {
 	return list
 }
 
+func nonNilMap(m map[string]string) map[string]string {
+	if m == nil {
+		return map[string]string{}
+	}
+	return m
+}
+
+// lowered returns the entries of a list in lower case, without spaces around them and without empty ones.
+func lowered(list []string) []string {
+	out := []string{}
+	for _, entry := range list {
+		if entry = strings.ToLower(strings.TrimSpace(entry)); entry != "" {
+			out = append(out, entry)
+		}
+	}
+	return out
+}
+
 // caller is the part of the context that differs between requests.
 type caller struct {
 	Aud        string            `json:"aud"`
@@ -99,6 +137,8 @@ type caller struct {
 	IP         string            `json:"ip,omitempty"`
 	UserAgent  string            `json:"user_agent,omitempty"`
 	RedirectTo string            `json:"redirect_to"`
+	AuditLog   bool              `json:"audit_log,omitempty"`   // entries of the audit log go into the server's log, too
+	Language   string            `json:"language,omitempty"`    // Accept-Language, for the mails of this request
 	VerifyURLs map[string]string `json:"verify_urls,omitempty"` // where a forwarded host replaces the external one
 	Limit      *limit.Bucket     `json:"limit,omitempty"`       // until its token is taken
 	Account    string            `json:"account,omitempty"`     // the address of a password sign-in
@@ -108,13 +148,13 @@ type caller struct {
 func (s *Server) callContext(r *request) json.RawMessage {
 	c := caller{
 		Aud: r.audience(), Actor: r.actor, IP: r.clientIP(), UserAgent: r.userAgent(), RedirectTo: r.redirectTarget(),
-		Account: r.account,
+		Language: r.language(), AuditLog: r.audit != nil, Account: r.account,
 	}
 	if r.limit != nil && !r.limit.isTaken {
 		c.Limit, r.limit.isSent = &r.limit.bucket, true
 	}
-	if len(s.cfg.Mailer.ExternalHosts) > 0 {
-		c.VerifyURLs = verifyURLs(s.cfg, s.cfg.BaseURL(r.Header.Get("X-Forwarded-Host"), r.Header.Get("X-Forwarded-Proto")))
+	if base := r.baseURL(); base != s.cfg.API.ExternalURL {
+		c.VerifyURLs = verifyURLs(s.cfg, base)
 	}
 	text, _ := json.Marshal(c) // strings only: cannot fail
 	doc := make([]byte, 0, len(s.settings.open)+len(text)+1)

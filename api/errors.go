@@ -13,10 +13,13 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/postern-auth/postern/api/hook"
 	"github.com/postern-auth/postern/api/input"
+	"github.com/postern-auth/postern/api/mailcheck"
 	"github.com/postern-auth/postern/api/password"
 )
 
@@ -34,6 +37,7 @@ type Error struct {
 	Message string
 	Extra   map[string]json.RawMessage // further members of the body, such as weak_password
 	Header  http.Header                // further headers
+	IsPlain bool                       // a body without id, a header without code: not one of the API's own errors
 	cause   error                      // for the log, and for database errors that clients see
 }
 
@@ -42,6 +46,17 @@ func (e *Error) Error() string {
 		return fmt.Sprintf("%s: %s: %v", e.Code, e.Message, e.cause)
 	}
 	return e.Code + ": " + e.Message
+}
+
+// code is the error_code of a body: an error may have none, then it depends on the status.
+func (e *Error) code() string {
+	switch {
+	case e.Code != "":
+		return e.Code
+	case e.Status == http.StatusInternalServerError:
+		return codeUnexpected
+	}
+	return "unknown"
 }
 
 func (e *Error) Unwrap() error { return e.cause }
@@ -75,7 +90,7 @@ func forbidden(code, message string) *Error {
 // failed gives a database error without a better explanation the message of the endpoint (status 500).
 func failed(message string, err error) error {
 	var pg *pgconn.PgError
-	if errors.As(err, &pg) && !isDisconnect(err) && !isTyped(pg) && !isTransient(pg) && !isGarbage(pg) {
+	if errors.As(err, &pg) && !isDisconnect(err) && !isTyped(pg) && pg.SchemaName != hookSchema && !isTransient(pg) && !isGarbage(pg) {
 		return &Error{Status: http.StatusInternalServerError, Code: codeUnexpected, Message: message, cause: err}
 	}
 	return err
@@ -111,13 +126,17 @@ const unexpectedMessage = "Unexpected failure, please check server logs for more
 // toWire is the one mapper: it turns any error into what the client is told.
 func toWire(err error) *Error {
 	var wire *Error
+	var called *hook.Error
 	var weak *password.Weak
 	var tooLong password.TooLong
 	var shape *input.Error
+	var refused *mailcheck.Invalid
 	var pg *pgconn.PgError
 	switch {
 	case errors.As(err, &wire):
 		return wire
+	case errors.As(err, &called):
+		return &Error{Status: called.Status, Code: called.Code, Message: called.Message, cause: err}
 	case errors.As(err, &weak):
 		reasons, _ := json.Marshal(map[string][]string{"reasons": weak.Reasons})
 		return &Error{
@@ -128,6 +147,8 @@ func toWire(err error) *Error {
 		return invalid(tooLong.Error())
 	case errors.As(err, &shape):
 		return invalid(shape.Message)
+	case errors.As(err, &refused):
+		return badRequest("email_address_invalid", `Email address "`+refused.Email+`" is invalid`)
 	case errors.Is(err, password.ErrBusy):
 		return unavailable("Too many sign-ins at the moment, please retry after a moment.", err)
 	case errors.Is(err, context.DeadlineExceeded):
@@ -137,7 +158,7 @@ func toWire(err error) *Error {
 	case errors.As(err, &pg):
 		return databaseError(pg, err)
 	}
-	return &Error{Status: http.StatusInternalServerError, Message: unexpectedMessage, cause: err}
+	return &Error{Status: http.StatusInternalServerError, Message: unexpectedMessage, IsPlain: true, cause: err}
 }
 
 // isDisconnect tells whether there is no connection, for whatever reason (even one that the database gave), or it broke.
@@ -167,6 +188,8 @@ func databaseError(pg *pgconn.PgError, err error) *Error {
 	switch {
 	case isTyped(pg):
 		return typedError(pg)
+	case pg.SchemaName == hookSchema:
+		return hookError(pg, err)
 	case pg.Code == "57014":
 		return timedOut(err)
 	case isTransient(pg):
@@ -226,8 +249,9 @@ var shownToClients = map[string]bool{
 
 var customStatus = regexp.MustCompile(`^PT([2-5]\d\d)$`)
 
-// databaseBody is the body that shows a database error to clients, and its status; nil for other errors.
-func databaseBody(err error) (status int, body any) {
+// databaseBody is the body that shows a database error to clients, and its status; nil for other errors. Clients of API
+// version 2024-01-01 see only what was raised for them deliberately, in the form of that version.
+func databaseBody(err error, version2024 bool) (status int, body any) {
 	var pg *pgconn.PgError
 	if !errors.As(err, &pg) {
 		return 0, nil
@@ -236,6 +260,9 @@ func databaseBody(err error) (status int, body any) {
 	if m := customStatus.FindStringSubmatch(pg.Code); m != nil && !isTyped(pg) {
 		status, _ = strconv.Atoi(m[1])
 	} else if !shownToClients[pg.Code] {
+		return 0, nil
+	}
+	if version2024 && !isDeliberate(pg) {
 		return 0, nil
 	}
 	return status, struct {
@@ -267,16 +294,13 @@ func (s *Server) writeError(w http.ResponseWriter, r *request, err error) *Error
 		w.Header().Set("X-Sb-Error-Code", e.Code)
 	}
 	status, body := e.Status, any(nil)
-	if !version2024 {
-		if shown, shownBody := databaseBody(err); shownBody != nil {
-			status, body = shown, shownBody
-		}
+	if shown, shownBody := databaseBody(err, version2024); shownBody != nil {
+		status, body = shown, shownBody
 	}
 	id := ""
 	if e.Status >= http.StatusInternalServerError {
-		id = r.id()
-		s.log.LogAttrs(r.Context(), slog.LevelError, "request failed", slog.String("error_id", id),
-			slog.String("method", r.Method), slog.String("path", r.URL.Path), slog.Any("error", err))
+		id = s.logFailure(r, err)
+		w.Header().Set(errorIDHeader, id)
 	}
 	if body == nil {
 		body = errorBody(e, version2024, id)
@@ -286,12 +310,26 @@ func (s *Server) writeError(w http.ResponseWriter, r *request, err error) *Error
 	return e
 }
 
+// errorIDHeader carries the id under which the log tells more: bodies have room for it only sometimes.
+const errorIDHeader = "X-Error-Id"
+
+// logFailure writes down what went wrong, and returns the id of the line.
+func (s *Server) logFailure(r *request, err error) (id string) {
+	id = r.id
+	attrs := []slog.Attr{
+		slog.String("error_id", id), slog.String("method", r.Method), slog.String("path", r.URL.Path), slog.Any("error", err),
+	}
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		attrs = append(attrs, s.describeDatabaseError(r.Context(), pg))
+	}
+	s.log.LogAttrs(r.Context(), slog.LevelError, "request failed", attrs...)
+	return id
+}
+
 // errorBody is the body of spec/00 section 4, for API version 0 or 2024-01-01.
 func errorBody(e *Error, version2024 bool, id string) map[string]any {
-	code := e.Code
-	if code == "" {
-		code = codeUnexpected
-	}
+	code := e.code()
 	body := make(map[string]any, 4+len(e.Extra))
 	for name, value := range e.Extra {
 		body[name] = value
@@ -301,7 +339,7 @@ func errorBody(e *Error, version2024 bool, id string) map[string]any {
 		return body
 	}
 	body["code"], body["error_code"], body["msg"] = e.Status, code, e.Message
-	if id != "" && e.Code != "" {
+	if id != "" && !e.IsPlain {
 		body["error_id"] = id
 	}
 	return body
@@ -312,7 +350,8 @@ const (
 	apiVersion       = "2024-01-01"
 )
 
-var datePattern = regexp.MustCompile(`^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$`)
-
 // isDate tells whether an API version is one; dates of this form compare as text.
-func isDate(version string) bool { return datePattern.MatchString(version) }
+func isDate(version string) bool {
+	_, err := time.Parse(time.DateOnly, version)
+	return err == nil
+}

@@ -157,6 +157,14 @@ func (s *Server) limited(which func(r *request) string, handle handler) handler 
 // by is a limit that does not depend on the request.
 func by(name string) func(*request) string { return func(*request) string { return name } }
 
+// verifyLimit is the limit of a link or code; none for what only looks ahead at a link, or is shown a page with a button.
+func verifyLimit(r *request) string {
+	if r.Method == http.MethodGet && (isSpeculative(r.Header) || r.server.cfg.Links.Page) {
+		return ""
+	}
+	return limitVerify
+}
+
 // isCharged tells whether the token was taken by a call that was committed; also where nobody can say, and where the
 // request will be tried again.
 func (l *requestLimit) isCharged(err error) bool {
@@ -209,11 +217,14 @@ func (s *Server) clientKey(r *request) (who string, isOwn bool) {
 	if !s.cfg.Limits.ByAddress {
 		return "", false
 	}
-	if ip := s.proxies.Client(r.RemoteAddr, r.Header["X-Forwarded-For"]); ip.IsValid() {
+	if ip := s.proxies().Client(r.RemoteAddr, r.Header["X-Forwarded-For"]); ip.IsValid() {
 		return limit.Key(ip), true
 	}
 	return "", false
 }
+
+// proxies are the networks whose X-Forwarded-For is believed.
+func (s *Server) proxies() limit.Proxies { return limit.Proxies(s.cfg.Limits.TrustedProxies) }
 
 // platformIP is the address in Sb-Forwarded-For, where that is believed.
 func (s *Server) platformIP(r *request) (netip.Addr, bool) {

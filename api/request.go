@@ -34,9 +34,11 @@ type request struct {
 	*http.Request
 	server *Server
 	params httprouter.Params
-	values url.Values // query string; parsed on first use
-	body   []byte     // read on first use, so that a handler can run again
-	noBody error      // why it could not be read
+	values url.Values  // query string; parsed on first use
+	body   []byte      // read on first use, so that a handler can run again
+	noBody error       // why it could not be read
+	id     string      // of the request, in logs and in error bodies
+	audit  *auditTrail // what the database recorded for the log; nil when nobody wants to know
 
 	claims    *token.Claims // of the bearer token, behind a guard
 	userID    uuid.UUID     // its sub, behind the guard signedIn
@@ -189,7 +191,7 @@ func (r *request) audience() string {
 func (r *request) clientIP() string {
 	ip, ok := r.server.platformIP(r)
 	if !ok {
-		ip = r.server.proxies.Client(r.RemoteAddr, r.Header["X-Forwarded-For"])
+		ip = r.server.proxies().Client(r.RemoteAddr, r.Header["X-Forwarded-For"])
 	}
 	if !ip.IsValid() {
 		return ""
@@ -215,13 +217,44 @@ func (r *request) redirectTarget() string {
 	return r.server.redirects.Target(wanted, r.Referer())
 }
 
+// baseURL is the public URL of this server as the client knows it, without a slash at the end unless the setting has
+// one: API_EXTERNAL_URL, or a host of GOTRUE_MAILER_EXTERNAL_HOSTS. What the server tells clients to come back to
+// begins with it.
+func (r *request) baseURL() string {
+	cfg := r.server.cfg
+	if len(cfg.Mailer.ExternalHosts) == 0 {
+		return cfg.API.ExternalURL
+	}
+	host := r.Header.Get("X-Forwarded-Host")
+	if host == "" {
+		host = r.URL.Host // empty unless the request target is a whole URL
+	}
+	return cfg.BaseURL(host, r.Header.Get("X-Forwarded-Proto"))
+}
+
+// maxLanguage is how much of an Accept-Language header is kept, in bytes.
+const maxLanguage = 100
+
+// language is the Accept-Language of the person whom this request mails to; "" when it says nothing about them, as with
+// an administrator's.
+func (r *request) language() string {
+	wanted := r.Header.Get("Accept-Language")
+	if r.actor != "" || wanted == "*" || !isText(wanted) {
+		return ""
+	}
+	if len(wanted) > maxLanguage {
+		wanted = wanted[:strings.LastIndexByte(wanted[:maxLanguage], ',')+1] // whole entries only
+	}
+	return strings.Trim(wanted, ", ")
+}
+
 // context is the document that SQL calls of this request get.
 func (r *request) context() json.RawMessage { return r.server.callContext(r) }
 
-// id identifies the request in logs and in error bodies.
-func (r *request) id() string {
-	if name := r.server.cfg.API.RequestIDHeader; name != "" {
-		return r.Header.Get(name)
+// requestID is what names a request in logs and in error bodies: the configured header, even if it is empty, or a random id.
+func (s *Server) requestID(hr *http.Request) string {
+	if name := s.cfg.API.RequestIDHeader; name != "" {
+		return hr.Header.Get(name)
 	}
 	return uuid.NewString()
 }

@@ -7,116 +7,139 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"runtime"
 	"sync"
-	"time"
+	"sync/atomic"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	pgxuuid "github.com/vgarvardt/pgx-google-uuid/v5"
-	"golang.org/x/sync/errgroup"
 	"golang.org/x/sync/singleflight"
 
 	"github.com/postern-auth/postern/api/captcha"
 	"github.com/postern-auth/postern/api/config"
+	"github.com/postern-auth/postern/api/indexworker"
 	"github.com/postern-auth/postern/api/limit"
 	"github.com/postern-auth/postern/api/mail"
+	"github.com/postern-auth/postern/api/mailcheck"
+	"github.com/postern-auth/postern/api/maintenance"
 	"github.com/postern-auth/postern/api/outbox"
 	"github.com/postern-auth/postern/api/password"
 	"github.com/postern-auth/postern/api/redirect"
+	"github.com/postern-auth/postern/api/seal"
+	"github.com/postern-auth/postern/api/sms"
 	"github.com/postern-auth/postern/api/token"
 	"github.com/postern-auth/postern/gen"
 	"github.com/postern-auth/postern/sql"
 )
 
 const (
-	hashQueue     = 40              // passwords that may wait, per processor: on two of them the last one waits five seconds
-	headerTimeout = 2 * time.Second // spec/07 section 4
-	drainTimeout  = time.Minute
+	hashQueue = 40 // passwords that may wait, per processor: on two of them the last one waits five seconds
 )
 
 // Server answers the REST API and delivers the outbox. It holds no state that matters: any number of them may
 // run on one database.
+//
+// A Server is one generation: it belongs to one configuration and never changes. Reload makes the next one, which
+// shares what is in process; requests in flight finish with theirs.
 type Server struct {
+	*process
 	cfg       *config.Config
+	keys      *token.Keys
+	redirects *redirect.List
+	hooks     *hooks
+	mailer    *mail.Mailer
+	mailCheck *mailcheck.Checker // nil: off
+	seals     *seal.Keys
+	sms       *sms.Sender
+	settings  *settingsDocument
+	captcha   *captcha.Verifier       // nil: none is demanded
+	limits    map[string]limit.Bucket // per client, by name
+	handler   http.Handler
+}
+
+// process is what outlives a reload.
+type process struct {
 	log       *slog.Logger
 	pool      *pgxpool.Pool
 	db        *gen.Queries
-	keys      *token.Keys
 	passwords *password.Pool
-	redirects *redirect.List
+	toSMS     http.RoundTripper // to the providers of text messages
 	outbox    *outbox.Worker
-	settings  *settingsDocument
-	handler   http.Handler
 	refreshes singleflight.Group // by refresh token
-	captcha   *captcha.Verifier  // nil: none is demanded
-
-	limits    map[string]limit.Bucket // per client, by name
 	refusals  limit.Refusals
-	proxies   limit.Proxies
 	warnNoKey sync.Once
+	exports   chan struct{} // one for each export of the audit log that runs
+
+	isDraining atomic.Bool // connections are to be given up after the next answer
+
+	reloading sync.Mutex
+	current   atomic.Pointer[Server] // the generation that answers new requests
 }
 
 // New connects to the database, which must be migrated, and prepares everything to serve.
 // Errors: settings that contradict each other, an unreachable database, one that is too old (sql.TooOldError).
 func New(ctx context.Context, cfg *config.Config, log *slog.Logger) (*Server, error) {
-	keys, err := token.New(cfg.JWT)
+	return newServer(ctx, cfg, log, http.DefaultTransport)
+}
+
+// newServer is New with the way to the providers of text messages, which tests lead elsewhere.
+func newServer(ctx context.Context, cfg *config.Config, log *slog.Logger, toSMS http.RoundTripper) (*Server, error) {
+	s, err := newGeneration(&process{log: log, toSMS: toSMS}, cfg, nil)
 	if err != nil {
 		return nil, err
 	}
-	redirects, err := redirect.New(cfg.Site.URL, cfg.Site.URIAllowList)
-	if err != nil {
-		return nil, err
-	}
-	mailer, err := mail.New(cfg.Mail, cfg.Site.URL, cfg.API.ExternalURL, log)
-	if err != nil {
-		return nil, err
-	}
-	pool, err := connect(ctx, cfg.DB)
-	if err != nil {
+	if s.pool, err = connect(ctx, cfg, log); err != nil {
 		return nil, err
 	}
 	// One processor is left to everything else: low priority alone does not do where the kernel weighs processes or
 	// sessions (autogroup) against each other; docs/performance.md has the figures.
 	hashers := max(runtime.NumCPU()-1, 1)
-	s := &Server{
-		cfg: cfg, log: log, pool: pool, db: gen.New(pool), keys: keys, redirects: redirects,
-		passwords: password.New(hashers, hashQueue*runtime.NumCPU()), outbox: outbox.New(pool, mailer, outbox.Options{}, log),
-	}
-	s.limits, s.proxies = clientLimits(cfg.Limits), limit.Proxies(cfg.Limits.TrustedProxies)
-	if c := cfg.Captcha; c.Enabled {
-		if s.captcha, err = captcha.New(c.Provider, string(c.Secret), c.Timeout); err != nil {
-			s.Close()
-			return nil, err
-		}
-	}
-	if err := s.prepare(ctx); err != nil {
+	s.db = gen.New(s.pool)
+	s.exports = make(chan struct{}, maxExports)
+	s.passwords = password.New(hashers, hashQueue*runtime.NumCPU())
+	s.outbox = outbox.New(s.pool, s.carriers(), outbox.Options{}, log)
+	if err := sql.Ready(ctx, s.pool); err != nil {
 		s.Close()
 		return nil, err
 	}
+	if err := s.publish(ctx); err != nil {
+		s.Close()
+		return nil, err
+	}
+	s.current.Store(s)
 	return s, nil
 }
 
-// prepare checks the database and tells it the settings that SQL callers follow.
-func (s *Server) prepare(ctx context.Context) error {
-	if err := sql.Ready(ctx, s.pool); err != nil {
-		return err
+// carriers deliver the outbox. Without a provider, text messages wait for a server that has one.
+func (s *Server) carriers() outbox.Carriers {
+	c := outbox.Carriers{Mail: s.mailer, Background: s.background}
+	if s.sms.CanSend() {
+		c.SMS = s.sms
 	}
-	var err error
-	if s.settings, err = newSettingsDocument(s.cfg); err != nil {
-		return err
+	if len(s.hooks.byName) > 0 {
+		c.Hook = s.hooks.deliver
 	}
-	if err := s.db.PublishSettings(ctx, s.settings.published); err != nil {
-		return fmt.Errorf("publishing the settings: %w", err)
+	return c
+}
+
+// background keeps mail templates fresh and the database tidy, until ctx ends.
+func (s *Server) background(ctx context.Context) {
+	var running sync.WaitGroup
+	defer running.Wait()
+	running.Go(func() { s.mailer.Run(ctx) })
+	running.Go(func() { indexworker.Run(ctx, s.pool.Config().ConnConfig, s.cfg.IndexWorker, s.log) })
+	if s.cfg.Maintenance.Enabled {
+		running.Go(func() {
+			maintenance.New(s.pool, maintenance.Options{Interval: s.cfg.Maintenance.Interval}, s.log).Run(ctx)
+		})
 	}
-	s.handler = s.newHandler()
-	return nil
 }
 
 // connect opens the pool of database connections.
-func connect(ctx context.Context, c config.Database) (*pgxpool.Pool, error) {
+func connect(ctx context.Context, cfg *config.Config, log *slog.Logger) (*pgxpool.Pool, error) {
+	c := cfg.DB
 	pc, err := pgxpool.ParseConfig(string(c.URL))
 	if err != nil {
 		return nil, fmt.Errorf("DATABASE_URL: %w", err)
@@ -130,6 +153,11 @@ func connect(ctx context.Context, c config.Database) (*pgxpool.Pool, error) {
 		pgxuuid.Register(conn.TypeMap()) // without it, UUIDs travel through database/sql and text
 		return nil
 	}
+	if statements := newStatementLog(cfg.Log.SQL, log); statements != nil {
+		pc.ConnConfig.Tracer = statements
+	}
+	pc.PrepareConn = followTrail
+	pc.ConnConfig.OnNotice = noteAudit
 	params := pc.ConnConfig.RuntimeParams
 	params["application_name"] = applicationName
 	params["timezone"] = "UTC"
@@ -147,8 +175,11 @@ func connect(ctx context.Context, c config.Database) (*pgxpool.Pool, error) {
 		return nil, fmt.Errorf("connecting to the database: %w", err)
 	}
 	pc.MaxConns = int32(c.MaxConns(serverMax))
-	pool, err := pgxpool.NewWithConfig(ctx, pc)
-	if err != nil {
+	var pool *pgxpool.Pool
+	if keep := int32(c.MaxIdlePoolSize); keep > 0 {
+		pc.AfterRelease = func(*pgx.Conn) bool { return pool.Stat().IdleConns() < keep }
+	}
+	if pool, err = pgxpool.NewWithConfig(ctx, pc); err != nil {
 		return nil, fmt.Errorf("connecting to the database: %w", err)
 	}
 	return pool, nil
@@ -175,31 +206,4 @@ func maxConnections(ctx context.Context, cc *pgx.ConnConfig, c config.Database) 
 func (s *Server) Close() {
 	s.passwords.Close()
 	s.pool.Close()
-}
-
-// Serve answers requests on the listener and delivers the outbox until ctx is done. Then it lets running
-// requests finish, for a minute at most, and closes the server.
-func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
-	defer s.Close()
-	server := &http.Server{
-		Handler:           s.handler,
-		ReadHeaderTimeout: headerTimeout,
-		MaxHeaderBytes:    64 << 10,
-		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
-	}
-	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { s.outbox.Run(ctx); return nil })
-	group.Go(func() error {
-		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-			return err
-		}
-		return nil
-	})
-	group.Go(func() error {
-		<-ctx.Done()
-		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
-		defer cancel()
-		return server.Shutdown(drain)
-	})
-	return group.Wait()
 }

@@ -72,15 +72,32 @@ func (s *Server) signUp(ctx context.Context, r *request) (reply, error) {
 	if err := s.checkSignUp(&p); err != nil {
 		return nil, err
 	}
+	if !s.cfg.Mailer.Autoconfirm {
+		if err := s.mailCheck.Check(ctx, p.Email); err != nil {
+			return nil, err
+		}
+	}
 	hash, err := s.passwords.Hash(ctx, p.Password)
 	if err != nil {
 		return nil, err
 	}
 	defer s.outbox.Wake()
-	row, err := s.db.SignUp(ctx, gen.SignUpParams{
-		Email: p.Email, PasswordHash: hash, Data: data, CodeChallenge: p.CodeChallenge,
-		CodeChallengeMethod: p.CodeChallengeMethod, Context: r.context(),
-	})
+	return s.signedUp(call(ctx, r, func(db *gen.Queries, document json.RawMessage) (gen.SignUpRow, error) {
+		if p.Phone != "" {
+			row, err := db.SignUpByPhone(ctx, gen.SignUpByPhoneParams{
+				Phone: p.Phone, PasswordHash: hash, Data: data, Channel: p.Channel, Context: document,
+			})
+			return gen.SignUpRow(row), err
+		}
+		return db.SignUp(ctx, gen.SignUpParams{
+			Email: p.Email, PasswordHash: hash, Data: data, CodeChallenge: p.CodeChallenge,
+			CodeChallengeMethod: p.CodeChallengeMethod, Context: document,
+		})
+	}))
+}
+
+// signedUp answers a sign-up: with a session, an account that waits for its confirmation, or a refusal.
+func (s *Server) signedUp(row gen.SignUpRow, err error) (reply, error) {
 	switch {
 	case err != nil:
 		return nil, failed("Database error saving new user", err)
@@ -103,19 +120,11 @@ func (s *Server) checkSignUp(p *signUpParams) (err error) {
 	if err := password.Strength(s.cfg.Password, p.Password); err != nil {
 		return err
 	}
-	switch {
-	case p.Email != "" && p.Phone != "":
-		return invalid("Only an email address or phone number should be provided on signup.")
-	case p.Phone != "" && p.Channel != "" && p.Channel != "sms":
-		return errChannel
-	case p.Phone != "" && p.CodeChallenge != "":
-		return invalid("PKCE not supported for phone signups")
+	if p.Phone != "" {
+		return s.checkPhoneSignUp(p)
 	}
 	if err := p.check(); err != nil {
 		return err
-	}
-	if p.Phone != "" {
-		return s.checkPhone(p.Phone, badRequest("phone_provider_disabled", "Phone signups are disabled"))
 	}
 	if !s.cfg.External.EmailEnabled {
 		return badRequest("email_provider_disabled", "Email signups are disabled")
@@ -123,21 +132,6 @@ func (s *Server) checkSignUp(p *signUpParams) (err error) {
 	p.Email, err = input.Email(p.Email)
 	return err
 }
-
-var errChannel = invalid("Invalid channel, supported values are 'sms' or 'whatsapp'. 'whatsapp' is only supported if Twilio or Twilio Verify is used as the provider.")
-
-// checkPhone is the end of every way by phone as long as no SMS can be sent: off is the error while it is off.
-func (s *Server) checkPhone(number string, off *Error) error {
-	if !s.cfg.External.PhoneEnabled {
-		return off
-	}
-	if _, err := input.Phone(number); err != nil {
-		return err
-	}
-	return errNoSMS
-}
-
-var errNoSMS = &Error{Status: 500, Code: codeUnexpected, Message: "Unable to get SMS provider"}
 
 // signUpAnonymously creates an account without an address (spec/01 section 3.2).
 func (s *Server) signUpAnonymously(ctx context.Context, r *request, data json.RawMessage) (reply, error) {
@@ -147,7 +141,9 @@ func (s *Server) signUpAnonymously(ctx context.Context, r *request, data json.Ra
 	case s.cfg.API.DisableSignup:
 		return nil, unprocessable("signup_disabled", "Signups not allowed for this instance")
 	}
-	issued, err := s.db.SignUpAnonymously(ctx, data, r.context())
+	issued, err := call(ctx, r, func(db *gen.Queries, document json.RawMessage) ([]byte, error) {
+		return db.SignUpAnonymously(ctx, data, document)
+	})
 	if err != nil {
 		return nil, failed("Database error creating anonymous user", err)
 	}

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"strings"
 
 	"github.com/postern-auth/postern/api/input"
 	"github.com/postern-auth/postern/api/password"
@@ -45,7 +46,10 @@ func (s *Server) updateUser(ctx context.Context, r *request) (reply, error) {
 	if err := s.checkChanges(&p); err != nil {
 		return nil, err
 	}
-	args := gen.UpdateUserParams{UserID: r.userID, SessionID: r.sessionID, Context: r.context()}
+	if err := s.mailCheck.Check(ctx, p.Email); err != nil {
+		return nil, err
+	}
+	args := gen.UpdateUserParams{UserID: r.userID, SessionID: r.sessionID}
 	given, current := p.Password, p.CurrentPassword
 	p.Password, p.CurrentPassword = nil, ""
 	args.Changes, _ = json.Marshal(p) // texts and JSON that was decoded: cannot fail
@@ -55,7 +59,10 @@ func (s *Server) updateUser(ctx context.Context, r *request) (reply, error) {
 		}
 	}
 	defer s.outbox.Wake()
-	account, err := s.db.UpdateUser(ctx, args)
+	account, err := call(ctx, r, func(db *gen.Queries, document json.RawMessage) ([]byte, error) {
+		args.Context = document
+		return db.UpdateUser(ctx, args)
+	})
 	if err != nil {
 		return nil, failed("Error updating user", err)
 	}
@@ -82,11 +89,11 @@ func (s *Server) checkChanges(p *userChanges) (err error) {
 		if p.Phone, err = input.Phone(p.Phone); err != nil {
 			return err
 		}
-		if p.Channel != "" && p.Channel != "sms" {
-			return errChannel
+		if p.Channel, err = s.channel(p.Channel); err != nil {
+			return err
 		}
 	}
-	if err := p.check(); err != nil {
+	if err := p.checkMethod(); err != nil {
 		return err
 	}
 	if p.HasPassword {
@@ -95,18 +102,33 @@ func (s *Server) checkChanges(p *userChanges) (err error) {
 	return nil
 }
 
+// checkMethod checks all that this endpoint checks of PKCE: the method, where a change of address begins. The shape of
+// the challenge is the client's own business here (spec/01 section 6, step 2).
+func (p *userChanges) checkMethod() error {
+	if p.Email == "" || p.CodeChallenge == "" {
+		p.pkceParams = pkceParams{}
+		return nil
+	}
+	p.CodeChallengeMethod = strings.ToLower(p.CodeChallengeMethod)
+	if p.CodeChallengeMethod != "s256" && p.CodeChallengeMethod != "plain" {
+		return invalid("code challenge method has to be s256 or plain")
+	}
+	return nil
+}
+
 // hashNewPassword compares and hashes a new password for UpdateUser (spec/01 section 6, step 9).
 func (s *Server) hashNewPassword(
 	ctx context.Context, r *request, args *gen.UpdateUserParams, given, current string,
 ) error {
-	row, err := s.db.PreparePasswordChange(ctx, gen.PreparePasswordChangeParams{
-		UserID: args.UserID, SessionID: args.SessionID, Changes: args.Changes, Context: args.Context,
+	row, err := phoneCall(ctx, r, func(db *gen.Queries, document json.RawMessage) (gen.PreparePasswordChangeRow, error) {
+		return db.PreparePasswordChange(ctx, gen.PreparePasswordChangeParams{
+			UserID: args.UserID, SessionID: args.SessionID, Changes: args.Changes, Context: document,
+		})
 	})
 	if err != nil {
 		return err
 	}
 	r.limitTaken()
-	args.Context = r.context()
 	old := row.PasswordHash
 	if row.NeedsCurrentPassword {
 		const message = "Current password required when setting new password."
@@ -131,15 +153,16 @@ func (s *Server) hashNewPassword(
 	return err
 }
 
-// reauthenticate mails a code that allows a new password: GET /reauthenticate (spec/01 section 8).
+// reauthenticate sends a code that allows a new password: GET /reauthenticate (spec/01 section 8).
 func (s *Server) reauthenticate(ctx context.Context, r *request) (reply, error) {
 	defer s.outbox.Wake()
-	if err := s.db.Reauthenticate(ctx, gen.ReauthenticateParams{
-		UserID: r.userID, SessionID: r.sessionID, Context: r.context(),
-	}); err != nil {
+	messageID, err := call(ctx, r, func(db *gen.Queries, document json.RawMessage) (string, error) {
+		return db.Reauthenticate(ctx, gen.ReauthenticateParams{UserID: r.userID, SessionID: r.sessionID, Context: document})
+	})
+	if err != nil {
 		return nil, err
 	}
-	return emptyObject, nil
+	return sentReply(messageID)
 }
 
 // logOut ends sessions of the caller: POST /logout?scope=global|local|others (spec/01 section 7).

@@ -8,6 +8,7 @@ language sql stable security invoker
 as $$
   select jsonb_build_object(
     'email', coalesce(p_user.email, ''),
+    'languages', postern_internal.mail_languages(p_user.raw_user_meta_data, p_context),
     'site_url', p_context ->> 'site_url',
     'redirect_to', coalesce(p_context ->> 'redirect_to', p_context ->> 'site_url'),
     'data', postern_internal.read_metadata(p_user.raw_user_meta_data))
@@ -36,11 +37,11 @@ begin
   set confirmation_token = v_hash, confirmation_sent_at = v_now, updated_at = v_now,
     invited_at = case when p_template = 'invite' then v_now else invited_at end
   where id = p_user.id;
-  perform postern_internal.queue_mail(p_template, p_user.email, p_user.id,
+  perform postern_internal.send_mails(p_template, p_user, array[
     postern_internal.mail_payload(p_user, p_context) || jsonb_build_object(
-      'token', v_otp, 'token_hash', v_hash,
+      'recipient', p_user.email, 'token', v_otp, 'token_hash', v_hash,
       'confirmation_url', postern_internal.action_link(
-        p_template, v_hash, case p_template when 'invite' then 'invite' else 'signup' end, p_context)), p_context);
+        p_template, v_hash, case p_template when 'invite' then 'invite' else 'signup' end, p_context))], p_context);
 end;
 $$;
 
@@ -66,11 +67,11 @@ begin
   update auth.users
   set recovery_token = v_hash, recovery_sent_at = postern_internal.clock(), updated_at = postern_internal.clock()
   where id = p_user.id;
-  perform postern_internal.queue_mail(p_template, p_user.email, p_user.id,
+  perform postern_internal.send_mails(p_template, p_user, array[
     postern_internal.mail_payload(p_user, p_context) || jsonb_build_object(
-      'token', v_otp, 'token_hash', v_hash,
+      'recipient', p_user.email, 'token', v_otp, 'token_hash', v_hash,
       'confirmation_url', postern_internal.action_link(
-        'recovery', v_hash, case p_template when 'magic_link' then 'magiclink' else 'recovery' end, p_context)), p_context);
+        'recovery', v_hash, case p_template when 'magic_link' then 'magiclink' else 'recovery' end, p_context))], p_context);
 end;
 $$;
 
@@ -89,8 +90,8 @@ declare
   v_new record;
   v_current record;
   v_is_double boolean := (p_context ->> 'secure_email_change')::boolean and coalesce(p_user.email, '') <> '';
-  v_payload jsonb := postern_internal.mail_payload(p_user, p_context)
-    || jsonb_build_object('new_email', lower(p_new_email));
+  v_payload jsonb := postern_internal.mail_payload(p_user, p_context);
+  v_mails jsonb[];
 begin
   perform postern_internal.check_mail_frequency(p_user.email_change_sent_at, p_context);
   v_new := postern_internal.make_otp(lower(p_new_email), p_is_pkce, p_context);
@@ -108,59 +109,79 @@ begin
     updated_at = postern_internal.clock()
   where id = p_user.id;
 
-  perform postern_internal.queue_mail('email_change', lower(p_new_email), p_user.id, v_payload || jsonb_build_object(
-    'sending_to', lower(p_new_email), 'token', v_new.otp, 'token_hash', v_new.token_hash,
-    'confirmation_url', postern_internal.action_link(
-      'email_change', v_new.token_hash, 'email_change', p_context)), p_context);
+  v_payload := v_payload || jsonb_build_object('new_email', lower(p_new_email));
+  v_mails := array[v_payload || jsonb_build_object(
+    'recipient', lower(p_new_email), 'sending_to', lower(p_new_email),
+    'token', v_new.otp, 'token_hash', v_new.token_hash,
+    'confirmation_url', postern_internal.action_link('email_change', v_new.token_hash, 'email_change', p_context))];
   if v_is_double then
-    perform postern_internal.queue_mail('email_change', p_user.email, p_user.id, v_payload || jsonb_build_object(
-      'sending_to', p_user.email, 'token', v_current.otp, 'token_hash', v_current.token_hash,
+    v_mails := v_mails || (v_payload || jsonb_build_object(
+      'recipient', p_user.email, 'sending_to', p_user.email,
+      'token', v_current.otp, 'token_hash', v_current.token_hash,
       'confirmation_url', postern_internal.action_link(
-        'email_change', v_current.token_hash, 'email_change', p_context)), p_context);
+        'email_change', v_current.token_hash, 'email_change', p_context)));
   end if;
+  perform postern_internal.send_mails('email_change', p_user, v_mails, p_context);
 end;
 $$;
 
--- GET /reauthenticate: mails the nonce that PUT /user asks for (spec/01 section 8).
+-- GET /reauthenticate: sends the nonce that PUT /user asks for (spec/01 section 8), by mail or, to a user without an
+-- address, by text message. Returns the message id for the reply, mostly null; see send_phone_otp.
 -- Raises: as authenticate; validation_failed (400), email_not_confirmed, phone_not_confirmed (422),
---   over_email_send_rate_limit (429), sms_send_failed (500) for accounts with a phone only.
+--   over_email_send_rate_limit (429), and as send_phone_otp.
 -- Locks: the user. Writes: audit, users.reauthentication_token, one_time_tokens, outbox.
 create or replace function postern_internal.reauthenticate(p_user_id uuid, p_session_id uuid, p_context jsonb)
-returns void
+returns text
 language plpgsql volatile security invoker set search_path = ''
 as $$
 declare
   v_user auth.users := postern_internal.authenticate(p_user_id, p_session_id, p_lock => true);
-  v_otp text;
-  v_hash text;
+  v_has_email boolean := coalesce(v_user.email, '') <> '';
 begin
-  if coalesce(v_user.email, '') = '' and coalesce(v_user.phone, '') = '' then
+  if not v_has_email and coalesce(v_user.phone, '') = '' then
     perform postern_internal.fail(
       400, 'validation_failed', 'Reauthentication requires the user to have an email or a phone number');
-  elsif coalesce(v_user.email, '') = '' and v_user.phone_confirmed_at is null then
-    perform postern_internal.fail(422, 'phone_not_confirmed', 'Please verify your phone first.');
-  elsif coalesce(v_user.email, '') = '' then
-    perform postern_internal.fail(500, 'unexpected_failure', 'Unable to get SMS provider');
-  elsif v_user.email_confirmed_at is null then
+  elsif v_has_email and v_user.email_confirmed_at is null then
     perform postern_internal.fail(422, 'email_not_confirmed', 'Please verify your email first.');
+  elsif not v_has_email and v_user.phone_confirmed_at is null then
+    perform postern_internal.fail(422, 'phone_not_confirmed', 'Please verify your phone first.');
   end if;
   perform postern_internal.audit_user('user_reauthenticate_requested', v_user, p_context);
-  perform postern_internal.check_mail_frequency(v_user.reauthentication_sent_at, p_context);
-  select m.otp, m.token_hash into v_otp, v_hash
-  from postern_internal.make_otp(v_user.email, false, p_context) as m;
-  perform postern_internal.store_one_time_token(p_user_id, 'reauthentication_token', v_hash, v_user.email);
-  update auth.users
-  set reauthentication_token = v_hash, reauthentication_sent_at = postern_internal.clock(),
-    updated_at = postern_internal.clock()
-  where id = p_user_id;
-  perform postern_internal.queue_mail('reauthentication', v_user.email, p_user_id,
-    postern_internal.mail_payload(v_user, p_context) - 'redirect_to' || jsonb_build_object('token', v_otp), p_context);
+  if not v_has_email then
+    return postern_internal.send_phone_otp(v_user, 'reauthentication', v_user.phone, 'sms', p_context);
+  end if;
+  perform postern_internal.send_reauthentication(v_user, p_context);
+  return null;
 end;
 $$;
 
--- A notification, if its switch MAILER_NOTIFICATIONS_<X>_ENABLED is on and there is an address to send it to.
--- p_kind is password_changed, email_changed, ... It counts towards the limit on all mails; where that is used up, the change
--- it would tell of matters more.
+-- The mail of the function above.
+-- Raises: over_email_send_rate_limit (429). Writes: users.reauthentication_token, one_time_tokens, outbox.
+create or replace function postern_internal.send_reauthentication(p_user auth.users, p_context jsonb)
+returns void
+language plpgsql volatile security invoker set search_path = ''
+as $$
+declare
+  v_otp text;
+  v_hash text;
+begin
+  perform postern_internal.check_mail_frequency(p_user.reauthentication_sent_at, p_context);
+  select m.otp, m.token_hash into v_otp, v_hash
+  from postern_internal.make_otp(p_user.email, false, p_context) as m;
+  perform postern_internal.store_one_time_token(p_user.id, 'reauthentication_token', v_hash, p_user.email);
+  update auth.users
+  set reauthentication_token = v_hash, reauthentication_sent_at = postern_internal.clock(),
+    updated_at = postern_internal.clock()
+  where id = p_user.id;
+  perform postern_internal.send_mails('reauthentication', p_user, array[
+    postern_internal.mail_payload(p_user, p_context) - 'redirect_to'
+      || jsonb_build_object('recipient', p_user.email, 'token', v_otp)], p_context);
+end;
+$$;
+
+-- A notification, if its switch MAILER_NOTIFICATIONS_<X>_ENABLED is on and there is an address to send it to. One that
+-- is not authorized gets none, and the change goes on.
+-- p_kind is password_changed, email_changed, ...
 create or replace function postern_internal.notify_user(
   p_kind text,
   p_user auth.users,
@@ -171,14 +192,16 @@ returns void
 language plpgsql volatile security invoker set search_path = ''
 as $$
 begin
-  if not coalesce((p_context -> 'notifications' ->> p_kind)::boolean, false) or coalesce(p_user.email, '') = '' then
-    return;
+  if (p_context -> 'notifications' ->> p_kind)::boolean and coalesce(p_user.email, '') <> ''
+    and postern_internal.is_mail_authorized(p_user.email, p_context)
+  then
+    begin
+      perform postern_internal.send_mails(p_kind || '_notification', p_user, array[
+        postern_internal.mail_payload(p_user, p_context) - 'redirect_to'
+          || jsonb_build_object('recipient', p_user.email) || p_extra], p_context);
+    exception when sqlstate 'PT429' then
+      null; -- the limit on all mails is used up: the change matters more than the mail about it
+    end;
   end if;
-  begin
-    perform postern_internal.queue_mail(p_kind || '_notification', p_user.email, p_user.id,
-      postern_internal.mail_payload(p_user, p_context) - 'redirect_to' || p_extra, p_context);
-  exception when sqlstate 'PT429' then
-    null;
-  end;
 end;
 $$;

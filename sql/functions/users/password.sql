@@ -1,6 +1,7 @@
 -- Sets a password hash with all that follows from it (spec/01 section 6): every one-time token of the user is
--- void, and every session but p_except ends. The caller holds the user's lock.
--- Writes: users, one_time_tokens, sessions, session_ends, events.
+-- void, and every session but p_except ends. With setting email_identity the first password of a user with a confirmed
+-- address brings the e-mail identity. The caller holds the user's lock.
+-- Writes: users, identities, one_time_tokens, sessions, session_ends, events.
 create or replace function postern_internal.replace_password(
   p_user_id uuid,
   p_password_hash text,
@@ -12,7 +13,9 @@ language plpgsql volatile security invoker set search_path = ''
 as $$
 declare
   v_user auth.users;
+  v_is_first boolean;
 begin
+  select coalesce(u.encrypted_password, '') = '' into v_is_first from auth.users as u where u.id = p_user_id;
   delete from auth.one_time_tokens where user_id = p_user_id;
   update auth.users
   set encrypted_password = p_password_hash, updated_at = postern_internal.clock(),
@@ -22,6 +25,13 @@ begin
     reauthentication_token = '', reauthentication_sent_at = null
   where id = p_user_id
   returning * into v_user;
+  if v_is_first and (p_context ->> 'email_identity')::boolean and v_user.email <> ''
+    and v_user.email_confirmed_at is not null
+  then
+    perform postern_internal.add_identity(
+      p_user_id, 'email',
+      postern_internal.base_identity_data(p_user_id, v_user.email) || '{"email_verified": true}', p_context);
+  end if;
   perform postern_internal.end_sessions(p_user_id, 'password_change', p_context, p_except => p_except);
   perform postern_internal.record_event('user.password_changed', p_user_id, p_context);
   return v_user;
@@ -55,7 +65,8 @@ $$;
 
 -- Second call of a password sign-in: records the outcome of the comparison (spec/01 section 4.1).
 -- p_matched_hash is the hash that matched, null when none did; it must still be the user's.
--- A ban is told only to who knows the password.
+-- A ban is told only to who knows the password. The password-verification hook is told of every try at an account that
+-- has a password and no ban, and may reject it, and end all sessions.
 -- Returns as failure: invalid_credentials, user_banned, email_not_confirmed, phone_not_confirmed (400),
 --   over_request_rate_limit (429).
 -- Locks: the user. Writes: limits, audit, and what issue_session writes.
@@ -73,14 +84,18 @@ declare
   v_user auth.users;
   v_is_right boolean;
 begin
-  if p_matched_hash is not null then
+  if p_matched_hash is not null or (p_context -> 'hooks') ? 'password-verification' then
     v_user := postern_internal.lock_user(p_user_id);
   end if;
-  v_is_right := v_user.id is not null and v_user.encrypted_password is not distinct from p_matched_hash;
-  failure := postern_internal.count_password(v_is_right, p_context);
+  v_is_right := p_matched_hash is not null and v_user.id is not null
+    and v_user.encrypted_password is not distinct from p_matched_hash;
+  failure := coalesce(
+    postern_internal.count_password(v_is_right, p_context),
+    postern_internal.verify_password_attempt(v_user, p_matched_hash, p_context));
   if failure is not null then
     return;
-  elsif not v_is_right then
+  end if;
+  if not v_is_right then
     failure := postern_internal.failure(400, 'invalid_credentials', 'Invalid login credentials');
   elsif postern_internal.is_banned(v_user) then
     failure := postern_internal.failure(400, 'user_banned', 'User is banned');
