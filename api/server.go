@@ -17,8 +17,10 @@ import (
 	pgxuuid "github.com/vgarvardt/pgx-google-uuid/v5"
 	"golang.org/x/sync/singleflight"
 
+	"github.com/postern-auth/postern/api/captcha"
 	"github.com/postern-auth/postern/api/config"
 	"github.com/postern-auth/postern/api/indexworker"
+	"github.com/postern-auth/postern/api/limit"
 	"github.com/postern-auth/postern/api/mail"
 	"github.com/postern-auth/postern/api/mailcheck"
 	"github.com/postern-auth/postern/api/maintenance"
@@ -52,6 +54,8 @@ type Server struct {
 	seals     *seal.Keys
 	sms       *sms.Sender
 	settings  *settingsDocument
+	captcha   *captcha.Verifier       // nil: none is demanded
+	limits    map[string]limit.Bucket // per client, by name
 	handler   http.Handler
 }
 
@@ -64,7 +68,9 @@ type process struct {
 	toSMS     http.RoundTripper // to the providers of text messages
 	outbox    *outbox.Worker
 	refreshes singleflight.Group // by refresh token
-	exports   chan struct{}      // one for each export of the audit log that runs
+	refusals  limit.Refusals
+	warnNoKey sync.Once
+	exports   chan struct{} // one for each export of the audit log that runs
 
 	isDraining atomic.Bool // connections are to be given up after the next answer
 
