@@ -113,7 +113,9 @@ func (s *Server) finishCallback(
 		return nil, err
 	}
 	defer s.outbox.Wake()
-	row, err := s.db.FinishOauth(ctx, gen.FinishOauthParams{State: state, Identity: document, Context: r.context()})
+	row, err := call(ctx, r, func(db *gen.Queries, c json.RawMessage) (gen.FinishOauthRow, error) {
+		return db.FinishOauth(ctx, gen.FinishOauthParams{State: state, Identity: document, Context: c})
+	})
 	switch {
 	case err != nil:
 		return nil, err
@@ -156,11 +158,7 @@ func errorQuery(e *Error) url.Values {
 	} else if name == "" {
 		name = "server_error"
 	}
-	code := e.Code
-	if code == "" {
-		code = codeUnexpected
-	}
-	return url.Values{"error": {name}, "error_code": {code}, "error_description": {e.Message}}
+	return url.Values{"error": {name}, "error_code": {e.code()}, "error_description": {e.Message}}
 }
 
 // callbackError sends the browser back with an error in query and fragment.

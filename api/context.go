@@ -16,7 +16,7 @@ type settingsDocument struct {
 	open      []byte          // the same without the closing brace, to append the caller to
 }
 
-func newSettingsDocument(c *config.Config) (*settingsDocument, error) {
+func newSettingsDocument(c *config.Config, h *hooks) (*settingsDocument, error) {
 	doc := map[string]any{
 		"site_url":            c.Site.URL,
 		"verify_urls":         verifyURLs(c, c.API.ExternalURL),
@@ -44,6 +44,10 @@ func newSettingsDocument(c *config.Config) (*settingsDocument, error) {
 		"audit_disabled":      c.DB.AuditDisabled,
 		"notifications":       c.Notify.ByKind(),
 		"own_linking_domains": []string{},
+		"external_url":        c.API.ExternalURL,
+		"issuer":              c.JWT.Issuer,
+		"jwt_exp":             c.JWT.Exp,
+		"hooks":               h.document,
 
 		"authorized_addresses": lowered(c.External.EmailAuthorizedAddresses),
 	}
@@ -96,13 +100,15 @@ func lowered(list []string) []string {
 
 // caller is the part of the context that differs between requests.
 type caller struct {
-	Aud        string            `json:"aud"`
-	Actor      string            `json:"actor,omitempty"` // the role of an administrator; a user acts as themselves
-	IP         string            `json:"ip,omitempty"`
-	UserAgent  string            `json:"user_agent,omitempty"`
-	RedirectTo string            `json:"redirect_to"`
-	Language   string            `json:"language,omitempty"`    // Accept-Language, for the mails of this request
-	VerifyURLs map[string]string `json:"verify_urls,omitempty"` // where a forwarded host replaces the external one
+	Aud        string `json:"aud"`
+	Actor      string `json:"actor,omitempty"` // the role of an administrator; a user acts as themselves
+	IP         string `json:"ip,omitempty"`
+	UserAgent  string `json:"user_agent,omitempty"`
+	RedirectTo string `json:"redirect_to"`
+	Language   string `json:"language,omitempty"` // Accept-Language, for the mails of this request
+	// where a forwarded host replaces the external one
+	ExternalURL string            `json:"external_url,omitempty"`
+	VerifyURLs  map[string]string `json:"verify_urls,omitempty"`
 }
 
 // callContext returns the context document of a request: settings and caller.
@@ -112,7 +118,7 @@ func (s *Server) callContext(r *request) json.RawMessage {
 		Language: r.language(),
 	}
 	if base := r.baseURL(); base != s.cfg.API.ExternalURL {
-		c.VerifyURLs = verifyURLs(s.cfg, base)
+		c.ExternalURL, c.VerifyURLs = base, verifyURLs(s.cfg, base)
 	}
 	text, _ := json.Marshal(c) // strings only: cannot fail
 	doc := make([]byte, 0, len(s.settings.open)+len(text)+1)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/postern-auth/postern/api/hook"
 	"github.com/postern-auth/postern/api/input"
 	"github.com/postern-auth/postern/api/mailcheck"
 	"github.com/postern-auth/postern/api/password"
@@ -34,6 +35,7 @@ type Error struct {
 	Message string
 	Extra   map[string]json.RawMessage // further members of the body, such as weak_password
 	Header  http.Header                // further headers
+	IsPlain bool                       // a body without id, a header without code: not one of the API's own errors
 	cause   error                      // for the log, and for database errors that clients see
 }
 
@@ -42,6 +44,17 @@ func (e *Error) Error() string {
 		return fmt.Sprintf("%s: %s: %v", e.Code, e.Message, e.cause)
 	}
 	return e.Code + ": " + e.Message
+}
+
+// code is the error_code of a body: an error may have none, then it depends on the status.
+func (e *Error) code() string {
+	switch {
+	case e.Code != "":
+		return e.Code
+	case e.Status == http.StatusInternalServerError:
+		return codeUnexpected
+	}
+	return "unknown"
 }
 
 func (e *Error) Unwrap() error { return e.cause }
@@ -75,7 +88,7 @@ func forbidden(code, message string) *Error {
 // failed gives a database error without a better explanation the message of the endpoint (status 500).
 func failed(message string, err error) error {
 	var pg *pgconn.PgError
-	if errors.As(err, &pg) && !isDisconnect(err) && !isTyped(pg) && !isTransient(pg) && !isGarbage(pg) {
+	if errors.As(err, &pg) && !isDisconnect(err) && !isTyped(pg) && pg.SchemaName != hookSchema && !isTransient(pg) && !isGarbage(pg) {
 		return &Error{Status: http.StatusInternalServerError, Code: codeUnexpected, Message: message, cause: err}
 	}
 	return err
@@ -108,6 +121,7 @@ const unexpectedMessage = "Unexpected failure, please check server logs for more
 // toWire is the one mapper: it turns any error into what the client is told.
 func toWire(err error) *Error {
 	var wire *Error
+	var called *hook.Error
 	var weak *password.Weak
 	var tooLong password.TooLong
 	var shape *input.Error
@@ -116,6 +130,8 @@ func toWire(err error) *Error {
 	switch {
 	case errors.As(err, &wire):
 		return wire
+	case errors.As(err, &called):
+		return &Error{Status: called.Status, Code: called.Code, Message: called.Message, cause: err}
 	case errors.As(err, &weak):
 		reasons, _ := json.Marshal(map[string][]string{"reasons": weak.Reasons})
 		return &Error{
@@ -137,7 +153,7 @@ func toWire(err error) *Error {
 	case errors.As(err, &pg):
 		return databaseError(pg, err)
 	}
-	return &Error{Status: http.StatusInternalServerError, Message: unexpectedMessage, cause: err}
+	return &Error{Status: http.StatusInternalServerError, Message: unexpectedMessage, IsPlain: true, cause: err}
 }
 
 // isDisconnect tells whether there is no connection, for whatever reason (even one that the database gave), or it broke.
@@ -167,6 +183,8 @@ func databaseError(pg *pgconn.PgError, err error) *Error {
 	switch {
 	case isTyped(pg):
 		return typedError(pg)
+	case pg.SchemaName == hookSchema:
+		return hookError(pg, err)
 	case pg.Code == "57014":
 		return timedOut(err)
 	case isTransient(pg):
@@ -282,10 +300,7 @@ func (s *Server) writeError(w http.ResponseWriter, r *request, err error) *Error
 
 // errorBody is the body of spec/00 section 4, for API version 0 or 2024-01-01.
 func errorBody(e *Error, version2024 bool, id string) map[string]any {
-	code := e.Code
-	if code == "" {
-		code = codeUnexpected
-	}
+	code := e.code()
 	body := make(map[string]any, 4+len(e.Extra))
 	for name, value := range e.Extra {
 		body[name] = value
@@ -295,7 +310,7 @@ func errorBody(e *Error, version2024 bool, id string) map[string]any {
 		return body
 	}
 	body["code"], body["error_code"], body["msg"] = e.Status, code, e.Message
-	if id != "" && e.Code != "" {
+	if id != "" && !e.IsPlain {
 		body["error_id"] = id
 	}
 	return body

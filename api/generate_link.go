@@ -35,7 +35,7 @@ func (s *Server) generateLink(ctx context.Context, r *request) (reply, error) {
 	if !s.redirects.Allowed(p.RedirectTo) {
 		p.RedirectTo = r.redirectTarget()
 	}
-	args := gen.GenerateLinkParams{Context: r.context()}
+	var args gen.GenerateLinkParams
 	refused := s.checkLink(&p)
 	if p.Type == "signup" && refused == nil {
 		hash, err := s.passwords.Hash(ctx, p.Password)
@@ -47,7 +47,10 @@ func (s *Server) generateLink(ctx context.Context, r *request) (reply, error) {
 	p.Password = ""
 	args.Refusal = refusal(refused)
 	args.Link, _ = json.Marshal(p) // texts and JSON that was decoded: cannot fail
-	link, err := s.db.GenerateLink(ctx, args)
+	link, err := call(ctx, r, func(db *gen.Queries, document json.RawMessage) ([]byte, error) {
+		args.Context = document
+		return db.GenerateLink(ctx, args)
+	})
 	if err != nil {
 		return nil, failed("Database error saving new user", err)
 	}

@@ -29,7 +29,9 @@ func (s *Server) invite(ctx context.Context, r *request) (reply, error) {
 		return nil, err
 	}
 	defer s.outbox.Wake()
-	account, err := s.db.Invite(ctx, gen.InviteParams{Email: email, Data: data, Context: r.context()})
+	account, err := call(ctx, r, func(db *gen.Queries, document json.RawMessage) ([]byte, error) {
+		return db.Invite(ctx, gen.InviteParams{Email: email, Data: data, Context: document})
+	})
 	if err != nil {
 		return nil, failed("Database error saving new user", err)
 	}

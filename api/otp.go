@@ -99,9 +99,11 @@ func (s *Server) sendMagicLink(ctx context.Context, r *request, p *otpParams, ma
 		return nil, err
 	}
 	defer s.outbox.Wake()
-	if err := s.db.SendMagicLink(ctx, gen.SendMagicLinkParams{
-		Email: email, CreateUser: mayCreate, Data: data, CodeChallenge: p.CodeChallenge,
-		CodeChallengeMethod: p.CodeChallengeMethod, Context: r.context(),
+	if err := callExec(ctx, r, func(db *gen.Queries, document json.RawMessage) error {
+		return db.SendMagicLink(ctx, gen.SendMagicLinkParams{
+			Email: email, CreateUser: mayCreate, Data: data, CodeChallenge: p.CodeChallenge,
+			CodeChallengeMethod: p.CodeChallengeMethod, Context: document,
+		})
 	}); err != nil {
 		return nil, failed("Database error saving new user", err)
 	}

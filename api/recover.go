@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"encoding/json"
 
 	"github.com/postern-auth/postern/api/input"
 	"github.com/postern-auth/postern/gen"
@@ -33,8 +34,10 @@ func (s *Server) recover(ctx context.Context, r *request) (reply, error) {
 		return nil, err
 	}
 	defer s.outbox.Wake()
-	if err := s.db.Recover(ctx, gen.RecoverParams{
-		Email: email, CodeChallenge: p.CodeChallenge, CodeChallengeMethod: p.CodeChallengeMethod, Context: r.context(),
+	if err := callExec(ctx, r, func(db *gen.Queries, document json.RawMessage) error {
+		return db.Recover(ctx, gen.RecoverParams{
+			Email: email, CodeChallenge: p.CodeChallenge, CodeChallengeMethod: p.CodeChallengeMethod, Context: document,
+		})
 	}); err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"encoding/json"
 	"slices"
 
 	"github.com/postern-auth/postern/api/input"
@@ -37,9 +38,11 @@ func (s *Server) resend(ctx context.Context, r *request) (reply, error) {
 		return nil, err
 	}
 	defer s.outbox.Wake()
-	if err := s.db.Resend(ctx, gen.ResendParams{
-		Type: p.Type, Email: email, CodeChallenge: p.CodeChallenge, CodeChallengeMethod: p.CodeChallengeMethod,
-		Context: r.context(),
+	if err := callExec(ctx, r, func(db *gen.Queries, document json.RawMessage) error {
+		return db.Resend(ctx, gen.ResendParams{
+			Type: p.Type, Email: email, CodeChallenge: p.CodeChallenge, CodeChallengeMethod: p.CodeChallengeMethod,
+			Context: document,
+		})
 	}); err != nil {
 		return nil, err
 	}

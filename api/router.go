@@ -136,7 +136,7 @@ func (s *Server) run(ctx context.Context, r *request, g guard, handle handler) (
 	defer func() {
 		if p := recover(); p != nil {
 			s.log.Error("request panicked", "panic", p, "method", r.Method, "path", r.URL.Path, "stack", string(debug.Stack()))
-			err = &Error{Status: http.StatusInternalServerError, Message: "Internal Server Error"}
+			err = &Error{Status: http.StatusInternalServerError, Message: "Internal Server Error", IsPlain: true}
 		}
 	}()
 	if g != nil {

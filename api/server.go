@@ -47,6 +47,7 @@ type Server struct {
 	mailer    *mail.Mailer
 	mailCheck *mailcheck.Checker // nil: off
 	redirects *redirect.List
+	hooks     *hooks
 	outbox    *outbox.Worker
 	settings  *settingsDocument
 	handler   http.Handler
@@ -68,6 +69,10 @@ func New(ctx context.Context, cfg *config.Config, log *slog.Logger) (*Server, er
 	if err != nil {
 		return nil, err
 	}
+	hooks, err := newHooks(cfg, log)
+	if err != nil {
+		return nil, err
+	}
 	pool, err := connect(ctx, cfg.DB)
 	if err != nil {
 		return nil, err
@@ -76,7 +81,7 @@ func New(ctx context.Context, cfg *config.Config, log *slog.Logger) (*Server, er
 	// sessions (autogroup) against each other; docs/performance.md has the figures.
 	hashers := max(runtime.NumCPU()-1, 1)
 	s := &Server{
-		cfg: cfg, log: log, pool: pool, db: gen.New(pool), keys: keys, redirects: redirects,
+		cfg: cfg, log: log, pool: pool, db: gen.New(pool), keys: keys, redirects: redirects, hooks: hooks,
 		passwords: password.New(hashers, hashQueue*runtime.NumCPU()), outbox: outbox.New(pool, mailer.Deliver, outbox.Options{}, log),
 		mailer: mailer, mailCheck: mailcheck.New(cfg.MailCheck, net.DefaultResolver),
 	}
@@ -93,7 +98,7 @@ func (s *Server) prepare(ctx context.Context) error {
 		return err
 	}
 	var err error
-	if s.settings, err = newSettingsDocument(s.cfg); err != nil {
+	if s.settings, err = newSettingsDocument(s.cfg, s.hooks); err != nil {
 		return err
 	}
 	if err := s.db.PublishSettings(ctx, s.settings.published); err != nil {

@@ -19,7 +19,9 @@ type grant struct {
 	Claims              json.RawMessage `json:"claims"`
 	User                json.RawMessage `json:"user"`
 	ExpiresAtMost       int64           `json:"expires_at_most"` // unix seconds; 0: no limit
-	Reuse               *bool           `json:"reuse"`           // of a refresh: an old token was handed out again
+	IssuedAt            int64           `json:"issued_at"`       // unix seconds; not 0: the claims are complete
+	ExpiresAt           int64           `json:"expires_at"`
+	Reuse               *bool           `json:"reuse"` // of a refresh: an old token was handed out again
 	ReuseCauses         string          `json:"reuse_causes"`
 	ProviderToken       string          `json:"provider_token"`
 	ProviderRefresh     string          `json:"provider_refresh_token"`
@@ -50,7 +52,10 @@ func (s *Server) issue(document json.RawMessage) (*tokens, error) {
 	if g.ExpiresAtMost > 0 {
 		expires = min(expires, g.ExpiresAtMost)
 	}
-	claims, err := s.withTimes(g.Claims, now, expires)
+	if g.IssuedAt != 0 {
+		now, expires = g.IssuedAt, g.ExpiresAt
+	}
+	claims, err := s.completeClaims(&g, now, expires)
 	if err != nil {
 		return nil, err
 	}
@@ -65,12 +70,16 @@ func (s *Server) issue(document json.RawMessage) (*tokens, error) {
 	}, nil
 }
 
-// withTimes adds iss, iat and exp to the claims that SQL built, and drops their white space: tokens travel a lot.
-func (s *Server) withTimes(claims json.RawMessage, iat, exp int64) ([]byte, error) {
+// completeClaims adds iss, iat and exp to the claims that SQL built, unless a hook saw them complete, and drops their
+// white space: tokens travel a lot.
+func (s *Server) completeClaims(g *grant, iat, exp int64) ([]byte, error) {
 	var b bytes.Buffer
-	b.Grow(len(claims) + 128)
-	if err := json.Compact(&b, claims); err != nil {
+	b.Grow(len(g.Claims) + 128)
+	if err := json.Compact(&b, g.Claims); err != nil {
 		return nil, fmt.Errorf("reading the claims: %w", err)
+	}
+	if g.IssuedAt != 0 {
+		return b.Bytes(), nil
 	}
 	b.Truncate(b.Len() - len("}"))
 	if issuer := s.cfg.JWT.Issuer; issuer != "" {

@@ -68,9 +68,11 @@ func (s *Server) signUp(ctx context.Context, r *request) (reply, error) {
 		return nil, err
 	}
 	defer s.outbox.Wake()
-	row, err := s.db.SignUp(ctx, gen.SignUpParams{
-		Email: p.Email, PasswordHash: hash, Data: data, CodeChallenge: p.CodeChallenge,
-		CodeChallengeMethod: p.CodeChallengeMethod, Context: r.context(),
+	row, err := call(ctx, r, func(db *gen.Queries, document json.RawMessage) (gen.SignUpRow, error) {
+		return db.SignUp(ctx, gen.SignUpParams{
+			Email: p.Email, PasswordHash: hash, Data: data, CodeChallenge: p.CodeChallenge,
+			CodeChallengeMethod: p.CodeChallengeMethod, Context: document,
+		})
 	})
 	switch {
 	case err != nil:
@@ -138,7 +140,9 @@ func (s *Server) signUpAnonymously(ctx context.Context, r *request, data json.Ra
 	case s.cfg.API.DisableSignup:
 		return nil, unprocessable("signup_disabled", "Signups not allowed for this instance")
 	}
-	issued, err := s.db.SignUpAnonymously(ctx, data, r.context())
+	issued, err := call(ctx, r, func(db *gen.Queries, document json.RawMessage) ([]byte, error) {
+		return db.SignUpAnonymously(ctx, data, document)
+	})
 	if err != nil {
 		return nil, failed("Database error creating anonymous user", err)
 	}

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"strings"
 
@@ -68,8 +69,10 @@ func (s *Server) passwordGrant(ctx context.Context, r *request) (reply, error) {
 	if matches {
 		matched = stored.PasswordHash
 	}
-	row, err := s.db.SignInWithPassword(ctx, gen.SignInWithPasswordParams{
-		UserID: stored.UserID, MatchedHash: matched, Provider: provider, Context: r.context(),
+	row, err := call(ctx, r, func(db *gen.Queries, document json.RawMessage) (gen.SignInWithPasswordRow, error) {
+		return db.SignInWithPassword(ctx, gen.SignInWithPasswordParams{
+			UserID: stored.UserID, MatchedHash: matched, Provider: provider, Context: document,
+		})
 	})
 	if err != nil {
 		return nil, err
@@ -137,7 +140,9 @@ func (s *Server) refreshGrant(ctx context.Context, r *request) (reply, error) {
 		return nil, err
 	}
 	row, err, _ := s.refreshes.Do(p.RefreshToken, func() (any, error) {
-		return s.db.RefreshSession(ctx, p.RefreshToken, r.context())
+		return call(ctx, r, func(db *gen.Queries, document json.RawMessage) (gen.RefreshSessionRow, error) {
+			return db.RefreshSession(ctx, p.RefreshToken, document)
+		})
 	})
 	if err != nil {
 		return nil, err
@@ -161,8 +166,10 @@ func (s *Server) pkceGrant(ctx context.Context, r *request) (reply, error) {
 	if p.AuthCode == "" || p.CodeVerifier == "" {
 		return nil, invalid("invalid request: both auth code and code verifier should be non-empty")
 	}
-	return s.tokenReply(s.db.ExchangeCode(ctx, gen.ExchangeCodeParams{
-		AuthCode: p.AuthCode, CodeVerifier: p.CodeVerifier, Context: r.context(),
+	return s.tokenReply(call(ctx, r, func(db *gen.Queries, document json.RawMessage) ([]byte, error) {
+		return db.ExchangeCode(ctx, gen.ExchangeCodeParams{
+			AuthCode: p.AuthCode, CodeVerifier: p.CodeVerifier, Context: document,
+		})
 	}))
 }
 

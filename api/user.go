@@ -48,17 +48,20 @@ func (s *Server) updateUser(ctx context.Context, r *request) (reply, error) {
 	if err := s.mailCheck.Check(ctx, p.Email); err != nil {
 		return nil, err
 	}
-	args := gen.UpdateUserParams{UserID: r.userID, SessionID: r.sessionID, Context: r.context()}
+	args := gen.UpdateUserParams{UserID: r.userID, SessionID: r.sessionID}
 	given, current := p.Password, p.CurrentPassword
 	p.Password, p.CurrentPassword = nil, ""
 	args.Changes, _ = json.Marshal(p) // texts and JSON that was decoded: cannot fail
 	if given != nil {
-		if err := s.hashNewPassword(ctx, &args, *given, current); err != nil {
+		if err := s.hashNewPassword(ctx, r, &args, *given, current); err != nil {
 			return nil, err
 		}
 	}
 	defer s.outbox.Wake()
-	account, err := s.db.UpdateUser(ctx, args)
+	account, err := call(ctx, r, func(db *gen.Queries, document json.RawMessage) ([]byte, error) {
+		args.Context = document
+		return db.UpdateUser(ctx, args)
+	})
 	if err != nil {
 		return nil, failed("Error updating user", err)
 	}
@@ -99,9 +102,11 @@ func (s *Server) checkChanges(p *userChanges) (err error) {
 }
 
 // hashNewPassword compares and hashes a new password for UpdateUser (spec/01 section 6, step 9).
-func (s *Server) hashNewPassword(ctx context.Context, args *gen.UpdateUserParams, given, current string) error {
+func (s *Server) hashNewPassword(
+	ctx context.Context, r *request, args *gen.UpdateUserParams, given, current string,
+) error {
 	row, err := s.db.PreparePasswordChange(ctx, gen.PreparePasswordChangeParams{
-		UserID: args.UserID, SessionID: args.SessionID, Changes: args.Changes, Context: args.Context,
+		UserID: args.UserID, SessionID: args.SessionID, Changes: args.Changes, Context: r.context(),
 	})
 	if err != nil {
 		return err
@@ -133,8 +138,8 @@ func (s *Server) hashNewPassword(ctx context.Context, args *gen.UpdateUserParams
 // reauthenticate mails a code that allows a new password: GET /reauthenticate (spec/01 section 8).
 func (s *Server) reauthenticate(ctx context.Context, r *request) (reply, error) {
 	defer s.outbox.Wake()
-	if err := s.db.Reauthenticate(ctx, gen.ReauthenticateParams{
-		UserID: r.userID, SessionID: r.sessionID, Context: r.context(),
+	if err := callExec(ctx, r, func(db *gen.Queries, document json.RawMessage) error {
+		return db.Reauthenticate(ctx, gen.ReauthenticateParams{UserID: r.userID, SessionID: r.sessionID, Context: document})
 	}); err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 	"net/url"
 	"strings"
@@ -29,9 +30,8 @@ func (s *Server) verify(ctx context.Context, r *request) (reply, error) {
 		return nil, err
 	}
 	defer s.outbox.Wake()
-	row, err := s.db.VerifyOtp(ctx, gen.VerifyOtpParams{
-		Type: p.Type, TokenHash: p.TokenHash, Token: p.Token, Email: p.Email, Phone: p.Phone, Context: r.context(),
-	})
+	args := gen.VerifyOtpParams{Type: p.Type, TokenHash: p.TokenHash, Token: p.Token, Email: p.Email, Phone: p.Phone}
+	row, err := verifyOtp(ctx, r, args)
 	if err != nil {
 		return nil, failed("Database error updating user", err)
 	}
@@ -39,6 +39,13 @@ func (s *Server) verify(ctx context.Context, r *request) (reply, error) {
 		return jsonReply(map[string]string{"code": "200", "msg": halfDoneMessage}, nil)
 	}
 	return s.tokenReply(row.Issued, nil)
+}
+
+func verifyOtp(ctx context.Context, r *request, args gen.VerifyOtpParams) (gen.VerifyOtpRow, error) {
+	return call(ctx, r, func(db *gen.Queries, document json.RawMessage) (gen.VerifyOtpRow, error) {
+		args.Context = document
+		return db.VerifyOtp(ctx, args)
+	})
 }
 
 func (p *verifyParams) checkShape() (err error) {
@@ -79,9 +86,7 @@ func (s *Server) verifyLink(ctx context.Context, r *request) (reply, error) {
 	}
 	target, isPKCE := r.redirectTarget(), strings.HasPrefix(hash, "pkce_")
 	defer s.outbox.Wake()
-	row, err := s.db.VerifyOtp(ctx, gen.VerifyOtpParams{
-		Type: linkType, TokenHash: hash, GivesCode: true, Context: r.context(),
-	})
+	row, err := verifyOtp(ctx, r, gen.VerifyOtpParams{Type: linkType, TokenHash: hash, GivesCode: true})
 	switch {
 	case err != nil:
 		e := toWire(err)
@@ -116,11 +121,7 @@ var redirectErrors = map[int]string{
 // errorURL puts an error into the fragment of a redirect target, and for PKCE into the query, too. With both, the
 // fragment's percent signs are escaped once more: so does the reference, and clients undo it (spec/01 section 10.4).
 func errorURL(target string, e *Error, inQuery bool) string {
-	code := e.Code
-	if code == "" {
-		code = codeUnexpected
-	}
-	values := url.Values{"error_code": {code}, "error_description": {e.Message}}
+	values := url.Values{"error_code": {e.code()}, "error_description": {e.Message}}
 	if name := redirectErrors[e.Status]; name != "" {
 		values.Set("error", name)
 	}

@@ -862,7 +862,7 @@ declare
 begin
   insert into auth.identities (
     id, provider_id, user_id, provider, identity_data, last_sign_in_at, created_at, updated_at)
-  values (gen_random_uuid(), p_user_id::text, p_user_id, p_provider, p_data, v_now, v_now, v_now)
+  values (postern_internal.random_uuid(), p_user_id::text, p_user_id, p_provider, p_data, v_now, v_now, v_now)
   on conflict do nothing;
   if not found then
     return false;
@@ -1056,6 +1056,22 @@ begin
 end;
 $_$;
 
+-- Name: admit_new_user(auth.users, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.admit_new_user(p_user auth.users, p_context jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  if (p_context -> 'hooks') ? 'before-user-created' then
+    p_user.role := '';
+    p_user.is_anonymous := coalesce(p_user.is_anonymous, false);
+    perform postern_internal.run_hook('before-user-created', null, jsonb_build_object(
+      'user', postern_internal.user_json(p_user) || '{"identities": []}'), p_context);
+  end if;
+end;
+$$;
+
 -- Name: adopt_first_identity(uuid); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.adopt_first_identity(p_user_id uuid) RETURNS auth.users
@@ -1095,6 +1111,43 @@ begin
 end;
 $$;
 
+-- Name: announce_new_user(auth.users, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.announce_new_user(p_user auth.users, p_context jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_hook jsonb := p_context -> 'hooks' -> 'after-user-created';
+  v_payload jsonb;
+  v_message text;
+  v_hint text;
+  v_code text;
+  v_schema text;
+  v_uri text;
+begin
+  if v_hook is null then
+    return;
+  end if;
+  v_payload := jsonb_build_object('user', postern_internal.user_document(p_user));
+  if v_hook ? 'function' then
+    begin
+      perform postern_internal.run_hook('after-user-created', null, v_payload, p_context);
+    exception when others then
+      get stacked diagnostics v_message = message_text, v_hint = pg_exception_hint, v_code = returned_sqlstate,
+        v_schema = schema_name, v_uri = table_name;
+      perform set_config('postern.afterwards', jsonb_build_object('raised', jsonb_build_object(
+        'code', v_code, 'message', v_message, 'hint', v_hint, 'schema', v_schema, 'uri', v_uri))::text, true);
+    end;
+  elsif not p_context ? 'by_sql' then
+    perform set_config('postern.afterwards', jsonb_build_object('hook', 'after-user-created', 'payload',
+      jsonb_build_object('metadata', jsonb_build_object(
+        'uuid', postern_internal.random_uuid(), 'time', postern_internal.rfc3339(postern_internal.clock()),
+        'name', 'after-user-created', 'ip_address', coalesce(p_context ->> 'ip', ''))) || v_payload)::text, true);
+  end if;
+end;
+$$;
+
 -- Name: apply_email_change(auth.users, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.apply_email_change(p_user auth.users, p_context jsonb) RETURNS void
@@ -1122,6 +1175,27 @@ begin
   perform postern_internal.record_event('user.email_changed', p_user.id, p_context);
   perform postern_internal.notify_user(
     'email_changed', p_user, p_context, jsonb_build_object('old_email', coalesce(p_user.email, '')));
+end;
+$$;
+
+-- Name: ask(text, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.ask(p_question text, p_payload jsonb, p_context jsonb) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  if not p_context ? 'answers' then
+    perform postern_internal.fail(500, 'unexpected_failure', 'This call cannot ask the server: ' || p_question);
+  end if;
+  if p_context -> 'answers' ? p_question then
+    return p_context -> 'answers' -> p_question;
+  end if;
+  if coalesce(current_setting('postern.question', true), '') = '' then
+    perform set_config(
+      'postern.question', jsonb_build_object('name', p_question, 'payload', p_payload)::text, true);
+  end if;
+  return null;
 end;
 $$;
 
@@ -1299,6 +1373,38 @@ begin
 end;
 $$;
 
+-- Name: call_hook_function(jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.call_hook_function(p_hook jsonb, p_payload jsonb) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $_$
+declare
+  v_type text;
+  v_result text;
+  v_message text;
+  v_hint text;
+  v_code text;
+begin
+  begin
+    -- a parameter of the function's own type: a literal would show up in the log of the database
+    select format_type(p.proargtypes[0], null) into v_type
+    from pg_catalog.pg_proc as p join pg_catalog.pg_namespace as n on n.oid = p.pronamespace
+    where n.nspname = p_hook -> 'function' ->> 0 and p.proname = p_hook -> 'function' ->> 1 and p.pronargs > 0
+    order by p.pronargs
+    limit 1;
+    execute format('select (%I.%I($1::%s))::text', p_hook -> 'function' ->> 0, p_hook -> 'function' ->> 1,
+      coalesce(v_type, 'jsonb'))
+    into v_result using p_payload::text;
+    return coalesce(nullif(v_result, '')::jsonb, 'null');
+  exception when others then
+    get stacked diagnostics v_message = message_text, v_hint = pg_exception_hint, v_code = returned_sqlstate;
+  end;
+  raise exception using
+    errcode = v_code, message = v_message, hint = v_hint, schema = 'postern_hook', table = p_hook ->> 'uri';
+end;
+$_$;
+
 -- Name: candidate_email(jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.candidate_email(p_identity jsonb) RETURNS jsonb
@@ -1431,6 +1537,20 @@ begin
     and exists (select from postern_internal.find_users_by_phone(p_phone, p_context ->> 'aud'))
   then
     perform postern_internal.fail(422, 'phone_exists', 'Phone number already registered by another user');
+  end if;
+end;
+$$;
+
+-- Name: check_mail_authorized(text, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.check_mail_authorized(p_email text, p_context jsonb) RETURNS void
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO ''
+    AS $$
+begin
+  if not postern_internal.is_mail_authorized(p_email, p_context) then
+    perform postern_internal.fail(400, 'email_address_not_authorized', format(
+      'Email address "%s" cannot be used as it is not authorized', p_email));
   end if;
 end;
 $$;
@@ -1590,6 +1710,39 @@ begin
 end;
 $$;
 
+-- Name: claims_problems(jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.claims_problems(p_claims jsonb) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO ''
+    AS $$
+begin
+  if jsonb_typeof(p_claims) <> 'object' then
+    return format(E'- (root): Invalid type. Expected: object, given: %s\n', jsonb_typeof(p_claims));
+  end if;
+  return (
+    select coalesce(string_agg(case
+        when not p_claims ? c.name then format(E'- (root): %s is required\n', c.name)
+        else format(E'- %s: Invalid type. Expected: %s, given: %s\n', c.name, array_to_string(c.types, '/'),
+          jsonb_typeof(p_claims -> c.name))
+      end, '' order by c.n), '')
+    from (values
+      (1, 'aud', '{string,array}'::text[], true), (2, 'exp', '{integer}', true), (3, 'iat', '{integer}', true),
+      (4, 'sub', '{string}', true), (5, 'email', '{string}', true), (6, 'phone', '{string}', true),
+      (7, 'role', '{string}', true), (8, 'aal', '{string}', true), (9, 'session_id', '{string}', true),
+      (10, 'is_anonymous', '{boolean}', true), (11, 'jti', '{string}', false), (12, 'iss', '{string}', false),
+      (13, 'nbf', '{integer}', false), (14, 'client_id', '{string}', false), (15, 'app_metadata', '{object}', false),
+      (16, 'user_metadata', '{object}', false), (17, 'amr', '{array}', false)
+    ) as c (n, name, types, is_required)
+    where case
+        when not p_claims ? c.name then c.is_required
+        when c.types = '{integer}' then
+          jsonb_typeof(p_claims -> c.name) <> 'number' or (p_claims ->> c.name)::numeric % 1 <> 0
+        else not jsonb_typeof(p_claims -> c.name) = any (c.types)
+      end);
+end;
+$$;
+
 -- Name: clean_outbox(); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.clean_outbox() RETURNS integer
@@ -1683,11 +1836,11 @@ CREATE FUNCTION postern_internal.context() RETURNS jsonb
       'rotation', true, 'reuse_interval', 10, 'allow_reuse', false, 'token_version', 1,
       'upgrade_percentage', 0, 'single_per_user', false, 'tags', '[]'::jsonb,
       'reauthenticate', false, 'current_password', false, 'audit_disabled', false,
-      'notifications', '{}'::jsonb, 'own_linking_domains', '[]'::jsonb,
+      'notifications', '{}'::jsonb, 'hooks', '{}'::jsonb, 'own_linking_domains', '[]'::jsonb,
       'authorized_addresses', '[]'::jsonb
     )
     || coalesce((select value from postern.settings), '{}')
-    || jsonb_build_object('actor', session_user)
+    || jsonb_build_object('actor', session_user, 'by_sql', true)
 $$;
 
 -- Name: create_account(jsonb, text, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
@@ -1763,7 +1916,35 @@ begin
   end if;
   v_user.raw_app_meta_data := jsonb_build_object('provider', p_provider, 'providers', jsonb_build_array(p_provider));
   v_user.raw_user_meta_data := postern_internal.external_data(p_identity);
+  v_user.id := postern_internal.random_uuid();
+  perform postern_internal.admit_new_user(v_user, p_context);
   return (postern_internal.insert_user(v_user, p_context)).id;
+end;
+$$;
+
+-- Name: customize_claims(jsonb, text, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.customize_claims(p_claims jsonb, p_method text, p_context jsonb) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_output jsonb := postern_internal.run_hook('customize-access-token', p_claims ->> 'session_id', jsonb_build_object(
+    'user_id', p_claims -> 'sub', 'claims', p_claims, 'authentication_method', p_method), p_context);
+  v_problems text;
+begin
+  if v_output is null then
+    return p_claims;
+  end if;
+  if v_output <> 'null' and coalesce(v_output -> 'claims', 'null') = 'null' then
+    perform postern_internal.fail(500, '', 'output claims field is missing');
+  end if;
+  v_problems := postern_internal.claims_problems(case when v_output = 'null' then v_output else v_output -> 'claims' end);
+  if v_problems <> '' then
+    perform postern_internal.fail(
+      500, '', 'output claims do not conform to the expected schema: ' || chr(10) || v_problems);
+  end if;
+  return v_output -> 'claims';
 end;
 $$;
 
@@ -1927,6 +2108,9 @@ CREATE FUNCTION postern_internal.explain_session_end(p_reason text) RETURNS text
     when 'password_change' then 'The password was changed'
     when 'admin' then 'An administrator ended the session'
     when 'user_deleted' then 'The user was deleted'
+    when 'hook' then 'A hook of the operator demanded it'
+    when 'mfa' then 'A second factor was verified, refused or removed'
+    when 'retention' then 'The account was removed after its time (retention)'
     else p_reason
   end
 $$;
@@ -1940,6 +2124,7 @@ CREATE FUNCTION postern_internal.external_account(p_provider text, p_identity js
 declare
   v_decided record;
   v_id uuid;
+  v_user auth.users;
 begin
   for attempt in 1 .. 3 loop
     v_decided := postern_internal.decide_account(
@@ -1952,7 +2137,11 @@ begin
       and postern_internal.put_external_identity(
         v_id, p_provider, p_identity, v_decided.decision, p_context)
     then
-      return postern_internal.merge_external_data(v_id, p_identity);
+      v_user := postern_internal.merge_external_data(v_id, p_identity);
+      if v_decided.decision = 'create' then
+        perform postern_internal.announce_new_user(v_user, p_context);
+      end if;
+      return v_user;
     end if;
   end loop;
   perform postern_internal.fail(409, 'conflict', 'The account was changed by another request');
@@ -2148,6 +2337,8 @@ begin
     if v_user.id is not null then
       return v_user;
     end if;
+    v_new.id := postern_internal.random_uuid();
+    perform postern_internal.admit_new_user(v_new, p_context);
     v_user := postern_internal.insert_user(v_new, p_context);
     if v_user.id is not null then
       perform postern_internal.add_identity(
@@ -2184,6 +2375,8 @@ begin
     v_new.encrypted_password := coalesce(p_password_hash, postern_internal.unusable_password_hash());
     v_new.raw_app_meta_data := '{"provider": "email", "providers": ["email"]}';
     v_new.raw_user_meta_data := p_data;
+    v_new.id := postern_internal.random_uuid();
+    perform postern_internal.admit_new_user(v_new, p_context);
     v_user := postern_internal.insert_user(v_new, p_context);
     if v_user.id is not null then
       return v_user;
@@ -2439,10 +2632,12 @@ declare
   v_otp text := postern_internal.random_otp((p_context ->> 'otp_length')::int);
   v_hash text := postern_internal.otp_hash(v_email, v_otp);
   v_token text := v_hash;
+  v_is_new boolean;
   v_user auth.users := postern_internal.lock_user(
     (select u.id from postern_internal.find_users_by_email(v_email, p_context ->> 'aud') as u));
 begin
-  if v_user.id is null and v_type = 'magiclink' then
+  v_is_new := v_user.id is null;
+  if v_is_new and v_type = 'magiclink' then
     v_type := 'signup';
     p_password_hash := postern_internal.unusable_password_hash();
   elsif v_user.id is null and v_type in ('recovery', 'email_change_current', 'email_change_new') then
@@ -2470,8 +2665,13 @@ begin
   perform postern_internal.record_event(
     'link.generated', v_user.id, v_context, jsonb_build_object('type', v_type));
 
+  v_user := postern_internal.lock_user(v_user.id);
+  if v_is_new then
+    perform postern_internal.announce_new_user(v_user, v_context);
+  end if;
+
   -- hashed_token is made of the current address even where the link's is not: so does the reference
-  return postern_internal.user_document(postern_internal.lock_user(v_user.id)) || jsonb_build_object(
+  return postern_internal.user_document(v_user) || jsonb_build_object(
     'action_link', postern_internal.action_link(
       case
         when v_type = 'signup' then 'confirmation'
@@ -2571,6 +2771,27 @@ begin
   end loop;
   return sha256(v_outer || sha256(v_inner || p_message));
 end;
+$$;
+
+-- Name: hook_email_data(text, jsonb[], jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.hook_email_data(p_template text, p_mails jsonb[], p_context jsonb) RETURNS jsonb
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    AS $$
+  select jsonb_build_object(
+    'token', coalesce(coalesce(p_mails[2], p_mails[1]) ->> 'token', ''),
+    'token_hash', coalesce(p_mails[1] ->> 'token_hash', ''),
+    'token_new', coalesce(case when p_mails[2] is not null then p_mails[1] ->> 'token' end, ''),
+    'token_hash_new', coalesce(p_mails[2] ->> 'token_hash', ''),
+    'redirect_to', coalesce(p_mails[1] ->> 'redirect_to', p_context ->> 'redirect_to', ''),
+    'email_action_type', case p_template
+      when 'confirmation' then 'signup' when 'magic_link' then 'magiclink' else p_template end,
+    'site_url', coalesce(p_context ->> 'external_url', ''),
+    'old_email', coalesce(p_mails[1] ->> 'old_email', ''),
+    'old_phone', coalesce(p_mails[1] ->> 'old_phone', ''),
+    'provider', coalesce(p_mails[1] ->> 'provider', ''),
+    'factor_type', coalesce(p_mails[1] ->> 'factor_type', ''))
 $$;
 
 -- Name: identities; Type: TABLE; Schema: auth
@@ -2681,8 +2902,18 @@ begin
   perform postern_internal.audit_admin('user_invited', v_user, p_context);
   perform postern_internal.record_event('user.invited', v_user.id, p_context);
   perform postern_internal.send_confirmation(v_user, 'invite', false, p_context);
-  return postern_internal.lock_user(v_user.id);
+  v_user := postern_internal.lock_user(v_user.id);
+  perform postern_internal.announce_new_user(v_user, p_context);
+  return v_user;
 end;
+$$;
+
+-- Name: is_asking(); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.is_asking() RETURNS boolean
+    LANGUAGE sql STABLE
+    AS $$
+  select coalesce(current_setting('postern.question', true), '') <> ''
 $$;
 
 -- Name: is_banned(auth.users); Type: FUNCTION; Schema: postern_internal
@@ -2762,7 +2993,7 @@ declare
 begin
   update auth.users set last_sign_in_at = v_now, updated_at = v_now where id = p_user_id returning * into v_user;
 
-  v_session.id := gen_random_uuid();
+  v_session.id := postern_internal.random_uuid();
   v_session.user_id := p_user_id;
   v_session.created_at := v_now;
   if (p_context ->> 'token_version')::int = 2 then
@@ -2790,7 +3021,7 @@ begin
   insert into auth.mfa_amr_claims (id, session_id, created_at, updated_at, authentication_method)
   values (gen_random_uuid(), v_session.id, v_now, v_now, p_method);
 
-  return postern_internal.session_grant(v_user, v_session, v_refresh_token, p_context);
+  return postern_internal.session_grant(v_user, v_session, v_refresh_token, p_method, p_context);
 end;
 $$;
 
@@ -3179,8 +3410,9 @@ begin
   if (p_context -> 'notifications' ->> p_kind)::boolean and coalesce(p_user.email, '') <> ''
     and postern_internal.is_mail_authorized(p_user.email, p_context)
   then
-    perform postern_internal.send_mail(p_kind || '_notification', p_user.email, p_user.id,
-      postern_internal.mail_payload(p_user, p_context) - 'redirect_to' || p_extra, p_context);
+    perform postern_internal.send_mails(p_kind || '_notification', p_user, array[
+      postern_internal.mail_payload(p_user, p_context) - 'redirect_to'
+        || jsonb_build_object('recipient', p_user.email) || p_extra], p_context);
   end if;
 end;
 $$;
@@ -3404,7 +3636,7 @@ CREATE FUNCTION postern_internal.put_external_identity(p_user_id uuid, p_provide
     AS $$
 declare
   v_now timestamptz := postern_internal.clock();
-  v_id uuid := gen_random_uuid();
+  v_id uuid := postern_internal.random_uuid();
 begin
   if p_decision = 'exists' then
     update auth.identities
@@ -3511,7 +3743,7 @@ CREATE FUNCTION postern_internal.random_otp(p_digits integer) RETURNS text
 begin
   return (
     select lpad(
-      (('x' || substr(md5(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())), 1, 15))::bit(60)::bigint
+      (('x' || substr(md5(uuid_send(postern_internal.random_uuid()) || uuid_send(postern_internal.random_uuid())), 1, 15))::bit(60)::bigint
         % (10 ^ p_digits)::bigint)::text,
       p_digits, '0'));
 end;
@@ -3539,6 +3771,28 @@ begin
     || substr(c_base32, (get_byte(v_random, 10) & 31) + 1, 1)
     || substr(c_base32, (get_byte(v_random, 11) & 31) + 1, 1)
     || substr(c_base32, (get_byte(v_random, 12) & 31) + 1, 1);
+end;
+$$;
+
+-- Name: random_uuid(); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.random_uuid() RETURNS uuid
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_seed text := coalesce(current_setting('postern.seed', true), '');
+  v_draw text;
+  v_bytes bytea;
+begin
+  if v_seed = '' then
+    return gen_random_uuid();
+  end if;
+  v_draw := coalesce(nullif(current_setting('postern.draw', true), ''), '0')::int + 1;
+  perform set_config('postern.draw', v_draw, true);
+  v_bytes := substr(sha256(convert_to(v_seed || ':' || v_draw, 'UTF8')), 1, 16);
+  v_bytes := set_byte(v_bytes, 6, get_byte(v_bytes, 6) & 15 | 64);
+  return encode(set_byte(v_bytes, 8, get_byte(v_bytes, 8) & 63 | 128), 'hex')::uuid;
 end;
 $$;
 
@@ -3580,8 +3834,9 @@ begin
   set reauthentication_token = v_hash, reauthentication_sent_at = postern_internal.clock(),
     updated_at = postern_internal.clock()
   where id = p_user_id;
-  perform postern_internal.send_mail('reauthentication', v_user.email, p_user_id,
-    postern_internal.mail_payload(v_user, p_context) - 'redirect_to' || jsonb_build_object('token', v_otp), p_context);
+  perform postern_internal.send_mails('reauthentication', v_user, array[
+    postern_internal.mail_payload(v_user, p_context) - 'redirect_to'
+      || jsonb_build_object('recipient', v_user.email, 'token', v_otp)], p_context);
 end;
 $$;
 
@@ -3824,6 +4079,7 @@ begin
   perform postern_internal.send_confirmation(
     account, 'confirmation', coalesce(p_code_challenge <> '', false), p_context);
   account := postern_internal.lock_user(account.id);
+  perform postern_internal.announce_new_user(account, p_context);
   outcome := 'pending';
 end;
 $$;
@@ -3966,7 +4222,7 @@ begin
     if v_live.parent = p_token.token then
       perform postern_internal.audit_user('token_refreshed', p_user, p_context);
       p_session := postern_internal.touch_session(p_session, p_context);
-      issued := postern_internal.session_grant(p_user, p_session, v_live.token, p_context)
+      issued := postern_internal.session_grant(p_user, p_session, v_live.token, 'token_refresh', p_context)
         || '{"reuse": true}';
       return;
     end if;
@@ -4004,7 +4260,7 @@ begin
       p_session.id, p_session.refresh_token_counter, p_session.refresh_token_hmac_key);
   end if;
   p_session := postern_internal.touch_session(p_session, p_context);
-  issued := postern_internal.session_grant(p_user, p_session, v_next, p_context) || '{"reuse": false}';
+  issued := postern_internal.session_grant(p_user, p_session, v_next, 'token_refresh', p_context) || '{"reuse": false}';
 end;
 $$;
 
@@ -4048,10 +4304,40 @@ begin
       p_user, p_session,
       postern_internal.refresh_token_v2(
         p_session.id, p_session.refresh_token_counter, p_session.refresh_token_hmac_key),
-      p_context)
+      'token_refresh', p_context)
     || jsonb_build_object('reuse', v_behind > 0, 'reuse_causes', v_causes);
 end;
 $$;
+
+-- Name: run_hook(text, text, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.run_hook(p_name text, p_key text, p_payload jsonb, p_context jsonb) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $_$
+declare
+  v_hook jsonb := p_context -> 'hooks' -> p_name;
+  v_output jsonb;
+  v_status int;
+begin
+  if v_hook is null or (p_context ? 'by_sql' and not v_hook ? 'function') then
+    return null;
+  end if;
+  p_payload := jsonb_build_object('metadata', jsonb_build_object(
+      'uuid', postern_internal.random_uuid(), 'time', postern_internal.rfc3339(postern_internal.clock()),
+      'name', p_name, 'ip_address', coalesce(p_context ->> 'ip', ''))) || p_payload;
+  if v_hook ? 'function' then
+    v_output := postern_internal.call_hook_function(v_hook, p_payload);
+  else
+    v_output := postern_internal.ask('hook:' || concat_ws(':', p_name, p_key), p_payload, p_context);
+  end if;
+  if coalesce(v_output #>> '{error,message}', '') <> '' then
+    v_status := case when v_output #>> '{error,http_code}' ~ '^[2-5][0-9]{2}$' then v_output #>> '{error,http_code}' end;
+    perform postern_internal.fail(coalesce(v_status, 500), '', v_output #>> '{error,message}');
+  end if;
+  return v_output;
+end;
+$_$;
 
 -- Name: send_confirmation(auth.users, text, boolean, jsonb); Type: FUNCTION; Schema: postern_internal
 
@@ -4071,11 +4357,11 @@ begin
   set confirmation_token = v_hash, confirmation_sent_at = v_now, updated_at = v_now,
     invited_at = case when p_template = 'invite' then v_now else invited_at end
   where id = p_user.id;
-  perform postern_internal.send_mail(p_template, p_user.email, p_user.id,
+  perform postern_internal.send_mails(p_template, p_user, array[
     postern_internal.mail_payload(p_user, p_context) || jsonb_build_object(
-      'token', v_otp, 'token_hash', v_hash,
+      'recipient', p_user.email, 'token', v_otp, 'token_hash', v_hash,
       'confirmation_url', postern_internal.action_link(
-        p_template, v_hash, case p_template when 'invite' then 'invite' else 'signup' end, p_context)), p_context);
+        p_template, v_hash, case p_template when 'invite' then 'invite' else 'signup' end, p_context))], p_context);
 end;
 $$;
 
@@ -4089,8 +4375,8 @@ declare
   v_new record;
   v_current record;
   v_is_double boolean := (p_context ->> 'secure_email_change')::boolean and coalesce(p_user.email, '') <> '';
-  v_payload jsonb := postern_internal.mail_payload(p_user, p_context)
-    || jsonb_build_object('new_email', lower(p_new_email));
+  v_payload jsonb := postern_internal.mail_payload(p_user, p_context);
+  v_mails jsonb[];
 begin
   perform postern_internal.check_mail_frequency(p_user.email_change_sent_at, p_context);
   v_new := postern_internal.make_otp(lower(p_new_email), p_is_pkce, p_context);
@@ -4108,16 +4394,19 @@ begin
     updated_at = postern_internal.clock()
   where id = p_user.id;
 
-  perform postern_internal.send_mail('email_change', lower(p_new_email), p_user.id, v_payload || jsonb_build_object(
-    'sending_to', lower(p_new_email), 'token', v_new.otp, 'token_hash', v_new.token_hash,
-    'confirmation_url', postern_internal.action_link(
-      'email_change', v_new.token_hash, 'email_change', p_context)), p_context);
+  v_payload := v_payload || jsonb_build_object('new_email', lower(p_new_email));
+  v_mails := array[v_payload || jsonb_build_object(
+    'recipient', lower(p_new_email), 'sending_to', lower(p_new_email),
+    'token', v_new.otp, 'token_hash', v_new.token_hash,
+    'confirmation_url', postern_internal.action_link('email_change', v_new.token_hash, 'email_change', p_context))];
   if v_is_double then
-    perform postern_internal.send_mail('email_change', p_user.email, p_user.id, v_payload || jsonb_build_object(
-      'sending_to', p_user.email, 'token', v_current.otp, 'token_hash', v_current.token_hash,
+    v_mails := v_mails || (v_payload || jsonb_build_object(
+      'recipient', p_user.email, 'sending_to', p_user.email,
+      'token', v_current.otp, 'token_hash', v_current.token_hash,
       'confirmation_url', postern_internal.action_link(
-        'email_change', v_current.token_hash, 'email_change', p_context)), p_context);
+        'email_change', v_current.token_hash, 'email_change', p_context)));
   end if;
+  perform postern_internal.send_mails('email_change', p_user, v_mails, p_context);
 end;
 $$;
 
@@ -4153,18 +4442,33 @@ begin
 end;
 $$;
 
--- Name: send_mail(text, text, uuid, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
+-- Name: send_mails(text, auth.users, jsonb[], jsonb); Type: FUNCTION; Schema: postern_internal
 
-CREATE FUNCTION postern_internal.send_mail(p_template text, p_recipient text, p_user_id uuid, p_payload jsonb, p_context jsonb) RETURNS void
+CREATE FUNCTION postern_internal.send_mails(p_template text, p_user auth.users, p_mails jsonb[], p_context jsonb) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
+declare
+  v_hook jsonb := p_context -> 'hooks' -> 'send-email';
+  v_payload jsonb;
+  v_mail jsonb;
 begin
-  if not postern_internal.is_mail_authorized(p_recipient, p_context) then
-    perform postern_internal.fail(400, 'email_address_not_authorized', format(
-      'Email address "%s" cannot be used as it is not authorized', p_recipient));
+  foreach v_mail in array p_mails loop
+    perform postern_internal.check_mail_authorized(v_mail ->> 'recipient', p_context);
+  end loop;
+  if v_hook is not null then
+    v_payload := jsonb_build_object('user', postern_internal.user_document(p_user),
+      'email_data', postern_internal.hook_email_data(p_template, p_mails, p_context));
+    if v_hook ? 'function' or not p_context ? 'by_sql' then
+      perform postern_internal.run_hook('send-email', p_template, v_payload, p_context);
+      return;
+    end if;
+    -- one message for the hook, however many mails it will make of it
+    p_mails := array[p_mails[1] || jsonb_build_object('hook', v_payload)];
   end if;
-  perform postern_internal.queue_mail(p_template, p_recipient, p_user_id, p_payload);
+  foreach v_mail in array p_mails loop
+    perform postern_internal.queue_mail(p_template, v_mail ->> 'recipient', p_user.id, v_mail - 'recipient');
+  end loop;
 end;
 $$;
 
@@ -4185,11 +4489,11 @@ begin
   update auth.users
   set recovery_token = v_hash, recovery_sent_at = postern_internal.clock(), updated_at = postern_internal.clock()
   where id = p_user.id;
-  perform postern_internal.send_mail(p_template, p_user.email, p_user.id,
+  perform postern_internal.send_mails(p_template, p_user, array[
     postern_internal.mail_payload(p_user, p_context) || jsonb_build_object(
-      'token', v_otp, 'token_hash', v_hash,
+      'recipient', p_user.email, 'token', v_otp, 'token_hash', v_hash,
       'confirmation_url', postern_internal.action_link(
-        'recovery', v_hash, case p_template when 'magic_link' then 'magiclink' else 'recovery' end, p_context)), p_context);
+        'recovery', v_hash, case p_template when 'magic_link' then 'magiclink' else 'recovery' end, p_context))], p_context);
 end;
 $$;
 
@@ -4219,16 +4523,32 @@ begin
 end;
 $$;
 
--- Name: session_grant(auth.users, auth.sessions, text, jsonb); Type: FUNCTION; Schema: postern_internal
+-- Name: session_grant(auth.users, auth.sessions, text, text, jsonb); Type: FUNCTION; Schema: postern_internal
 
-CREATE FUNCTION postern_internal.session_grant(p_user auth.users, p_session auth.sessions, p_refresh_token text, p_context jsonb) RETURNS jsonb
-    LANGUAGE plpgsql STABLE
+CREATE FUNCTION postern_internal.session_grant(p_user auth.users, p_session auth.sessions, p_refresh_token text, p_method text, p_context jsonb) RETURNS jsonb
+    LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
 declare
   v_claims jsonb := postern_internal.access_token_claims(p_user, p_session);
   v_document jsonb := postern_internal.user_document(p_user);
+  v_expires_at_most bigint;
+  v_issued_at bigint;
+  v_expires_at bigint;
 begin
+  if p_context ->> 'low_aal' is not null and v_claims ->> 'aal' = 'aal1'
+    and postern_internal.has_verified_factor(p_user.id)
+  then
+    v_expires_at_most := floor(extract(epoch from p_session.created_at) + (p_context ->> 'low_aal')::numeric);
+  end if;
+  if (p_context -> 'hooks') ? 'customize-access-token' then
+    v_issued_at := floor(extract(epoch from postern_internal.clock()));
+    v_expires_at := least(v_issued_at + (p_context ->> 'jwt_exp')::bigint, v_expires_at_most);
+    v_claims := postern_internal.customize_claims(
+      v_claims || jsonb_build_object('iat', v_issued_at, 'exp', v_expires_at)
+        || case when p_context ->> 'issuer' <> '' then jsonb_build_object('iss', p_context -> 'issuer') else '{}' end,
+      p_method, p_context);
+  end if;
   return jsonb_build_object(
     'user_id', p_user.id,
     'session_id', p_session.id,
@@ -4236,11 +4556,9 @@ begin
     'refresh_token_counter', p_session.refresh_token_counter,
     'claims', v_claims,
     'user', v_document,
-    'expires_at_most', case
-      when p_context ->> 'low_aal' is not null and v_claims ->> 'aal' = 'aal1'
-        and postern_internal.has_verified_factor(p_user.id)
-      then floor(extract(epoch from p_session.created_at) + (p_context ->> 'low_aal')::numeric)::bigint
-    end
+    'expires_at_most', v_expires_at_most,
+    'issued_at', v_issued_at,
+    'expires_at', v_expires_at
   );
 end;
 $$;
@@ -4276,8 +4594,12 @@ CREATE FUNCTION postern_internal.sign_in_with_password(p_user_id uuid, p_matched
 declare
   v_user auth.users;
 begin
-  if p_matched_hash is not null then
+  if p_matched_hash is not null or (p_context -> 'hooks') ? 'password-verification' then
     v_user := postern_internal.lock_user(p_user_id);
+  end if;
+  failure := postern_internal.verify_password_attempt(v_user, p_matched_hash, p_context);
+  if failure is not null then
+    return;
   end if;
   if v_user.id is null or v_user.encrypted_password is distinct from p_matched_hash then
     failure := postern_internal.failure(400, 'invalid_credentials', 'Invalid login credentials');
@@ -4334,14 +4656,19 @@ CREATE FUNCTION postern_internal.sign_up_anonymously(p_data jsonb, p_context jso
     AS $$
 declare
   v_new auth.users;
+  v_issued jsonb;
 begin
   v_new.aud := p_context ->> 'aud';
   v_new.role := p_context ->> 'default_role';
   v_new.encrypted_password := '';
   v_new.raw_user_meta_data := p_data;
   v_new.is_anonymous := true;
+  v_new.id := postern_internal.random_uuid();
+  perform postern_internal.admit_new_user(v_new, p_context);
   v_new := postern_internal.insert_user(v_new, p_context);
-  return postern_internal.issue_session(v_new.id, 'anonymous', p_context);
+  v_issued := postern_internal.issue_session(v_new.id, 'anonymous', p_context);
+  perform postern_internal.announce_new_user(postern_internal.lock_user(v_new.id), p_context);
+  return v_issued;
 end;
 $$;
 
@@ -4590,6 +4917,33 @@ begin
   else
     issued := postern_internal.issue_session(v_user.id, 'otp', p_context);
   end if;
+end;
+$$;
+
+-- Name: verify_password_attempt(auth.users, text, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.verify_password_attempt(p_user auth.users, p_matched_hash text, p_context jsonb) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_output jsonb;
+begin
+  if not (p_context -> 'hooks') ? 'password-verification'
+    or coalesce(p_user.encrypted_password, '') = '' or postern_internal.is_banned(p_user)
+  then
+    return null;
+  end if;
+  v_output := postern_internal.run_hook('password-verification', null, jsonb_build_object(
+    'user_id', p_user.id, 'valid', coalesce(p_user.encrypted_password = p_matched_hash, false)), p_context);
+  if v_output ->> 'decision' is distinct from 'reject' then
+    return null;
+  end if;
+  if (v_output ->> 'should_logout_user')::boolean then
+    perform postern_internal.end_sessions(p_user.id, 'hook', p_context || '{"actor": "hook"}');
+  end if;
+  return postern_internal.failure(400, 'invalid_credentials', coalesce(nullif(v_output ->> 'message', ''),
+    'Further password verification attempts will be rejected.'));
 end;
 $$;
 
@@ -5009,7 +5363,7 @@ CREATE TABLE postern.session_ends (
     reason text NOT NULL,
     actor text NOT NULL,
     ended_at timestamp with time zone NOT NULL,
-    CONSTRAINT session_ends_reason_check CHECK ((reason = ANY (ARRAY['logout'::text, 'reuse'::text, 'timebox'::text, 'idle'::text, 'low_aal'::text, 'newer_login'::text, 'ban'::text, 'password_change'::text, 'admin'::text, 'user_deleted'::text])))
+    CONSTRAINT session_ends_reason_check CHECK ((reason = ANY (ARRAY['logout'::text, 'reuse'::text, 'timebox'::text, 'idle'::text, 'low_aal'::text, 'newer_login'::text, 'ban'::text, 'password_change'::text, 'admin'::text, 'user_deleted'::text, 'hook'::text, 'mfa'::text, 'retention'::text])))
 );
 
 -- Name: TABLE session_ends; Type: COMMENT; Schema: postern
@@ -5799,6 +6153,10 @@ REVOKE ALL ON FUNCTION postern_internal.admin_update_user(p_user_id uuid, p_chan
 
 REVOKE ALL ON FUNCTION postern_internal.admit_external(p_provider text, p_is_email_optional boolean, p_user auth.users, p_identity jsonb, p_context jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION admit_new_user(p_user auth.users, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.admit_new_user(p_user auth.users, p_context jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION adopt_first_identity(p_user_id uuid); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.adopt_first_identity(p_user_id uuid) FROM PUBLIC;
@@ -5807,9 +6165,17 @@ REVOKE ALL ON FUNCTION postern_internal.adopt_first_identity(p_user_id uuid) FRO
 
 REVOKE ALL ON FUNCTION postern_internal.amr_provider(p_method text, p_user auth.users) FROM PUBLIC;
 
+-- Name: FUNCTION announce_new_user(p_user auth.users, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.announce_new_user(p_user auth.users, p_context jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION apply_email_change(p_user auth.users, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.apply_email_change(p_user auth.users, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION ask(p_question text, p_payload jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.ask(p_question text, p_payload jsonb, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION audit_admin(p_action text, p_user auth.users, p_context jsonb, p_traits jsonb); Type: ACL; Schema: postern_internal
 
@@ -5855,6 +6221,10 @@ REVOKE ALL ON FUNCTION postern_internal.begin_flow(p_user_id uuid, p_provider_ty
 
 REVOKE ALL ON FUNCTION postern_internal.begin_oauth(p_provider text, p_code_challenge text, p_code_challenge_method text, p_invite_token text, p_is_email_optional boolean, p_context jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION call_hook_function(p_hook jsonb, p_payload jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.call_hook_function(p_hook jsonb, p_payload jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION candidate_email(p_identity jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.candidate_email(p_identity jsonb) FROM PUBLIC;
@@ -5879,6 +6249,10 @@ REVOKE ALL ON FUNCTION postern_internal.check_email(p_email text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION postern_internal.check_is_free(p_email text, p_phone text, p_context jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION check_mail_authorized(p_email text, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.check_mail_authorized(p_email text, p_context jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION check_mail_frequency(p_last_sent_at timestamp with time zone, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.check_mail_frequency(p_last_sent_at timestamp with time zone, p_context jsonb) FROM PUBLIC;
@@ -5898,6 +6272,10 @@ REVOKE ALL ON FUNCTION postern_internal.check_user_changes(p_user_id uuid, p_ses
 -- Name: FUNCTION claim_outbox(p_kind text, p_limit integer, p_lease interval); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.claim_outbox(p_kind text, p_limit integer, p_lease interval) FROM PUBLIC;
+
+-- Name: FUNCTION claims_problems(p_claims jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.claims_problems(p_claims jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION clean_outbox(); Type: ACL; Schema: postern_internal
 
@@ -5926,6 +6304,10 @@ REVOKE ALL ON FUNCTION postern_internal.create_account(p_account jsonb, p_passwo
 -- Name: FUNCTION create_external_user(p_provider text, p_identity jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.create_external_user(p_provider text, p_identity jsonb, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION customize_claims(p_claims jsonb, p_method text, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.customize_claims(p_claims jsonb, p_method text, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION decide_account(p_provider text, p_subject text, p_verified text[], p_context jsonb, OUT decision text, OUT user_id uuid); Type: ACL; Schema: postern_internal
 
@@ -6067,6 +6449,10 @@ REVOKE ALL ON FUNCTION postern_internal.hash_password(p_password text) FROM PUBL
 
 REVOKE ALL ON FUNCTION postern_internal.hmac_sha256(p_key bytea, p_message bytea) FROM PUBLIC;
 
+-- Name: FUNCTION hook_email_data(p_template text, p_mails jsonb[], p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.hook_email_data(p_template text, p_mails jsonb[], p_context jsonb) FROM PUBLIC;
+
 -- Name: TABLE identities; Type: ACL; Schema: auth
 
 GRANT SELECT ON TABLE auth.identities TO postgres WITH GRANT OPTION;
@@ -6086,6 +6472,10 @@ REVOKE ALL ON FUNCTION postern_internal.invite(p_email text, p_data jsonb, p_con
 -- Name: FUNCTION invite_account(p_email text, p_data jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.invite_account(p_email text, p_data jsonb, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION is_asking(); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.is_asking() FROM PUBLIC;
 
 -- Name: FUNCTION is_banned(p_user auth.users); Type: ACL; Schema: postern_internal
 
@@ -6271,6 +6661,10 @@ REVOKE ALL ON FUNCTION postern_internal.random_otp(p_digits integer) FROM PUBLIC
 
 REVOKE ALL ON FUNCTION postern_internal.random_refresh_token() FROM PUBLIC;
 
+-- Name: FUNCTION random_uuid(); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.random_uuid() FROM PUBLIC;
+
 -- Name: FUNCTION read_metadata(p_metadata jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.read_metadata(p_metadata jsonb) FROM PUBLIC;
@@ -6343,6 +6737,10 @@ REVOKE ALL ON FUNCTION postern_internal.rotate_v1(p_user auth.users, p_session a
 
 REVOKE ALL ON FUNCTION postern_internal.rotate_v2(p_user auth.users, p_session auth.sessions, p_counter bigint, p_last_active timestamp with time zone, p_context jsonb, OUT issued jsonb, OUT failure jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION run_hook(p_name text, p_key text, p_payload jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.run_hook(p_name text, p_key text, p_payload jsonb, p_context jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION send_confirmation(p_user auth.users, p_template text, p_is_pkce boolean, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.send_confirmation(p_user auth.users, p_template text, p_is_pkce boolean, p_context jsonb) FROM PUBLIC;
@@ -6355,9 +6753,9 @@ REVOKE ALL ON FUNCTION postern_internal.send_email_change(p_user auth.users, p_n
 
 REVOKE ALL ON FUNCTION postern_internal.send_magic_link(p_email text, p_create_user boolean, p_data jsonb, p_code_challenge text, p_code_challenge_method text, p_context jsonb) FROM PUBLIC;
 
--- Name: FUNCTION send_mail(p_template text, p_recipient text, p_user_id uuid, p_payload jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
+-- Name: FUNCTION send_mails(p_template text, p_user auth.users, p_mails jsonb[], p_context jsonb); Type: ACL; Schema: postern_internal
 
-REVOKE ALL ON FUNCTION postern_internal.send_mail(p_template text, p_recipient text, p_user_id uuid, p_payload jsonb, p_context jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION postern_internal.send_mails(p_template text, p_user auth.users, p_mails jsonb[], p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION send_recovery(p_user auth.users, p_template text, p_is_pkce boolean, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -6367,9 +6765,9 @@ REVOKE ALL ON FUNCTION postern_internal.send_recovery(p_user auth.users, p_templ
 
 REVOKE ALL ON FUNCTION postern_internal.session_expiry(p_session auth.sessions, p_last_active timestamp with time zone, p_context jsonb) FROM PUBLIC;
 
--- Name: FUNCTION session_grant(p_user auth.users, p_session auth.sessions, p_refresh_token text, p_context jsonb); Type: ACL; Schema: postern_internal
+-- Name: FUNCTION session_grant(p_user auth.users, p_session auth.sessions, p_refresh_token text, p_method text, p_context jsonb); Type: ACL; Schema: postern_internal
 
-REVOKE ALL ON FUNCTION postern_internal.session_grant(p_user auth.users, p_session auth.sessions, p_refresh_token text, p_context jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION postern_internal.session_grant(p_user auth.users, p_session auth.sessions, p_refresh_token text, p_method text, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION set_ban(p_user_id uuid, p_seconds double precision, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -6430,6 +6828,10 @@ REVOKE ALL ON FUNCTION postern_internal.verified_emails(p_identity jsonb, p_cont
 -- Name: FUNCTION verify_otp(p_type text, p_token_hash text, p_token text, p_email text, p_phone text, p_gives_code boolean, p_context jsonb, OUT issued jsonb, OUT auth_code text, OUT is_half_done boolean, OUT effective_type text); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.verify_otp(p_type text, p_token_hash text, p_token text, p_email text, p_phone text, p_gives_code boolean, p_context jsonb, OUT issued jsonb, OUT auth_code text, OUT is_half_done boolean, OUT effective_type text) FROM PUBLIC;
+
+-- Name: FUNCTION verify_password_attempt(p_user auth.users, p_matched_hash text, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.verify_password_attempt(p_user auth.users, p_matched_hash text, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION wake_outbox(); Type: ACL; Schema: postern_internal
 

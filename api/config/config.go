@@ -40,12 +40,15 @@ type Config struct {
 
 	// Providers are the OAuth providers by lower-case name ("github", "linkedin_oidc"), all of ProviderNames.
 	Providers map[string]Provider
+
+	// Hooks are the operator's hooks by the name that payloads carry ("send-email"), all of HookNames.
+	Hooks map[string]Hook
 }
 
 // Load reads the settings from environ, a list of NAME=value as os.Environ returns it (of two equal names
 // the later one counts). Unknown names are ignored. The error is an *Error that lists every problem.
 func Load(environ []string) (*Config, error) {
-	c := &Config{Providers: make(map[string]Provider, len(ProviderNames))}
+	c := &Config{Providers: make(map[string]Provider, len(ProviderNames)), Hooks: make(map[string]Hook, len(HookNames))}
 	l := newLoader(environ)
 	for _, group := range c.groups() {
 		l.load(group, "")
@@ -55,6 +58,7 @@ func Load(environ []string) (*Config, error) {
 		l.load(&p, providerPrefix(name))
 		c.Providers[name] = p
 	}
+	c.loadHooks(l)
 	c.check(l)
 	if len(l.problems) > 0 {
 		return nil, &Error{Problems: l.problems}
@@ -151,6 +155,13 @@ func (c Config) LogValue() slog.Value {
 	for _, name := range ProviderNames {
 		if p := c.Providers[name]; p.Enabled {
 			for _, s := range settingsOf(&p, providerPrefix(name)) {
+				attrs = append(attrs, slog.Any(s.Name, s.shown()))
+			}
+		}
+	}
+	for _, name := range HookNames {
+		if h := c.Hooks[name.Name]; h.Enabled {
+			for _, s := range settingsOf(&h, hookPrefix(name.Variable)) {
 				attrs = append(attrs, slog.Any(s.Name, s.shown()))
 			}
 		}

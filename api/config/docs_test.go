@@ -69,6 +69,12 @@ func document() string {
 	}
 	fmt.Fprintf(&b, "\n## OAuth providers\n\n`<P>` is one of %s.\n\n", strings.ToUpper(strings.Join(ProviderNames, ", ")))
 	table(&b, settingsOf(&Provider{}, "GOTRUE_EXTERNAL_<P>_"))
+	names := make([]string, len(HookNames))
+	for i, name := range HookNames {
+		names[i] = name.Variable
+	}
+	fmt.Fprintf(&b, "\n## Hooks\n\n`<NAME>` is one of %s.\n\n", strings.Join(names, ", "))
+	table(&b, settingsOf(&Hook{}, "GOTRUE_HOOK_<NAME>_"))
 	return b.String()
 }
 

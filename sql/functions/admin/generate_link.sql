@@ -20,10 +20,12 @@ declare
   v_otp text := postern_internal.random_otp((p_context ->> 'otp_length')::int);
   v_hash text := postern_internal.otp_hash(v_email, v_otp);
   v_token text := v_hash;
+  v_is_new boolean;
   v_user auth.users := postern_internal.lock_user(
     (select u.id from postern_internal.find_users_by_email(v_email, p_context ->> 'aud') as u));
 begin
-  if v_user.id is null and v_type = 'magiclink' then
+  v_is_new := v_user.id is null;
+  if v_is_new and v_type = 'magiclink' then
     v_type := 'signup';
     p_password_hash := postern_internal.unusable_password_hash();
   elsif v_user.id is null and v_type in ('recovery', 'email_change_current', 'email_change_new') then
@@ -51,8 +53,13 @@ begin
   perform postern_internal.record_event(
     'link.generated', v_user.id, v_context, jsonb_build_object('type', v_type));
 
+  v_user := postern_internal.lock_user(v_user.id);
+  if v_is_new then
+    perform postern_internal.announce_new_user(v_user, v_context);
+  end if;
+
   -- hashed_token is made of the current address even where the link's is not: so does the reference
-  return postern_internal.user_document(postern_internal.lock_user(v_user.id)) || jsonb_build_object(
+  return postern_internal.user_document(v_user) || jsonb_build_object(
     'action_link', postern_internal.action_link(
       case
         when v_type = 'signup' then 'confirmation'

@@ -16,7 +16,9 @@ begin
   perform postern_internal.audit_admin('user_invited', v_user, p_context);
   perform postern_internal.record_event('user.invited', v_user.id, p_context);
   perform postern_internal.send_confirmation(v_user, 'invite', false, p_context);
-  return postern_internal.lock_user(v_user.id);
+  v_user := postern_internal.lock_user(v_user.id);
+  perform postern_internal.announce_new_user(v_user, p_context);
+  return v_user;
 end;
 $$;
 
@@ -48,6 +50,8 @@ begin
     if v_user.id is not null then
       return v_user;
     end if;
+    v_new.id := postern_internal.random_uuid();
+    perform postern_internal.admit_new_user(v_new, p_context);
     v_user := postern_internal.insert_user(v_new, p_context);
     if v_user.id is not null then
       perform postern_internal.add_identity(

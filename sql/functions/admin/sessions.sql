@@ -107,6 +107,9 @@ as $$
     when 'password_change' then 'The password was changed'
     when 'admin' then 'An administrator ended the session'
     when 'user_deleted' then 'The user was deleted'
+    when 'hook' then 'A hook of the operator demanded it'
+    when 'mfa' then 'A second factor was verified, refused or removed'
+    when 'retention' then 'The account was removed after its time (retention)'
     else p_reason
   end
 $$;

@@ -15,6 +15,9 @@
 --   reauthenticate, current_password                   rules for a new password
 --   audit_disabled, notifications {password_changed, email_changed, ...}
 --   own_linking_domains                                providers outside the default linking domain
+--   external_url, issuer, jwt_exp                      API_EXTERNAL_URL; iss and lifetime (s) of tokens, where a hook sees claims
+--   hooks                                              the operator's hooks that are on, see hooks/run.sql
+--   answers, by_sql                                    a server that can be asked (core/ask.sql), or an SQL caller
 create or replace function postern_internal.context()
 returns jsonb
 language sql stable security invoker set search_path = ''
@@ -28,11 +31,11 @@ as $$
       'rotation', true, 'reuse_interval', 10, 'allow_reuse', false, 'token_version', 1,
       'upgrade_percentage', 0, 'single_per_user', false, 'tags', '[]'::jsonb,
       'reauthenticate', false, 'current_password', false, 'audit_disabled', false,
-      'notifications', '{}'::jsonb, 'own_linking_domains', '[]'::jsonb,
+      'notifications', '{}'::jsonb, 'hooks', '{}'::jsonb, 'own_linking_domains', '[]'::jsonb,
       'authorized_addresses', '[]'::jsonb
     )
     || coalesce((select value from postern.settings), '{}')
-    || jsonb_build_object('actor', session_user)
+    || jsonb_build_object('actor', session_user, 'by_sql', true)
 $$;
 
 -- Stores what SQL callers read as settings. Called by a server when it starts; writes only changes.

@@ -1,3 +1,25 @@
+-- A random UUID (version 4). Where a server asks questions (core/ask.sql), postern.seed makes each the same again in the
+-- next call of the same request.
+create or replace function postern_internal.random_uuid()
+returns uuid
+language plpgsql volatile security invoker set search_path = ''
+as $$
+declare
+  v_seed text := coalesce(current_setting('postern.seed', true), '');
+  v_draw text;
+  v_bytes bytea;
+begin
+  if v_seed = '' then
+    return gen_random_uuid();
+  end if;
+  v_draw := coalesce(nullif(current_setting('postern.draw', true), ''), '0')::int + 1;
+  perform set_config('postern.draw', v_draw, true);
+  v_bytes := substr(sha256(convert_to(v_seed || ':' || v_draw, 'UTF8')), 1, 16);
+  v_bytes := set_byte(v_bytes, 6, get_byte(v_bytes, 6) & 15 | 64);
+  return encode(set_byte(v_bytes, 8, get_byte(v_bytes, 8) & 63 | 128), 'hex')::uuid;
+end;
+$$;
+
 -- A uniformly random decimal code of p_digits digits (6 to 10), zero-padded.
 -- 60 random bits against at most 10^10 codes: the bias is below 10^-8.
 create or replace function postern_internal.random_otp(p_digits int)
@@ -7,7 +29,7 @@ as $$
 begin
   return (
     select lpad(
-      (('x' || substr(md5(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())), 1, 15))::bit(60)::bigint
+      (('x' || substr(md5(uuid_send(postern_internal.random_uuid()) || uuid_send(postern_internal.random_uuid())), 1, 15))::bit(60)::bigint
         % (10 ^ p_digits)::bigint)::text,
       p_digits, '0'));
 end;

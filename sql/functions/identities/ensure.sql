@@ -23,7 +23,7 @@ declare
 begin
   insert into auth.identities (
     id, provider_id, user_id, provider, identity_data, last_sign_in_at, created_at, updated_at)
-  values (gen_random_uuid(), p_user_id::text, p_user_id, p_provider, p_data, v_now, v_now, v_now)
+  values (postern_internal.random_uuid(), p_user_id::text, p_user_id, p_provider, p_data, v_now, v_now, v_now)
   on conflict do nothing;
   if not found then
     return false;

@@ -91,6 +91,7 @@ as $$
 declare
   v_decided record;
   v_id uuid;
+  v_user auth.users;
 begin
   for attempt in 1 .. 3 loop
     v_decided := postern_internal.decide_account(
@@ -103,7 +104,11 @@ begin
       and postern_internal.put_external_identity(
         v_id, p_provider, p_identity, v_decided.decision, p_context)
     then
-      return postern_internal.merge_external_data(v_id, p_identity);
+      v_user := postern_internal.merge_external_data(v_id, p_identity);
+      if v_decided.decision = 'create' then
+        perform postern_internal.announce_new_user(v_user, p_context);
+      end if;
+      return v_user;
     end if;
   end loop;
   perform postern_internal.fail(409, 'conflict', 'The account was changed by another request');
@@ -130,6 +135,8 @@ begin
   end if;
   v_user.raw_app_meta_data := jsonb_build_object('provider', p_provider, 'providers', jsonb_build_array(p_provider));
   v_user.raw_user_meta_data := postern_internal.external_data(p_identity);
+  v_user.id := postern_internal.random_uuid();
+  perform postern_internal.admit_new_user(v_user, p_context);
   return (postern_internal.insert_user(v_user, p_context)).id;
 end;
 $$;
@@ -147,7 +154,7 @@ language plpgsql volatile security invoker set search_path = ''
 as $$
 declare
   v_now timestamptz := postern_internal.clock();
-  v_id uuid := gen_random_uuid();
+  v_id uuid := postern_internal.random_uuid();
 begin
   if p_decision = 'exists' then
     update auth.identities

@@ -15,7 +15,7 @@ as $$
 $$;
 
 -- Confirmation of a sign-up (p_template confirmation) or an invitation (invite).
--- Raises: email_address_not_authorized (400).
+-- Raises: as send_mails.
 -- Writes: users.confirmation_token, confirmation_sent_at (and invited_at), one_time_tokens, outbox.
 create or replace function postern_internal.send_confirmation(
   p_user auth.users,
@@ -38,16 +38,16 @@ begin
   set confirmation_token = v_hash, confirmation_sent_at = v_now, updated_at = v_now,
     invited_at = case when p_template = 'invite' then v_now else invited_at end
   where id = p_user.id;
-  perform postern_internal.send_mail(p_template, p_user.email, p_user.id,
+  perform postern_internal.send_mails(p_template, p_user, array[
     postern_internal.mail_payload(p_user, p_context) || jsonb_build_object(
-      'token', v_otp, 'token_hash', v_hash,
+      'recipient', p_user.email, 'token', v_otp, 'token_hash', v_hash,
       'confirmation_url', postern_internal.action_link(
-        p_template, v_hash, case p_template when 'invite' then 'invite' else 'signup' end, p_context)), p_context);
+        p_template, v_hash, case p_template when 'invite' then 'invite' else 'signup' end, p_context))], p_context);
 end;
 $$;
 
 -- Password recovery (p_template recovery) or a magic link (magic_link); both use the recovery token.
--- Raises: over_email_send_rate_limit (429), email_address_not_authorized (400).
+-- Raises: over_email_send_rate_limit (429); as send_mails.
 -- Writes: users.recovery_token, recovery_sent_at, one_time_tokens, outbox.
 create or replace function postern_internal.send_recovery(
   p_user auth.users,
@@ -69,16 +69,16 @@ begin
   update auth.users
   set recovery_token = v_hash, recovery_sent_at = postern_internal.clock(), updated_at = postern_internal.clock()
   where id = p_user.id;
-  perform postern_internal.send_mail(p_template, p_user.email, p_user.id,
+  perform postern_internal.send_mails(p_template, p_user, array[
     postern_internal.mail_payload(p_user, p_context) || jsonb_build_object(
-      'token', v_otp, 'token_hash', v_hash,
+      'recipient', p_user.email, 'token', v_otp, 'token_hash', v_hash,
       'confirmation_url', postern_internal.action_link(
-        'recovery', v_hash, case p_template when 'magic_link' then 'magiclink' else 'recovery' end, p_context)), p_context);
+        'recovery', v_hash, case p_template when 'magic_link' then 'magiclink' else 'recovery' end, p_context))], p_context);
 end;
 $$;
 
 -- Confirmation of a new e-mail address: to the new one, and with secure change to the current one as well.
--- Raises: over_email_send_rate_limit (429), email_address_not_authorized (400) for either address.
+-- Raises: over_email_send_rate_limit (429); as send_mails, for either address.
 -- Writes: the email_change columns of users, one_time_tokens, outbox.
 create or replace function postern_internal.send_email_change(
   p_user auth.users,
@@ -93,8 +93,8 @@ declare
   v_new record;
   v_current record;
   v_is_double boolean := (p_context ->> 'secure_email_change')::boolean and coalesce(p_user.email, '') <> '';
-  v_payload jsonb := postern_internal.mail_payload(p_user, p_context)
-    || jsonb_build_object('new_email', lower(p_new_email));
+  v_payload jsonb := postern_internal.mail_payload(p_user, p_context);
+  v_mails jsonb[];
 begin
   perform postern_internal.check_mail_frequency(p_user.email_change_sent_at, p_context);
   v_new := postern_internal.make_otp(lower(p_new_email), p_is_pkce, p_context);
@@ -112,23 +112,25 @@ begin
     updated_at = postern_internal.clock()
   where id = p_user.id;
 
-  perform postern_internal.send_mail('email_change', lower(p_new_email), p_user.id, v_payload || jsonb_build_object(
-    'sending_to', lower(p_new_email), 'token', v_new.otp, 'token_hash', v_new.token_hash,
-    'confirmation_url', postern_internal.action_link(
-      'email_change', v_new.token_hash, 'email_change', p_context)), p_context);
+  v_payload := v_payload || jsonb_build_object('new_email', lower(p_new_email));
+  v_mails := array[v_payload || jsonb_build_object(
+    'recipient', lower(p_new_email), 'sending_to', lower(p_new_email),
+    'token', v_new.otp, 'token_hash', v_new.token_hash,
+    'confirmation_url', postern_internal.action_link('email_change', v_new.token_hash, 'email_change', p_context))];
   if v_is_double then
-    perform postern_internal.send_mail('email_change', p_user.email, p_user.id, v_payload || jsonb_build_object(
-      'sending_to', p_user.email, 'token', v_current.otp, 'token_hash', v_current.token_hash,
+    v_mails := v_mails || (v_payload || jsonb_build_object(
+      'recipient', p_user.email, 'sending_to', p_user.email,
+      'token', v_current.otp, 'token_hash', v_current.token_hash,
       'confirmation_url', postern_internal.action_link(
-        'email_change', v_current.token_hash, 'email_change', p_context)), p_context);
+        'email_change', v_current.token_hash, 'email_change', p_context)));
   end if;
+  perform postern_internal.send_mails('email_change', p_user, v_mails, p_context);
 end;
 $$;
 
 -- GET /reauthenticate: mails the nonce that PUT /user asks for (spec/01 section 8).
 -- Raises: as authenticate; validation_failed (400), email_not_confirmed, phone_not_confirmed (422),
---   over_email_send_rate_limit (429), email_address_not_authorized (400), sms_send_failed (500) for accounts with a
---   phone only.
+--   over_email_send_rate_limit (429), sms_send_failed (500) for accounts with a phone only; as send_mails.
 -- Locks: the user. Writes: audit, users.reauthentication_token, one_time_tokens, outbox.
 create or replace function postern_internal.reauthenticate(p_user_id uuid, p_session_id uuid, p_context jsonb)
 returns void
@@ -158,8 +160,9 @@ begin
   set reauthentication_token = v_hash, reauthentication_sent_at = postern_internal.clock(),
     updated_at = postern_internal.clock()
   where id = p_user_id;
-  perform postern_internal.send_mail('reauthentication', v_user.email, p_user_id,
-    postern_internal.mail_payload(v_user, p_context) - 'redirect_to' || jsonb_build_object('token', v_otp), p_context);
+  perform postern_internal.send_mails('reauthentication', v_user, array[
+    postern_internal.mail_payload(v_user, p_context) - 'redirect_to'
+      || jsonb_build_object('recipient', v_user.email, 'token', v_otp)], p_context);
 end;
 $$;
 
@@ -179,8 +182,9 @@ begin
   if (p_context -> 'notifications' ->> p_kind)::boolean and coalesce(p_user.email, '') <> ''
     and postern_internal.is_mail_authorized(p_user.email, p_context)
   then
-    perform postern_internal.send_mail(p_kind || '_notification', p_user.email, p_user.id,
-      postern_internal.mail_payload(p_user, p_context) - 'redirect_to' || p_extra, p_context);
+    perform postern_internal.send_mails(p_kind || '_notification', p_user, array[
+      postern_internal.mail_payload(p_user, p_context) - 'redirect_to'
+        || jsonb_build_object('recipient', p_user.email) || p_extra], p_context);
   end if;
 end;
 $$;

@@ -13,7 +13,7 @@ declare
 begin
   update auth.users set last_sign_in_at = v_now, updated_at = v_now where id = p_user_id returning * into v_user;
 
-  v_session.id := gen_random_uuid();
+  v_session.id := postern_internal.random_uuid();
   v_session.user_id := p_user_id;
   v_session.created_at := v_now;
   if (p_context ->> 'token_version')::int = 2 then
@@ -41,7 +41,7 @@ begin
   insert into auth.mfa_amr_claims (id, session_id, created_at, updated_at, authentication_method)
   values (gen_random_uuid(), v_session.id, v_now, v_now, p_method);
 
-  return postern_internal.session_grant(v_user, v_session, v_refresh_token, p_context);
+  return postern_internal.session_grant(v_user, v_session, v_refresh_token, p_method, p_context);
 end;
 $$;
 

@@ -25,7 +25,7 @@ begin
     if v_live.parent = p_token.token then
       perform postern_internal.audit_user('token_refreshed', p_user, p_context);
       p_session := postern_internal.touch_session(p_session, p_context);
-      issued := postern_internal.session_grant(p_user, p_session, v_live.token, p_context)
+      issued := postern_internal.session_grant(p_user, p_session, v_live.token, 'token_refresh', p_context)
         || '{"reuse": true}';
       return;
     end if;
@@ -63,7 +63,7 @@ begin
       p_session.id, p_session.refresh_token_counter, p_session.refresh_token_hmac_key);
   end if;
   p_session := postern_internal.touch_session(p_session, p_context);
-  issued := postern_internal.session_grant(p_user, p_session, v_next, p_context) || '{"reuse": false}';
+  issued := postern_internal.session_grant(p_user, p_session, v_next, 'token_refresh', p_context) || '{"reuse": false}';
 end;
 $$;
 
@@ -113,7 +113,7 @@ begin
       p_user, p_session,
       postern_internal.refresh_token_v2(
         p_session.id, p_session.refresh_token_counter, p_session.refresh_token_hmac_key),
-      p_context)
+      'token_refresh', p_context)
     || jsonb_build_object('reuse', v_behind > 0, 'reuse_causes', v_causes);
 end;
 $$;

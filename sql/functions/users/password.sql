@@ -52,7 +52,8 @@ $$;
 
 -- Second call of a password sign-in: records the outcome of the comparison (spec/01 section 4.1).
 -- p_matched_hash is the hash that matched, null when none did; it must still be the user's.
--- A ban is told only to who knows the password.
+-- A ban is told only to who knows the password. The password-verification hook is told of every try at an account that
+-- has a password and no ban, and may reject it, and end all sessions.
 -- Returns as failure: invalid_credentials, user_banned, email_not_confirmed, phone_not_confirmed (400).
 -- Locks: the user. Writes: audit, and what issue_session writes.
 create or replace function postern_internal.sign_in_with_password(
@@ -68,8 +69,12 @@ as $$
 declare
   v_user auth.users;
 begin
-  if p_matched_hash is not null then
+  if p_matched_hash is not null or (p_context -> 'hooks') ? 'password-verification' then
     v_user := postern_internal.lock_user(p_user_id);
+  end if;
+  failure := postern_internal.verify_password_attempt(v_user, p_matched_hash, p_context);
+  if failure is not null then
+    return;
   end if;
   if v_user.id is null or v_user.encrypted_password is distinct from p_matched_hash then
     failure := postern_internal.failure(400, 'invalid_credentials', 'Invalid login credentials');

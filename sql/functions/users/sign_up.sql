@@ -44,6 +44,7 @@ begin
   perform postern_internal.send_confirmation(
     account, 'confirmation', coalesce(p_code_challenge <> '', false), p_context);
   account := postern_internal.lock_user(account.id);
+  perform postern_internal.announce_new_user(account, p_context);
   outcome := 'pending';
 end;
 $$;
@@ -78,6 +79,8 @@ begin
     v_new.encrypted_password := coalesce(p_password_hash, postern_internal.unusable_password_hash());
     v_new.raw_app_meta_data := '{"provider": "email", "providers": ["email"]}';
     v_new.raw_user_meta_data := p_data;
+    v_new.id := postern_internal.random_uuid();
+    perform postern_internal.admit_new_user(v_new, p_context);
     v_user := postern_internal.insert_user(v_new, p_context);
     if v_user.id is not null then
       return v_user;

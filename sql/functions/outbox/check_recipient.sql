@@ -1,24 +1,17 @@
--- The way of every mail that a rule sends: whether the address may get mail at all, then the queue. The order of
--- checks is that of spec/01 section 1.2: the caller has checked the frequency.
+-- Whom mail may go to, and in which language.
 
--- Queues a mail if the operator lets its recipient have mail; see queue_mail for the arguments.
--- Raises: email_address_not_authorized (400). Writes: outbox.
-create or replace function postern_internal.send_mail(
-  p_template text,
-  p_recipient text,
-  p_user_id uuid,
-  p_payload jsonb,
-  p_context jsonb
-)
+-- Refuses an address that the operator does not want to send mail to. send_mails calls it for every mail, after the
+-- caller has checked the frequency (spec/01 section 1.2).
+-- Raises: email_address_not_authorized (400).
+create or replace function postern_internal.check_mail_authorized(p_email text, p_context jsonb)
 returns void
-language plpgsql volatile security invoker set search_path = ''
+language plpgsql immutable security invoker set search_path = ''
 as $$
 begin
-  if not postern_internal.is_mail_authorized(p_recipient, p_context) then
+  if not postern_internal.is_mail_authorized(p_email, p_context) then
     perform postern_internal.fail(400, 'email_address_not_authorized', format(
-      'Email address "%s" cannot be used as it is not authorized', p_recipient));
+      'Email address "%s" cannot be used as it is not authorized', p_email));
   end if;
-  perform postern_internal.queue_mail(p_template, p_recipient, p_user_id, p_payload);
 end;
 $$;
 
