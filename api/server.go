@@ -182,7 +182,7 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { s.outbox.Run(ctx); return nil })
-	group.Go(func() error { s.mailer.Run(ctx); return nil })
+	group.Go(func() error { s.refreshTemplates(ctx); return nil })
 	group.Go(func() error {
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			return err
@@ -196,4 +196,18 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 		return server.Shutdown(drain)
 	})
 	return group.Wait()
+}
+
+// refreshTemplates keeps the templates of mails fresh until ctx is done.
+func (s *Server) refreshTemplates(ctx context.Context) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		s.mailer.Refresh(time.Now())
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
 }

@@ -15,6 +15,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -49,7 +50,7 @@ type Deliver func(ctx context.Context, requests []mail.Request) []error
 type Worker struct {
 	db      *pgxpool.Pool
 	queries *gen.Queries
-	mails   Deliver
+	mails   atomic.Pointer[Deliver]
 	options Options
 	log     *slog.Logger
 	wake    chan struct{}
@@ -62,11 +63,16 @@ func New(db *pgxpool.Pool, mails Deliver, o Options, log *slog.Logger) *Worker {
 	o.Lease = cmp.Or(o.Lease, time.Minute)
 	o.Poll = cmp.Or(o.Poll, 2*time.Second)
 	o.Pace = cmp.Or(o.Pace, 50*time.Millisecond)
-	return &Worker{
-		db: db, queries: gen.New(db), mails: mails, options: o, log: log,
+	w := &Worker{
+		db: db, queries: gen.New(db), options: o, log: log,
 		wake: make(chan struct{}, 1),
 	}
+	w.SetDeliver(mails)
+	return w
 }
+
+// SetDeliver makes the next batches go another way, after a reload of the settings.
+func (w *Worker) SetDeliver(mails Deliver) { w.mails.Store(&mails) }
 
 // Wake makes the worker look for messages now. Call it after a request that may have queued one; it
 // never blocks and costs next to nothing.
@@ -153,7 +159,7 @@ func (w *Worker) deliver(ctx context.Context, batch []gen.ClaimOutboxRow, leaseE
 	sending, cancel := context.WithDeadline(ctx, leaseEnd.Add(-w.options.Lease/2))
 	defer cancel()
 	var results gen.FinishOutboxParams
-	for i, err := range w.mails(sending, requests) {
+	for i, err := range (*w.mails.Load())(sending, requests) {
 		row := batch[i]
 		outcome, text := outcomeOf(err)
 		if text != "" {
