@@ -33,7 +33,26 @@ func call[T any](ctx context.Context, r *request, f func(db *gen.Queries, docume
 	if !s.hooks.isAny && !s.hooks.isAsking {
 		return f(s.db, r.context())
 	}
-	attempt := &hookedCall{pool: s.pool, isAsking: s.hooks.isAsking, seed: rand.Text()}
+	return answeringCall(ctx, r, s.hooks.isAsking, f)
+}
+
+// phoneCall is call for functions that redeem a code which came by text message: where the provider makes the codes,
+// they ask whether it is right.
+func phoneCall[T any](
+	ctx context.Context, r *request, f func(db *gen.Queries, document json.RawMessage) (T, error),
+) (T, error) {
+	if !r.server.sms.ChecksCodes() {
+		return call(ctx, r, f)
+	}
+	return answeringCall(ctx, r, true, f)
+}
+
+// answeringCall is a call with hooks in it, or with questions.
+func answeringCall[T any](
+	ctx context.Context, r *request, isAsking bool, f func(db *gen.Queries, document json.RawMessage) (T, error),
+) (T, error) {
+	s := r.server
+	attempt := &hookedCall{pool: s.pool, isAsking: isAsking, seed: rand.Text()}
 	answers := map[string]json.RawMessage{}
 	for range maxQuestions {
 		document := r.context()
@@ -81,11 +100,14 @@ type question struct {
 // answer finds the answer to a question.
 func (s *Server) answer(ctx context.Context, q *question) (json.RawMessage, error) {
 	kind, rest, _ := strings.Cut(q.Name, ":")
-	if kind != "hook" {
-		return nil, fmt.Errorf("the database asks for %q, which this server does not know", q.Name)
+	switch kind {
+	case "hook":
+		name, _, _ := strings.Cut(rest, ":")
+		return s.hooks.call(ctx, name, q.Payload)
+	case "sms-code":
+		return s.checkCode(ctx, q.Payload)
 	}
-	name, _, _ := strings.Cut(rest, ":")
-	return s.hooks.call(ctx, name, q.Payload)
+	return nil, fmt.Errorf("the database asks for %q, which this server does not know", q.Name)
 }
 
 // afterwards does what a call has left for the time after its commit: it calls the hook over HTTP, or tells the error of

@@ -31,6 +31,11 @@ func newSettingsDocument(c *config.Config, h *hooks) (*settingsDocument, error) 
 		"otp_exp":             c.Mailer.OTPExp,
 		"otp_length":          c.Mailer.OTPLength,
 		"mail_frequency":      c.SMTP.MaxFrequency.Seconds(),
+		"sms_otp_exp":         c.SMS.OTPExp,
+		"sms_otp_length":      c.SMS.OTPLength,
+		"sms_frequency":       c.SMS.MaxFrequency.Seconds(),
+		"sms_provider":        c.SMS.UsableProvider(),
+		"sms_checks_codes":    c.SMS.UsableProvider() == "twilio_verify",
 		"flow_expiry":         c.External.FlowStateExpiry.Seconds(),
 		"rotation":            c.Security.RotationEnabled,
 		"reuse_interval":      c.Security.ReuseInterval,
@@ -44,13 +49,14 @@ func newSettingsDocument(c *config.Config, h *hooks) (*settingsDocument, error) 
 		"audit_disabled":      c.DB.AuditDisabled,
 		"notifications":       c.Notify.ByKind(),
 		"own_linking_domains": []string{},
+		"mfa":                 c.MFA.Document(),
 		"external_url":        c.API.ExternalURL,
 		"issuer":              c.JWT.Issuer,
 		"jwt_exp":             c.JWT.Exp,
 		"hooks":               h.document,
-
-		"authorized_addresses": lowered(c.External.EmailAuthorizedAddresses),
+		"other_device_page":   c.Links.OtherDevicePage,
 	}
+	doc["authorized_addresses"] = lowered(c.External.EmailAuthorizedAddresses)
 	for key, limit := range map[string]time.Duration{
 		"timebox": c.Sessions.Timebox, "inactivity": c.Sessions.InactivityTimeout, "low_aal": c.Sessions.AllowLowAAL,
 	} {
@@ -58,11 +64,18 @@ func newSettingsDocument(c *config.Config, h *hooks) (*settingsDocument, error) 
 			doc[key] = limit.Seconds()
 		}
 	}
+	if len(c.SMS.TestOTP) > 0 {
+		doc["sms_test_otps"] = c.SMS.TestOTP
+	}
+	if until := c.SMS.TestOTPValidUntil; !until.IsZero() {
+		doc["sms_test_otps_until"] = until
+	}
 	text, err := json.Marshal(doc)
 	if err != nil {
 		return nil, err
 	}
 	doc["aud"] = c.JWT.Aud
+	doc["retention"] = c.Retention()
 	published, err := json.Marshal(doc)
 	if err != nil {
 		return nil, err
@@ -106,6 +119,7 @@ type caller struct {
 	UserAgent  string `json:"user_agent,omitempty"`
 	RedirectTo string `json:"redirect_to"`
 	Language   string `json:"language,omitempty"` // Accept-Language, for the mails of this request
+
 	// where a forwarded host replaces the external one
 	ExternalURL string            `json:"external_url,omitempty"`
 	VerifyURLs  map[string]string `json:"verify_urls,omitempty"`

@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -238,8 +239,9 @@ var shownToClients = map[string]bool{
 
 var customStatus = regexp.MustCompile(`^PT([2-5]\d\d)$`)
 
-// databaseBody is the body that shows a database error to clients, and its status; nil for other errors.
-func databaseBody(err error) (status int, body any) {
+// databaseBody is the body that shows a database error to clients, and its status; nil for other errors. Clients of API
+// version 2024-01-01 see only what was raised for them deliberately, in the form of that version.
+func databaseBody(err error, version2024 bool) (status int, body any) {
 	var pg *pgconn.PgError
 	if !errors.As(err, &pg) {
 		return 0, nil
@@ -248,6 +250,9 @@ func databaseBody(err error) (status int, body any) {
 	if m := customStatus.FindStringSubmatch(pg.Code); m != nil && !isTyped(pg) {
 		status, _ = strconv.Atoi(m[1])
 	} else if !shownToClients[pg.Code] {
+		return 0, nil
+	}
+	if version2024 && !isDeliberate(pg) {
 		return 0, nil
 	}
 	return status, struct {
@@ -279,16 +284,13 @@ func (s *Server) writeError(w http.ResponseWriter, r *request, err error) *Error
 		w.Header().Set("X-Sb-Error-Code", e.Code)
 	}
 	status, body := e.Status, any(nil)
-	if !version2024 {
-		if shown, shownBody := databaseBody(err); shownBody != nil {
-			status, body = shown, shownBody
-		}
+	if shown, shownBody := databaseBody(err, version2024); shownBody != nil {
+		status, body = shown, shownBody
 	}
 	id := ""
 	if e.Status >= http.StatusInternalServerError {
-		id = r.id()
-		s.log.LogAttrs(r.Context(), slog.LevelError, "request failed", slog.String("error_id", id),
-			slog.String("method", r.Method), slog.String("path", r.URL.Path), slog.Any("error", err))
+		id = s.logFailure(r, err)
+		w.Header().Set(errorIDHeader, id)
 	}
 	if body == nil {
 		body = errorBody(e, version2024, id)
@@ -296,6 +298,23 @@ func (s *Server) writeError(w http.ResponseWriter, r *request, err error) *Error
 	text, _ := json.Marshal(body) // maps of texts and numbers: cannot fail
 	writeJSON(w, status, text)
 	return e
+}
+
+// errorIDHeader carries the id under which the log tells more: bodies have room for it only sometimes.
+const errorIDHeader = "X-Error-Id"
+
+// logFailure writes down what went wrong, and returns the id of the line.
+func (s *Server) logFailure(r *request, err error) (id string) {
+	id = r.id()
+	attrs := []slog.Attr{
+		slog.String("error_id", id), slog.String("method", r.Method), slog.String("path", r.URL.Path), slog.Any("error", err),
+	}
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		attrs = append(attrs, s.describeDatabaseError(r.Context(), pg))
+	}
+	s.log.LogAttrs(r.Context(), slog.LevelError, "request failed", attrs...)
+	return id
 }
 
 // errorBody is the body of spec/00 section 4, for API version 0 or 2024-01-01.
@@ -321,7 +340,8 @@ const (
 	apiVersion       = "2024-01-01"
 )
 
-var datePattern = regexp.MustCompile(`^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$`)
-
 // isDate tells whether an API version is one; dates of this form compare as text.
-func isDate(version string) bool { return datePattern.MatchString(version) }
+func isDate(version string) bool {
+	_, err := time.Parse(time.DateOnly, version)
+	return err == nil
+}

@@ -12,7 +12,6 @@ var (
 	errNoSAML    = &Error{Status: http.StatusNotFound, Code: "saml_provider_disabled", Message: "SAML 2.0 is disabled"}
 	errNoOAuth   = &Error{Status: http.StatusNotFound, Code: "feature_disabled", Message: "OAuth server is disabled"}
 	errNoPasskey = &Error{Status: http.StatusNotFound, Code: "passkey_disabled", Message: "Passkeys are disabled"}
-	errNoLinking = &Error{Status: http.StatusNotFound, Code: "manual_linking_disabled", Message: "Manual linking is disabled"}
 	errNoWeb3    = unprocessable("web3_provider_disabled", "Web3 provider is disabled")
 )
 
@@ -44,9 +43,6 @@ func disabledRoutes() []route {
 		{"POST", "/passkeys/registration/verify", signedIn, disabled(errNoPasskey)},
 		{"GET", "/passkeys", signedIn, disabled(errNoPasskey)},
 		{"GET", "/passkeys/", signedIn, disabled(errNoPasskey)},
-
-		{"GET", "/user/identities/authorize", signedIn, disabled(errNoLinking)},
-		{"DELETE", "/user/identities/:identity_id", signedIn, disabled(errNoLinking)},
 	}
 }
 

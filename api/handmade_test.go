@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -58,15 +59,18 @@ func TestHandmadeUsers(t *testing.T) {
 	}
 }
 
-// What triggers of an application raise reaches clients of API version 0 in PostgreSQL's words (spec/00 section 4).
+// What triggers of an application raise for clients reaches them in PostgreSQL's words (spec/00 section 4), in both API
+// versions; what else they do wrong is in the log, with the trigger's name, under the id that the client gets.
 func TestTriggerErrors(t *testing.T) {
 	t.Parallel()
 	s := setup(t)
 	s.exec(`create function public.refuse() returns trigger language plpgsql as $$ begin
 		if new.email like 'p0001@%' then raise exception 'No such guests' using detail = 'd', hint = 'h'; end if;
 		if new.email like 'pt409@%' then raise sqlstate 'PT409' using message = 'Come later'; end if;
+		if new.email like 'full@%' then insert into public.guests values (null); end if;
 		if new.email like 'other@%' then raise sqlstate 'XX123' using message = 'secret'; end if;
 		return new; end $$`)
+	s.exec("create table public.guests (a int not null); grant select, insert on public.guests to public")
 	s.exec("create trigger refuse before insert on auth.users for each row execute function public.refuse()")
 	for _, c := range []struct {
 		email, version, body string
@@ -74,8 +78,10 @@ func TestTriggerErrors(t *testing.T) {
 	}{
 		{"p0001@example.com", "", `{"code":"P0001","message":"No such guests","detail":"d","hint":"h"}`, 500},
 		{"pt409@example.com", "", `{"code":"PT409","message":"Come later"}`, 409},
-		{"p0001@example.com", "2024-01-01", `{"code":"unexpected_failure","message":"Database error saving new user"}`, 500},
-		{"pt409@example.com", "2024-01-01", `{"code":"unexpected_failure","message":"Database error saving new user"}`, 500},
+		{"p0001@example.com", "2024-01-01", `{"code":"P0001","message":"No such guests","detail":"d","hint":"h"}`, 500},
+		{"pt409@example.com", "2024-01-01", `{"code":"PT409","message":"Come later"}`, 409},
+		{"full@example.com", "", `{"code":"23502","message":"null value in column \"a\" of relation \"guests\" violates not-null constraint","detail":"Failing row contains (null)."}`, 500},
+		{"full@example.com", "2024-01-01", `{"code":"unexpected_failure","message":"Database error saving new user"}`, 500},
 	} {
 		for _, path := range []string{"/signup", "/otp"} {
 			r := s.do("POST", path, map[string]string{"email": c.email, "password": password}, "X-Supabase-Api-Version", c.version)
@@ -90,5 +96,20 @@ func TestTriggerErrors(t *testing.T) {
 	r := s.do("POST", "/signup", map[string]string{"email": "other@example.com", "password": password})
 	if r.Status != 500 || r.Body["msg"] != "Database error saving new user" || r.Body["error_id"] == nil {
 		t.Errorf("%d %s", r.Status, r.Text)
+	}
+	id, _ := r.Body["error_id"].(string)
+	if got := r.Header.Get("X-Error-Id"); got == "" || got != id {
+		t.Errorf("X-Error-Id: %q, in the body %q", got, id)
+	}
+	for _, part := range []string{
+		"error_id=" + id, "database.sqlstate=XX123", `database.functions=[public.refuse()]`,
+		`database.triggers="[refuse on auth.users]"`, "database.table=guests", "database.column=a",
+	} {
+		if !strings.Contains(s.logged.String(), part) {
+			t.Errorf("%q is missing in the log:\n%s", part, s.logged)
+		}
+	}
+	if strings.Contains(s.logged.String(), "Failing row") {
+		t.Error("the log shows the values of a row")
 	}
 }

@@ -45,6 +45,12 @@ func newHooks(c *config.Config, log *slog.Logger) (*hooks, error) {
 	return h, nil
 }
 
+// isOn tells whether a hook is switched on, wherever it is.
+func (h *hooks) isOn(name string) bool {
+	_, isOn := h.document[name]
+	return isOn
+}
+
 // call asks a hook over HTTP.
 func (h *hooks) call(ctx context.Context, name string, payload []byte) (json.RawMessage, error) {
 	one := h.byName[name]
@@ -52,6 +58,15 @@ func (h *hooks) call(ctx context.Context, name string, payload []byte) (json.Raw
 		return nil, fmt.Errorf("there is no hook %q over HTTP", name)
 	}
 	return one.Call(ctx, payload)
+}
+
+// deliver is call for a message of the outbox; what the hook says against it is an error, and it is tried again.
+func (h *hooks) deliver(ctx context.Context, name string, payload []byte) error {
+	answer, err := h.call(ctx, name, payload)
+	if err != nil {
+		return err
+	}
+	return reported(answer)
 }
 
 // reported is the error that a hook reports in its answer (spec/07 section 2.4). SQL knows the same rule for the hooks that

@@ -21,7 +21,7 @@ type otpParams struct {
 // otp sends a code or a link for signing in: POST /otp (spec/01 section 9.1).
 func (s *Server) otp(ctx context.Context, r *request) (reply, error) {
 	var p otpParams
-	if err := r.decode(&p); err != nil {
+	if err := p.decode(r); err != nil {
 		return nil, err
 	}
 	switch {
@@ -34,7 +34,7 @@ func (s *Server) otp(ctx context.Context, r *request) (reply, error) {
 		return nil, err
 	}
 	mayCreate := p.CreateUser == nil || *p.CreateUser
-	if _, err := input.Email(p.Email); p.Email != "" && err != nil && !mayCreate {
+	if !mayCreate && p.isIllFormed() {
 		return nil, unprocessable("otp_disabled", "Signups not allowed for otp")
 	}
 	switch {
@@ -44,9 +44,50 @@ func (s *Server) otp(ctx context.Context, r *request) (reply, error) {
 		}
 		return s.sendMagicLink(ctx, r, &p, mayCreate)
 	case p.Phone != "":
-		return nil, s.checkPhone(p.Phone, badRequest("phone_provider_disabled", "Unsupported phone provider"))
+		return s.sendSMSCode(ctx, r, &p, mayCreate)
 	}
 	return nil, invalid("One of email or phone must be set")
+}
+
+// decode reads the body, data as a JSON object.
+func (p *otpParams) decode(r *request) error {
+	err := r.decode(p)
+	if err == nil {
+		p.Data, err = object("data", p.Data)
+	}
+	return err
+}
+
+// isIllFormed tells whether the address or number cannot be anybody's.
+func (p *otpParams) isIllFormed() bool {
+	if p.Email != "" {
+		_, err := input.Email(p.Email)
+		return err != nil
+	}
+	_, err := input.Phone(p.Phone)
+	return p.Phone != "" && err != nil
+}
+
+// sendSMSCode is POST /otp with a phone number (spec/01 section 9.3). It takes no part in PKCE.
+func (s *Server) sendSMSCode(ctx context.Context, r *request, p *otpParams, mayCreate bool) (reply, error) {
+	phone, err := s.phone(p.Phone, badRequest("phone_provider_disabled", "Unsupported phone provider"))
+	if err != nil {
+		return nil, err
+	}
+	channel, err := s.channel(p.Channel)
+	if err != nil {
+		return nil, err
+	}
+	defer s.outbox.Wake()
+	messageID, err := call(ctx, r, func(db *gen.Queries, document json.RawMessage) (string, error) {
+		return db.SendSmsCode(ctx, gen.SendSmsCodeParams{
+			Phone: phone, CreateUser: mayCreate, Data: p.Data, Channel: channel, Context: document,
+		})
+	})
+	if err != nil {
+		return nil, failed("Database error saving new user", err)
+	}
+	return sentReply(messageID)
 }
 
 // magicLink sends a link for signing in: POST /magiclink (spec/01 section 9.2).
@@ -55,7 +96,7 @@ func (s *Server) magicLink(ctx context.Context, r *request) (reply, error) {
 		return nil, err
 	}
 	var p otpParams
-	if err := r.decode(&p); err != nil {
+	if err := p.decode(r); err != nil {
 		return nil, legacyJSONError(err)
 	}
 	if p.Email == "" {
@@ -91,17 +132,13 @@ func (s *Server) sendMagicLink(ctx context.Context, r *request, p *otpParams, ma
 	if err := p.check(); err != nil {
 		return nil, err
 	}
-	data, err := object("data", p.Data)
-	if err != nil {
-		return nil, err
-	}
 	if err := s.mailCheck.Check(ctx, email); err != nil {
 		return nil, err
 	}
 	defer s.outbox.Wake()
 	if err := callExec(ctx, r, func(db *gen.Queries, document json.RawMessage) error {
 		return db.SendMagicLink(ctx, gen.SendMagicLinkParams{
-			Email: email, CreateUser: mayCreate, Data: data, CodeChallenge: p.CodeChallenge,
+			Email: email, CreateUser: mayCreate, Data: p.Data, CodeChallenge: p.CodeChallenge,
 			CodeChallengeMethod: p.CodeChallengeMethod, Context: document,
 		})
 	}); err != nil {

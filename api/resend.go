@@ -24,29 +24,36 @@ func (s *Server) resend(ctx context.Context, r *request) (reply, error) {
 	if err := p.checkShape(); err != nil {
 		return nil, err
 	}
-	if p.Phone != "" {
-		return nil, s.checkPhone(p.Phone, badRequest("phone_provider_disabled", "Phone logins are disabled"))
-	}
-	if !s.cfg.External.EmailEnabled {
-		return nil, badRequest("email_provider_disabled", "Email logins are disabled")
-	}
-	email, err := input.Email(p.Email)
-	if err != nil {
+	if err := s.checkResendAddress(&p); err != nil {
 		return nil, err
 	}
-	if err := s.mailCheck.Check(ctx, email); err != nil {
+	if err := s.mailCheck.Check(ctx, p.Email); err != nil {
 		return nil, err
 	}
 	defer s.outbox.Wake()
-	if err := callExec(ctx, r, func(db *gen.Queries, document json.RawMessage) error {
+	messageID, err := call(ctx, r, func(db *gen.Queries, document json.RawMessage) (string, error) {
 		return db.Resend(ctx, gen.ResendParams{
-			Type: p.Type, Email: email, CodeChallenge: p.CodeChallenge, CodeChallengeMethod: p.CodeChallengeMethod,
-			Context: document,
+			Type: p.Type, Email: p.Email, Phone: p.Phone, CodeChallenge: p.CodeChallenge,
+			CodeChallengeMethod: p.CodeChallengeMethod, Context: document,
 		})
-	}); err != nil {
+	})
+	if err != nil {
 		return nil, err
 	}
-	return emptyObject, nil
+	return sentReply(messageID)
+}
+
+// checkResendAddress checks the one of address and number that is given.
+func (s *Server) checkResendAddress(p *resendParams) (err error) {
+	if p.Phone != "" {
+		p.Phone, err = s.phone(p.Phone, badRequest("phone_provider_disabled", "Phone logins are disabled"))
+		return err
+	}
+	if !s.cfg.External.EmailEnabled {
+		return badRequest("email_provider_disabled", "Email logins are disabled")
+	}
+	p.Email, err = input.Email(p.Email)
+	return err
 }
 
 func (p *resendParams) checkShape() error {

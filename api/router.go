@@ -41,10 +41,12 @@ func (s *Server) routes() []route {
 		{"POST", "/magiclink", nil, s.magicLink},
 		{"POST", "/recover", nil, s.recover},
 		{"POST", "/resend", nil, s.resend},
-		{"GET", "/verify", nil, s.verifyLink},
-		{"GET", "/verify/", nil, s.verifyLink},
-		{"POST", "/verify", nil, s.verify},
-		{"POST", "/verify/", nil, s.verify},
+		{"GET", "/verify", nil, s.openLink},
+		{"GET", "/verify/", nil, s.openLink},
+		{"HEAD", "/verify", nil, s.probeLink},
+		{"HEAD", "/verify/", nil, s.probeLink},
+		{"POST", "/verify", nil, s.postVerify},
+		{"POST", "/verify/", nil, s.postVerify},
 
 		{"GET", "/authorize", nil, s.authorize},
 		{"GET", "/callback", nil, s.callback},
@@ -56,9 +58,17 @@ func (s *Server) routes() []route {
 		{"GET", "/user/", signedIn, s.getUser},
 		{"PUT", "/user", signedIn, s.updateUser},
 		{"PUT", "/user/", signedIn, s.updateUser},
+		{"GET", "/user/identities/authorize", linking, s.linkIdentity},
+		{"DELETE", "/user/identities/:identity_id", linking, s.unlinkIdentity},
 		{"POST", "/logout", signedIn, s.logOut},
 		{"GET", "/reauthenticate", signedIn, s.reauthenticate},
 		{"GET", "/reauthenticate/", signedIn, s.reauthenticate},
+
+		{"POST", "/factors", permanent, s.enrollFactor},
+		{"POST", "/factors/", permanent, s.enrollFactor},
+		{"POST", "/factors/:factor_id/challenge", permanent, s.challengeFactor},
+		{"POST", "/factors/:factor_id/verify", permanent, s.verifyFactor},
+		{"DELETE", "/factors/:factor_id", permanent, s.unenrollFactor},
 
 		{"POST", "/invite", admin, s.invite},
 		{"POST", "/admin/generate_link", admin, s.generateLink},
@@ -192,12 +202,15 @@ func notFound(ctx context.Context, r *request) (reply, error) {
 
 // methodNotAllowed answers known paths with another method, once a guard of that path lets the request pass.
 func (s *Server) methodNotAllowed(w http.ResponseWriter, hr *http.Request) {
-	// the router counts OPTIONS in, which is answered for CORS only
+	// The router counts OPTIONS in, which is answered for CORS only. HEAD goes without saying where there is GET, and
+	// the reference does not say it.
 	allow := strings.Split(w.Header().Get("Allow"), ", ")
-	allow = slices.DeleteFunc(allow, func(method string) bool { return method == http.MethodOptions })
+	allow = slices.DeleteFunc(allow, func(method string) bool {
+		return method == http.MethodOptions || method == http.MethodHead
+	})
 	w.Header().Del("Allow")
 	s.serve(w, hr, nil, nil, func(ctx context.Context, r *request) (reply, error) {
-		for prefix, g := range map[string]guard{"/user": signedIn, "/admin/": admin} {
+		for prefix, g := range map[string]guard{"/user": signedIn, "/factors": permanent, "/admin/": admin} {
 			if strings.HasPrefix(r.URL.Path, prefix) {
 				if err := g(s, ctx, r); err != nil {
 					return nil, err

@@ -19,11 +19,15 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"github.com/postern-auth/postern/api/config"
+	"github.com/postern-auth/postern/api/indexworker"
 	"github.com/postern-auth/postern/api/mail"
 	"github.com/postern-auth/postern/api/mailcheck"
+	"github.com/postern-auth/postern/api/maintenance"
 	"github.com/postern-auth/postern/api/outbox"
 	"github.com/postern-auth/postern/api/password"
 	"github.com/postern-auth/postern/api/redirect"
+	"github.com/postern-auth/postern/api/seal"
+	"github.com/postern-auth/postern/api/sms"
 	"github.com/postern-auth/postern/api/token"
 	"github.com/postern-auth/postern/gen"
 	"github.com/postern-auth/postern/sql"
@@ -46,17 +50,25 @@ type Server struct {
 	passwords *password.Pool
 	mailer    *mail.Mailer
 	mailCheck *mailcheck.Checker // nil: off
+	seals     *seal.Keys
 	redirects *redirect.List
+	sms       *sms.Sender
 	hooks     *hooks
 	outbox    *outbox.Worker
 	settings  *settingsDocument
 	handler   http.Handler
 	refreshes singleflight.Group // by refresh token
+	exports   chan struct{}      // one for each export of the audit log that runs
 }
 
 // New connects to the database, which must be migrated, and prepares everything to serve.
 // Errors: settings that contradict each other, an unreachable database, one that is too old (sql.TooOldError).
 func New(ctx context.Context, cfg *config.Config, log *slog.Logger) (*Server, error) {
+	return newServer(ctx, cfg, log, http.DefaultTransport)
+}
+
+// newServer is New with the way to the providers of text messages, which tests lead elsewhere.
+func newServer(ctx context.Context, cfg *config.Config, log *slog.Logger, toSMS http.RoundTripper) (*Server, error) {
 	keys, err := token.New(cfg.JWT)
 	if err != nil {
 		return nil, err
@@ -65,7 +77,15 @@ func New(ctx context.Context, cfg *config.Config, log *slog.Logger) (*Server, er
 	if err != nil {
 		return nil, err
 	}
+	seals, err := seal.New(cfg.Encryption)
+	if err != nil {
+		return nil, err
+	}
 	mailer, err := mail.New(cfg.Mail, cfg.Site.URL, cfg.API.ExternalURL, log)
+	if err != nil {
+		return nil, err
+	}
+	sender, err := sms.New(cfg.SMS, cfg.API.InternalHTTPTimeout, toSMS, log)
 	if err != nil {
 		return nil, err
 	}
@@ -81,8 +101,10 @@ func New(ctx context.Context, cfg *config.Config, log *slog.Logger) (*Server, er
 	// sessions (autogroup) against each other; docs/performance.md has the figures.
 	hashers := max(runtime.NumCPU()-1, 1)
 	s := &Server{
-		cfg: cfg, log: log, pool: pool, db: gen.New(pool), keys: keys, redirects: redirects, hooks: hooks,
-		passwords: password.New(hashers, hashQueue*runtime.NumCPU()), outbox: outbox.New(pool, mailer.Deliver, outbox.Options{}, log),
+		cfg: cfg, log: log, pool: pool, db: gen.New(pool), keys: keys, seals: seals, redirects: redirects, hooks: hooks,
+		exports:   make(chan struct{}, maxExports),
+		passwords: password.New(hashers, hashQueue*runtime.NumCPU()), sms: sender,
+		outbox: outbox.New(pool, carriers(mailer, sender, hooks), outbox.Options{}, log),
 		mailer: mailer, mailCheck: mailcheck.New(cfg.MailCheck, net.DefaultResolver),
 	}
 	if err := s.prepare(ctx); err != nil {
@@ -90,6 +112,18 @@ func New(ctx context.Context, cfg *config.Config, log *slog.Logger) (*Server, er
 		return nil, err
 	}
 	return s, nil
+}
+
+// carriers deliver the outbox. Without a provider, text messages wait for a server that has one.
+func carriers(mailer *mail.Mailer, sender *sms.Sender, h *hooks) outbox.Carriers {
+	c := outbox.Carriers{Mail: mailer}
+	if sender.CanSend() {
+		c.SMS = sender
+	}
+	if len(h.byName) > 0 {
+		c.Hook = h.deliver
+	}
+	return c
 }
 
 // prepare checks the database and tells it the settings that SQL callers follow.
@@ -183,6 +217,10 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { s.outbox.Run(ctx); return nil })
 	group.Go(func() error { s.refreshTemplates(ctx); return nil })
+	group.Go(func() error { indexworker.Run(ctx, s.pool.Config().ConnConfig, s.cfg.IndexWorker, s.log); return nil })
+	if o := (maintenance.Options{Interval: s.cfg.Maintenance.Interval}); s.cfg.Maintenance.Enabled {
+		group.Go(func() error { maintenance.New(s.pool, o, s.log).Run(ctx); return nil })
+	}
 	group.Go(func() error {
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			return err

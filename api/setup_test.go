@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -35,6 +36,7 @@ type server struct {
 	api *api.Server   // for its hooks in export_test.go
 
 	statements *atomic.Int64 // that handlers sent to the database
+	logged     *testWriter
 }
 
 // setup starts a server with default settings, changed by NAME=value pairs.
@@ -46,6 +48,12 @@ func setup(t testing.TB, settings ...string) *server {
 // setupOn is setup on a database that is there already, for several servers side by side.
 func setupOn(t testing.TB, dsn string, settings ...string) *server {
 	t.Helper()
+	return setupTexting(t, dsn, http.DefaultTransport, settings...)
+}
+
+// setupTexting is setupOn with the way to the providers of text messages.
+func setupTexting(t testing.TB, dsn string, toSMS http.RoundTripper, settings ...string) *server {
+	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -56,13 +64,15 @@ func setupOn(t testing.TB, dsn string, settings ...string) *server {
 		"GOTRUE_URI_ALLOW_LIST=https://app.example.com/**", "GOTRUE_JWT_SECRET=" + jwtSecret,
 		"GOTRUE_JWT_AUD=authenticated", "GOTRUE_JWT_DEFAULT_GROUP_NAME=authenticated", "GOTRUE_SMTP_MAX_FREQUENCY=1ns",
 		// the race detector makes hashing ten times slower, and hashing yields to everything else
-		"GOTRUE_API_MAX_REQUEST_DURATION=2m",
+		"GOTRUE_API_MAX_REQUEST_DURATION=2m", "POSTERN_MAINTENANCE_ENABLED=false",
 	}, settings...))
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	srv, err := api.New(ctx, cfg, slog.New(slog.NewTextHandler(testWriter{t}, &slog.HandlerOptions{Level: slog.LevelError})))
+	logged := &testWriter{t: t}
+	log := slog.New(slog.NewTextHandler(logged, &slog.HandlerOptions{Level: slog.LevelError}))
+	srv, err := api.NewTexting(ctx, cfg, log, toSMS)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,15 +90,27 @@ func setupOn(t testing.TB, dsn string, settings ...string) *server {
 			t.Errorf("serving: %v", err)
 		}
 	})
-	return &server{t: t, URL: url, DB: pool, dsn: dsn, api: srv, statements: statements}
+	return &server{t: t, URL: url, DB: pool, dsn: dsn, api: srv, statements: statements, logged: logged}
 }
 
-// testWriter shows what the server logs in the output of the test.
-type testWriter struct{ t testing.TB }
+// testWriter shows what the server logs in the output of the test, and remembers it.
+type testWriter struct {
+	t    testing.TB
+	mu   sync.Mutex
+	text strings.Builder
+}
 
-func (w testWriter) Write(p []byte) (int, error) {
+func (w *testWriter) Write(p []byte) (int, error) {
 	w.t.Log(strings.TrimSpace(string(p)))
-	return len(p), nil
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.text.Write(p)
+}
+
+func (w *testWriter) String() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.text.String()
 }
 
 // response is an answer, its body decoded if it is JSON.

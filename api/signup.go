@@ -63,12 +63,22 @@ func (s *Server) signUp(ctx context.Context, r *request) (reply, error) {
 		return nil, err
 	}
 	defer s.outbox.Wake()
-	row, err := call(ctx, r, func(db *gen.Queries, document json.RawMessage) (gen.SignUpRow, error) {
+	return s.signedUp(call(ctx, r, func(db *gen.Queries, document json.RawMessage) (gen.SignUpRow, error) {
+		if p.Phone != "" {
+			row, err := db.SignUpByPhone(ctx, gen.SignUpByPhoneParams{
+				Phone: p.Phone, PasswordHash: hash, Data: data, Channel: p.Channel, Context: document,
+			})
+			return gen.SignUpRow(row), err
+		}
 		return db.SignUp(ctx, gen.SignUpParams{
 			Email: p.Email, PasswordHash: hash, Data: data, CodeChallenge: p.CodeChallenge,
 			CodeChallengeMethod: p.CodeChallengeMethod, Context: document,
 		})
-	})
+	}))
+}
+
+// signedUp answers a sign-up: with a session, an account that waits for its confirmation, or a refusal.
+func (s *Server) signedUp(row gen.SignUpRow, err error) (reply, error) {
 	switch {
 	case err != nil:
 		return nil, failed("Database error saving new user", err)
@@ -91,19 +101,11 @@ func (s *Server) checkSignUp(ctx context.Context, p *signUpParams) (err error) {
 	if err := password.Strength(s.cfg.Password, p.Password); err != nil {
 		return err
 	}
-	switch {
-	case p.Email != "" && p.Phone != "":
-		return invalid("Only an email address or phone number should be provided on signup.")
-	case p.Phone != "" && p.Channel != "" && p.Channel != "sms":
-		return errChannel
-	case p.Phone != "" && p.CodeChallenge != "":
-		return invalid("PKCE not supported for phone signups")
+	if p.Phone != "" {
+		return s.checkPhoneSignUp(p)
 	}
 	if err := p.check(); err != nil {
 		return err
-	}
-	if p.Phone != "" {
-		return s.checkPhone(p.Phone, badRequest("phone_provider_disabled", "Phone signups are disabled"))
 	}
 	if !s.cfg.External.EmailEnabled {
 		return badRequest("email_provider_disabled", "Email signups are disabled")
@@ -113,21 +115,6 @@ func (s *Server) checkSignUp(ctx context.Context, p *signUpParams) (err error) {
 	}
 	return s.mailCheck.Check(ctx, p.Email)
 }
-
-var errChannel = invalid("Invalid channel, supported values are 'sms' or 'whatsapp'. 'whatsapp' is only supported if Twilio or Twilio Verify is used as the provider.")
-
-// checkPhone is the end of every way by phone as long as no SMS can be sent: off is the error while it is off.
-func (s *Server) checkPhone(number string, off *Error) error {
-	if !s.cfg.External.PhoneEnabled {
-		return off
-	}
-	if _, err := input.Phone(number); err != nil {
-		return err
-	}
-	return errNoSMS
-}
-
-var errNoSMS = &Error{Status: 500, Code: codeUnexpected, Message: "Unable to get SMS provider"}
 
 // signUpAnonymously creates an account without an address (spec/01 section 3.2).
 func (s *Server) signUpAnonymously(ctx context.Context, r *request, data json.RawMessage) (reply, error) {

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"strings"
 
 	"github.com/postern-auth/postern/api/input"
 	"github.com/postern-auth/postern/api/password"
@@ -88,11 +89,11 @@ func (s *Server) checkChanges(p *userChanges) (err error) {
 		if p.Phone, err = input.Phone(p.Phone); err != nil {
 			return err
 		}
-		if p.Channel != "" && p.Channel != "sms" {
-			return errChannel
+		if p.Channel, err = s.channel(p.Channel); err != nil {
+			return err
 		}
 	}
-	if err := p.check(); err != nil {
+	if err := p.checkMethod(); err != nil {
 		return err
 	}
 	if p.HasPassword {
@@ -101,12 +102,28 @@ func (s *Server) checkChanges(p *userChanges) (err error) {
 	return nil
 }
 
+// checkMethod checks all that this endpoint checks of PKCE: the method, where a change of address begins. The shape of
+// the challenge is the client's own business here (spec/01 section 6, step 2).
+func (p *userChanges) checkMethod() error {
+	if p.Email == "" || p.CodeChallenge == "" {
+		p.pkceParams = pkceParams{}
+		return nil
+	}
+	p.CodeChallengeMethod = strings.ToLower(p.CodeChallengeMethod)
+	if p.CodeChallengeMethod != "s256" && p.CodeChallengeMethod != "plain" {
+		return invalid("code challenge method has to be s256 or plain")
+	}
+	return nil
+}
+
 // hashNewPassword compares and hashes a new password for UpdateUser (spec/01 section 6, step 9).
 func (s *Server) hashNewPassword(
 	ctx context.Context, r *request, args *gen.UpdateUserParams, given, current string,
 ) error {
-	row, err := s.db.PreparePasswordChange(ctx, gen.PreparePasswordChangeParams{
-		UserID: args.UserID, SessionID: args.SessionID, Changes: args.Changes, Context: r.context(),
+	row, err := phoneCall(ctx, r, func(db *gen.Queries, document json.RawMessage) (gen.PreparePasswordChangeRow, error) {
+		return db.PreparePasswordChange(ctx, gen.PreparePasswordChangeParams{
+			UserID: args.UserID, SessionID: args.SessionID, Changes: args.Changes, Context: document,
+		})
 	})
 	if err != nil {
 		return err
@@ -135,15 +152,16 @@ func (s *Server) hashNewPassword(
 	return err
 }
 
-// reauthenticate mails a code that allows a new password: GET /reauthenticate (spec/01 section 8).
+// reauthenticate sends a code that allows a new password: GET /reauthenticate (spec/01 section 8).
 func (s *Server) reauthenticate(ctx context.Context, r *request) (reply, error) {
 	defer s.outbox.Wake()
-	if err := callExec(ctx, r, func(db *gen.Queries, document json.RawMessage) error {
+	messageID, err := call(ctx, r, func(db *gen.Queries, document json.RawMessage) (string, error) {
 		return db.Reauthenticate(ctx, gen.ReauthenticateParams{UserID: r.userID, SessionID: r.sessionID, Context: document})
-	}); err != nil {
+	})
+	if err != nil {
 		return nil, err
 	}
-	return emptyObject, nil
+	return sentReply(messageID)
 }
 
 // logOut ends sessions of the caller: POST /logout?scope=global|local|others (spec/01 section 7).

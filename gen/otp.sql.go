@@ -11,9 +11,9 @@ import (
 	"github.com/google/uuid"
 )
 
-const reauthenticate = `-- name: Reauthenticate :exec
-select postern_internal.reauthenticate(
-  p_user_id => $1, p_session_id => $2, p_context => $3)
+const reauthenticate = `-- name: Reauthenticate :one
+select coalesce(postern_internal.reauthenticate(
+  p_user_id => $1, p_session_id => $2, p_context => $3), '')::text as message_id
 `
 
 type ReauthenticateParams struct {
@@ -22,9 +22,11 @@ type ReauthenticateParams struct {
 	Context   []byte
 }
 
-func (q *Queries) Reauthenticate(ctx context.Context, arg ReauthenticateParams) error {
-	_, err := q.db.Exec(ctx, reauthenticate, arg.UserID, arg.SessionID, arg.Context)
-	return err
+func (q *Queries) Reauthenticate(ctx context.Context, arg ReauthenticateParams) (string, error) {
+	row := q.db.QueryRow(ctx, reauthenticate, arg.UserID, arg.SessionID, arg.Context)
+	var message_id string
+	err := row.Scan(&message_id)
+	return message_id, err
 }
 
 const recover = `-- name: Recover :exec
@@ -50,29 +52,33 @@ func (q *Queries) Recover(ctx context.Context, arg RecoverParams) error {
 	return err
 }
 
-const resend = `-- name: Resend :exec
-select postern_internal.resend(
-  p_type => $1, p_email => $2, p_code_challenge => $3,
-  p_code_challenge_method => $4, p_context => $5)
+const resend = `-- name: Resend :one
+select coalesce(postern_internal.resend(
+  p_type => $1, p_email => $2, p_phone => $3, p_code_challenge => $4,
+  p_code_challenge_method => $5, p_context => $6), '')::text as message_id
 `
 
 type ResendParams struct {
 	Type                string
 	Email               string
+	Phone               string
 	CodeChallenge       string
 	CodeChallengeMethod string
 	Context             []byte
 }
 
-func (q *Queries) Resend(ctx context.Context, arg ResendParams) error {
-	_, err := q.db.Exec(ctx, resend,
+func (q *Queries) Resend(ctx context.Context, arg ResendParams) (string, error) {
+	row := q.db.QueryRow(ctx, resend,
 		arg.Type,
 		arg.Email,
+		arg.Phone,
 		arg.CodeChallenge,
 		arg.CodeChallengeMethod,
 		arg.Context,
 	)
-	return err
+	var message_id string
+	err := row.Scan(&message_id)
+	return message_id, err
 }
 
 const sendMagicLink = `-- name: SendMagicLink :exec
@@ -102,8 +108,35 @@ func (q *Queries) SendMagicLink(ctx context.Context, arg SendMagicLinkParams) er
 	return err
 }
 
+const sendSmsCode = `-- name: SendSmsCode :one
+select coalesce(postern_internal.send_sms_code(
+  p_phone => $1, p_create_user => $2, p_data => $3, p_channel => $4,
+  p_context => $5), '')::text as message_id
+`
+
+type SendSmsCodeParams struct {
+	Phone      string
+	CreateUser bool
+	Data       []byte
+	Channel    string
+	Context    []byte
+}
+
+func (q *Queries) SendSmsCode(ctx context.Context, arg SendSmsCodeParams) (string, error) {
+	row := q.db.QueryRow(ctx, sendSmsCode,
+		arg.Phone,
+		arg.CreateUser,
+		arg.Data,
+		arg.Channel,
+		arg.Context,
+	)
+	var message_id string
+	err := row.Scan(&message_id)
+	return message_id, err
+}
+
 const verifyOtp = `-- name: VerifyOtp :one
-select issued, auth_code, is_half_done::boolean, effective_type::text from postern_internal.verify_otp(
+select issued, auth_code, is_half_done::boolean, effective_type::text, began_on from postern_internal.verify_otp(
   p_type => $1, p_token_hash => $2, p_token => $3, p_email => $4, p_phone => $5,
   p_gives_code => $6, p_context => $7)
 `
@@ -123,6 +156,7 @@ type VerifyOtpRow struct {
 	AuthCode      *string
 	IsHalfDone    bool
 	EffectiveType string
+	BeganOn       []byte
 }
 
 func (q *Queries) VerifyOtp(ctx context.Context, arg VerifyOtpParams) (VerifyOtpRow, error) {
@@ -141,6 +175,31 @@ func (q *Queries) VerifyOtp(ctx context.Context, arg VerifyOtpParams) (VerifyOtp
 		&i.AuthCode,
 		&i.IsHalfDone,
 		&i.EffectiveType,
+		&i.BeganOn,
 	)
 	return i, err
+}
+
+const verifyPhoneOtp = `-- name: VerifyPhoneOtp :one
+select postern_internal.verify_phone_otp(
+  p_type => $1, p_phone => $2, p_token => $3, p_context => $4)::jsonb as issued
+`
+
+type VerifyPhoneOtpParams struct {
+	Type    string
+	Phone   string
+	Token   string
+	Context []byte
+}
+
+func (q *Queries) VerifyPhoneOtp(ctx context.Context, arg VerifyPhoneOtpParams) ([]byte, error) {
+	row := q.db.QueryRow(ctx, verifyPhoneOtp,
+		arg.Type,
+		arg.Phone,
+		arg.Token,
+		arg.Context,
+	)
+	var issued []byte
+	err := row.Scan(&issued)
+	return issued, err
 }

@@ -106,6 +106,39 @@ func (q *Queries) SignUpAnonymously(ctx context.Context, data []byte, context []
 	return issued, err
 }
 
+const signUpByPhone = `-- name: SignUpByPhone :one
+select issued, account, failure from postern_internal.sign_up_by_phone(
+  p_phone => $1, p_password_hash => $2, p_data => $3, p_channel => $4,
+  p_context => $5)
+`
+
+type SignUpByPhoneParams struct {
+	Phone        string
+	PasswordHash string
+	Data         []byte
+	Channel      string
+	Context      []byte
+}
+
+type SignUpByPhoneRow struct {
+	Issued  []byte
+	Account []byte
+	Failure []byte
+}
+
+func (q *Queries) SignUpByPhone(ctx context.Context, arg SignUpByPhoneParams) (SignUpByPhoneRow, error) {
+	row := q.db.QueryRow(ctx, signUpByPhone,
+		arg.Phone,
+		arg.PasswordHash,
+		arg.Data,
+		arg.Channel,
+		arg.Context,
+	)
+	var i SignUpByPhoneRow
+	err := row.Scan(&i.Issued, &i.Account, &i.Failure)
+	return i, err
+}
+
 const updateUser = `-- name: UpdateUser :one
 select postern_internal.update_user(
   p_user_id => $1, p_session_id => $2, p_changes => $3,

@@ -6,6 +6,11 @@ select issued, account, failure from postern_internal.sign_up(
   p_email => @email, p_password_hash => @password_hash, p_data => @data, p_code_challenge => @code_challenge,
   p_code_challenge_method => @code_challenge_method, p_context => @context);
 
+-- name: SignUpByPhone :one
+select issued, account, failure from postern_internal.sign_up_by_phone(
+  p_phone => @phone, p_password_hash => @password_hash, p_data => @data, p_channel => @channel,
+  p_context => @context);
+
 -- name: PreparePasswordChange :one
 select password_hash::text, needs_current_password::boolean from postern_internal.prepare_password_change(
   p_user_id => @user_id, p_session_id => sqlc.narg(session_id), p_changes => @changes, p_context => @context);

@@ -24,6 +24,7 @@ var sections = []struct {
 		"set_app_metadata", "ban_user", "unban_user", "delete_user"}},
 	{"Sessions", []string{"list_sessions", "sign_out", "why_signed_out"}},
 	{"Mail", []string{"invite_user", "send_magic_link", "list_outbox", "retry_outbox"}},
+	{"Upkeep", []string{"run_maintenance"}},
 }
 
 const sqlIntroduction = `# Administration in SQL

@@ -416,9 +416,11 @@ declare
 begin
   update postern.outbox as o
   set state = 'queued', attempts = 0, next_attempt_at = postern_internal.clock(), finished_at = null
-  where o.id = p_id and o.state in ('dead', 'queued');
+  where o.id = p_id and o.state in ('dead', 'queued')
+    and (o.expires_at is null or o.expires_at > postern_internal.clock());
   if not found then
-    select o.state into v_state from postern.outbox as o where o.id = p_id;
+    select case when o.state in ('dead', 'queued') then 'expired' else o.state end into v_state
+    from postern.outbox as o where o.id = p_id;
     if v_state is null then
       perform postern_internal.fail(404, 'outbox_not_found', 'No such message');
     end if;
@@ -431,8 +433,42 @@ $$;
 
 -- Name: FUNCTION retry_outbox(p_id bigint); Type: COMMENT; Schema: postern
 
-COMMENT ON FUNCTION postern.retry_outbox(p_id bigint) IS 'Sends a dead or waiting message now. Its link or code may have expired meanwhile.
+COMMENT ON FUNCTION postern.retry_outbox(p_id bigint) IS 'Sends a dead or waiting message now. Its link or code may have expired meanwhile; a text message whose code has is not sent again.
 Example: select postern.retry_outbox(id) from postern.list_outbox(''dead'');';
+
+-- Name: run_maintenance(); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.run_maintenance(OUT rule text, OUT rows bigint)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_step record;
+begin
+  for rule in select r.rule from postern_internal.maintenance_rules() as r loop
+    rows := 0;
+    loop
+      begin
+        select m.rows, m.is_done into v_step from postern_internal.maintain(rule) as m;
+      exception when lock_not_available then
+        exit; -- what a request holds is left for the next pass
+      end;
+      if v_step.rows is null then
+        perform postern_internal.fail(409, 'conflict', 'Maintenance is running in another session; try again later');
+      end if;
+      rows := rows + v_step.rows;
+      exit when v_step.is_done;
+    end loop;
+    return next;
+  end loop;
+end;
+$$;
+
+-- Name: FUNCTION run_maintenance(); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.run_maintenance() IS 'Runs one pass of maintenance now, in your transaction, and returns how many rows each rule changed. The server does the same once an hour in small transactions: prefer it on a database that was never cleaned.
+Errors: conflict (PT409) while another session is at it.
+Example: select * from postern.run_maintenance() where rows > 0;';
 
 -- Name: send_magic_link(text, text); Type: FUNCTION; Schema: postern
 
@@ -680,6 +716,73 @@ begin
 end;
 $$;
 
+-- Name: mfa_factors; Type: TABLE; Schema: auth
+
+CREATE TABLE auth.mfa_factors (
+    id uuid NOT NULL,
+    user_id uuid NOT NULL,
+    friendly_name text,
+    factor_type auth.factor_type NOT NULL,
+    status auth.factor_status NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    updated_at timestamp with time zone NOT NULL,
+    secret text,
+    phone text,
+    last_challenged_at timestamp with time zone,
+    web_authn_credential jsonb,
+    web_authn_aaguid uuid,
+    last_webauthn_challenge_data jsonb
+);
+
+-- Name: COLUMN mfa_factors.last_webauthn_challenge_data; Type: COMMENT; Schema: auth
+
+COMMENT ON COLUMN auth.mfa_factors.last_webauthn_challenge_data IS 'Auth: The last WebAuthn challenge, with attestation or assertion.';
+
+-- Name: accept_factor(auth.users, auth.mfa_factors, uuid, uuid, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.accept_factor(p_user auth.users, p_factor auth.mfa_factors, p_challenge_id uuid, p_session_id uuid, p_context jsonb) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_session auth.sessions;
+  v_method text := postern_internal.factor_method(p_factor.factor_type);
+  v_token text;
+  v_issued jsonb;
+begin
+  select s.* into v_session from auth.sessions as s where s.id = p_session_id and s.user_id = p_user.id
+  for no key update;
+  if v_session.id is null then
+    perform postern_internal.fail(
+      403, 'session_not_found', 'Session from session_id claim in JWT does not exist');
+  end if;
+  perform postern_internal.audit_user('verification_attempted', p_user, p_context, jsonb_build_object(
+    'factor_id', p_factor.id, 'challenge_id', p_challenge_id, 'factor_type', p_factor.factor_type));
+  delete from postern.challenge_guesses as g where g.challenge_id = p_challenge_id;
+  if p_factor.status = 'unverified' then
+    perform postern_internal.mark_factor_verified(p_user, p_factor, p_context);
+  end if;
+  insert into auth.mfa_amr_claims (id, session_id, created_at, updated_at, authentication_method)
+  values (gen_random_uuid(), p_session_id, postern_internal.clock(), postern_internal.clock(), v_method)
+  on conflict on constraint mfa_amr_claims_session_id_authentication_method_pkey
+    do update set updated_at = excluded.updated_at;
+  v_token := postern_internal.swap_refresh_token(p_user, v_session, p_context);
+  update auth.sessions as s
+  set aal = 'aal2', factor_id = p_factor.id, updated_at = postern_internal.clock()
+  where s.id = p_session_id
+  returning s.* into v_session;
+  perform postern_internal.end_sessions(p_user.id, 'mfa', p_context, p_only => low.id)
+  from (select s.id from auth.sessions as s where s.user_id = p_user.id and s.aal < 'aal2' order by s.id) as low;
+  perform postern_internal.record_event('session.upgraded', p_user.id, p_context,
+    jsonb_build_object('method', v_method, 'factor_id', p_factor.id), p_session_id);
+  -- the user object still lists the attempts that go next, as in the reference
+  v_issued := postern_internal.session_grant(p_user, v_session, v_token, v_method, p_context);
+  delete from auth.mfa_factors as f
+  where f.user_id = p_user.id and f.factor_type = p_factor.factor_type and f.status = 'unverified';
+  return v_issued;
+end;
+$$;
+
 -- Name: accept_invite(text, text, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.accept_invite(p_invite_token text, p_provider text, p_identity jsonb, p_context jsonb) RETURNS auth.users
@@ -706,6 +809,19 @@ begin
     'invite_accepted', v_user, p_context, jsonb_build_object('provider', p_provider));
   perform postern_internal.drop_unproved(v_user, p_provider, p_identity, p_context);
   return postern_internal.confirm_email_address(v_user.id, p_context);
+end;
+$$;
+
+-- Name: accept_phone(auth.users, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.accept_phone(p_user auth.users, p_context jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  perform postern_internal.audit_user('user_signedup', p_user, p_context, '{"provider": "phone"}');
+  perform postern_internal.confirm_phone_number(p_user.id, p_context);
+  update auth.users set is_anonymous = false where id = p_user.id and is_anonymous;
 end;
 $$;
 
@@ -738,9 +854,14 @@ begin
     perform postern_internal.replace_password(
       p_user.id, postern_internal.unusable_password_hash(), p_context);
   end if;
-  perform postern_internal.audit_user('user_signedup', p_user, p_context, '{"provider": "email"}');
+  if p_user.email_confirmed_at is null then
+    perform postern_internal.audit_user('user_signedup', p_user, p_context, '{"provider": "email"}');
+  else -- the link confirmed the address on another device before
+    perform postern_internal.audit_user('login', p_user, p_context);
+  end if;
   perform postern_internal.confirm_email_address(p_user.id, p_context);
   perform postern_internal.mark_identity_verified(p_user);
+  perform postern_internal.end_anonymity(p_user.id);
 end;
 $$;
 
@@ -904,16 +1025,7 @@ begin
   perform postern_internal.audit_user(
     'factor_deleted', postern_internal.lock_user(p_user_id), p_context,
     jsonb_build_object('user_id', p_user_id, 'factor_id', p_factor_id));
-  with lowered as (
-    update auth.sessions as s set aal = 'aal1', factor_id = null, updated_at = postern_internal.clock()
-    where s.user_id = p_user_id and s.factor_id = p_factor_id
-    returning s.id
-  )
-  delete from auth.mfa_amr_claims as c using lowered
-  where c.session_id = lowered.id
-    and c.authentication_method = case v_factor.factor_type
-      when 'phone' then 'mfa/phone' when 'webauthn' then 'mfa/webauthn' else 'totp' end;
-  delete from auth.mfa_factors as f where f.id = p_factor_id;
+  perform postern_internal.drop_factor(v_factor);
   perform postern_internal.record_event(
     'factor.deleted', p_user_id, p_context, jsonb_build_object('factor_id', p_factor_id));
   return postern_internal.factor_json(v_factor);
@@ -1072,24 +1184,56 @@ begin
 end;
 $$;
 
--- Name: adopt_first_identity(uuid); Type: FUNCTION; Schema: postern_internal
+-- Name: adopt_first_identity(uuid, text); Type: FUNCTION; Schema: postern_internal
 
-CREATE FUNCTION postern_internal.adopt_first_identity(p_user_id uuid) RETURNS auth.users
+CREATE FUNCTION postern_internal.adopt_first_identity(p_user_id uuid, p_provider text) RETURNS auth.users
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
 begin
-  delete from auth.identities where user_id = p_user_id and provider <> 'email';
+  delete from auth.identities where user_id = p_user_id and provider <> p_provider;
   update auth.users as u
   set raw_user_meta_data = (
       select coalesce(jsonb_object_agg(d.key, d.value) filter (where d.value <> 'null'), '{}')
       from auth.identities as i, jsonb_each(i.identity_data) as d
-      where i.user_id = p_user_id and i.provider = 'email')
+      where i.user_id = p_user_id and i.provider = p_provider)
   where u.id = p_user_id;
   perform postern_internal.recompute_providers(p_user_id);
   return postern_internal.lock_user(p_user_id);
 end;
 $$;
+
+-- Name: adopt_linked_email(auth.users, text, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.adopt_linked_email(p_user auth.users, p_provider text, p_identity jsonb, p_context jsonb) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $_$
+declare
+  v_user auth.users;
+begin
+  if postern_internal.candidate_email(p_identity) is null then
+    perform postern_internal.fail(500, 'unexpected_failure', 'Error sending confirmation email');
+  end if;
+  v_user := postern_internal.promote_email(p_user, p_context);
+  if coalesce(v_user.email, '') = '' then
+    perform postern_internal.fail(
+      400, 'email_exists', 'A user with this email address has already been registered');
+  end if;
+  if (p_context ->> 'autoconfirm')::boolean or exists (
+    select from auth.identities as i
+    where i.user_id = p_user.id and i.email = v_user.email and i.identity_data ->> 'email_verified' = 'true')
+  then
+    perform postern_internal.confirm_email_address(p_user.id, p_context);
+    perform postern_internal.end_anonymity(p_user.id);
+    return null;
+  end if;
+  perform postern_internal.check_mail_frequency(v_user.confirmation_sent_at, p_context);
+  perform postern_internal.send_confirmation(v_user, 'confirmation', false, p_context);
+  return postern_internal.failure(422, 'email_not_confirmed', format(
+    'Unverified email with %s. A confirmation email has been sent to your %1$s email', p_provider));
+end;
+$_$;
 
 -- Name: amr_provider(text, auth.users); Type: FUNCTION; Schema: postern_internal
 
@@ -1141,10 +1285,34 @@ begin
     end;
   elsif not p_context ? 'by_sql' then
     perform set_config('postern.afterwards', jsonb_build_object('hook', 'after-user-created', 'payload',
-      jsonb_build_object('metadata', jsonb_build_object(
-        'uuid', postern_internal.random_uuid(), 'time', postern_internal.rfc3339(postern_internal.clock()),
-        'name', 'after-user-created', 'ip_address', coalesce(p_context ->> 'ip', ''))) || v_payload)::text, true);
+      postern_internal.hook_metadata('after-user-created', p_context) || v_payload)::text, true);
   end if;
+end;
+$$;
+
+-- Name: answer_sign_up(text, text, auth.users, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.answer_sign_up(p_provider text, p_outcome text, p_user auth.users, p_data jsonb, p_context jsonb, OUT issued jsonb, OUT account jsonb, OUT failure jsonb)
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  case p_outcome
+    when 'confirmed' then
+      issued := postern_internal.open_signed_up_session(p_provider, p_user, p_context);
+    when 'pending' then
+      account := postern_internal.user_document(p_user);
+      if p_user.invited_at is not null then
+        account := account || '{"user_metadata": {}, "identities": []}';
+      end if;
+    else
+      if (p_context ->> 'autoconfirm')::boolean or (p_context ->> 'phone_autoconfirm')::boolean then
+        failure := postern_internal.failure(422, 'user_already_exists', 'User already registered');
+      else
+        account := postern_internal.obfuscated_user(
+          p_provider, case p_provider when 'email' then p_user.email else p_user.phone end, p_data, p_context);
+      end if;
+  end case;
 end;
 $$;
 
@@ -1178,6 +1346,45 @@ begin
 end;
 $$;
 
+-- Name: apply_phone_change(auth.users, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.apply_phone_change(p_user auth.users, p_context jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  delete from auth.one_time_tokens where user_id = p_user.id;
+  begin
+    update auth.users
+    set phone = p_user.phone_change, phone_change = '', phone_change_token = '', is_anonymous = false,
+      phone_confirmed_at = postern_internal.clock(), updated_at = postern_internal.clock()
+    where id = p_user.id;
+  exception when unique_violation then
+    perform postern_internal.fail(
+      422, 'phone_exists', 'A user with this phone number has already been registered');
+  end;
+  perform postern_internal.record_event('user.phone_changed', p_user.id, p_context);
+  perform postern_internal.notify_user('phone_changed', p_user, p_context, jsonb_build_object(
+    'phone', p_user.phone_change, 'old_phone', coalesce(p_user.phone, '')));
+  if postern_internal.put_phone_identity(p_user.id, p_user.phone_change, true, p_context) then
+    perform postern_internal.notify_user('identity_linked', p_user, p_context, '{"provider": "phone"}');
+  end if;
+end;
+$$;
+
+-- Name: as_inet(text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.as_inet(p_text text) RETURNS inet
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO ''
+    AS $$
+begin
+  return nullif(p_text, '')::inet;
+exception when data_exception then
+  return null;
+end;
+$$;
+
 -- Name: ask(text, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.ask(p_question text, p_payload jsonb, p_context jsonb) RETURNS jsonb
@@ -1199,6 +1406,18 @@ begin
 end;
 $$;
 
+-- Name: ask_about_code(text, text, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.ask_about_code(p_phone text, p_code text, p_context jsonb) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  return coalesce(postern_internal.ask(
+    'sms-code:' || p_phone, jsonb_build_object('phone', p_phone, 'code', p_code), p_context)::boolean, true);
+end;
+$$;
+
 -- Name: audit_admin(text, auth.users, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.audit_admin(p_action text, p_user auth.users, p_context jsonb, p_traits jsonb DEFAULT '{}'::jsonb) RETURNS void
@@ -1210,6 +1429,30 @@ begin
     array[p_action], postern_internal.nil_uuid(), p_context ->> 'actor', false, null,
     jsonb_build_object('user_id', p_user.id, 'user_email', coalesce(p_user.email, '')) || p_traits, p_context);
 end;
+$$;
+
+-- Name: audit_log_entries; Type: TABLE; Schema: auth
+
+CREATE TABLE auth.audit_log_entries (
+    instance_id uuid,
+    id uuid NOT NULL,
+    payload json,
+    created_at timestamp with time zone,
+    ip_address character varying(64) DEFAULT ''::character varying NOT NULL
+);
+
+-- Name: TABLE audit_log_entries; Type: COMMENT; Schema: auth
+
+COMMENT ON TABLE auth.audit_log_entries IS 'Auth: Audit trail.';
+
+-- Name: audit_entry(auth.audit_log_entries); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.audit_entry(p_entry auth.audit_log_entries) RETURNS json
+    LANGUAGE sql STABLE
+    AS $$
+  select json_build_object(
+    'id', p_entry.id, 'payload', p_entry.payload, 'created_at', postern_internal.rfc3339(p_entry.created_at),
+    'ip_address', p_entry.ip_address)
 $$;
 
 -- Name: audit_log_type(text); Type: FUNCTION; Schema: postern_internal
@@ -1230,12 +1473,42 @@ $$;
 -- Name: audit_matches(json, text, text); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.audit_matches(p_payload json, p_scope text, p_pattern text) RETURNS boolean
-    LANGUAGE sql IMMUTABLE
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
     AS $$
   select case p_scope
-    when 'author' then p_payload ->> 'actor_username' ilike p_pattern or p_payload ->> 'actor_name' ilike p_pattern
-    when 'action' then p_payload ->> 'action' ilike p_pattern
-    else p_payload ->> 'log_type' ilike p_pattern
+    when 'author' then
+      postern_internal.audit_text(p_payload, 'actor_username') ilike p_pattern
+        or postern_internal.audit_text(p_payload, 'actor_name') ilike p_pattern
+    when 'action' then postern_internal.audit_text(p_payload, 'action') ilike p_pattern
+    else postern_internal.audit_text(p_payload, 'log_type') ilike p_pattern
+  end
+$$;
+
+-- Name: audit_payload(json); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.audit_payload(p_payload json) RETURNS jsonb
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_payload jsonb;
+begin
+  v_payload := p_payload;
+  return case when jsonb_typeof(v_payload) = 'object' then v_payload else '{}' end;
+exception when data_exception or program_limit_exceeded then
+  return '{}';
+end;
+$$;
+
+-- Name: audit_text(json, text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.audit_text(p_payload json, p_key text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    AS $$
+  select case
+    when p_payload::text not like '%\\u%' then p_payload ->> p_key
+    else regexp_replace(
+      p_payload::text, '(?<!\\)((?:\\\\)*)\\u(?:0000|[dD][89a-fA-F][0-9a-fA-F]{2})', '\1', 'g')::json ->> p_key
   end
 $$;
 
@@ -1323,26 +1596,64 @@ begin
     return;
   end if;
   perform postern_internal.begin_flow(p_user.id, 'email_change', 'email_change',
-    p_changes ->> 'code_challenge', p_changes ->> 'code_challenge_method');
+    p_changes ->> 'code_challenge', p_changes ->> 'code_challenge_method', p_context);
   perform postern_internal.send_email_change(
     p_user, p_changes ->> 'email', coalesce(p_changes ->> 'code_challenge' <> '', false), p_context);
 end;
 $$;
 
--- Name: begin_flow(uuid, text, text, text, text); Type: FUNCTION; Schema: postern_internal
+-- Name: begin_flow(uuid, text, text, text, text, jsonb); Type: FUNCTION; Schema: postern_internal
 
-CREATE FUNCTION postern_internal.begin_flow(p_user_id uuid, p_provider_type text, p_authentication_method text, p_code_challenge text, p_code_challenge_method text) RETURNS void
+CREATE FUNCTION postern_internal.begin_flow(p_user_id uuid, p_provider_type text, p_authentication_method text, p_code_challenge text, p_code_challenge_method text, p_context jsonb) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
+declare
+  v_id uuid := gen_random_uuid();
 begin
+  if coalesce(p_code_challenge, '') = '' then
+    return;
+  end if;
   insert into auth.flow_state (
     id, user_id, auth_code, code_challenge, code_challenge_method, provider_type, authentication_method,
     provider_access_token, provider_refresh_token, created_at, updated_at)
-  select gen_random_uuid(), p_user_id, gen_random_uuid()::text, p_code_challenge,
+  values (
+    v_id, p_user_id, gen_random_uuid()::text, p_code_challenge,
     p_code_challenge_method::auth.code_challenge_method, p_provider_type, p_authentication_method, '', '',
-    postern_internal.clock(), postern_internal.clock()
-  where p_code_challenge <> '';
+    postern_internal.clock(), postern_internal.clock());
+  perform postern_internal.remember_device(v_id, p_context);
+end;
+$$;
+
+-- Name: begin_linking(uuid, uuid, text, text, text, boolean, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.begin_linking(p_user_id uuid, p_session_id uuid, p_provider text, p_code_challenge text, p_code_challenge_method text, p_is_email_optional boolean, p_context jsonb) RETURNS uuid
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_user auth.users := postern_internal.authenticate(p_user_id, p_session_id);
+  v_state uuid;
+begin
+  v_state := postern_internal.begin_oauth(
+    p_provider, p_code_challenge, p_code_challenge_method, '', p_is_email_optional, p_context);
+  update auth.flow_state as f set linking_target_id = v_user.id where f.id = v_state;
+  return v_state;
+end;
+$$;
+
+-- Name: begin_maintenance(interval); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.begin_maintenance(p_interval interval) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_now timestamptz := postern_internal.clock();
+begin
+  insert into postern.maintenance as m (rule, ran_at) values ('pass', v_now)
+  on conflict (rule) do update set ran_at = v_now where m.ran_at <= v_now - p_interval;
+  return found;
 end;
 $$;
 
@@ -1370,6 +1681,48 @@ begin
     p_context ->> 'redirect_to', nullif(p_invite_token, ''), p_is_email_optional,
     postern_internal.clock(), postern_internal.clock());
   return v_id;
+end;
+$$;
+
+-- Name: begin_phone_change(auth.users, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.begin_phone_change(p_user auth.users, p_changes jsonb, p_context jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  if (p_context ->> 'phone_autoconfirm')::boolean then
+    p_user.phone_change := p_changes ->> 'phone';
+    perform postern_internal.apply_phone_change(p_user, p_context);
+    perform postern_internal.recompute_providers(p_user.id);
+    return;
+  end if;
+  perform postern_internal.send_phone_otp(
+    p_user, 'phone_change', p_changes ->> 'phone', coalesce(nullif(p_changes ->> 'channel', ''), 'sms'), p_context);
+end;
+$$;
+
+-- Name: begun_elsewhere(uuid, text, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.begun_elsewhere(p_user_id uuid, p_authentication_method text, p_context jsonb) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_began postern.flow_devices;
+  v_here record;
+begin
+  if not coalesce((p_context ->> 'other_device_page')::boolean, false) then
+    return null;
+  end if;
+  select d.* into v_began
+  from postern_internal.newest_flow(p_user_id, p_authentication_method) as f
+  join postern.flow_devices as d on d.flow_id = f.id;
+  v_here := postern_internal.read_user_agent(p_context ->> 'user_agent');
+  if v_began.browser <> v_here.browser or v_began.platform <> v_here.platform then
+    return jsonb_build_object('browser', v_began.browser, 'platform', v_began.platform);
+  end if;
+  return null;
 end;
 $$;
 
@@ -1415,6 +1768,38 @@ CREATE FUNCTION postern_internal.candidate_email(p_identity jsonb) RETURNS jsonb
   from jsonb_array_elements(p_identity -> 'emails') with ordinality as t (e, n)
   order by coalesce((e ->> 'primary')::boolean, false) desc, n desc
   limit 1
+$$;
+
+-- Name: challenge_factor(uuid, uuid, uuid, jsonb, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.challenge_factor(p_user_id uuid, p_session_id uuid, p_factor_id uuid, p_challenge jsonb, p_refusal jsonb, p_context jsonb) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_now timestamptz := postern_internal.clock();
+  v_user auth.users := postern_internal.authenticate(p_user_id, p_session_id, p_lock => true);
+  v_factor auth.mfa_factors := postern_internal.find_factor(p_user_id, p_factor_id);
+begin
+  perform postern_internal.check_verify_enabled(v_factor.factor_type, p_context);
+  if v_factor.status = 'unverified' then
+    perform postern_internal.check_may_enroll(p_user_id, p_session_id);
+  end if;
+  if v_factor.factor_type = 'phone' then
+    perform postern_internal.refuse(p_refusal);
+    perform postern_internal.send_factor_code(v_user, v_factor, p_challenge, p_context);
+  end if;
+  insert into auth.mfa_challenges (id, factor_id, created_at, ip_address, otp_code)
+  values (
+    (p_challenge ->> 'id')::uuid, v_factor.id, v_now, postern_internal.client_address(p_context),
+    case when v_factor.factor_type = 'phone' then p_challenge ->> 'stored_code' else '' end);
+  perform postern_internal.note_challenge(v_factor.id, v_now);
+  perform postern_internal.audit_user('challenge_created', v_user, p_context,
+    jsonb_build_object('factor_id', v_factor.id, 'factor_status', v_factor.status));
+  return jsonb_build_object(
+    'id', p_challenge ->> 'id', 'type', v_factor.factor_type, 'expires_at', floor(extract(epoch from v_now
+      + make_interval(secs => (p_context #>> '{mfa,challenge_expiry}')::float)))::bigint);
+end;
 $$;
 
 -- Name: change_account(auth.users, jsonb, text, jsonb); Type: FUNCTION; Schema: postern_internal
@@ -1541,20 +1926,6 @@ begin
 end;
 $$;
 
--- Name: check_mail_authorized(text, jsonb); Type: FUNCTION; Schema: postern_internal
-
-CREATE FUNCTION postern_internal.check_mail_authorized(p_email text, p_context jsonb) RETURNS void
-    LANGUAGE plpgsql IMMUTABLE
-    SET search_path TO ''
-    AS $$
-begin
-  if not postern_internal.is_mail_authorized(p_email, p_context) then
-    perform postern_internal.fail(400, 'email_address_not_authorized', format(
-      'Email address "%s" cannot be used as it is not authorized', p_email));
-  end if;
-end;
-$$;
-
 -- Name: check_mail_frequency(timestamp with time zone, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.check_mail_frequency(p_last_sent_at timestamp with time zone, p_context jsonb) RETURNS void
@@ -1562,12 +1933,23 @@ CREATE FUNCTION postern_internal.check_mail_frequency(p_last_sent_at timestamp w
     SET search_path TO ''
     AS $$
 declare
-  v_wait interval := p_last_sent_at + make_interval(secs => (p_context ->> 'mail_frequency')::float)
-    - postern_internal.clock();
+  v_refusal text := postern_internal.too_soon(p_last_sent_at, (p_context ->> 'mail_frequency')::float);
 begin
-  if v_wait > interval '0' then
-    perform postern_internal.fail(429, 'over_email_send_rate_limit', format(
-      'For security purposes, you can only request this after %s seconds.', trunc(extract(epoch from v_wait))));
+  if v_refusal is not null then
+    perform postern_internal.fail(429, 'over_email_send_rate_limit', v_refusal);
+  end if;
+end;
+$$;
+
+-- Name: check_may_enroll(uuid, uuid); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.check_may_enroll(p_user_id uuid, p_session_id uuid) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+begin
+  if postern_internal.has_verified_factor(p_user_id) and not postern_internal.is_aal2(p_session_id) then
+    perform postern_internal.fail(403, 'insufficient_aal', 'AAL2 required to enroll a new factor');
   end if;
 end;
 $$;
@@ -1607,6 +1989,47 @@ begin
   return v_phone;
 end;
 $_$;
+
+-- Name: check_room_for_factor(uuid, text, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.check_room_for_factor(p_user_id uuid, p_name text, p_context jsonb) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_all int;
+  v_verified int;
+  v_same int;
+begin
+  select count(*), count(*) filter (where f.status = 'verified'),
+    count(*) filter (where coalesce(f.friendly_name, '') = p_name)
+  into v_all, v_verified, v_same
+  from auth.mfa_factors as f where f.user_id = p_user_id;
+  if v_same > 0 then
+    perform postern_internal.fail(422, 'mfa_factor_name_conflict',
+      format('A factor with the friendly name "%s" for this user already exists', p_name));
+  elsif v_all >= (p_context #>> '{mfa,max_enrolled}')::float or v_verified >= (p_context #>> '{mfa,max_verified}')::float
+  then
+    perform postern_internal.fail(422, 'too_many_enrolled_mfa_factors',
+      'Maximum number of verified factors reached, unenroll to continue');
+  end if;
+end;
+$$;
+
+-- Name: check_sms_frequency(timestamp with time zone, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.check_sms_frequency(p_last_sent_at timestamp with time zone, p_context jsonb) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_refusal text := postern_internal.too_soon(p_last_sent_at, (p_context ->> 'sms_frequency')::float);
+begin
+  if v_refusal is not null then
+    perform postern_internal.fail(429, 'over_sms_send_rate_limit', v_refusal);
+  end if;
+end;
+$$;
 
 -- Name: check_user_changes(uuid, uuid, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
 
@@ -1668,6 +2091,20 @@ begin
 end;
 $$;
 
+-- Name: check_verify_enabled(auth.factor_type, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.check_verify_enabled(p_type auth.factor_type, p_context jsonb) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+begin
+  if not (p_context #> '{mfa,verify}') ? p_type::text then
+    perform postern_internal.fail(422, format('mfa_%s_verify_not_enabled', p_type),
+      'MFA verification is disabled for ' || postern_internal.factor_label(p_type));
+  end if;
+end;
+$$;
+
 -- Name: claim_outbox(text, integer, interval); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.claim_outbox(p_kind text, p_limit integer, p_lease interval, OUT id bigint, OUT template text, OUT recipient text, OUT payload jsonb, OUT attempts integer, OUT created_at timestamp with time zone)
@@ -1685,7 +2122,7 @@ begin
   with due as (
     select o.id, o.user_id is not null and not exists (
         select from auth.users as u where u.id = o.user_id and u.deleted_at is null
-      ) as is_orphan
+      ) as is_orphan, coalesce(o.expires_at <= v_now, false) as is_late
     from postern.outbox as o
     where o.state in ('queued', 'sending') and o.next_attempt_at <= v_now and o.kind = p_kind
     order by o.next_attempt_at
@@ -1694,10 +2131,11 @@ begin
   ),
   claimed as (
     update postern.outbox as o
-    set state = case when d.is_orphan then 'dropped' else 'sending' end,
-      payload = case when d.is_orphan then '{}' else o.payload end,
-      finished_at = case when d.is_orphan then v_now end,
-      attempts = o.attempts + case when d.is_orphan then 0 else 1 end,
+    set state = case when d.is_orphan then 'dropped' when d.is_late then 'dead' else 'sending' end,
+      payload = case when d.is_orphan or d.is_late then '{}' else o.payload end,
+      finished_at = case when d.is_orphan or d.is_late then v_now end,
+      attempts = o.attempts + case when d.is_orphan or d.is_late then 0 else 1 end,
+      last_error = case when d.is_late then coalesce(o.last_error, 'expired before it was tried') else o.last_error end,
       next_attempt_at = v_now + p_lease
     from due as d
     where o.id = d.id
@@ -1753,6 +2191,10 @@ declare
   v_now timestamptz := postern_internal.clock();
   v_count int;
 begin
+  update postern.outbox as o
+  set state = 'dead', payload = '{}', finished_at = v_now,
+    last_error = coalesce(o.last_error, 'expired before it was tried')
+  where o.state = 'queued' and o.expires_at < v_now - interval '1 hour';
   with old as (
     select o.id
     from postern.outbox as o
@@ -1767,12 +2209,58 @@ begin
 end;
 $$;
 
+-- Name: client_address(jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.client_address(p_context jsonb) RETURNS inet
+    LANGUAGE sql IMMUTABLE
+    AS $$
+  select coalesce(nullif(p_context ->> 'ip', '')::inet, '0.0.0.0')
+$$;
+
 -- Name: clock(); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.clock() RETURNS timestamp with time zone
     LANGUAGE sql STABLE
     AS $$
   select coalesce(nullif(current_setting('postern.clock', true), '')::timestamptz, now())
+$$;
+
+-- Name: one_time_tokens; Type: TABLE; Schema: auth
+
+CREATE TABLE auth.one_time_tokens (
+    id uuid NOT NULL,
+    user_id uuid NOT NULL,
+    token_type auth.one_time_token_type NOT NULL,
+    token_hash text NOT NULL,
+    relates_to text NOT NULL,
+    created_at timestamp without time zone DEFAULT now() NOT NULL,
+    updated_at timestamp without time zone DEFAULT now() NOT NULL,
+    CONSTRAINT one_time_tokens_token_hash_check CHECK ((char_length(token_hash) > 0))
+);
+
+-- Name: confirm_elsewhere(auth.users, auth.one_time_tokens, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.confirm_elsewhere(p_user auth.users, p_token auth.one_time_tokens, p_context jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  if p_user.email_confirmed_at is null then
+    if p_token.token_type = 'confirmation_token' then
+      perform postern_internal.accept_signup(p_user, p_context);
+    else
+      perform postern_internal.accept_recovery(p_user, p_context);
+    end if;
+    perform postern_internal.recompute_providers(p_user.id);
+    update auth.users
+    set confirmation_token = case p_token.token_type
+        when 'confirmation_token' then p_token.token_hash else confirmation_token end,
+      recovery_token = case p_token.token_type
+        when 'recovery_token' then p_token.token_hash else recovery_token end
+    where id = p_user.id;
+  end if;
+  insert into auth.one_time_tokens select p_token.*;
+end;
 $$;
 
 -- Name: confirm_email_address(uuid, jsonb); Type: FUNCTION; Schema: postern_internal
@@ -1807,14 +2295,16 @@ CREATE FUNCTION postern_internal.confirm_phone_number(p_user_id uuid, p_context 
     AS $$
 declare
   v_now timestamptz := postern_internal.clock();
+  v_is_first boolean := exists (
+    select from auth.users as u where u.id = p_user_id and u.phone_confirmed_at is null);
   v_user auth.users;
 begin
   delete from auth.one_time_tokens where user_id = p_user_id;
   update auth.users
-  set phone_confirmed_at = coalesce(phone_confirmed_at, v_now), confirmation_token = '', updated_at = v_now
+  set phone_confirmed_at = v_now, confirmation_token = '', updated_at = v_now
   where id = p_user_id
   returning * into v_user;
-  if v_user.phone_confirmed_at = v_now then
+  if v_is_first then
     perform postern_internal.record_event('user.confirmed', p_user_id, p_context, '{"by": "phone"}');
   end if;
   return v_user;
@@ -1833,14 +2323,18 @@ CREATE FUNCTION postern_internal.context() RETURNS jsonb
       'admin_role', 'admin', 'autoconfirm', false, 'phone_autoconfirm', false,
       'secure_email_change', true, 'allow_unverified', false, 'signup_disabled', false,
       'otp_exp', 86400, 'otp_length', 6, 'mail_frequency', 60, 'flow_expiry', 300,
+      'sms_otp_exp', 60, 'sms_otp_length', 6, 'sms_frequency', 60, 'sms_provider', '',
+      'sms_checks_codes', false, 'sms_test_otps', '{}'::jsonb,
       'rotation', true, 'reuse_interval', 10, 'allow_reuse', false, 'token_version', 1,
       'upgrade_percentage', 0, 'single_per_user', false, 'tags', '[]'::jsonb,
       'reauthenticate', false, 'current_password', false, 'audit_disabled', false,
       'notifications', '{}'::jsonb, 'hooks', '{}'::jsonb, 'own_linking_domains', '[]'::jsonb,
-      'authorized_addresses', '[]'::jsonb
+      'authorized_addresses', '[]'::jsonb,
+      'mfa', '{"enroll": ["totp"], "verify": ["totp"], "challenge_expiry": 300, "factor_expiry": 300,
+        "phone_frequency": 60, "max_enrolled": 10, "max_verified": 10, "max_guesses": 5, "code_reuse": false}'::jsonb
     )
     || coalesce((select value from postern.settings), '{}')
-    || jsonb_build_object('actor', session_user, 'by_sql', true)
+    || jsonb_build_object('actor', session_user, 'by_sql', true, 'ip', host(inet_client_addr()))
 $$;
 
 -- Name: create_account(jsonb, text, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
@@ -1980,6 +2474,27 @@ begin
 end;
 $$;
 
+-- Name: drop_factor(auth.mfa_factors); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.drop_factor(p_factor auth.mfa_factors) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  with lowered as (
+    update auth.sessions as s set aal = 'aal1', factor_id = null, updated_at = postern_internal.clock()
+    where s.user_id = p_factor.user_id and s.factor_id = p_factor.id
+    returning s.id
+  )
+  delete from auth.mfa_amr_claims as c using lowered
+  where c.session_id = lowered.id
+    and c.authentication_method = postern_internal.factor_method(p_factor.factor_type);
+  delete from auth.mfa_factors as f where f.id = p_factor.id;
+  delete from postern.totp_steps as t where t.factor_id = p_factor.id;
+  delete from postern.challenge_guesses as g where g.factor_id = p_factor.id;
+end;
+$$;
+
 -- Name: drop_unproved(auth.users, text, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.drop_unproved(p_user auth.users, p_provider text, p_identity jsonb, p_context jsonb) RETURNS auth.users
@@ -2006,6 +2521,21 @@ CREATE FUNCTION postern_internal.effective_tag(p_tag text, p_context jsonb) RETU
     when p_context -> 'tags' ? p_tag then p_tag
     else coalesce(p_context -> 'tags' ->> 0, '')
   end
+$$;
+
+-- Name: end_anonymity(uuid); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.end_anonymity(p_user_id uuid) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  update auth.users set is_anonymous = false, updated_at = postern_internal.clock()
+  where id = p_user_id and is_anonymous;
+  if found then
+    perform postern_internal.recompute_providers(p_user_id);
+  end if;
+end;
 $$;
 
 -- Name: end_sessions(uuid, text, jsonb, uuid, uuid); Type: FUNCTION; Schema: postern_internal
@@ -2047,6 +2577,61 @@ begin
 end;
 $$;
 
+-- Name: enroll_factor(uuid, uuid, jsonb, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.enroll_factor(p_user_id uuid, p_session_id uuid, p_factor jsonb, p_refusal jsonb, p_context jsonb) RETURNS text
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_now timestamptz := postern_internal.clock();
+  v_user auth.users := postern_internal.authenticate(p_user_id, p_session_id, p_lock => true);
+  v_type auth.factor_type := (p_factor ->> 'factor_type')::auth.factor_type;
+  v_id uuid := (p_factor ->> 'id')::uuid;
+begin
+  if not (p_context #> '{mfa,enroll}') ? v_type::text then
+    perform postern_internal.fail(422, format('mfa_%s_enroll_not_enabled', v_type),
+      'MFA enroll is disabled for ' || postern_internal.factor_label(v_type));
+  end if;
+  perform postern_internal.refuse(p_refusal);
+  if v_type = 'phone' then
+    perform postern_internal.make_room_for_phone(p_user_id, p_factor ->> 'phone');
+  end if;
+  delete from auth.mfa_factors as f
+  where f.user_id = p_user_id and f.status = 'unverified'
+    and f.created_at + make_interval(secs => (p_context #>> '{mfa,factor_expiry}')::float) < v_now
+    and not exists (select from auth.mfa_challenges as c where c.factor_id = f.id);
+  perform postern_internal.check_room_for_factor(p_user_id, p_factor ->> 'friendly_name', p_context);
+  perform postern_internal.check_may_enroll(p_user_id, p_session_id);
+  if v_type = 'totp' and coalesce(v_user.email, '') = '' then
+    perform postern_internal.fail(500, 'unexpected_failure', 'Error generating QR Code');
+  end if;
+
+  insert into auth.mfa_factors (
+    id, user_id, friendly_name, factor_type, status, secret, phone, created_at, updated_at)
+  values (
+    v_id, p_user_id, p_factor ->> 'friendly_name', v_type, 'unverified', coalesce(p_factor ->> 'secret', ''),
+    nullif(p_factor ->> 'phone', ''), v_now, v_now);
+  perform postern_internal.audit_user('factor_in_progress', v_user, p_context, jsonb_build_object('factor_id', v_id)
+    || case when v_type = 'totp' then '{}' else jsonb_build_object('factor_type', v_type) end);
+  perform postern_internal.record_event('factor.created', p_user_id, p_context,
+    jsonb_build_object('factor_id', v_id, 'factor_type', v_type), p_session_id);
+  return coalesce(v_user.email, '');
+end;
+$$;
+
+-- Name: event_months(); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.event_months(OUT partition regclass, OUT month timestamp with time zone)
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    AS $_$
+  select i.inhrelid::regclass, (replace(substr(c.relname, 8), '_', '-') || '-01 00:00:00+00')::timestamptz
+  from pg_catalog.pg_inherits as i
+  join pg_catalog.pg_class as c on c.oid = i.inhrelid
+  where i.inhparent = 'postern.events'::regclass and c.relname ~ '^events_\d{4}_\d{2}$'
+$_$;
+
 -- Name: exchange_code(text, text, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.exchange_code(p_auth_code text, p_code_verifier text, p_context jsonb) RETURNS jsonb
@@ -2080,6 +2665,7 @@ begin
   if not found or v_user.id is null then
     perform postern_internal.fail(404, 'flow_state_not_found', c_not_found);
   end if;
+  delete from postern.flow_devices as d where d.flow_id = v_flow.id;
   if postern_internal.is_banned(v_user) then
     perform postern_internal.fail(403, 'user_banned', 'User is banned');
   end if;
@@ -2162,28 +2748,6 @@ CREATE FUNCTION postern_internal.external_data(p_identity jsonb) RETURNS jsonb
       'email', lower(postern_internal.candidate_email(p_identity) ->> 'email')))
 $$;
 
--- Name: mfa_factors; Type: TABLE; Schema: auth
-
-CREATE TABLE auth.mfa_factors (
-    id uuid NOT NULL,
-    user_id uuid NOT NULL,
-    friendly_name text,
-    factor_type auth.factor_type NOT NULL,
-    status auth.factor_status NOT NULL,
-    created_at timestamp with time zone NOT NULL,
-    updated_at timestamp with time zone NOT NULL,
-    secret text,
-    phone text,
-    last_challenged_at timestamp with time zone,
-    web_authn_credential jsonb,
-    web_authn_aaguid uuid,
-    last_webauthn_challenge_data jsonb
-);
-
--- Name: COLUMN mfa_factors.last_webauthn_challenge_data; Type: COMMENT; Schema: auth
-
-COMMENT ON COLUMN auth.mfa_factors.last_webauthn_challenge_data IS 'Auth: The last WebAuthn challenge, with attestation or assertion.';
-
 -- Name: factor_json(auth.mfa_factors); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.factor_json(p_factor auth.mfa_factors) RETURNS jsonb
@@ -2202,6 +2766,22 @@ CREATE FUNCTION postern_internal.factor_json(p_factor auth.mfa_factors) RETURNS 
       'phone', coalesce(p_factor.phone, ''),
       'last_challenged_at', postern_internal.rfc3339(p_factor.last_challenged_at)
     )
+$$;
+
+-- Name: factor_label(auth.factor_type); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.factor_label(p_type auth.factor_type) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    AS $$
+  select case p_type when 'totp' then 'TOTP' when 'phone' then 'Phone' else 'WebAuthn' end
+$$;
+
+-- Name: factor_method(auth.factor_type); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.factor_method(p_type auth.factor_type) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    AS $$
+  select case p_type when 'totp' then 'totp' when 'phone' then 'mfa/phone' else 'mfa/webauthn' end
 $$;
 
 -- Name: fail(integer, text, text, jsonb); Type: FUNCTION; Schema: postern_internal
@@ -2268,6 +2848,68 @@ CREATE FUNCTION postern_internal.failure(p_status integer, p_code text, p_messag
   select jsonb_build_object('status', p_status, 'code', p_code, 'message', p_message)
 $$;
 
+-- Name: mfa_challenges; Type: TABLE; Schema: auth
+
+CREATE TABLE auth.mfa_challenges (
+    id uuid NOT NULL,
+    factor_id uuid NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    verified_at timestamp with time zone,
+    ip_address inet NOT NULL,
+    otp_code text,
+    web_authn_session_data jsonb
+);
+
+-- Name: find_challenge(auth.users, auth.mfa_factors, uuid, uuid, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.find_challenge(p_user auth.users, p_factor auth.mfa_factors, p_challenge_id uuid, p_session_id uuid, p_context jsonb, OUT challenge auth.mfa_challenges, OUT failure jsonb)
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  perform postern_internal.check_verify_enabled(p_factor.factor_type, p_context);
+  if p_factor.status = 'unverified' then
+    perform postern_internal.check_may_enroll(p_user.id, p_session_id);
+  end if;
+  select c.* into challenge from auth.mfa_challenges as c
+  where c.id = p_challenge_id and c.factor_id = p_factor.id;
+  if challenge.id is null then
+    perform postern_internal.fail(
+      422, 'mfa_factor_not_found', 'MFA factor with the provided challenge ID not found');
+  elsif challenge.verified_at is not null
+    or host(challenge.ip_address) <> host(postern_internal.client_address(p_context))
+  then
+    perform postern_internal.fail(
+      422, 'mfa_ip_address_mismatch', 'Challenge and verify IP addresses mismatch.');
+  elsif challenge.created_at + make_interval(secs => (p_context #>> '{mfa,challenge_expiry}')::float)
+      < postern_internal.clock()
+    or postern_internal.is_guessed_out(p_challenge_id, p_context)
+  then
+    delete from auth.mfa_challenges as c where c.id = p_challenge_id;
+    delete from postern.challenge_guesses as g where g.challenge_id = p_challenge_id;
+    failure := postern_internal.failure(422, 'mfa_challenge_expired', format(
+      'MFA challenge %s has expired, verify against another challenge or create a new challenge.', p_challenge_id));
+  end if;
+end;
+$$;
+
+-- Name: find_factor(uuid, uuid); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.find_factor(p_user_id uuid, p_factor_id uuid) RETURNS auth.mfa_factors
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_factor auth.mfa_factors;
+begin
+  select f.* into v_factor from auth.mfa_factors as f where f.id = p_factor_id and f.user_id = p_user_id;
+  if v_factor.id is null then
+    perform postern_internal.fail(404, 'mfa_factor_not_found', 'Factor not found');
+  end if;
+  return v_factor;
+end;
+$$;
+
 -- Name: flow_state; Type: TABLE; Schema: auth
 
 CREATE TABLE auth.flow_state (
@@ -2310,6 +2952,10 @@ begin
     perform postern_internal.fail(400, 'bad_oauth_state', 'OAuth state has expired');
   elsif v_flow.code_challenge is not null and v_flow.user_id is not null then
     perform postern_internal.fail(400, 'flow_state_already_used', 'State has already been used');
+  elsif v_flow.linking_target_id is not null
+    and not exists (select from auth.users as u where u.id = v_flow.linking_target_id)
+  then
+    perform postern_internal.fail(422, 'user_not_found', 'Linking target user not found');
   end if;
   return v_flow;
 end;
@@ -2351,9 +2997,9 @@ begin
 end;
 $$;
 
--- Name: find_or_insert_registrant(text, text, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
+-- Name: find_or_insert_registrant(text, text, text, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
 
-CREATE FUNCTION postern_internal.find_or_insert_registrant(p_email text, p_password_hash text, p_data jsonb, p_context jsonb) RETURNS auth.users
+CREATE FUNCTION postern_internal.find_or_insert_registrant(p_provider text, p_address text, p_password_hash text, p_data jsonb, p_context jsonb) RETURNS auth.users
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
@@ -2362,7 +3008,10 @@ declare
   v_new auth.users;
 begin
   for attempt in 1 .. 3 loop
-    v_user := postern_internal.lock_user(postern_internal.owner_of_email(p_email, p_context));
+    v_user := postern_internal.lock_user(case p_provider
+      when 'email' then postern_internal.owner_of_email(p_address, p_context)
+      else (select u.id from postern_internal.find_users_by_phone(p_address, p_context ->> 'aud') as u)
+    end);
     if v_user.id is not null then
       return v_user;
     end if;
@@ -2371,9 +3020,11 @@ begin
     end if;
     v_new.aud := p_context ->> 'aud';
     v_new.role := p_context ->> 'default_role';
-    v_new.email := p_email;
+    v_new.email := case p_provider when 'email' then p_address end;
+    v_new.phone := case p_provider when 'phone' then p_address end;
     v_new.encrypted_password := coalesce(p_password_hash, postern_internal.unusable_password_hash());
-    v_new.raw_app_meta_data := '{"provider": "email", "providers": ["email"]}';
+    v_new.raw_app_meta_data := jsonb_build_object(
+      'provider', p_provider, 'providers', jsonb_build_array(p_provider));
     v_new.raw_user_meta_data := p_data;
     v_new.id := postern_internal.random_uuid();
     perform postern_internal.admit_new_user(v_new, p_context);
@@ -2405,18 +3056,35 @@ begin
 end;
 $$;
 
--- Name: one_time_tokens; Type: TABLE; Schema: auth
+-- Name: find_phone_claimant(text, text, text, boolean, jsonb); Type: FUNCTION; Schema: postern_internal
 
-CREATE TABLE auth.one_time_tokens (
-    id uuid NOT NULL,
-    user_id uuid NOT NULL,
-    token_type auth.one_time_token_type NOT NULL,
-    token_hash text NOT NULL,
-    relates_to text NOT NULL,
-    created_at timestamp without time zone DEFAULT now() NOT NULL,
-    updated_at timestamp without time zone DEFAULT now() NOT NULL,
-    CONSTRAINT one_time_tokens_token_hash_check CHECK ((char_length(token_hash) > 0))
-);
+CREATE FUNCTION postern_internal.find_phone_claimant(p_type text, p_phone text, p_token text, p_is_test boolean, p_context jsonb) RETURNS uuid
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+begin
+  if p_type = 'sms' then
+    return (select u.id from postern_internal.find_users_by_phone(p_phone, p_context ->> 'aud') as u);
+  elsif p_is_test then  -- no index helps, which tests can bear
+    return (
+      select u.id
+      from auth.users as u
+      where u.instance_id = postern_internal.nil_uuid() and u.phone_change = p_phone
+        and u.aud = p_context ->> 'aud' and not u.is_sso_user
+      order by u.phone_change_sent_at desc nulls last limit 1);
+  end if;
+  return (
+    select u.id
+    from auth.one_time_tokens as t
+    join auth.users as u on u.id = t.user_id
+    where t.relates_to = p_phone and t.token_type = 'phone_change_token'
+      and u.instance_id = postern_internal.nil_uuid() and u.phone_change = p_phone
+      and u.aud = p_context ->> 'aud' and not u.is_sso_user
+    order by t.token_hash = postern_internal.otp_hash(p_phone, p_token) desc,
+      u.phone_change_sent_at desc nulls last
+    limit 1);
+end;
+$$;
 
 -- Name: find_token_by_code(text, text, text, text, jsonb); Type: FUNCTION; Schema: postern_internal
 
@@ -2545,17 +3213,20 @@ CREATE FUNCTION postern_internal.finish_oauth(p_state uuid, p_identity jsonb, p_
 declare
   v_flow auth.flow_state := postern_internal.find_oauth_flow(p_state, p_context, p_lock => true);
   v_user auth.users;
+  v_linked record;
 begin
-  v_user := case
-    when v_flow.invite_token is not null
-      then postern_internal.accept_invite(v_flow.invite_token, v_flow.provider_type, p_identity, p_context)
-    else postern_internal.external_account(v_flow.provider_type, p_identity, p_context)
-  end;
-  if v_flow.invite_token is null then
+  if v_flow.linking_target_id is not null then
+    v_linked := postern_internal.link_identity(v_flow.linking_target_id, v_flow.provider_type, p_identity, p_context);
+    v_user := v_linked.account;
+    failure := v_linked.failure;
+  elsif v_flow.invite_token is not null then
+    v_user := postern_internal.accept_invite(v_flow.invite_token, v_flow.provider_type, p_identity, p_context);
+  else
+    v_user := postern_internal.external_account(v_flow.provider_type, p_identity, p_context);
     failure := postern_internal.admit_external(v_flow.provider_type, v_flow.email_optional, v_user, p_identity, p_context);
-    if failure is not null then
-      return;
-    end if;
+  end if;
+  if failure is not null then
+    return;
   end if;
 
   if v_flow.code_challenge is null then
@@ -2794,6 +3465,19 @@ CREATE FUNCTION postern_internal.hook_email_data(p_template text, p_mails jsonb[
     'factor_type', coalesce(p_mails[1] ->> 'factor_type', ''))
 $$;
 
+-- Name: hook_metadata(text, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.hook_metadata(p_name text, p_context jsonb) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  return jsonb_build_object('metadata', jsonb_build_object(
+    'uuid', postern_internal.random_uuid(), 'time', postern_internal.rfc3339(postern_internal.clock()),
+    'name', p_name, 'ip_address', coalesce(p_context ->> 'ip', '')));
+end;
+$$;
+
 -- Name: identities; Type: TABLE; Schema: auth
 
 CREATE TABLE auth.identities (
@@ -2908,6 +3592,17 @@ begin
 end;
 $$;
 
+-- Name: is_aal2(uuid); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.is_aal2(p_session_id uuid) RETURNS boolean
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+begin
+  return exists (select from auth.sessions as s where s.id = p_session_id and s.aal >= 'aal2');
+end;
+$$;
+
 -- Name: is_asking(); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.is_asking() RETURNS boolean
@@ -2922,6 +3617,42 @@ CREATE FUNCTION postern_internal.is_banned(p_user auth.users) RETURNS boolean
     LANGUAGE sql STABLE
     AS $$
   select coalesce(p_user.banned_until > postern_internal.clock(), false)
+$$;
+
+-- Name: is_before_upgrade(uuid, bigint, bigint); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.is_before_upgrade(p_session_id uuid, p_token_id bigint, p_counter bigint) RETURNS boolean
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+begin
+  return exists (
+    select from postern.session_upgrades as u
+    where u.session_id = p_session_id and (p_token_id < u.first_token_id or p_counter < u.first_counter));
+end;
+$$;
+
+-- Name: is_foreign_code(text, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.is_foreign_code(p_phone text, p_context jsonb) RETURNS boolean
+    LANGUAGE sql STABLE
+    AS $$
+  select (p_context ->> 'sms_checks_codes')::boolean and not (p_context -> 'hooks') ? 'send-sms'
+    and postern_internal.test_otp(p_phone, p_context) is null
+$$;
+
+-- Name: is_guessed_out(uuid, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.is_guessed_out(p_challenge_id uuid, p_context jsonb) RETURNS boolean
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_max int := (p_context #>> '{mfa,max_guesses}')::int;
+begin
+  return v_max > 0 and exists (
+    select from postern.challenge_guesses as g where g.challenge_id = p_challenge_id and g.wrong >= v_max);
+end;
 $$;
 
 -- Name: is_mail_authorized(text, jsonb); Type: FUNCTION; Schema: postern_internal
@@ -2947,6 +3678,15 @@ CREATE FUNCTION postern_internal.is_otp_alive(p_sent_at timestamp with time zone
     p_sent_at + make_interval(secs => (p_context ->> 'otp_exp')::float) >= postern_internal.clock(), false)
 $$;
 
+-- Name: is_sms_otp_alive(timestamp with time zone, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.is_sms_otp_alive(p_sent_at timestamp with time zone, p_context jsonb) RETURNS boolean
+    LANGUAGE sql STABLE
+    AS $$
+  select coalesce(
+    p_sent_at + make_interval(secs => (p_context ->> 'sms_otp_exp')::float) >= postern_internal.clock(), false)
+$$;
+
 -- Name: is_uuid(text); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.is_uuid(p_text text) RETURNS boolean
@@ -2966,10 +3706,7 @@ declare
 begin
   update auth.flow_state as f
   set auth_code_issued_at = postern_internal.clock(), updated_at = postern_internal.clock()
-  where f.id = (
-    select n.id from auth.flow_state as n
-    where n.user_id = p_user_id and n.authentication_method = p_authentication_method
-    order by n.created_at desc limit 1)
+  where f.id = (select n.id from postern_internal.newest_flow(p_user_id, p_authentication_method) as n)
   returning f.auth_code into v_code;
   if v_code is null then
     perform postern_internal.fail(400, 'flow_state_not_found',
@@ -3054,6 +3791,41 @@ begin
 end;
 $$;
 
+-- Name: link_identity(uuid, text, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.link_identity(p_user_id uuid, p_provider text, p_identity jsonb, p_context jsonb, OUT account auth.users, OUT failure jsonb)
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_owner uuid;
+begin
+  account := postern_internal.lock_user(p_user_id);
+  if account.id is null then
+    perform postern_internal.fail(422, 'user_not_found', 'Linking target user not found');
+  end if;
+  select i.user_id into v_owner from auth.identities as i
+  where i.provider = p_provider and i.provider_id = p_identity ->> 'sub';
+  if v_owner = p_user_id then
+    perform postern_internal.fail(422, 'identity_already_exists', 'Identity is already linked');
+  elsif v_owner is not null
+    or not postern_internal.put_external_identity(p_user_id, p_provider, p_identity, 'link', p_context)
+  then
+    perform postern_internal.fail(422, 'identity_already_exists', 'Identity is already linked to another user');
+  end if;
+  if coalesce(account.email, '') = '' then
+    failure := postern_internal.adopt_linked_email(account, p_provider, p_identity, p_context);
+    if failure is not null then
+      return;
+    end if;
+  end if;
+  perform postern_internal.recompute_providers(p_user_id);
+  account := postern_internal.lock_user(p_user_id);
+  perform postern_internal.notify_user('identity_linked', account, p_context,
+    jsonb_build_object('provider', p_provider));
+end;
+$$;
+
 -- Name: link_new_user(auth.users, text, jsonb, text, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.link_new_user(p_user auth.users, p_type text, p_link jsonb, p_password_hash text, p_refusal jsonb, p_context jsonb) RETURNS auth.users
@@ -3095,31 +3867,34 @@ $$;
 
 -- Name: list_audit(text, text, bigint, bigint); Type: FUNCTION; Schema: postern_internal
 
-CREATE FUNCTION postern_internal.list_audit(p_scope text, p_text text, p_offset bigint, p_limit bigint, OUT total bigint, OUT entries jsonb)
+CREATE FUNCTION postern_internal.list_audit(p_scope text, p_text text, p_offset bigint, p_limit bigint, OUT total bigint, OUT entries json)
     LANGUAGE plpgsql STABLE
     SET search_path TO ''
     AS $$
 declare
   v_pattern text := case when p_text <> '' then '%' || p_text || '%' end;
+  v_ids uuid[];
 begin
   if v_pattern is null then
-    select count(*) into total from auth.audit_log_entries as e where e.instance_id = postern_internal.nil_uuid();
+    select count(*) into total from auth.audit_log_entries as a where a.instance_id = postern_internal.nil_uuid();
+    v_ids := array(
+      select a.id from auth.audit_log_entries as a
+      where a.instance_id = postern_internal.nil_uuid()
+      order by a.created_at desc, a.id
+      offset p_offset limit p_limit);
   else
-    select count(*) into total from auth.audit_log_entries as e
-    where e.instance_id = postern_internal.nil_uuid()
-      and postern_internal.audit_matches(e.payload, p_scope, v_pattern);
+    with found as materialized (
+      select a.id, a.created_at from auth.audit_log_entries as a
+      where a.instance_id = postern_internal.nil_uuid()
+        and postern_internal.audit_matches(a.payload, p_scope, v_pattern)
+    )
+    select (select count(*) from found),
+      array(select f.id from found as f order by f.created_at desc, f.id offset p_offset limit p_limit)
+    into total, v_ids;
   end if;
-  select coalesce(jsonb_agg(jsonb_build_object(
-      'id', e.id, 'payload', e.payload, 'created_at', postern_internal.rfc3339(e.created_at),
-      'ip_address', e.ip_address) order by e.created_at desc, e.id), '[]')
-  into entries
-  from (
-    select a.* from auth.audit_log_entries as a
-    where a.instance_id = postern_internal.nil_uuid()
-      and (v_pattern is null or postern_internal.audit_matches(a.payload, p_scope, v_pattern))
-    order by a.created_at desc, a.id
-    offset p_offset limit p_limit
-  ) as e;
+  select coalesce(json_agg(postern_internal.audit_entry(e) order by e.created_at desc, e.id), '[]') into entries
+  from auth.audit_log_entries as e
+  where e.id = any (v_ids);
 end;
 $$;
 
@@ -3268,11 +4043,311 @@ CREATE FUNCTION postern_internal.mail_payload(p_user auth.users, p_context jsonb
     AS $$
   select jsonb_build_object(
     'email', coalesce(p_user.email, ''),
+    'languages', postern_internal.mail_languages(p_user.raw_user_meta_data, p_context),
     'site_url', p_context ->> 'site_url',
     'redirect_to', coalesce(p_context ->> 'redirect_to', p_context ->> 'site_url'),
-    'languages', postern_internal.mail_languages(p_user.raw_user_meta_data, p_context),
     'data', postern_internal.read_metadata(p_user.raw_user_meta_data))
 $$;
+
+-- Name: maintain(text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.maintain(p_rule text, OUT rows bigint, OUT is_done boolean)
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    SET lock_timeout TO '2s'
+    SET synchronize_seqscans TO 'off'
+    AS $_$
+declare
+  v_now timestamptz := postern_internal.clock();
+  v_context jsonb := postern_internal.context() || '{"actor": "maintenance", "ip": null}';
+  v_rule record;
+begin
+  if not pg_try_advisory_xact_lock(hashtext('postern'), hashtext('maintenance')) then
+    return;
+  end if;
+  select r.* into v_rule from postern_internal.maintenance_rules() as r where r.rule = p_rule;
+  if v_rule.rule is null then
+    perform postern_internal.fail(400, 'validation_failed', format('There is no maintenance rule %L', p_rule));
+  end if;
+  if v_rule.target is null then
+    execute format('select postern_internal.%I($1, $2, $3)', 'maintain_' || p_rule)
+    into rows using v_now, v_context, v_rule.batch;
+  else
+    execute format(
+      'delete from %1$s where ctid = any (array(select ctid from %1$s where %2$s limit $3 for update skip locked))',
+      v_rule.target, v_rule.condition)
+    using v_now, v_context, v_rule.batch;
+    get diagnostics rows = row_count;
+  end if;
+  is_done := rows < v_rule.batch;
+  insert into postern.maintenance as m (rule, ran_at, rows_total) values (p_rule, v_now, rows)
+  on conflict (rule) do update set ran_at = v_now, rows_total = m.rows_total + excluded.rows_total;
+end;
+$_$;
+
+-- Name: maintain_anonymous_users(timestamp with time zone, jsonb, integer); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.maintain_anonymous_users(p_now timestamp with time zone, p_context jsonb, p_limit integer) RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_before timestamptz := p_now - make_interval(secs => (p_context #>> '{retention,anonymous_users}')::float);
+  v_user auth.users;
+  v_count bigint := 0;
+begin
+  for v_user in
+    select u.*
+    from auth.users as u
+    where u.is_anonymous and u.deleted_at is null and u.instance_id = postern_internal.nil_uuid()
+      and u.created_at < v_before
+      and coalesce(u.last_sign_in_at < v_before, true)
+      and not exists (
+        select from auth.sessions as s where s.user_id = u.id and postern_internal.last_active(s) >= v_before)
+      and not exists (select from postern.retention_refusals as r where r.user_id = u.id)
+    limit p_limit
+    for update of u skip locked
+  loop
+    begin
+      perform postern_internal.end_sessions(v_user.id, 'retention', p_context);
+      perform postern_internal.remove_account(v_user, false, p_context);
+      v_count := v_count + 1;
+    exception when others then
+      if sqlstate ~ '^(40|53|55|57|58|XX)' then
+        raise; -- not this user's fault
+      end if;
+      insert into postern.retention_refusals (user_id, reason, refused_at) values (v_user.id, sqlerrm, p_now);
+    end;
+  end loop;
+  return v_count;
+end;
+$$;
+
+-- Name: maintain_event_partitions(timestamp with time zone, jsonb, integer); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.maintain_event_partitions(p_now timestamp with time zone, p_context jsonb, p_limit integer) RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    SET "TimeZone" TO 'UTC'
+    AS $$
+declare
+  v_first timestamptz;
+  v_next timestamptz;
+  v_name text;
+  v_count bigint := 0;
+begin
+  for i in 1..2 loop
+    v_first := date_trunc('month', p_now) + make_interval(months => i);
+    v_next := v_first + interval '1 month';
+    v_name := 'events_' || to_char(v_first, 'YYYY_MM');
+    continue when to_regclass('postern.' || v_name) is not null
+      or exists (
+        select from postern.events_default as e where e.created_at >= v_first and e.created_at < v_next);
+    execute format(
+      'create table postern.%I (like postern.events including defaults including indexes)', v_name);
+    execute format(
+      'alter table postern.events attach partition postern.%I for values from (%L) to (%L)', v_name, v_first, v_next);
+    v_count := v_count + 1;
+  end loop;
+  return v_count;
+end;
+$$;
+
+-- Name: maintain_events(timestamp with time zone, jsonb, integer); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.maintain_events(p_now timestamp with time zone, p_context jsonb, p_limit integer) RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_before timestamptz := p_now - make_interval(secs => (p_context #>> '{retention,events}')::float);
+  v_partition regclass;
+  v_rows bigint;
+  v_count bigint := 0;
+begin
+  for v_partition in
+    select m.partition from postern_internal.event_months() as m where m.month + interval '1 month' <= v_before
+  loop
+    select greatest(c.reltuples, 0)::bigint into v_rows from pg_catalog.pg_class as c where c.oid = v_partition;
+    execute format('drop table %s', v_partition);
+    v_count := v_count + v_rows;
+  end loop;
+  delete from postern.events_default as e
+  where e.ctid = any (array(
+    select o.ctid from postern.events_default as o where o.created_at < v_before limit p_limit for update skip locked));
+  get diagnostics v_rows = row_count;
+  return v_count + v_rows;
+end;
+$$;
+
+-- Name: maintain_one_time_tokens(timestamp with time zone, jsonb, integer); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.maintain_one_time_tokens(p_now timestamp with time zone, p_context jsonb, p_limit integer) RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_before timestamp := (p_now - interval '24 hours'
+    - make_interval(secs => (p_context #>> '{retention,tokens}')::float)) at time zone 'UTC';
+  v_ids uuid[];
+begin
+  v_ids := array(
+    select t.id
+    from auth.one_time_tokens as t
+    join auth.users as u on u.id = t.user_id
+    where greatest(t.created_at, t.updated_at) < v_before
+    limit p_limit
+    for update skip locked);
+  with old as (
+    select t.user_id, array_agg(t.token_hash) as hashes
+    from auth.one_time_tokens as t
+    where t.id = any (v_ids)
+    group by t.user_id
+  )
+  update auth.users as u
+  set confirmation_token = case when u.confirmation_token = any (o.hashes) then '' else u.confirmation_token end,
+    recovery_token = case when u.recovery_token = any (o.hashes) then '' else u.recovery_token end,
+    email_change_token_new =
+      case when u.email_change_token_new = any (o.hashes) then '' else u.email_change_token_new end,
+    email_change_token_current =
+      case when u.email_change_token_current = any (o.hashes) then '' else u.email_change_token_current end,
+    phone_change_token = case when u.phone_change_token = any (o.hashes) then '' else u.phone_change_token end,
+    reauthentication_token =
+      case when u.reauthentication_token = any (o.hashes) then '' else u.reauthentication_token end
+  from old as o
+  where u.id = o.user_id;
+  delete from auth.one_time_tokens as t where t.id = any (v_ids);
+  return cardinality(v_ids);
+end;
+$$;
+
+-- Name: maintain_outbox(timestamp with time zone, jsonb, integer); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.maintain_outbox(p_now timestamp with time zone, p_context jsonb, p_limit integer) RETURNS bigint
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $$
+  select postern_internal.clean_outbox()::bigint
+$$;
+
+-- Name: maintain_refresh_tokens_ended(timestamp with time zone, jsonb, integer); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.maintain_refresh_tokens_ended(p_now timestamp with time zone, p_context jsonb, p_limit integer) RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_count bigint;
+begin
+  with live as (
+    select t.id
+    from auth.sessions as s
+    join auth.refresh_tokens as t on t.session_id = s.id
+    where s.not_after < p_now - interval '24 hours' and t.revoked is not true
+    limit p_limit
+    for update of t skip locked
+  )
+  update auth.refresh_tokens as t
+  set revoked = true, updated_at = p_now
+  from live as l
+  where t.id = l.id;
+  get diagnostics v_count = row_count;
+  return v_count;
+end;
+$$;
+
+-- Name: maintain_sessions_expired(timestamp with time zone, jsonb, integer); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.maintain_sessions_expired(p_now timestamp with time zone, p_context jsonb, p_limit integer) RETURNS bigint
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $$
+  select postern_internal.sweep_sessions(array(
+    select s.id from auth.sessions as s
+    where s.not_after < p_now - interval '72 hours'
+    limit p_limit
+    for update skip locked), 'timebox', p_now)
+$$;
+
+-- Name: maintain_sessions_idle(timestamp with time zone, jsonb, integer); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.maintain_sessions_idle(p_now timestamp with time zone, p_context jsonb, p_limit integer) RETURNS bigint
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $$
+  select postern_internal.sweep_sessions(array(
+    select s.id from auth.sessions as s
+    where s.refreshed_at at time zone 'UTC'
+      < p_now - interval '24 hours' - make_interval(secs => (p_context ->> 'inactivity')::float)
+    limit p_limit
+    for update skip locked), 'idle', p_now)
+$$;
+
+-- Name: maintain_sessions_idle_unrefreshed(timestamp with time zone, jsonb, integer); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.maintain_sessions_idle_unrefreshed(p_now timestamp with time zone, p_context jsonb, p_limit integer) RETURNS bigint
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $$
+  select postern_internal.sweep_sessions(array(
+    select s.id from auth.sessions as s
+    where s.refreshed_at is null
+      and coalesce((
+        select max(t.updated_at) from auth.refresh_tokens as t
+        where t.session_id = s.id and t.revoked is not true), s.created_at)
+        < p_now - interval '24 hours' - make_interval(secs => (p_context ->> 'inactivity')::float)
+    limit p_limit
+    for update of s skip locked), 'idle', p_now)
+$$;
+
+-- Name: maintain_sessions_timebox(timestamp with time zone, jsonb, integer); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.maintain_sessions_timebox(p_now timestamp with time zone, p_context jsonb, p_limit integer) RETURNS bigint
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $$
+  select postern_internal.sweep_sessions(array(
+    select s.id from auth.sessions as s
+    where s.created_at < p_now - interval '24 hours' - make_interval(secs => (p_context ->> 'timebox')::float)
+    limit p_limit
+    for update skip locked), 'timebox', p_now)
+$$;
+
+-- Name: maintenance_rules(); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.maintenance_rules(OUT rule text, OUT batch integer, OUT target text, OUT condition text)
+    LANGUAGE sql IMMUTABLE
+    AS $_$
+  values
+    ('refresh_tokens_revoked', 1000, 'auth.refresh_tokens', 'revoked and updated_at < $1 - interval ''24 hours'''),
+    ('refresh_tokens_ended', 1000, null, null),
+    ('sessions_expired', 500, null, null),
+    ('saml_relay_states', 1000, 'auth.saml_relay_states', 'created_at < $1 - interval ''24 hours'''),
+    ('flow_states', 1000, 'auth.flow_state', 'created_at < $1 - interval ''24 hours'''),
+    ('oauth_client_states', 1000, 'auth.oauth_client_states', 'created_at < $1 - interval ''24 hours'''),
+    ('mfa_challenges', 1000, 'auth.mfa_challenges', 'created_at < $1 - interval ''24 hours'''),
+    ('mfa_factors', 1000, 'auth.mfa_factors', 'status = ''unverified'' and created_at < $1 - interval ''24 hours'''),
+    ('webauthn_challenges', 1000, 'auth.webauthn_challenges', 'expires_at < $1'),
+    ('anonymous_users', 100, null, null),
+    ('sessions_timebox', 500, null, null),
+    ('sessions_idle', 500, null, null),
+    ('sessions_idle_unrefreshed', 500, null, null),
+    ('one_time_tokens', 500, null, null),
+    ('flow_devices', 1000, 'postern.flow_devices', 'created_at < $1 - interval ''24 hours'''),
+    ('totp_steps', 1000, 'postern.totp_steps', 'used_at < $1 - interval ''24 hours'''), -- such a code is long expired
+    ('challenge_guesses', 1000, 'postern.challenge_guesses', 'last_at < $1 - interval ''24 hours'''),
+    ('session_upgrades', 1000, 'postern.session_upgrades',
+      'upgraded_at < $1 - interval ''24 hours'' and not exists (select from auth.sessions as s where s.id = session_id)'),
+    ('oauth_authorizations', 1000, 'auth.oauth_authorizations', 'expires_at < $1 - interval ''24 hours'''),
+    ('audit_log_entries', 1000, 'auth.audit_log_entries',
+      'created_at < $1 - make_interval(secs => ($2 #>> ''{retention,audit}'')::float)'),
+    ('session_ends', 1000, 'postern.session_ends',
+      'ended_at < $1 - make_interval(secs => ($2 #>> ''{retention,session_ends}'')::float)'),
+    ('outbox', 10000, null, null),
+    ('retention_refusals', 1000, 'postern.retention_refusals', 'refused_at < $1 - interval ''7 days'''),
+    ('events', 1000, null, null),
+    ('event_partitions', 100, null, null)
+$_$;
 
 -- Name: make_otp(text, boolean, jsonb); Type: FUNCTION; Schema: postern_internal
 
@@ -3283,6 +4358,39 @@ CREATE FUNCTION postern_internal.make_otp(p_address text, p_is_pkce boolean, p_c
 begin
   otp := postern_internal.random_otp((p_context ->> 'otp_length')::int);
   token_hash := case when p_is_pkce then 'pkce_' else '' end || postern_internal.otp_hash(p_address, otp);
+end;
+$$;
+
+-- Name: make_room_for_phone(uuid, text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.make_room_for_phone(p_user_id uuid, p_phone text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  if exists (
+    select from auth.mfa_factors as f where f.user_id = p_user_id and f.phone = p_phone and f.status = 'verified')
+  then
+    perform postern_internal.fail(422, 'mfa_verified_factor_exists',
+      'A verified phone factor already exists, unenroll the existing factor to continue');
+  end if;
+  delete from auth.mfa_factors as f where f.user_id = p_user_id and f.phone = p_phone;
+end;
+$$;
+
+-- Name: mark_factor_verified(auth.users, auth.mfa_factors, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.mark_factor_verified(p_user auth.users, p_factor auth.mfa_factors, p_context jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  update auth.mfa_factors as f set status = 'verified', updated_at = postern_internal.clock()
+  where f.id = p_factor.id;
+  perform postern_internal.record_event('factor.verified', p_user.id, p_context,
+    jsonb_build_object('factor_id', p_factor.id, 'factor_type', p_factor.factor_type));
+  perform postern_internal.notify_user('mfa_factor_enrolled', p_user, p_context,
+    jsonb_build_object('factor_type', p_factor.factor_type));
 end;
 $$;
 
@@ -3372,12 +4480,56 @@ begin
 end;
 $$;
 
+-- Name: newest_flow(uuid, text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.newest_flow(p_user_id uuid, p_authentication_method text) RETURNS SETOF auth.flow_state
+    LANGUAGE sql STABLE
+    AS $$
+  select f.*
+  from auth.flow_state as f
+  where f.user_id = p_user_id and f.authentication_method = p_authentication_method
+  order by f.created_at desc
+  limit 1
+$$;
+
 -- Name: nil_uuid(); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.nil_uuid() RETURNS uuid
-    LANGUAGE sql IMMUTABLE
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
     AS $$
   select '00000000-0000-0000-0000-000000000000'::uuid
+$$;
+
+-- Name: note_challenge(uuid, timestamp with time zone); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.note_challenge(p_factor_id uuid, p_at timestamp with time zone) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  for attempt in 0 .. 99 loop
+    begin
+      update auth.mfa_factors
+      set last_challenged_at = p_at + make_interval(secs => attempt * 1e-6), updated_at = postern_internal.clock()
+      where id = p_factor_id;
+      return;
+    exception when unique_violation then
+      continue;
+    end;
+  end loop;
+  perform postern_internal.fail(409, 'conflict', 'Too many challenges at the same time, please retry after a moment.');
+end;
+$$;
+
+-- Name: note_maintenance_failure(text, text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.note_maintenance_failure(p_rule text, p_error text) RETURNS void
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $$
+  insert into postern.maintenance as m (rule, ran_at, last_error, failed_at)
+  values (p_rule, postern_internal.clock(), left(p_error, 1000), postern_internal.clock())
+  on conflict (rule) do update set last_error = excluded.last_error, failed_at = excluded.failed_at
 $$;
 
 -- Name: note_session_end(auth.sessions, text, jsonb); Type: FUNCTION; Schema: postern_internal
@@ -3470,19 +4622,23 @@ CREATE FUNCTION postern_internal.obscured(p_user_id uuid, p_value text) RETURNS 
   select postern_internal.base64url(sha256(convert_to(p_user_id || coalesce(p_value, ''), 'UTF8')))
 $$;
 
--- Name: open_signed_up_session(auth.users, jsonb); Type: FUNCTION; Schema: postern_internal
+-- Name: open_signed_up_session(text, auth.users, jsonb); Type: FUNCTION; Schema: postern_internal
 
-CREATE FUNCTION postern_internal.open_signed_up_session(p_user auth.users, p_context jsonb) RETURNS jsonb
+CREATE FUNCTION postern_internal.open_signed_up_session(p_provider text, p_user auth.users, p_context jsonb) RETURNS jsonb
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
 declare
   v_grant jsonb;
 begin
-  perform postern_internal.audit_user('login', p_user, p_context, '{"provider": "email"}');
+  perform postern_internal.audit_user(
+    'login', p_user, p_context, jsonb_build_object('provider', p_provider));
   v_grant := postern_internal.issue_session(p_user.id, 'password', p_context);
   v_grant := v_grant #- '{user,confirmed_at}';
-  return jsonb_set(v_grant, '{user,identities,0,identity_data,email_verified}', 'true', false);
+  if p_provider = 'email' then
+    v_grant := jsonb_set(v_grant, '{user,identities,0,identity_data,email_verified}', 'true', false);
+  end if;
+  return v_grant;
 end;
 $$;
 
@@ -3573,6 +4729,33 @@ begin
 end;
 $_$;
 
+-- Name: prepare_factor_verification(uuid, uuid, uuid, uuid, boolean, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.prepare_factor_verification(p_user_id uuid, p_session_id uuid, p_factor_id uuid, p_challenge_id uuid, p_has_code boolean, p_refusal jsonb, p_context jsonb, OUT factor_type text, OUT secret text, OUT checked_at timestamp with time zone, OUT failure jsonb)
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_user auth.users := postern_internal.authenticate(p_user_id, p_session_id);
+  v_factor auth.mfa_factors := postern_internal.find_factor(p_user_id, p_factor_id);
+  v_found record;
+begin
+  perform postern_internal.refuse(p_refusal);
+  if v_factor.factor_type = 'webauthn' then
+    perform postern_internal.fail(
+      422, 'mfa_webauthn_enroll_not_enabled', 'MFA verification is disabled for WebAuthn');
+  elsif not p_has_code then
+    perform postern_internal.fail(400, 'validation_failed', 'Code needs to be non-empty');
+  end if;
+  v_found := postern_internal.find_challenge(v_user, v_factor, p_challenge_id, p_session_id, p_context);
+  failure := v_found.failure;
+  factor_type := v_factor.factor_type;
+  secret := coalesce(case when v_factor.factor_type = 'totp' then v_factor.secret
+    else (v_found.challenge).otp_code end, '');
+  checked_at := postern_internal.clock();
+end;
+$$;
+
 -- Name: prepare_password_change(uuid, uuid, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.prepare_password_change(p_user_id uuid, p_session_id uuid, p_changes jsonb, p_context jsonb, OUT password_hash text, OUT needs_current_password boolean)
@@ -3594,6 +4777,49 @@ begin
     and password_hash <> ''
     and not exists (select from auth.mfa_amr_claims as c
       where c.session_id = p_session_id and c.authentication_method in ('otp', 'magiclink', 'recovery'));
+end;
+$$;
+
+-- Name: promote_email(auth.users, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.promote_email(p_user auth.users, p_context jsonb) RETURNS auth.users
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_identity auth.identities;
+  v_is_confirmed boolean;
+begin
+  select i.* into v_identity
+  from auth.identities as i
+  where i.user_id = p_user.id
+    and not exists (
+      select from postern_internal.find_users_by_email(nullif(i.email, ''), p_user.aud) as u where u.id <> p_user.id)
+  order by coalesce(i.email, '') = '', coalesce(i.identity_data ->> 'email_verified' <> 'true', true), i.created_at, i.id
+  limit 1;
+  if v_identity.id is null then
+    return null;
+  end if;
+  v_is_confirmed := coalesce(v_identity.email, '') <> ''
+    and (v_identity.identity_data ->> 'email_verified' = 'true' or (p_context ->> 'autoconfirm')::boolean);
+  delete from auth.one_time_tokens as t where t.user_id = p_user.id;
+  begin
+    update auth.users as u
+    set email = nullif(v_identity.email, ''), confirmation_token = '', recovery_token = '', email_change = '',
+      email_change_token_new = '', email_change_token_current = '', email_change_confirm_status = 0,
+      phone_change = '', phone_change_token = '', reauthentication_token = '',
+      email_confirmed_at = case when v_is_confirmed then u.email_confirmed_at end,
+      raw_user_meta_data = case
+        when v_is_confirmed then u.raw_user_meta_data
+        else postern_internal.read_metadata(u.raw_user_meta_data) || '{"email_verified": false}'
+      end,
+      updated_at = postern_internal.clock()
+    where u.id = p_user.id
+    returning u.* into p_user;
+  exception when unique_violation then -- somebody took it in the meantime, or has it under another audience
+    return null;
+  end;
+  return p_user;
 end;
 $$;
 
@@ -3667,7 +4893,7 @@ $$;
 
 -- Name: put_phone_identity(uuid, text, boolean, jsonb); Type: FUNCTION; Schema: postern_internal
 
-CREATE FUNCTION postern_internal.put_phone_identity(p_user_id uuid, p_phone text, p_is_verified boolean, p_context jsonb) RETURNS void
+CREATE FUNCTION postern_internal.put_phone_identity(p_user_id uuid, p_phone text, p_is_verified boolean, p_context jsonb) RETURNS boolean
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
@@ -3677,10 +4903,11 @@ begin
   update auth.identities as i
   set identity_data = postern_internal.read_metadata(i.identity_data) || v_facts
   where i.user_id = p_user_id and i.provider = 'phone';
-  if not found then
-    perform postern_internal.add_identity(
-      p_user_id, 'phone', postern_internal.base_identity_data(p_user_id, null) || v_facts, p_context);
+  if found then
+    return false;
   end if;
+  return postern_internal.add_identity(
+    p_user_id, 'phone', postern_internal.base_identity_data(p_user_id, null) || v_facts, p_context);
 end;
 $$;
 
@@ -3707,6 +4934,21 @@ begin
     update auth.users set email_change_token_new = p_hash, email_change_sent_at = v_now, updated_at = v_now
     where id = p_user_id;
   end if;
+end;
+$$;
+
+-- Name: queue_hook(text, text, uuid, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.queue_hook(p_name text, p_recipient text, p_user_id uuid, p_payload jsonb, p_context jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  insert into postern.outbox (kind, template, recipient, user_id, payload, next_attempt_at, created_at)
+  values ('webhook', p_name, p_recipient, p_user_id,
+    postern_internal.hook_metadata(p_name, p_context) || p_payload,
+    postern_internal.clock(), postern_internal.clock());
+  perform postern_internal.wake_outbox();
 end;
 $$;
 
@@ -3804,39 +5046,61 @@ CREATE FUNCTION postern_internal.read_metadata(p_metadata jsonb) RETURNS jsonb
   select case when jsonb_typeof(p_metadata) = 'object' then p_metadata else '{}'::jsonb end
 $$;
 
+-- Name: read_user_agent(text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.read_user_agent(p_user_agent text, OUT browser text, OUT platform text)
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO ''
+    AS $$
+begin
+  if p_user_agent is null or p_user_agent not like 'Mozilla/%' then
+    return;
+  end if;
+  browser := case
+    -- an application that shows web pages: the links of its mails open in a browser and lead back to it
+    when p_user_agent ~ '; wv\)|Electron/' then null
+    when p_user_agent ~ 'Edg(A|iOS)?/' then 'Edge'
+    when p_user_agent ~ 'OPR/|OPT/' then 'Opera'
+    when p_user_agent ~ 'SamsungBrowser/' then 'Samsung Internet'
+    when p_user_agent ~ '(Firefox|FxiOS)/' then 'Firefox'
+    when p_user_agent ~ '(Chrome|Chromium|CriOS)/' then 'Chrome'
+    when p_user_agent ~ 'Version/.* Safari/' then 'Safari'
+  end;
+  platform := case
+    when p_user_agent ~ 'Android' then 'Android'
+    when p_user_agent ~ 'iPhone|iPad|iPod' then 'iOS'
+    when p_user_agent ~ 'Windows' then 'Windows'
+    when p_user_agent ~ 'CrOS' then 'ChromeOS'
+    when p_user_agent ~ 'Macintosh' then 'macOS'
+    when p_user_agent ~ 'Linux|X11' then 'Linux'
+  end;
+end;
+$$;
+
 -- Name: reauthenticate(uuid, uuid, jsonb); Type: FUNCTION; Schema: postern_internal
 
-CREATE FUNCTION postern_internal.reauthenticate(p_user_id uuid, p_session_id uuid, p_context jsonb) RETURNS void
+CREATE FUNCTION postern_internal.reauthenticate(p_user_id uuid, p_session_id uuid, p_context jsonb) RETURNS text
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
 declare
   v_user auth.users := postern_internal.authenticate(p_user_id, p_session_id, p_lock => true);
-  v_otp text;
-  v_hash text;
+  v_has_email boolean := coalesce(v_user.email, '') <> '';
 begin
-  if coalesce(v_user.email, '') = '' and coalesce(v_user.phone, '') = '' then
+  if not v_has_email and coalesce(v_user.phone, '') = '' then
     perform postern_internal.fail(
       400, 'validation_failed', 'Reauthentication requires the user to have an email or a phone number');
-  elsif coalesce(v_user.email, '') = '' and v_user.phone_confirmed_at is null then
-    perform postern_internal.fail(422, 'phone_not_confirmed', 'Please verify your phone first.');
-  elsif coalesce(v_user.email, '') = '' then
-    perform postern_internal.fail(500, 'unexpected_failure', 'Unable to get SMS provider');
-  elsif v_user.email_confirmed_at is null then
+  elsif v_has_email and v_user.email_confirmed_at is null then
     perform postern_internal.fail(422, 'email_not_confirmed', 'Please verify your email first.');
+  elsif not v_has_email and v_user.phone_confirmed_at is null then
+    perform postern_internal.fail(422, 'phone_not_confirmed', 'Please verify your phone first.');
   end if;
   perform postern_internal.audit_user('user_reauthenticate_requested', v_user, p_context);
-  perform postern_internal.check_mail_frequency(v_user.reauthentication_sent_at, p_context);
-  select m.otp, m.token_hash into v_otp, v_hash
-  from postern_internal.make_otp(v_user.email, false, p_context) as m;
-  perform postern_internal.store_one_time_token(p_user_id, 'reauthentication_token', v_hash, v_user.email);
-  update auth.users
-  set reauthentication_token = v_hash, reauthentication_sent_at = postern_internal.clock(),
-    updated_at = postern_internal.clock()
-  where id = p_user_id;
-  perform postern_internal.send_mails('reauthentication', v_user, array[
-    postern_internal.mail_payload(v_user, p_context) - 'redirect_to'
-      || jsonb_build_object('recipient', v_user.email, 'token', v_otp)], p_context);
+  if not v_has_email then
+    return postern_internal.send_phone_otp(v_user, 'reauthentication', v_user.phone, 'sms', p_context);
+  end if;
+  perform postern_internal.send_reauthentication(v_user, p_context);
+  return null;
 end;
 $$;
 
@@ -3892,7 +5156,7 @@ begin
     return;
   end if;
   perform postern_internal.begin_flow(
-    v_user.id, 'recovery', 'recovery', p_code_challenge, p_code_challenge_method);
+    v_user.id, 'recovery', 'recovery', p_code_challenge, p_code_challenge_method, p_context);
   perform postern_internal.audit_user('user_recovery_requested', v_user, p_context);
   perform postern_internal.send_recovery(
     v_user, 'recovery', coalesce(p_code_challenge <> '', false), p_context);
@@ -3905,22 +5169,53 @@ CREATE FUNCTION postern_internal.redeem_nonce(p_user auth.users, p_nonce text, p
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
+declare
+  v_has_email boolean := coalesce(p_user.email, '') <> '';
+  v_is_right boolean := false;
 begin
   if coalesce(p_nonce, '') = '' then
     perform postern_internal.fail(
       400, 'reauthentication_needed', 'Password update requires reauthentication');
   end if;
-  if coalesce(p_user.reauthentication_token, '') = ''
-    or p_user.reauthentication_token
-      <> postern_internal.otp_hash(coalesce(nullif(p_user.email, ''), p_user.phone), p_nonce)
-    or not postern_internal.is_otp_alive(p_user.reauthentication_sent_at, p_context)
-  then
+  if coalesce(p_user.reauthentication_token, '') = '' then
+    null; -- nobody asked for a code
+  elsif not v_has_email and postern_internal.is_foreign_code(p_user.phone, p_context) then
+    v_is_right := postern_internal.ask_about_code(p_user.phone, p_nonce, p_context);
+    if not v_is_right then
+      perform postern_internal.fail_otp(false);
+    end if;
+  elsif v_has_email then
+    v_is_right := p_user.reauthentication_token = postern_internal.otp_hash(p_user.email, p_nonce)
+      and postern_internal.is_otp_alive(p_user.reauthentication_sent_at, p_context);
+  else
+    v_is_right := p_user.reauthentication_token = postern_internal.otp_hash(p_user.phone, p_nonce)
+      and postern_internal.is_sms_otp_alive(p_user.reauthentication_sent_at, p_context);
+  end if;
+  if not v_is_right then
     perform postern_internal.fail(
       422, 'reauthentication_not_valid', 'Nonce has expired or is invalid');
   end if;
   delete from auth.one_time_tokens where user_id = p_user.id;
   update auth.users set reauthentication_token = '', updated_at = postern_internal.clock()
   where id = p_user.id;
+end;
+$$;
+
+-- Name: redeem_phone_otp(auth.users, auth.one_time_token_type, text, text, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.redeem_phone_otp(p_user auth.users, p_token_type auth.one_time_token_type, p_phone text, p_token text, p_context jsonb) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_is_foreign boolean := postern_internal.is_foreign_code(p_phone, p_context);
+begin
+  delete from auth.one_time_tokens as t
+  where t.user_id = p_user.id and t.token_type = p_token_type and t.relates_to = p_phone
+    and (v_is_foreign
+      or t.token_hash = postern_internal.otp_hash(p_phone, p_token)
+        and postern_internal.is_sms_otp_alive(postern_internal.token_sent_at(p_user, p_token_type), p_context));
+  return found and (not v_is_foreign or postern_internal.ask_about_code(p_phone, p_token, p_context));
 end;
 $$;
 
@@ -4045,6 +5340,22 @@ begin
 end;
 $$;
 
+-- Name: refuse_code(auth.mfa_factors, uuid); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.refuse_code(p_factor auth.mfa_factors, p_challenge_id uuid) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  insert into postern.challenge_guesses (challenge_id, factor_id, wrong, last_at)
+  values (p_challenge_id, p_factor.id, 1, postern_internal.clock())
+  on conflict (challenge_id) do update
+    set wrong = challenge_guesses.wrong + 1, last_at = excluded.last_at;
+  return postern_internal.failure(422, 'mfa_verification_failed', case p_factor.factor_type
+    when 'phone' then 'Invalid MFA Phone code entered' else 'Invalid TOTP code entered' end);
+end;
+$$;
+
 -- Name: register_email(text, text, jsonb, text, text, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.register_email(p_email text, p_password_hash text, p_data jsonb, p_code_challenge text, p_code_challenge_method text, p_context jsonb, OUT outcome text, OUT account auth.users)
@@ -4052,7 +5363,7 @@ CREATE FUNCTION postern_internal.register_email(p_email text, p_password_hash te
     SET search_path TO ''
     AS $$
 begin
-  account := postern_internal.find_or_insert_registrant(p_email, p_password_hash, p_data, p_context);
+  account := postern_internal.find_or_insert_registrant('email', p_email, p_password_hash, p_data, p_context);
   if account.email_confirmed_at is not null then
     perform postern_internal.audit_user('user_repeated_signup', account, p_context, '{"provider": "email"}');
     outcome := 'repeated';
@@ -4063,7 +5374,7 @@ begin
     account.id, 'email',
     postern_internal.read_metadata(p_data) || postern_internal.base_identity_data(account.id, p_email), p_context)
   then
-    account := postern_internal.adopt_first_identity(account.id);
+    account := postern_internal.adopt_first_identity(account.id, 'email');
   end if;
   if (p_context ->> 'autoconfirm')::boolean then
     perform postern_internal.audit_user('user_signedup', account, p_context, '{"provider": "email"}');
@@ -4075,12 +5386,71 @@ begin
     'user_confirmation_requested', account, p_context, '{"provider": "email"}');
   perform postern_internal.check_mail_frequency(account.confirmation_sent_at, p_context);
   perform postern_internal.begin_flow(
-    account.id, 'email', 'email/signup', p_code_challenge, p_code_challenge_method);
+    account.id, 'email', 'email/signup', p_code_challenge, p_code_challenge_method, p_context);
   perform postern_internal.send_confirmation(
     account, 'confirmation', coalesce(p_code_challenge <> '', false), p_context);
   account := postern_internal.lock_user(account.id);
   perform postern_internal.announce_new_user(account, p_context);
   outcome := 'pending';
+end;
+$$;
+
+-- Name: register_phone(text, text, jsonb, text, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.register_phone(p_phone text, p_password_hash text, p_data jsonb, p_channel text, p_context jsonb, OUT outcome text, OUT account auth.users)
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  account := postern_internal.find_or_insert_registrant('phone', p_phone, p_password_hash, p_data, p_context);
+  if account.phone_confirmed_at is not null then
+    perform postern_internal.audit_user('user_repeated_signup', account, p_context, '{"provider": "phone"}');
+    outcome := 'repeated';
+    return;
+  end if;
+
+  if postern_internal.add_identity(
+    account.id, 'phone',
+    postern_internal.read_metadata(p_data) || postern_internal.base_identity_data(account.id, null), p_context)
+  then
+    account := postern_internal.adopt_first_identity(account.id, 'phone');
+  end if;
+  if (p_context ->> 'phone_autoconfirm')::boolean then
+    perform postern_internal.audit_user(
+      'user_signedup', account, p_context, jsonb_build_object('provider', 'phone', 'channel', p_channel));
+    account := postern_internal.confirm_phone_number(account.id, p_context);
+    outcome := 'confirmed';
+    return;
+  end if;
+  perform postern_internal.audit_user(
+    'user_confirmation_requested', account, p_context, '{"provider": "phone"}');
+  perform postern_internal.send_phone_otp(account, 'confirmation', p_phone, p_channel, p_context);
+  account := postern_internal.lock_user(account.id);
+  perform postern_internal.announce_new_user(account, p_context);
+  outcome := 'pending';
+end;
+$$;
+
+-- Name: remember_device(uuid, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.remember_device(p_flow_id uuid, p_context jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  if not coalesce((p_context ->> 'other_device_page')::boolean, false) then
+    return;
+  end if;
+  insert into postern.flow_devices (flow_id, browser, platform, created_at)
+  select p_flow_id, a.browser, a.platform, postern_internal.clock()
+  from postern_internal.read_user_agent(p_context ->> 'user_agent') as a
+  where a.browser is not null or a.platform is not null;
+  delete from postern.flow_devices as d
+  where d.flow_id in (
+    select o.flow_id from postern.flow_devices as o
+    where o.created_at < postern_internal.clock() - interval '1 day'
+    limit 2
+    for update skip locked);
 end;
 $$;
 
@@ -4134,9 +5504,9 @@ begin
 end;
 $$;
 
--- Name: resend(text, text, text, text, jsonb); Type: FUNCTION; Schema: postern_internal
+-- Name: resend(text, text, text, text, text, jsonb); Type: FUNCTION; Schema: postern_internal
 
-CREATE FUNCTION postern_internal.resend(p_type text, p_email text, p_code_challenge text, p_code_challenge_method text, p_context jsonb) RETURNS void
+CREATE FUNCTION postern_internal.resend(p_type text, p_email text, p_phone text, p_code_challenge text, p_code_challenge_method text, p_context jsonb) RETURNS text
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
@@ -4144,22 +5514,31 @@ declare
   v_user auth.users;
   v_is_pkce boolean := coalesce(p_code_challenge <> '', false);
 begin
-  v_user := postern_internal.lock_user(
-    (select u.id from postern_internal.find_users_by_email(p_email, p_context ->> 'aud') as u));
+  v_user := postern_internal.lock_user(case
+    when p_email <> '' then (
+      select u.id from postern_internal.find_users_by_email(p_email, p_context ->> 'aud') as u)
+    else (select u.id from postern_internal.find_users_by_phone(p_phone, p_context ->> 'aud') as u)
+  end);
   if v_user.id is null then
-    return;
+    return null;
   end if;
   if p_type = 'signup' and v_user.email_confirmed_at is null then
     perform postern_internal.audit_user('user_confirmation_requested', v_user, p_context);
     perform postern_internal.check_mail_frequency(v_user.confirmation_sent_at, p_context);
     perform postern_internal.begin_flow(
-      v_user.id, 'email/signup', 'email/signup', p_code_challenge, p_code_challenge_method);
+      v_user.id, 'email/signup', 'email/signup', p_code_challenge, p_code_challenge_method, p_context);
     perform postern_internal.send_confirmation(v_user, 'confirmation', v_is_pkce, p_context);
   elsif p_type = 'email_change' and coalesce(v_user.email_change, '') <> '' then
     perform postern_internal.begin_flow(
-      v_user.id, 'email_change', 'email_change', p_code_challenge, p_code_challenge_method);
+      v_user.id, 'email_change', 'email_change', p_code_challenge, p_code_challenge_method, p_context);
     perform postern_internal.send_email_change(v_user, v_user.email_change, v_is_pkce, p_context);
+  elsif p_type = 'sms' and v_user.phone_confirmed_at is null then
+    perform postern_internal.audit_user('user_recovery_requested', v_user, p_context);
+    return postern_internal.send_phone_otp(v_user, 'confirmation', v_user.phone, 'sms', p_context);
+  elsif p_type = 'phone_change' and coalesce(v_user.phone_change, '') <> '' then
+    return postern_internal.send_phone_otp(v_user, 'phone_change', v_user.phone_change, 'sms', p_context);
   end if;
+  return null;
 end;
 $$;
 
@@ -4213,6 +5592,7 @@ CREATE FUNCTION postern_internal.rotate_v1(p_user auth.users, p_session auth.ses
 declare
   v_now timestamptz := postern_internal.clock();
   v_live auth.refresh_tokens;
+  v_is_late boolean;
   v_next text;
 begin
   if coalesce(p_token.revoked, false) then
@@ -4226,10 +5606,10 @@ begin
         || '{"reuse": true}';
       return;
     end if;
-    if coalesce(p_token.updated_at, '-infinity')
-      + make_interval(secs => (p_context ->> 'reuse_interval')::int) <= v_now
-    then
-      if (p_context ->> 'rotation')::boolean then
+    v_is_late := coalesce(p_token.updated_at, '-infinity')
+      + make_interval(secs => (p_context ->> 'reuse_interval')::int) <= v_now;
+    if v_is_late or postern_internal.is_before_upgrade(p_session.id, p_token.id, null) then
+      if v_is_late and (p_context ->> 'rotation')::boolean then
         update auth.refresh_tokens set revoked = true, updated_at = v_now
         where session_id = p_session.id and revoked is not true;
         perform postern_internal.note_session_end(p_session, 'reuse', p_context);
@@ -4273,6 +5653,8 @@ CREATE FUNCTION postern_internal.rotate_v2(p_user auth.users, p_session auth.ses
 declare
   v_behind bigint := p_session.refresh_token_counter - p_counter;
   v_causes text;            -- why a used token is accepted
+  v_is_fresh boolean := p_last_active + make_interval(secs => (p_context ->> 'reuse_interval')::int)
+    > postern_internal.clock();
 begin
   if v_behind < 0 then
     perform postern_internal.fail(
@@ -4280,15 +5662,15 @@ begin
   elsif v_behind > 0 then
     v_causes := concat_ws(',',
       case
-        when p_last_active + make_interval(secs => (p_context ->> 'reuse_interval')::int)
-          > postern_internal.clock() then 'concurrent-refresh'
+        when v_is_fresh and not postern_internal.is_before_upgrade(p_session.id, null, p_counter)
+          then 'concurrent-refresh'
       end,
       case when v_behind = 1 then 'fail-to-save' end,
       case when (p_context ->> 'allow_reuse')::boolean then 'always-allow' end);
     if v_causes = '' then
       failure := postern_internal.failure(
         400, 'refresh_token_already_used', 'Invalid Refresh Token: Already Used');
-      if (p_context ->> 'rotation')::boolean then
+      if (p_context ->> 'rotation')::boolean and not v_is_fresh then
         perform postern_internal.end_sessions(
           p_user.id, 'reuse', p_context || '{"actor": "server"}', p_only => p_session.id);
         failure := failure || '{"rotated": true}';
@@ -4323,9 +5705,7 @@ begin
   if v_hook is null or (p_context ? 'by_sql' and not v_hook ? 'function') then
     return null;
   end if;
-  p_payload := jsonb_build_object('metadata', jsonb_build_object(
-      'uuid', postern_internal.random_uuid(), 'time', postern_internal.rfc3339(postern_internal.clock()),
-      'name', p_name, 'ip_address', coalesce(p_context ->> 'ip', ''))) || p_payload;
+  p_payload := postern_internal.hook_metadata(p_name, p_context) || p_payload;
   if v_hook ? 'function' then
     v_output := postern_internal.call_hook_function(v_hook, p_payload);
   else
@@ -4410,6 +5790,27 @@ begin
 end;
 $$;
 
+-- Name: send_factor_code(auth.users, auth.mfa_factors, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.send_factor_code(p_user auth.users, p_factor auth.mfa_factors, p_challenge jsonb, p_context jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_wait interval := p_factor.last_challenged_at
+    + make_interval(secs => (p_context #>> '{mfa,phone_frequency}')::float) - postern_internal.clock();
+begin
+  if v_wait > interval '0' then
+    perform postern_internal.fail(429, 'over_sms_send_rate_limit', format(
+      'For security purposes, you can only request this after %s seconds.', trunc(extract(epoch from v_wait))));
+  elsif p_context ->> 'sms_provider' = '' and not (p_context -> 'hooks') ? 'send-sms' then
+    perform postern_internal.fail(500, 'unexpected_failure', 'Failed to get SMS provider');
+  end if;
+  perform postern_internal.send_sms(p_user, p_factor.phone, p_challenge ->> 'code', p_challenge ->> 'channel', 'mfa',
+    make_interval(secs => (p_context #>> '{mfa,challenge_expiry}')::float), p_context);
+end;
+$$;
+
 -- Name: send_magic_link(text, boolean, jsonb, text, text, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.send_magic_link(p_email text, p_create_user boolean, p_data jsonb, p_code_challenge text, p_code_challenge_method text, p_context jsonb) RETURNS void
@@ -4435,7 +5836,7 @@ begin
     perform postern_internal.audit_user('login', v_user, p_context, '{"provider": "email"}');
   end if;
   perform postern_internal.begin_flow(
-    v_user.id, 'magiclink', 'magiclink', p_code_challenge, p_code_challenge_method);
+    v_user.id, 'magiclink', 'magiclink', p_code_challenge, p_code_challenge_method, p_context);
   perform postern_internal.audit_user('user_recovery_requested', v_user, p_context);
   perform postern_internal.send_recovery(
     v_user, 'magic_link', coalesce(p_code_challenge <> '', false), p_context);
@@ -4454,7 +5855,10 @@ declare
   v_mail jsonb;
 begin
   foreach v_mail in array p_mails loop
-    perform postern_internal.check_mail_authorized(v_mail ->> 'recipient', p_context);
+    if not postern_internal.is_mail_authorized(v_mail ->> 'recipient', p_context) then
+      perform postern_internal.fail(400, 'email_address_not_authorized', format(
+        'Email address "%s" cannot be used as it is not authorized', v_mail ->> 'recipient'));
+    end if;
   end loop;
   if v_hook is not null then
     v_payload := jsonb_build_object('user', postern_internal.user_document(p_user),
@@ -4463,12 +5867,78 @@ begin
       perform postern_internal.run_hook('send-email', p_template, v_payload, p_context);
       return;
     end if;
-    -- one message for the hook, however many mails it will make of it
-    p_mails := array[p_mails[1] || jsonb_build_object('hook', v_payload)];
+    perform postern_internal.queue_hook('send-email', p_mails[1] ->> 'recipient', p_user.id, v_payload, p_context);
+    return;
   end if;
   foreach v_mail in array p_mails loop
     perform postern_internal.queue_mail(p_template, v_mail ->> 'recipient', p_user.id, v_mail - 'recipient');
   end loop;
+end;
+$$;
+
+-- Name: send_phone_otp(auth.users, text, text, text, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.send_phone_otp(p_user auth.users, p_kind text, p_phone text, p_channel text, p_context jsonb) RETURNS text
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_now timestamptz := postern_internal.clock();
+  v_type auth.one_time_token_type := (p_kind || '_token')::auth.one_time_token_type;
+  v_test_otp text := postern_internal.test_otp(p_phone, p_context);
+  v_otp text := coalesce(v_test_otp, postern_internal.random_otp((p_context ->> 'sms_otp_length')::int));
+  v_hash text := postern_internal.otp_hash(p_phone, v_otp);
+begin
+  perform postern_internal.check_sms_frequency(postern_internal.token_sent_at(p_user, v_type), p_context);
+  perform postern_internal.store_one_time_token(p_user.id, v_type, v_hash, p_phone);
+  case p_kind
+    when 'confirmation' then
+      update auth.users
+      set confirmation_token = v_hash, confirmation_sent_at = v_now, updated_at = v_now
+      where id = p_user.id
+      returning * into p_user;
+    when 'phone_change' then
+      update auth.users
+      set phone_change = p_phone, phone_change_token = v_hash, phone_change_sent_at = v_now, updated_at = v_now
+      where id = p_user.id
+      returning * into p_user;
+    when 'reauthentication' then
+      update auth.users
+      set reauthentication_token = v_hash, reauthentication_sent_at = v_now, updated_at = v_now
+      where id = p_user.id
+      returning * into p_user;
+  end case;
+  if v_test_otp is not null then
+    return 'test-otp';
+  end if;
+  perform postern_internal.send_sms(
+    p_user, p_phone, v_otp, p_channel, p_kind,
+    make_interval(secs => (p_context ->> 'sms_otp_exp')::float), p_context);
+  return null;
+end;
+$$;
+
+-- Name: send_reauthentication(auth.users, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.send_reauthentication(p_user auth.users, p_context jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_otp text;
+  v_hash text;
+begin
+  perform postern_internal.check_mail_frequency(p_user.reauthentication_sent_at, p_context);
+  select m.otp, m.token_hash into v_otp, v_hash
+  from postern_internal.make_otp(p_user.email, false, p_context) as m;
+  perform postern_internal.store_one_time_token(p_user.id, 'reauthentication_token', v_hash, p_user.email);
+  update auth.users
+  set reauthentication_token = v_hash, reauthentication_sent_at = postern_internal.clock(),
+    updated_at = postern_internal.clock()
+  where id = p_user.id;
+  perform postern_internal.send_mails('reauthentication', p_user, array[
+    postern_internal.mail_payload(p_user, p_context) - 'redirect_to'
+      || jsonb_build_object('recipient', p_user.email, 'token', v_otp)], p_context);
 end;
 $$;
 
@@ -4494,6 +5964,75 @@ begin
       'recipient', p_user.email, 'token', v_otp, 'token_hash', v_hash,
       'confirmation_url', postern_internal.action_link(
         'recovery', v_hash, case p_template when 'magic_link' then 'magiclink' else 'recovery' end, p_context))], p_context);
+end;
+$$;
+
+-- Name: send_sms(auth.users, text, text, text, text, interval, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.send_sms(p_user auth.users, p_phone text, p_otp text, p_channel text, p_kind text, p_lifetime interval, p_context jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_hook jsonb := p_context -> 'hooks' -> 'send-sms';
+  v_payload jsonb;
+  v_is_foreign boolean := (p_context ->> 'sms_checks_codes')::boolean;
+begin
+  if v_hook is not null then
+    v_payload := jsonb_build_object(
+      'user', postern_internal.user_document(p_user),
+      'sms', jsonb_build_object('otp', p_otp, 'phone', p_phone)
+        || case p_kind when 'mfa' then '{"sms_type": "mfa"}' else '{}'::jsonb end);
+    if v_hook ? 'function' or not p_context ? 'by_sql' then
+      perform postern_internal.run_hook('send-sms', p_kind, v_payload, p_context);
+    else
+      perform postern_internal.queue_hook('send-sms', p_phone, p_user.id, v_payload, p_context);
+    end if;
+    return;
+  end if;
+  if p_context ->> 'sms_provider' = '' then
+    perform postern_internal.fail(500, 'unexpected_failure', 'Unable to get SMS provider');
+  end if;
+  insert into postern.outbox (
+    kind, template, recipient, user_id, payload, next_attempt_at, created_at, expires_at)
+  values (
+    'sms', p_kind, p_phone, p_user.id,
+    jsonb_build_object('channel', p_channel)
+      || case when v_is_foreign then '{}' else jsonb_build_object('otp', p_otp) end,
+    postern_internal.clock(), postern_internal.clock(),
+    postern_internal.clock() + case when v_is_foreign then interval '10 minutes' else p_lifetime end);
+  perform postern_internal.wake_outbox();
+end;
+$$;
+
+-- Name: send_sms_code(text, boolean, jsonb, text, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.send_sms_code(p_phone text, p_create_user boolean, p_data jsonb, p_channel text, p_context jsonb) RETURNS text
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_user auth.users;
+  v_registered record;
+begin
+  v_user := postern_internal.lock_user(
+    (select u.id from postern_internal.find_users_by_phone(p_phone, p_context ->> 'aud') as u));
+  if v_user.id is null and not p_create_user then
+    perform postern_internal.fail(422, 'otp_disabled', 'Signups not allowed for otp');
+  end if;
+  if v_user.phone_confirmed_at is null then
+    v_registered := postern_internal.register_phone(p_phone, null, p_data, p_channel, p_context);
+    if v_registered.outcome = 'pending' then
+      return null;
+    end if;
+    v_user := v_registered.account;
+    if v_registered.outcome = 'confirmed' then
+      perform postern_internal.audit_user('login', v_user, p_context, '{"provider": "phone"}');
+    end if;
+  end if;
+  perform postern_internal.audit_user(
+    'user_recovery_requested', v_user, p_context, jsonb_build_object('channel', p_channel));
+  return postern_internal.send_phone_otp(v_user, 'confirmation', p_phone, p_channel, p_context);
 end;
 $$;
 
@@ -4625,26 +6164,12 @@ CREATE FUNCTION postern_internal.sign_up(p_email text, p_password_hash text, p_d
     AS $$
 declare
   v_registered record;
-  v_user auth.users;
 begin
   v_registered := postern_internal.register_email(
     p_email, p_password_hash, p_data, p_code_challenge, p_code_challenge_method, p_context);
-  v_user := v_registered.account;
-  case v_registered.outcome
-    when 'confirmed' then
-      issued := postern_internal.open_signed_up_session(v_user, p_context);
-    when 'pending' then
-      account := postern_internal.user_document(v_user);
-      if v_user.invited_at is not null then
-        account := account || '{"user_metadata": {}, "identities": []}';
-      end if;
-    else
-      if (p_context ->> 'autoconfirm')::boolean or (p_context ->> 'phone_autoconfirm')::boolean then
-        failure := postern_internal.failure(422, 'user_already_exists', 'User already registered');
-      else
-        account := postern_internal.obfuscated_user('email', v_user.email, p_data, p_context);
-      end if;
-  end case;
+  select r.issued, r.account, r.failure into issued, account, failure
+  from postern_internal.answer_sign_up(
+    'email', v_registered.outcome, v_registered.account, p_data, p_context) as r;
 end;
 $$;
 
@@ -4672,6 +6197,22 @@ begin
 end;
 $$;
 
+-- Name: sign_up_by_phone(text, text, jsonb, text, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.sign_up_by_phone(p_phone text, p_password_hash text, p_data jsonb, p_channel text, p_context jsonb, OUT issued jsonb, OUT account jsonb, OUT failure jsonb)
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_registered record;
+begin
+  v_registered := postern_internal.register_phone(p_phone, p_password_hash, p_data, p_channel, p_context);
+  select r.issued, r.account, r.failure into issued, account, failure
+  from postern_internal.answer_sign_up(
+    'phone', v_registered.outcome, v_registered.account, p_data, p_context) as r;
+end;
+$$;
+
 -- Name: store_one_time_token(uuid, auth.one_time_token_type, text, text); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.store_one_time_token(p_user_id uuid, p_type auth.one_time_token_type, p_token_hash text, p_relates_to text) RETURNS void
@@ -4689,6 +6230,69 @@ begin
 end;
 $$;
 
+-- Name: swap_refresh_token(auth.users, auth.sessions, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.swap_refresh_token(p_user auth.users, p_session auth.sessions, p_context jsonb) RETURNS text
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_now timestamptz := postern_internal.clock();
+  v_token text;
+  v_id bigint;
+begin
+  if p_session.refresh_token_hmac_key is not null and p_session.refresh_token_counter is not null then
+    p_session.refresh_token_counter := p_session.refresh_token_counter + 2;
+    update auth.sessions as s set refresh_token_counter = p_session.refresh_token_counter where s.id = p_session.id;
+    v_token := postern_internal.refresh_token_v2(
+      p_session.id, p_session.refresh_token_counter, p_session.refresh_token_hmac_key);
+  else
+    update auth.refresh_tokens as t set revoked = true, updated_at = v_now
+    where t.session_id = p_session.id and t.revoked is not true;
+    v_token := postern_internal.random_refresh_token();
+    insert into auth.refresh_tokens (instance_id, token, user_id, session_id, revoked, created_at, updated_at)
+    values (postern_internal.nil_uuid(), v_token, p_user.id::text, p_session.id, false, v_now, v_now)
+    returning id into v_id;
+    perform postern_internal.audit_user('token_revoked', p_user, p_context);
+  end if;
+  insert into postern.session_upgrades (session_id, user_id, first_token_id, first_counter, upgraded_at)
+  values (p_session.id, p_user.id, v_id, p_session.refresh_token_counter, v_now)
+  on conflict (session_id) do update set first_token_id = excluded.first_token_id,
+    first_counter = excluded.first_counter, upgraded_at = excluded.upgraded_at;
+  return v_token;
+end;
+$$;
+
+-- Name: sweep_sessions(uuid[], text, timestamp with time zone); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.sweep_sessions(p_ids uuid[], p_reason text, p_now timestamp with time zone) RETURNS bigint
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $$
+  with ended as (
+    delete from auth.sessions as s where s.id = any (p_ids) returning s.id, s.user_id
+  ), why as (
+    insert into postern.session_ends (session_id, user_id, reason, actor, ended_at)
+    select e.id, e.user_id, p_reason, 'maintenance', p_now from ended as e
+    on conflict (session_id) do nothing
+    returning session_id, user_id
+  ), told as (
+    insert into postern.events (type, user_id, session_id, actor, data, created_at)
+    select 'session.ended', w.user_id, w.session_id, 'maintenance', jsonb_build_object('reason', p_reason), p_now
+    from why as w
+  )
+  select count(*) from ended
+$$;
+
+-- Name: test_otp(text, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.test_otp(p_phone text, p_context jsonb) RETURNS text
+    LANGUAGE sql STABLE
+    AS $$
+  select nullif(p_context -> 'sms_test_otps' ->> p_phone, '')
+  where coalesce((p_context ->> 'sms_test_otps_until')::timestamptz > postern_internal.clock(), true)
+$$;
+
 -- Name: token_sent_at(auth.users, auth.one_time_token_type); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.token_sent_at(p_user auth.users, p_type auth.one_time_token_type) RETURNS timestamp with time zone
@@ -4701,6 +6305,23 @@ CREATE FUNCTION postern_internal.token_sent_at(p_user auth.users, p_type auth.on
     when 'phone_change_token' then p_user.phone_change_sent_at
     else p_user.email_change_sent_at
   end
+$$;
+
+-- Name: too_soon(timestamp with time zone, double precision); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.too_soon(p_last_at timestamp with time zone, p_seconds double precision) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_wait interval := p_last_at + make_interval(secs => p_seconds) - postern_internal.clock();
+begin
+  if v_wait > interval '0' then
+    return format(
+      'For security purposes, you can only request this after %s seconds.', trunc(extract(epoch from v_wait)));
+  end if;
+  return null;
+end;
 $$;
 
 -- Name: touch_session(auth.sessions, jsonb); Type: FUNCTION; Schema: postern_internal
@@ -4720,6 +6341,86 @@ begin
   where id = p_session.id
   returning * into p_session;
   return p_session;
+end;
+$$;
+
+-- Name: triggers_of_functions(text[]); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.triggers_of_functions(p_functions text[]) RETURNS SETOF text
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    AS $$
+  select distinct t.tgname || ' on ' || t.tgrelid::regclass
+  from pg_trigger as t
+  join pg_class as c on c.oid = t.tgrelid
+  join pg_proc as p on p.oid = t.tgfoid
+  join pg_namespace as n on n.oid = p.pronamespace
+  where c.relnamespace = 'auth'::regnamespace
+    and not t.tgisinternal
+    and array[p.proname || '()', n.nspname || '.' || p.proname || '()', p.proname::text] && p_functions
+  order by 1
+$$;
+
+-- Name: unenroll_factor(uuid, uuid, uuid, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.unenroll_factor(p_user_id uuid, p_session_id uuid, p_factor_id uuid, p_context jsonb) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_user auth.users := postern_internal.authenticate(p_user_id, p_session_id, p_lock => true);
+  v_factor auth.mfa_factors := postern_internal.find_factor(p_user_id, p_factor_id);
+begin
+  if v_factor.status = 'verified' and not postern_internal.is_aal2(p_session_id) then
+    perform postern_internal.fail(422, 'insufficient_aal', 'AAL2 required to unenroll verified factor');
+  end if;
+  perform postern_internal.drop_factor(v_factor);
+  perform postern_internal.audit_user('factor_unenrolled', v_user, p_context, jsonb_build_object(
+    'factor_id', v_factor.id, 'factor_status', v_factor.status, 'session_id', p_session_id));
+  perform postern_internal.record_event('factor.deleted', p_user_id, p_context,
+    jsonb_build_object('factor_id', v_factor.id, 'factor_type', v_factor.factor_type), p_session_id);
+  perform postern_internal.notify_user('mfa_factor_unenrolled', v_user, p_context,
+    jsonb_build_object('factor_type', v_factor.factor_type));
+  return jsonb_build_object('id', v_factor.id);
+end;
+$$;
+
+-- Name: unlink_identity(uuid, uuid, uuid, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.unlink_identity(p_user_id uuid, p_session_id uuid, p_identity_id uuid, p_context jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_user auth.users := postern_internal.authenticate(p_user_id, p_session_id, p_lock => true);
+  v_identity auth.identities;
+begin
+  if (select count(*) from auth.identities as i where i.user_id = p_user_id) < 2 then
+    perform postern_internal.fail(
+      422, 'single_identity_not_deletable', 'User must have at least 1 identity after unlinking');
+  end if;
+  delete from auth.identities as i where i.id = p_identity_id and i.user_id = p_user_id
+  returning i.* into v_identity;
+  if v_identity.id is null then
+    perform postern_internal.fail(422, 'identity_not_found', 'Identity doesn''t exist');
+  end if;
+  perform postern_internal.audit_user('identity_unlinked', v_user, p_context, jsonb_build_object(
+    'identity_id', v_identity.id, 'provider', v_identity.provider, 'provider_id', v_identity.provider_id));
+  perform postern_internal.record_event('identity.deleted', p_user_id, p_context,
+    jsonb_build_object('provider', v_identity.provider), p_session_id);
+  if v_identity.provider = 'phone' then
+    update auth.users as u set phone = null, phone_confirmed_at = null, updated_at = postern_internal.clock()
+    where u.id = p_user_id;
+  elsif not exists (
+      select from auth.identities as i where i.user_id = p_user_id and i.email = lower(v_user.email))
+    and (postern_internal.promote_email(v_user, p_context)).id is null
+  then
+    perform postern_internal.fail(
+      422, 'email_conflict_identity_not_deletable', 'Unable to unlink identity due to email conflict');
+  end if;
+  perform postern_internal.recompute_providers(p_user_id);
+  perform postern_internal.notify_user('identity_unlinked', v_user, p_context,
+    jsonb_build_object('provider', v_identity.provider));
 end;
 $$;
 
@@ -4767,7 +6468,7 @@ begin
     perform postern_internal.begin_email_change(v_user, p_changes, p_context);
   end if;
   if coalesce(p_changes ->> 'phone', '') <> '' and p_changes ->> 'phone' <> coalesce(v_user.phone, '') then
-    perform postern_internal.fail(500, 'unexpected_failure', 'Unable to get SMS provider');
+    perform postern_internal.begin_phone_change(v_user, p_changes, p_context);
   end if;
   perform postern_internal.audit_user('user_modified', v_user, p_context);
   perform postern_internal.record_event('user.updated', v_user.id, p_context);
@@ -4799,6 +6500,21 @@ CREATE FUNCTION postern_internal.url_encode(p_text text) RETURNS text
     end, '' order by n), '')
   from regexp_split_to_table(p_text, '') with ordinality as t (c, n)
 $_$;
+
+-- Name: use_totp_step(auth.mfa_factors, bigint, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.use_totp_step(p_factor auth.mfa_factors, p_step bigint, p_context jsonb) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  insert into postern.totp_steps (factor_id, user_id, last_step, used_at)
+  values (p_factor.id, p_factor.user_id, p_step, postern_internal.clock())
+  on conflict (factor_id) do update set last_step = excluded.last_step, used_at = excluded.used_at
+    where totp_steps.last_step < excluded.last_step;
+  return found or (p_context #>> '{mfa,code_reuse}')::boolean;
+end;
+$$;
 
 -- Name: user_document(auth.users); Type: FUNCTION; Schema: postern_internal
 
@@ -4867,15 +6583,80 @@ CREATE FUNCTION postern_internal.verified_emails(p_identity jsonb, p_context jso
   where (e ->> 'verified')::boolean or (p_context ->> 'autoconfirm')::boolean
 $$;
 
+-- Name: verify_factor(uuid, uuid, uuid, uuid, text, text, bigint, text, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.verify_factor(p_user_id uuid, p_session_id uuid, p_factor_id uuid, p_challenge_id uuid, p_code text, p_matched text, p_step bigint, p_resealed text, p_context jsonb, OUT issued jsonb, OUT failure jsonb)
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_user auth.users := postern_internal.authenticate(p_user_id, p_session_id, p_lock => true);
+  v_factor auth.mfa_factors := postern_internal.find_factor(p_user_id, p_factor_id);
+  v_found record;
+  v_is_foreign boolean := v_factor.factor_type = 'phone' and (p_context ->> 'sms_checks_codes')::boolean
+    and not (p_context -> 'hooks') ? 'send-sms';
+  v_is_valid boolean;
+begin
+  v_found := postern_internal.find_challenge(v_user, v_factor, p_challenge_id, p_session_id, p_context);
+  failure := v_found.failure;
+  if failure is not null then
+    return;
+  end if;
+  v_is_valid := coalesce(case
+    when v_is_foreign then postern_internal.ask_about_code(v_factor.phone, p_code, p_context)
+    when v_factor.factor_type = 'phone' then p_matched = (v_found.challenge).otp_code
+    when p_matched = v_factor.secret then postern_internal.use_totp_step(v_factor, p_step, p_context)
+  end, false);
+  failure := postern_internal.verify_factor_attempt(v_factor, v_is_valid, p_context);
+  if failure is not null then
+    return;
+  end if;
+  if not v_is_valid then
+    failure := postern_internal.refuse_code(v_factor, p_challenge_id);
+    if v_is_foreign then
+      failure := postern_internal.failure(403, 'otp_expired', 'Token has expired or is invalid');
+    end if;
+    return;
+  end if;
+  update auth.mfa_challenges as c set verified_at = postern_internal.clock() where c.id = p_challenge_id;
+  if p_resealed is not null then
+    update auth.mfa_factors as f set secret = p_resealed where f.id = v_factor.id and v_factor.factor_type = 'totp';
+  end if;
+  issued := postern_internal.accept_factor(v_user, v_factor, p_challenge_id, p_session_id, p_context);
+end;
+$$;
+
+-- Name: verify_factor_attempt(auth.mfa_factors, boolean, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.verify_factor_attempt(p_factor auth.mfa_factors, p_is_valid boolean, p_context jsonb) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_output jsonb;
+begin
+  v_output := postern_internal.run_hook('mfa-verification', null, jsonb_build_object(
+    'user_id', p_factor.user_id, 'factor_id', p_factor.id, 'factor_type', p_factor.factor_type,
+    'valid', p_is_valid), p_context);
+  if v_output ->> 'decision' is distinct from 'reject' then
+    return null;
+  end if;
+  perform postern_internal.end_sessions(p_factor.user_id, 'hook', p_context || '{"actor": "hook"}');
+  return postern_internal.failure(403, 'mfa_verification_rejected', coalesce(nullif(v_output ->> 'message', ''),
+    'Further MFA verification attempts will be rejected.'));
+end;
+$$;
+
 -- Name: verify_otp(text, text, text, text, text, boolean, jsonb); Type: FUNCTION; Schema: postern_internal
 
-CREATE FUNCTION postern_internal.verify_otp(p_type text, p_token_hash text, p_token text, p_email text, p_phone text, p_gives_code boolean, p_context jsonb, OUT issued jsonb, OUT auth_code text, OUT is_half_done boolean, OUT effective_type text)
+CREATE FUNCTION postern_internal.verify_otp(p_type text, p_token_hash text, p_token text, p_email text, p_phone text, p_gives_code boolean, p_context jsonb, OUT issued jsonb, OUT auth_code text, OUT is_half_done boolean, OUT effective_type text, OUT began_on jsonb)
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
 declare
   v_token auth.one_time_tokens;
   v_user auth.users;
+  v_method text; -- of the flow whose code is wanted
 begin
   v_token := case
     when p_token_hash <> '' then postern_internal.find_token_by_hash(p_type, p_token_hash)
@@ -4898,6 +6679,14 @@ begin
     else 'signup'
   end;
   is_half_done := false;
+  if p_gives_code and v_token.token_hash like 'pkce\_%' then
+    v_method := case effective_type when 'signup' then 'email/signup' else effective_type end;
+    began_on := postern_internal.begun_elsewhere(v_user.id, v_method, p_context);
+    if began_on is not null and effective_type <> 'email_change' then
+      perform postern_internal.confirm_elsewhere(v_user, v_token, p_context);
+      return;
+    end if;
+  end if;
   case
     when effective_type in ('signup', 'invite') then
       perform postern_internal.accept_signup(v_user, p_context);
@@ -4907,14 +6696,14 @@ begin
       is_half_done := postern_internal.accept_email_change(v_user, v_token.token_type, p_context);
   end case;
   if is_half_done then
+    began_on := null; -- the second link is what finishes it
     return;
   end if;
 
   perform postern_internal.recompute_providers(v_user.id);
-  if p_gives_code and v_token.token_hash like 'pkce\_%' then
-    auth_code := postern_internal.issue_auth_code(
-      v_user.id, case effective_type when 'signup' then 'email/signup' else effective_type end);
-  else
+  if v_method is not null and began_on is null then
+    auth_code := postern_internal.issue_auth_code(v_user.id, v_method);
+  elsif v_method is null then
     issued := postern_internal.issue_session(v_user.id, 'otp', p_context);
   end if;
 end;
@@ -4944,6 +6733,42 @@ begin
   end if;
   return postern_internal.failure(400, 'invalid_credentials', coalesce(nullif(v_output ->> 'message', ''),
     'Further password verification attempts will be rejected.'));
+end;
+$$;
+
+-- Name: verify_phone_otp(text, text, text, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.verify_phone_otp(p_type text, p_phone text, p_token text, p_context jsonb) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_is_test boolean := coalesce(postern_internal.test_otp(p_phone, p_context) = p_token, false);
+  v_token_type constant auth.one_time_token_type :=
+    (case p_type when 'sms' then 'confirmation_token' else 'phone_change_token' end)::auth.one_time_token_type;
+  v_user auth.users;
+  v_claimed text;           -- the number as the locked row has it
+begin
+  v_user := postern_internal.lock_user(
+    postern_internal.find_phone_claimant(p_type, p_phone, p_token, v_is_test, p_context));
+  v_claimed := case p_type when 'sms' then v_user.phone else v_user.phone_change end;
+  if v_claimed is distinct from p_phone
+    or not (v_is_test or postern_internal.redeem_phone_otp(v_user, v_token_type, p_phone, p_token, p_context))
+  then
+    perform postern_internal.fail_otp(false);
+  end if;
+  if postern_internal.is_banned(v_user) then
+    perform postern_internal.fail(403, 'user_banned', 'User is banned');
+  end if;
+  case p_type
+    when 'sms' then
+      perform postern_internal.accept_phone(v_user, p_context);
+    when 'phone_change' then
+      perform postern_internal.audit_user('user_modified', v_user, p_context);
+      perform postern_internal.apply_phone_change(v_user, p_context);
+  end case;
+  perform postern_internal.recompute_providers(v_user.id);
+  return postern_internal.issue_session(v_user.id, 'otp', p_context);
 end;
 $$;
 
@@ -4983,20 +6808,6 @@ begin
   from unnest(p_actions) as a;
 end;
 $$;
-
--- Name: audit_log_entries; Type: TABLE; Schema: auth
-
-CREATE TABLE auth.audit_log_entries (
-    instance_id uuid,
-    id uuid NOT NULL,
-    payload json,
-    created_at timestamp with time zone,
-    ip_address character varying(64) DEFAULT ''::character varying NOT NULL
-);
-
--- Name: TABLE audit_log_entries; Type: COMMENT; Schema: auth
-
-COMMENT ON TABLE auth.audit_log_entries IS 'Auth: Audit trail.';
 
 -- Name: custom_oauth_providers; Type: TABLE; Schema: auth
 
@@ -5068,18 +6879,6 @@ CREATE TABLE auth.mfa_amr_claims (
     updated_at timestamp with time zone NOT NULL,
     authentication_method text NOT NULL,
     id uuid NOT NULL
-);
-
--- Name: mfa_challenges; Type: TABLE; Schema: auth
-
-CREATE TABLE auth.mfa_challenges (
-    id uuid NOT NULL,
-    factor_id uuid NOT NULL,
-    created_at timestamp with time zone NOT NULL,
-    verified_at timestamp with time zone,
-    ip_address inet NOT NULL,
-    otp_code text,
-    web_authn_session_data jsonb
 );
 
 -- Name: oauth_authorizations; Type: TABLE; Schema: auth
@@ -5268,6 +7067,55 @@ CREATE TABLE auth.webauthn_credentials (
     last_used_at timestamp with time zone
 );
 
+-- Name: audit; Type: VIEW; Schema: postern
+
+CREATE VIEW postern.audit AS
+ SELECT e.id,
+    e.created_at AS at,
+    (p.payload ->> 'action'::text) AS action,
+    (p.payload ->> 'log_type'::text) AS log_type,
+    ids.actor AS actor_id,
+    (p.payload ->> 'actor_username'::text) AS actor_username,
+    (p.payload ->> 'actor_name'::text) AS actor_name,
+    COALESCE(((p.payload -> 'actor_via_sso'::text) = 'true'::jsonb), false) AS via_sso,
+    postern_internal.as_inet((e.ip_address)::text) AS ip,
+    (p.payload -> 'traits'::text) AS traits,
+    COALESCE(ids.target, NULLIF(ids.actor, '00000000-0000-0000-0000-000000000000'::uuid)) AS user_id,
+    COALESCE(NULLIF((p.payload #>> '{traits,user_email}'::text[]), ''::text),
+        CASE
+            WHEN ((ids.target IS NULL) AND ((p.payload ->> 'actor_username'::text) ~~ '%@%'::text)) THEN (p.payload ->> 'actor_username'::text)
+            ELSE NULL::text
+        END) AS user_email
+   FROM ((auth.audit_log_entries e
+     CROSS JOIN LATERAL postern_internal.audit_payload(e.payload) p(payload))
+     CROSS JOIN LATERAL ( SELECT
+                CASE
+                    WHEN ((p.payload ->> 'actor_id'::text) ~* '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$'::text) THEN ((p.payload ->> 'actor_id'::text))::uuid
+                    ELSE NULL::uuid
+                END AS actor,
+                CASE
+                    WHEN ((p.payload #>> '{traits,user_id}'::text[]) ~* '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$'::text) THEN ((p.payload #>> '{traits,user_id}'::text[]))::uuid
+                    ELSE NULL::uuid
+                END AS target) ids)
+  WHERE (e.instance_id = '00000000-0000-0000-0000-000000000000'::uuid);
+
+-- Name: VIEW audit; Type: COMMENT; Schema: postern
+
+COMMENT ON VIEW postern.audit IS 'The audit log with types. user_id and user_email: whom an entry is about, the actor where it names nobody else.';
+
+-- Name: challenge_guesses; Type: TABLE; Schema: postern
+
+CREATE TABLE postern.challenge_guesses (
+    challenge_id uuid NOT NULL,
+    factor_id uuid NOT NULL,
+    wrong integer NOT NULL,
+    last_at timestamp with time zone NOT NULL
+);
+
+-- Name: TABLE challenge_guesses; Type: COMMENT; Schema: postern
+
+COMMENT ON TABLE postern.challenge_guesses IS 'Wrong codes per challenge of a second factor; the challenge is void after POSTERN_MFA_MAX_GUESSES of them.';
+
 -- Name: events; Type: TABLE; Schema: postern
 
 CREATE TABLE postern.events (
@@ -5278,22 +7126,50 @@ CREATE TABLE postern.events (
     actor text NOT NULL,
     data jsonb DEFAULT '{}'::jsonb NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL
-);
+)
+PARTITION BY RANGE (created_at);
 
 -- Name: TABLE events; Type: COMMENT; Schema: postern
 
-COMMENT ON TABLE postern.events IS 'Append-only history: type, whom it concerns, who did it. Same transaction as the change.';
+COMMENT ON TABLE postern.events IS 'Append-only history: type, whom it concerns, who did it. Same transaction as the change. Partitioned by month.';
 
--- Name: events_id_seq; Type: SEQUENCE; Schema: postern
+-- Name: event_ids; Type: SEQUENCE; Schema: postern
 
-ALTER TABLE postern.events ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
-    SEQUENCE NAME postern.events_id_seq
+CREATE SEQUENCE postern.event_ids
     START WITH 1
     INCREMENT BY 1
     NO MINVALUE
     NO MAXVALUE
-    CACHE 1
+    CACHE 1;
+
+-- Name: event_ids; Type: SEQUENCE OWNED BY; Schema: postern
+
+ALTER SEQUENCE postern.event_ids OWNED BY postern.events.id;
+
+-- Name: events_default; Type: TABLE; Schema: postern
+
+CREATE TABLE postern.events_default (
+    id bigint DEFAULT nextval('postern.event_ids'::regclass) NOT NULL,
+    type text NOT NULL,
+    user_id uuid,
+    session_id uuid,
+    actor text NOT NULL,
+    data jsonb DEFAULT '{}'::jsonb NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
 );
+
+-- Name: flow_devices; Type: TABLE; Schema: postern
+
+CREATE TABLE postern.flow_devices (
+    flow_id uuid NOT NULL,
+    browser text,
+    platform text,
+    created_at timestamp with time zone NOT NULL
+);
+
+-- Name: TABLE flow_devices; Type: COMMENT; Schema: postern
+
+COMMENT ON TABLE postern.flow_devices IS 'Browser and operating system that began a PKCE flow, for a day at most; only with POSTERN_MAILER_OTHER_DEVICE_PAGE.';
 
 -- Name: installed_files; Type: TABLE; Schema: postern
 
@@ -5315,6 +7191,20 @@ ALTER TABLE postern.installed_files ALTER COLUMN id ADD GENERATED ALWAYS AS IDEN
     CACHE 1
 );
 
+-- Name: maintenance; Type: TABLE; Schema: postern
+
+CREATE TABLE postern.maintenance (
+    rule text NOT NULL,
+    ran_at timestamp with time zone NOT NULL,
+    rows_total bigint DEFAULT 0 NOT NULL,
+    last_error text,
+    failed_at timestamp with time zone
+);
+
+-- Name: TABLE maintenance; Type: COMMENT; Schema: postern
+
+COMMENT ON TABLE postern.maintenance IS 'Per rule of maintenance: the last run, the rows it changed since ever, the last failure.';
+
 -- Name: outbox; Type: TABLE; Schema: postern
 
 CREATE TABLE postern.outbox (
@@ -5330,6 +7220,7 @@ CREATE TABLE postern.outbox (
     next_attempt_at timestamp with time zone DEFAULT now() NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     finished_at timestamp with time zone,
+    expires_at timestamp with time zone,
     CONSTRAINT outbox_kind_check CHECK ((kind = ANY (ARRAY['mail'::text, 'sms'::text, 'webhook'::text]))),
     CONSTRAINT outbox_state_check CHECK ((state = ANY (ARRAY['queued'::text, 'sending'::text, 'sent'::text, 'dead'::text, 'dropped'::text])))
 );
@@ -5337,6 +7228,10 @@ CREATE TABLE postern.outbox (
 -- Name: TABLE outbox; Type: COMMENT; Schema: postern
 
 COMMENT ON TABLE postern.outbox IS 'Mails and other messages, delivered at least once; see postern.list_outbox().';
+
+-- Name: COLUMN outbox.expires_at; Type: COMMENT; Schema: postern
+
+COMMENT ON COLUMN postern.outbox.expires_at IS 'When the message becomes useless: not delivered after that; null: never.';
 
 -- Name: outbox_id_seq; Type: SEQUENCE; Schema: postern
 
@@ -5348,6 +7243,18 @@ ALTER TABLE postern.outbox ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     NO MAXVALUE
     CACHE 1
 );
+
+-- Name: retention_refusals; Type: TABLE; Schema: postern
+
+CREATE TABLE postern.retention_refusals (
+    user_id uuid NOT NULL,
+    reason text NOT NULL,
+    refused_at timestamp with time zone NOT NULL
+);
+
+-- Name: TABLE retention_refusals; Type: COMMENT; Schema: postern
+
+COMMENT ON TABLE postern.retention_refusals IS 'Anonymous users that maintenance could not delete, and why; it tries again after a week.';
 
 -- Name: schema_version; Type: TABLE; Schema: postern
 
@@ -5370,6 +7277,20 @@ CREATE TABLE postern.session_ends (
 
 COMMENT ON TABLE postern.session_ends IS 'The reason of every ended session; see postern.why_signed_out().';
 
+-- Name: session_upgrades; Type: TABLE; Schema: postern
+
+CREATE TABLE postern.session_upgrades (
+    session_id uuid NOT NULL,
+    user_id uuid NOT NULL,
+    first_token_id bigint,
+    first_counter bigint,
+    upgraded_at timestamp with time zone NOT NULL
+);
+
+-- Name: TABLE session_upgrades; Type: COMMENT; Schema: postern
+
+COMMENT ON TABLE postern.session_upgrades IS 'Sessions that reached aal2, and their first refresh token since then.';
+
 -- Name: settings; Type: TABLE; Schema: postern
 
 CREATE TABLE postern.settings (
@@ -5383,9 +7304,30 @@ CREATE TABLE postern.settings (
 
 COMMENT ON TABLE postern.settings IS 'Settings of the server that started last; SQL administration follows them. One row.';
 
+-- Name: totp_steps; Type: TABLE; Schema: postern
+
+CREATE TABLE postern.totp_steps (
+    factor_id uuid NOT NULL,
+    user_id uuid NOT NULL,
+    last_step bigint NOT NULL,
+    used_at timestamp with time zone NOT NULL
+);
+
+-- Name: TABLE totp_steps; Type: COMMENT; Schema: postern
+
+COMMENT ON TABLE postern.totp_steps IS 'The last time step used of each authenticator app; a code of this or an earlier step is refused.';
+
+-- Name: events_default; Type: TABLE ATTACH; Schema: postern
+
+ALTER TABLE ONLY postern.events ATTACH PARTITION postern.events_default DEFAULT;
+
 -- Name: refresh_tokens id; Type: DEFAULT; Schema: auth
 
 ALTER TABLE ONLY auth.refresh_tokens ALTER COLUMN id SET DEFAULT nextval('auth.refresh_tokens_id_seq'::regclass);
+
+-- Name: events id; Type: DEFAULT; Schema: postern
+
+ALTER TABLE ONLY postern.events ALTER COLUMN id SET DEFAULT nextval('postern.event_ids'::regclass);
 
 -- Name: mfa_amr_claims amr_id_pk; Type: CONSTRAINT; Schema: auth
 
@@ -5552,10 +7494,25 @@ ALTER TABLE ONLY auth.webauthn_challenges
 ALTER TABLE ONLY auth.webauthn_credentials
     ADD CONSTRAINT webauthn_credentials_pkey PRIMARY KEY (id);
 
+-- Name: challenge_guesses challenge_guesses_pkey; Type: CONSTRAINT; Schema: postern
+
+ALTER TABLE ONLY postern.challenge_guesses
+    ADD CONSTRAINT challenge_guesses_pkey PRIMARY KEY (challenge_id);
+
 -- Name: events events_pkey; Type: CONSTRAINT; Schema: postern
 
 ALTER TABLE ONLY postern.events
-    ADD CONSTRAINT events_pkey PRIMARY KEY (id);
+    ADD CONSTRAINT events_pkey PRIMARY KEY (id, created_at);
+
+-- Name: events_default events_default_pkey; Type: CONSTRAINT; Schema: postern
+
+ALTER TABLE ONLY postern.events_default
+    ADD CONSTRAINT events_default_pkey PRIMARY KEY (id, created_at);
+
+-- Name: flow_devices flow_devices_pkey; Type: CONSTRAINT; Schema: postern
+
+ALTER TABLE ONLY postern.flow_devices
+    ADD CONSTRAINT flow_devices_pkey PRIMARY KEY (flow_id);
 
 -- Name: installed_files installed_files_path_hash_key; Type: CONSTRAINT; Schema: postern
 
@@ -5567,20 +7524,40 @@ ALTER TABLE ONLY postern.installed_files
 ALTER TABLE ONLY postern.installed_files
     ADD CONSTRAINT installed_files_pkey PRIMARY KEY (id);
 
+-- Name: maintenance maintenance_pkey; Type: CONSTRAINT; Schema: postern
+
+ALTER TABLE ONLY postern.maintenance
+    ADD CONSTRAINT maintenance_pkey PRIMARY KEY (rule);
+
 -- Name: outbox outbox_pkey; Type: CONSTRAINT; Schema: postern
 
 ALTER TABLE ONLY postern.outbox
     ADD CONSTRAINT outbox_pkey PRIMARY KEY (id);
+
+-- Name: retention_refusals retention_refusals_pkey; Type: CONSTRAINT; Schema: postern
+
+ALTER TABLE ONLY postern.retention_refusals
+    ADD CONSTRAINT retention_refusals_pkey PRIMARY KEY (user_id);
 
 -- Name: session_ends session_ends_pkey; Type: CONSTRAINT; Schema: postern
 
 ALTER TABLE ONLY postern.session_ends
     ADD CONSTRAINT session_ends_pkey PRIMARY KEY (session_id);
 
+-- Name: session_upgrades session_upgrades_pkey; Type: CONSTRAINT; Schema: postern
+
+ALTER TABLE ONLY postern.session_upgrades
+    ADD CONSTRAINT session_upgrades_pkey PRIMARY KEY (session_id);
+
 -- Name: settings settings_pkey; Type: CONSTRAINT; Schema: postern
 
 ALTER TABLE ONLY postern.settings
     ADD CONSTRAINT settings_pkey PRIMARY KEY (is_only_row);
+
+-- Name: totp_steps totp_steps_pkey; Type: CONSTRAINT; Schema: postern
+
+ALTER TABLE ONLY postern.totp_steps
+    ADD CONSTRAINT totp_steps_pkey PRIMARY KEY (factor_id);
 
 -- Name: audit_logs_instance_id_idx; Type: INDEX; Schema: auth
 
@@ -5806,9 +7783,25 @@ CREATE UNIQUE INDEX webauthn_credentials_credential_id_key ON auth.webauthn_cred
 
 CREATE INDEX webauthn_credentials_user_id_idx ON auth.webauthn_credentials USING btree (user_id);
 
+-- Name: challenge_guesses_factor_idx; Type: INDEX; Schema: postern
+
+CREATE INDEX challenge_guesses_factor_idx ON postern.challenge_guesses USING btree (factor_id);
+
+-- Name: challenge_guesses_last_idx; Type: INDEX; Schema: postern
+
+CREATE INDEX challenge_guesses_last_idx ON postern.challenge_guesses USING btree (last_at);
+
 -- Name: events_user_idx; Type: INDEX; Schema: postern
 
-CREATE INDEX events_user_idx ON postern.events USING btree (user_id, id);
+CREATE INDEX events_user_idx ON ONLY postern.events USING btree (user_id, id);
+
+-- Name: events_default_user_id_id_idx; Type: INDEX; Schema: postern
+
+CREATE INDEX events_default_user_id_id_idx ON postern.events_default USING btree (user_id, id);
+
+-- Name: flow_devices_created_idx; Type: INDEX; Schema: postern
+
+CREATE INDEX flow_devices_created_idx ON postern.flow_devices USING btree (created_at);
 
 -- Name: outbox_due_idx; Type: INDEX; Schema: postern
 
@@ -5818,9 +7811,25 @@ CREATE INDEX outbox_due_idx ON postern.outbox USING btree (next_attempt_at) WHER
 
 CREATE INDEX outbox_finished_idx ON postern.outbox USING btree (finished_at) WHERE (finished_at IS NOT NULL);
 
+-- Name: retention_refusals_refused_at_idx; Type: INDEX; Schema: postern
+
+CREATE INDEX retention_refusals_refused_at_idx ON postern.retention_refusals USING btree (refused_at);
+
+-- Name: session_ends_ended_at_idx; Type: INDEX; Schema: postern
+
+CREATE INDEX session_ends_ended_at_idx ON postern.session_ends USING btree (ended_at);
+
 -- Name: session_ends_user_idx; Type: INDEX; Schema: postern
 
 CREATE INDEX session_ends_user_idx ON postern.session_ends USING btree (user_id, ended_at DESC);
+
+-- Name: events_default_pkey; Type: INDEX ATTACH; Schema: postern
+
+ALTER INDEX postern.events_pkey ATTACH PARTITION postern.events_default_pkey;
+
+-- Name: events_default_user_id_id_idx; Type: INDEX ATTACH; Schema: postern
+
+ALTER INDEX postern.events_user_idx ATTACH PARTITION postern.events_default_user_id_id_idx;
 
 -- Name: identities identities_user_id_fkey; Type: FK CONSTRAINT; Schema: auth
 
@@ -6045,6 +8054,11 @@ GRANT ALL ON FUNCTION postern.list_sessions(who text) TO postern_support;
 REVOKE ALL ON FUNCTION postern.retry_outbox(p_id bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.retry_outbox(p_id bigint) TO postern_admin;
 
+-- Name: FUNCTION run_maintenance(); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.run_maintenance() FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.run_maintenance() TO postern_admin;
+
 -- Name: FUNCTION send_magic_link(who text, redirect_to text); Type: ACL; Schema: postern
 
 REVOKE ALL ON FUNCTION postern.send_magic_link(who text, redirect_to text) FROM PUBLIC;
@@ -6089,9 +8103,21 @@ GRANT SELECT ON TABLE auth.users TO postgres WITH GRANT OPTION;
 
 REVOKE ALL ON FUNCTION postern_internal.accept_email_change(p_user auth.users, p_token_type auth.one_time_token_type, p_context jsonb) FROM PUBLIC;
 
+-- Name: TABLE mfa_factors; Type: ACL; Schema: auth
+
+GRANT SELECT ON TABLE auth.mfa_factors TO postgres WITH GRANT OPTION;
+
+-- Name: FUNCTION accept_factor(p_user auth.users, p_factor auth.mfa_factors, p_challenge_id uuid, p_session_id uuid, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.accept_factor(p_user auth.users, p_factor auth.mfa_factors, p_challenge_id uuid, p_session_id uuid, p_context jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION accept_invite(p_invite_token text, p_provider text, p_identity jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.accept_invite(p_invite_token text, p_provider text, p_identity jsonb, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION accept_phone(p_user auth.users, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.accept_phone(p_user auth.users, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION accept_recovery(p_user auth.users, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -6157,9 +8183,13 @@ REVOKE ALL ON FUNCTION postern_internal.admit_external(p_provider text, p_is_ema
 
 REVOKE ALL ON FUNCTION postern_internal.admit_new_user(p_user auth.users, p_context jsonb) FROM PUBLIC;
 
--- Name: FUNCTION adopt_first_identity(p_user_id uuid); Type: ACL; Schema: postern_internal
+-- Name: FUNCTION adopt_first_identity(p_user_id uuid, p_provider text); Type: ACL; Schema: postern_internal
 
-REVOKE ALL ON FUNCTION postern_internal.adopt_first_identity(p_user_id uuid) FROM PUBLIC;
+REVOKE ALL ON FUNCTION postern_internal.adopt_first_identity(p_user_id uuid, p_provider text) FROM PUBLIC;
+
+-- Name: FUNCTION adopt_linked_email(p_user auth.users, p_provider text, p_identity jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.adopt_linked_email(p_user auth.users, p_provider text, p_identity jsonb, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION amr_provider(p_method text, p_user auth.users); Type: ACL; Schema: postern_internal
 
@@ -6169,17 +8199,42 @@ REVOKE ALL ON FUNCTION postern_internal.amr_provider(p_method text, p_user auth.
 
 REVOKE ALL ON FUNCTION postern_internal.announce_new_user(p_user auth.users, p_context jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION answer_sign_up(p_provider text, p_outcome text, p_user auth.users, p_data jsonb, p_context jsonb, OUT issued jsonb, OUT account jsonb, OUT failure jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.answer_sign_up(p_provider text, p_outcome text, p_user auth.users, p_data jsonb, p_context jsonb, OUT issued jsonb, OUT account jsonb, OUT failure jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION apply_email_change(p_user auth.users, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.apply_email_change(p_user auth.users, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION apply_phone_change(p_user auth.users, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.apply_phone_change(p_user auth.users, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION as_inet(p_text text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.as_inet(p_text text) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern_internal.as_inet(p_text text) TO postern_admin;
 
 -- Name: FUNCTION ask(p_question text, p_payload jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.ask(p_question text, p_payload jsonb, p_context jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION ask_about_code(p_phone text, p_code text, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.ask_about_code(p_phone text, p_code text, p_context jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION audit_admin(p_action text, p_user auth.users, p_context jsonb, p_traits jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.audit_admin(p_action text, p_user auth.users, p_context jsonb, p_traits jsonb) FROM PUBLIC;
+
+-- Name: TABLE audit_log_entries; Type: ACL; Schema: auth
+
+GRANT SELECT ON TABLE auth.audit_log_entries TO postgres WITH GRANT OPTION;
+
+-- Name: FUNCTION audit_entry(p_entry auth.audit_log_entries); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.audit_entry(p_entry auth.audit_log_entries) FROM PUBLIC;
 
 -- Name: FUNCTION audit_log_type(p_action text); Type: ACL; Schema: postern_internal
 
@@ -6188,6 +8243,15 @@ REVOKE ALL ON FUNCTION postern_internal.audit_log_type(p_action text) FROM PUBLI
 -- Name: FUNCTION audit_matches(p_payload json, p_scope text, p_pattern text); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.audit_matches(p_payload json, p_scope text, p_pattern text) FROM PUBLIC;
+
+-- Name: FUNCTION audit_payload(p_payload json); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.audit_payload(p_payload json) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern_internal.audit_payload(p_payload json) TO postern_admin;
+
+-- Name: FUNCTION audit_text(p_payload json, p_key text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.audit_text(p_payload json, p_key text) FROM PUBLIC;
 
 -- Name: FUNCTION audit_user(p_action text, p_user auth.users, p_context jsonb, p_traits jsonb); Type: ACL; Schema: postern_internal
 
@@ -6213,13 +8277,29 @@ REVOKE ALL ON FUNCTION postern_internal.base_identity_data(p_user_id uuid, p_ema
 
 REVOKE ALL ON FUNCTION postern_internal.begin_email_change(p_user auth.users, p_changes jsonb, p_context jsonb) FROM PUBLIC;
 
--- Name: FUNCTION begin_flow(p_user_id uuid, p_provider_type text, p_authentication_method text, p_code_challenge text, p_code_challenge_method text); Type: ACL; Schema: postern_internal
+-- Name: FUNCTION begin_flow(p_user_id uuid, p_provider_type text, p_authentication_method text, p_code_challenge text, p_code_challenge_method text, p_context jsonb); Type: ACL; Schema: postern_internal
 
-REVOKE ALL ON FUNCTION postern_internal.begin_flow(p_user_id uuid, p_provider_type text, p_authentication_method text, p_code_challenge text, p_code_challenge_method text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION postern_internal.begin_flow(p_user_id uuid, p_provider_type text, p_authentication_method text, p_code_challenge text, p_code_challenge_method text, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION begin_linking(p_user_id uuid, p_session_id uuid, p_provider text, p_code_challenge text, p_code_challenge_method text, p_is_email_optional boolean, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.begin_linking(p_user_id uuid, p_session_id uuid, p_provider text, p_code_challenge text, p_code_challenge_method text, p_is_email_optional boolean, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION begin_maintenance(p_interval interval); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.begin_maintenance(p_interval interval) FROM PUBLIC;
 
 -- Name: FUNCTION begin_oauth(p_provider text, p_code_challenge text, p_code_challenge_method text, p_invite_token text, p_is_email_optional boolean, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.begin_oauth(p_provider text, p_code_challenge text, p_code_challenge_method text, p_invite_token text, p_is_email_optional boolean, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION begin_phone_change(p_user auth.users, p_changes jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.begin_phone_change(p_user auth.users, p_changes jsonb, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION begun_elsewhere(p_user_id uuid, p_authentication_method text, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.begun_elsewhere(p_user_id uuid, p_authentication_method text, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION call_hook_function(p_hook jsonb, p_payload jsonb); Type: ACL; Schema: postern_internal
 
@@ -6228,6 +8308,10 @@ REVOKE ALL ON FUNCTION postern_internal.call_hook_function(p_hook jsonb, p_paylo
 -- Name: FUNCTION candidate_email(p_identity jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.candidate_email(p_identity jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION challenge_factor(p_user_id uuid, p_session_id uuid, p_factor_id uuid, p_challenge jsonb, p_refusal jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.challenge_factor(p_user_id uuid, p_session_id uuid, p_factor_id uuid, p_challenge jsonb, p_refusal jsonb, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION change_account(p_user auth.users, p_changes jsonb, p_password_hash text, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -6249,13 +8333,13 @@ REVOKE ALL ON FUNCTION postern_internal.check_email(p_email text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION postern_internal.check_is_free(p_email text, p_phone text, p_context jsonb) FROM PUBLIC;
 
--- Name: FUNCTION check_mail_authorized(p_email text, p_context jsonb); Type: ACL; Schema: postern_internal
-
-REVOKE ALL ON FUNCTION postern_internal.check_mail_authorized(p_email text, p_context jsonb) FROM PUBLIC;
-
 -- Name: FUNCTION check_mail_frequency(p_last_sent_at timestamp with time zone, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.check_mail_frequency(p_last_sent_at timestamp with time zone, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION check_may_enroll(p_user_id uuid, p_session_id uuid); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.check_may_enroll(p_user_id uuid, p_session_id uuid) FROM PUBLIC;
 
 -- Name: FUNCTION check_password_hash(p_hash text); Type: ACL; Schema: postern_internal
 
@@ -6265,9 +8349,21 @@ REVOKE ALL ON FUNCTION postern_internal.check_password_hash(p_hash text) FROM PU
 
 REVOKE ALL ON FUNCTION postern_internal.check_phone(p_phone text) FROM PUBLIC;
 
+-- Name: FUNCTION check_room_for_factor(p_user_id uuid, p_name text, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.check_room_for_factor(p_user_id uuid, p_name text, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION check_sms_frequency(p_last_sent_at timestamp with time zone, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.check_sms_frequency(p_last_sent_at timestamp with time zone, p_context jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION check_user_changes(p_user_id uuid, p_session_id uuid, p_changes jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.check_user_changes(p_user_id uuid, p_session_id uuid, p_changes jsonb, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION check_verify_enabled(p_type auth.factor_type, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.check_verify_enabled(p_type auth.factor_type, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION claim_outbox(p_kind text, p_limit integer, p_lease interval); Type: ACL; Schema: postern_internal
 
@@ -6281,9 +8377,21 @@ REVOKE ALL ON FUNCTION postern_internal.claims_problems(p_claims jsonb) FROM PUB
 
 REVOKE ALL ON FUNCTION postern_internal.clean_outbox() FROM PUBLIC;
 
+-- Name: FUNCTION client_address(p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.client_address(p_context jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION clock(); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.clock() FROM PUBLIC;
+
+-- Name: TABLE one_time_tokens; Type: ACL; Schema: auth
+
+GRANT SELECT ON TABLE auth.one_time_tokens TO postgres WITH GRANT OPTION;
+
+-- Name: FUNCTION confirm_elsewhere(p_user auth.users, p_token auth.one_time_tokens, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.confirm_elsewhere(p_user auth.users, p_token auth.one_time_tokens, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION confirm_email_address(p_user_id uuid, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -6313,6 +8421,10 @@ REVOKE ALL ON FUNCTION postern_internal.customize_claims(p_claims jsonb, p_metho
 
 REVOKE ALL ON FUNCTION postern_internal.decide_account(p_provider text, p_subject text, p_verified text[], p_context jsonb, OUT decision text, OUT user_id uuid) FROM PUBLIC;
 
+-- Name: FUNCTION drop_factor(p_factor auth.mfa_factors); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.drop_factor(p_factor auth.mfa_factors) FROM PUBLIC;
+
 -- Name: FUNCTION drop_unproved(p_user auth.users, p_provider text, p_identity jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.drop_unproved(p_user auth.users, p_provider text, p_identity jsonb, p_context jsonb) FROM PUBLIC;
@@ -6321,9 +8433,21 @@ REVOKE ALL ON FUNCTION postern_internal.drop_unproved(p_user auth.users, p_provi
 
 REVOKE ALL ON FUNCTION postern_internal.effective_tag(p_tag text, p_context jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION end_anonymity(p_user_id uuid); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.end_anonymity(p_user_id uuid) FROM PUBLIC;
+
 -- Name: FUNCTION end_sessions(p_user_id uuid, p_reason text, p_context jsonb, p_only uuid, p_except uuid); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.end_sessions(p_user_id uuid, p_reason text, p_context jsonb, p_only uuid, p_except uuid) FROM PUBLIC;
+
+-- Name: FUNCTION enroll_factor(p_user_id uuid, p_session_id uuid, p_factor jsonb, p_refusal jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.enroll_factor(p_user_id uuid, p_session_id uuid, p_factor jsonb, p_refusal jsonb, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION event_months(); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.event_months() FROM PUBLIC;
 
 -- Name: FUNCTION exchange_code(p_auth_code text, p_code_verifier text, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -6341,13 +8465,17 @@ REVOKE ALL ON FUNCTION postern_internal.external_account(p_provider text, p_iden
 
 REVOKE ALL ON FUNCTION postern_internal.external_data(p_identity jsonb) FROM PUBLIC;
 
--- Name: TABLE mfa_factors; Type: ACL; Schema: auth
-
-GRANT SELECT ON TABLE auth.mfa_factors TO postgres WITH GRANT OPTION;
-
 -- Name: FUNCTION factor_json(p_factor auth.mfa_factors); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.factor_json(p_factor auth.mfa_factors) FROM PUBLIC;
+
+-- Name: FUNCTION factor_label(p_type auth.factor_type); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.factor_label(p_type auth.factor_type) FROM PUBLIC;
+
+-- Name: FUNCTION factor_method(p_type auth.factor_type); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.factor_method(p_type auth.factor_type) FROM PUBLIC;
 
 -- Name: FUNCTION fail(p_status integer, p_code text, p_message text, p_extra jsonb); Type: ACL; Schema: postern_internal
 
@@ -6369,6 +8497,18 @@ REVOKE ALL ON FUNCTION postern_internal.fail_taken(p_email text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION postern_internal.failure(p_status integer, p_code text, p_message text) FROM PUBLIC;
 
+-- Name: TABLE mfa_challenges; Type: ACL; Schema: auth
+
+GRANT SELECT ON TABLE auth.mfa_challenges TO postgres WITH GRANT OPTION;
+
+-- Name: FUNCTION find_challenge(p_user auth.users, p_factor auth.mfa_factors, p_challenge_id uuid, p_session_id uuid, p_context jsonb, OUT challenge auth.mfa_challenges, OUT failure jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.find_challenge(p_user auth.users, p_factor auth.mfa_factors, p_challenge_id uuid, p_session_id uuid, p_context jsonb, OUT challenge auth.mfa_challenges, OUT failure jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION find_factor(p_user_id uuid, p_factor_id uuid); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.find_factor(p_user_id uuid, p_factor_id uuid) FROM PUBLIC;
+
 -- Name: TABLE flow_state; Type: ACL; Schema: auth
 
 GRANT SELECT ON TABLE auth.flow_state TO postgres WITH GRANT OPTION;
@@ -6381,17 +8521,17 @@ REVOKE ALL ON FUNCTION postern_internal.find_oauth_flow(p_state uuid, p_context 
 
 REVOKE ALL ON FUNCTION postern_internal.find_or_insert_invitee(p_email text, p_password_hash text, p_data jsonb, p_context jsonb) FROM PUBLIC;
 
--- Name: FUNCTION find_or_insert_registrant(p_email text, p_password_hash text, p_data jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
+-- Name: FUNCTION find_or_insert_registrant(p_provider text, p_address text, p_password_hash text, p_data jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
 
-REVOKE ALL ON FUNCTION postern_internal.find_or_insert_registrant(p_email text, p_password_hash text, p_data jsonb, p_context jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION postern_internal.find_or_insert_registrant(p_provider text, p_address text, p_password_hash text, p_data jsonb, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION find_password_hash(p_email text, p_phone text, p_aud text, OUT user_id uuid, OUT password_hash text); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.find_password_hash(p_email text, p_phone text, p_aud text, OUT user_id uuid, OUT password_hash text) FROM PUBLIC;
 
--- Name: TABLE one_time_tokens; Type: ACL; Schema: auth
+-- Name: FUNCTION find_phone_claimant(p_type text, p_phone text, p_token text, p_is_test boolean, p_context jsonb); Type: ACL; Schema: postern_internal
 
-GRANT SELECT ON TABLE auth.one_time_tokens TO postgres WITH GRANT OPTION;
+REVOKE ALL ON FUNCTION postern_internal.find_phone_claimant(p_type text, p_phone text, p_token text, p_is_test boolean, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION find_token_by_code(p_type text, p_token text, p_email text, p_phone text, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -6453,6 +8593,10 @@ REVOKE ALL ON FUNCTION postern_internal.hmac_sha256(p_key bytea, p_message bytea
 
 REVOKE ALL ON FUNCTION postern_internal.hook_email_data(p_template text, p_mails jsonb[], p_context jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION hook_metadata(p_name text, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.hook_metadata(p_name text, p_context jsonb) FROM PUBLIC;
+
 -- Name: TABLE identities; Type: ACL; Schema: auth
 
 GRANT SELECT ON TABLE auth.identities TO postgres WITH GRANT OPTION;
@@ -6473,6 +8617,10 @@ REVOKE ALL ON FUNCTION postern_internal.invite(p_email text, p_data jsonb, p_con
 
 REVOKE ALL ON FUNCTION postern_internal.invite_account(p_email text, p_data jsonb, p_context jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION is_aal2(p_session_id uuid); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.is_aal2(p_session_id uuid) FROM PUBLIC;
+
 -- Name: FUNCTION is_asking(); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.is_asking() FROM PUBLIC;
@@ -6481,6 +8629,18 @@ REVOKE ALL ON FUNCTION postern_internal.is_asking() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION postern_internal.is_banned(p_user auth.users) FROM PUBLIC;
 
+-- Name: FUNCTION is_before_upgrade(p_session_id uuid, p_token_id bigint, p_counter bigint); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.is_before_upgrade(p_session_id uuid, p_token_id bigint, p_counter bigint) FROM PUBLIC;
+
+-- Name: FUNCTION is_foreign_code(p_phone text, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.is_foreign_code(p_phone text, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION is_guessed_out(p_challenge_id uuid, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.is_guessed_out(p_challenge_id uuid, p_context jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION is_mail_authorized(p_email text, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.is_mail_authorized(p_email text, p_context jsonb) FROM PUBLIC;
@@ -6488,6 +8648,10 @@ REVOKE ALL ON FUNCTION postern_internal.is_mail_authorized(p_email text, p_conte
 -- Name: FUNCTION is_otp_alive(p_sent_at timestamp with time zone, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.is_otp_alive(p_sent_at timestamp with time zone, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION is_sms_otp_alive(p_sent_at timestamp with time zone, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.is_sms_otp_alive(p_sent_at timestamp with time zone, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION is_uuid(p_text text); Type: ACL; Schema: postern_internal
 
@@ -6509,6 +8673,10 @@ REVOKE ALL ON FUNCTION postern_internal.last_active(p_session auth.sessions) FRO
 
 REVOKE ALL ON FUNCTION postern_internal.link_email_change(p_user auth.users, p_type text, p_new_email text, p_refusal jsonb, p_context jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION link_identity(p_user_id uuid, p_provider text, p_identity jsonb, p_context jsonb, OUT account auth.users, OUT failure jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.link_identity(p_user_id uuid, p_provider text, p_identity jsonb, p_context jsonb, OUT account auth.users, OUT failure jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION link_new_user(p_user auth.users, p_type text, p_link jsonb, p_password_hash text, p_refusal jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.link_new_user(p_user auth.users, p_type text, p_link jsonb, p_password_hash text, p_refusal jsonb, p_context jsonb) FROM PUBLIC;
@@ -6517,9 +8685,9 @@ REVOKE ALL ON FUNCTION postern_internal.link_new_user(p_user auth.users, p_type 
 
 REVOKE ALL ON FUNCTION postern_internal.linking_domain(p_provider text, p_context jsonb) FROM PUBLIC;
 
--- Name: FUNCTION list_audit(p_scope text, p_text text, p_offset bigint, p_limit bigint, OUT total bigint, OUT entries jsonb); Type: ACL; Schema: postern_internal
+-- Name: FUNCTION list_audit(p_scope text, p_text text, p_offset bigint, p_limit bigint, OUT total bigint, OUT entries json); Type: ACL; Schema: postern_internal
 
-REVOKE ALL ON FUNCTION postern_internal.list_audit(p_scope text, p_text text, p_offset bigint, p_limit bigint, OUT total bigint, OUT entries jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION postern_internal.list_audit(p_scope text, p_text text, p_offset bigint, p_limit bigint, OUT total bigint, OUT entries json) FROM PUBLIC;
 
 -- Name: FUNCTION list_json(p_ids uuid[]); Type: ACL; Schema: postern_internal
 
@@ -6553,9 +8721,65 @@ REVOKE ALL ON FUNCTION postern_internal.mail_languages(p_user_metadata jsonb, p_
 
 REVOKE ALL ON FUNCTION postern_internal.mail_payload(p_user auth.users, p_context jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION maintain(p_rule text, OUT rows bigint, OUT is_done boolean); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.maintain(p_rule text, OUT rows bigint, OUT is_done boolean) FROM PUBLIC;
+
+-- Name: FUNCTION maintain_anonymous_users(p_now timestamp with time zone, p_context jsonb, p_limit integer); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.maintain_anonymous_users(p_now timestamp with time zone, p_context jsonb, p_limit integer) FROM PUBLIC;
+
+-- Name: FUNCTION maintain_event_partitions(p_now timestamp with time zone, p_context jsonb, p_limit integer); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.maintain_event_partitions(p_now timestamp with time zone, p_context jsonb, p_limit integer) FROM PUBLIC;
+
+-- Name: FUNCTION maintain_events(p_now timestamp with time zone, p_context jsonb, p_limit integer); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.maintain_events(p_now timestamp with time zone, p_context jsonb, p_limit integer) FROM PUBLIC;
+
+-- Name: FUNCTION maintain_one_time_tokens(p_now timestamp with time zone, p_context jsonb, p_limit integer); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.maintain_one_time_tokens(p_now timestamp with time zone, p_context jsonb, p_limit integer) FROM PUBLIC;
+
+-- Name: FUNCTION maintain_outbox(p_now timestamp with time zone, p_context jsonb, p_limit integer); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.maintain_outbox(p_now timestamp with time zone, p_context jsonb, p_limit integer) FROM PUBLIC;
+
+-- Name: FUNCTION maintain_refresh_tokens_ended(p_now timestamp with time zone, p_context jsonb, p_limit integer); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.maintain_refresh_tokens_ended(p_now timestamp with time zone, p_context jsonb, p_limit integer) FROM PUBLIC;
+
+-- Name: FUNCTION maintain_sessions_expired(p_now timestamp with time zone, p_context jsonb, p_limit integer); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.maintain_sessions_expired(p_now timestamp with time zone, p_context jsonb, p_limit integer) FROM PUBLIC;
+
+-- Name: FUNCTION maintain_sessions_idle(p_now timestamp with time zone, p_context jsonb, p_limit integer); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.maintain_sessions_idle(p_now timestamp with time zone, p_context jsonb, p_limit integer) FROM PUBLIC;
+
+-- Name: FUNCTION maintain_sessions_idle_unrefreshed(p_now timestamp with time zone, p_context jsonb, p_limit integer); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.maintain_sessions_idle_unrefreshed(p_now timestamp with time zone, p_context jsonb, p_limit integer) FROM PUBLIC;
+
+-- Name: FUNCTION maintain_sessions_timebox(p_now timestamp with time zone, p_context jsonb, p_limit integer); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.maintain_sessions_timebox(p_now timestamp with time zone, p_context jsonb, p_limit integer) FROM PUBLIC;
+
+-- Name: FUNCTION maintenance_rules(); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.maintenance_rules() FROM PUBLIC;
+
 -- Name: FUNCTION make_otp(p_address text, p_is_pkce boolean, p_context jsonb, OUT otp text, OUT token_hash text); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.make_otp(p_address text, p_is_pkce boolean, p_context jsonb, OUT otp text, OUT token_hash text) FROM PUBLIC;
+
+-- Name: FUNCTION make_room_for_phone(p_user_id uuid, p_phone text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.make_room_for_phone(p_user_id uuid, p_phone text) FROM PUBLIC;
+
+-- Name: FUNCTION mark_factor_verified(p_user auth.users, p_factor auth.mfa_factors, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.mark_factor_verified(p_user auth.users, p_factor auth.mfa_factors, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION mark_identity_verified(p_user auth.users); Type: ACL; Schema: postern_internal
 
@@ -6577,9 +8801,21 @@ REVOKE ALL ON FUNCTION postern_internal.need_factor(p_user_id uuid, p_factor_id 
 
 REVOKE ALL ON FUNCTION postern_internal.need_user(p_user_id uuid, p_to_delete boolean) FROM PUBLIC;
 
+-- Name: FUNCTION newest_flow(p_user_id uuid, p_authentication_method text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.newest_flow(p_user_id uuid, p_authentication_method text) FROM PUBLIC;
+
 -- Name: FUNCTION nil_uuid(); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.nil_uuid() FROM PUBLIC;
+
+-- Name: FUNCTION note_challenge(p_factor_id uuid, p_at timestamp with time zone); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.note_challenge(p_factor_id uuid, p_at timestamp with time zone) FROM PUBLIC;
+
+-- Name: FUNCTION note_maintenance_failure(p_rule text, p_error text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.note_maintenance_failure(p_rule text, p_error text) FROM PUBLIC;
 
 -- Name: FUNCTION note_session_end(p_session auth.sessions, p_reason text, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -6601,9 +8837,9 @@ REVOKE ALL ON FUNCTION postern_internal.obscure_user(p_user auth.users) FROM PUB
 
 REVOKE ALL ON FUNCTION postern_internal.obscured(p_user_id uuid, p_value text) FROM PUBLIC;
 
--- Name: FUNCTION open_signed_up_session(p_user auth.users, p_context jsonb); Type: ACL; Schema: postern_internal
+-- Name: FUNCTION open_signed_up_session(p_provider text, p_user auth.users, p_context jsonb); Type: ACL; Schema: postern_internal
 
-REVOKE ALL ON FUNCTION postern_internal.open_signed_up_session(p_user auth.users, p_context jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION postern_internal.open_signed_up_session(p_provider text, p_user auth.users, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION otp_hash(p_address text, p_otp text); Type: ACL; Schema: postern_internal
 
@@ -6621,9 +8857,17 @@ REVOKE ALL ON FUNCTION postern_internal.owner_of_email(p_email text, p_context j
 
 REVOKE ALL ON FUNCTION postern_internal.parse_refresh_token_v2(p_token text, OUT session_id uuid, OUT counter bigint) FROM PUBLIC;
 
+-- Name: FUNCTION prepare_factor_verification(p_user_id uuid, p_session_id uuid, p_factor_id uuid, p_challenge_id uuid, p_has_code boolean, p_refusal jsonb, p_context jsonb, OUT factor_type text, OUT secret text, OUT checked_at timestamp with time zone, OUT failure jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.prepare_factor_verification(p_user_id uuid, p_session_id uuid, p_factor_id uuid, p_challenge_id uuid, p_has_code boolean, p_refusal jsonb, p_context jsonb, OUT factor_type text, OUT secret text, OUT checked_at timestamp with time zone, OUT failure jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION prepare_password_change(p_user_id uuid, p_session_id uuid, p_changes jsonb, p_context jsonb, OUT password_hash text, OUT needs_current_password boolean); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.prepare_password_change(p_user_id uuid, p_session_id uuid, p_changes jsonb, p_context jsonb, OUT password_hash text, OUT needs_current_password boolean) FROM PUBLIC;
+
+-- Name: FUNCTION promote_email(p_user auth.users, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.promote_email(p_user auth.users, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION publish_settings(p_settings jsonb); Type: ACL; Schema: postern_internal
 
@@ -6644,6 +8888,10 @@ REVOKE ALL ON FUNCTION postern_internal.put_phone_identity(p_user_id uuid, p_pho
 -- Name: FUNCTION put_token(p_user_id uuid, p_type auth.one_time_token_type, p_hash text, p_address text); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.put_token(p_user_id uuid, p_type auth.one_time_token_type, p_hash text, p_address text) FROM PUBLIC;
+
+-- Name: FUNCTION queue_hook(p_name text, p_recipient text, p_user_id uuid, p_payload jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.queue_hook(p_name text, p_recipient text, p_user_id uuid, p_payload jsonb, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION queue_mail(p_template text, p_recipient text, p_user_id uuid, p_payload jsonb); Type: ACL; Schema: postern_internal
 
@@ -6669,6 +8917,10 @@ REVOKE ALL ON FUNCTION postern_internal.random_uuid() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION postern_internal.read_metadata(p_metadata jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION read_user_agent(p_user_agent text, OUT browser text, OUT platform text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.read_user_agent(p_user_agent text, OUT browser text, OUT platform text) FROM PUBLIC;
+
 -- Name: FUNCTION reauthenticate(p_user_id uuid, p_session_id uuid, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.reauthenticate(p_user_id uuid, p_session_id uuid, p_context jsonb) FROM PUBLIC;
@@ -6689,6 +8941,10 @@ REVOKE ALL ON FUNCTION postern_internal.recover(p_email text, p_code_challenge t
 
 REVOKE ALL ON FUNCTION postern_internal.redeem_nonce(p_user auth.users, p_nonce text, p_context jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION redeem_phone_otp(p_user auth.users, p_token_type auth.one_time_token_type, p_phone text, p_token text, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.redeem_phone_otp(p_user auth.users, p_token_type auth.one_time_token_type, p_phone text, p_token text, p_context jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION refresh_session(p_token text, p_context jsonb, OUT issued jsonb, OUT failure jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.refresh_session(p_token text, p_context jsonb, OUT issued jsonb, OUT failure jsonb) FROM PUBLIC;
@@ -6701,9 +8957,21 @@ REVOKE ALL ON FUNCTION postern_internal.refresh_token_v2(p_session_id uuid, p_co
 
 REVOKE ALL ON FUNCTION postern_internal.refuse(p_refusal jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION refuse_code(p_factor auth.mfa_factors, p_challenge_id uuid); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.refuse_code(p_factor auth.mfa_factors, p_challenge_id uuid) FROM PUBLIC;
+
 -- Name: FUNCTION register_email(p_email text, p_password_hash text, p_data jsonb, p_code_challenge text, p_code_challenge_method text, p_context jsonb, OUT outcome text, OUT account auth.users); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.register_email(p_email text, p_password_hash text, p_data jsonb, p_code_challenge text, p_code_challenge_method text, p_context jsonb, OUT outcome text, OUT account auth.users) FROM PUBLIC;
+
+-- Name: FUNCTION register_phone(p_phone text, p_password_hash text, p_data jsonb, p_channel text, p_context jsonb, OUT outcome text, OUT account auth.users); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.register_phone(p_phone text, p_password_hash text, p_data jsonb, p_channel text, p_context jsonb, OUT outcome text, OUT account auth.users) FROM PUBLIC;
+
+-- Name: FUNCTION remember_device(p_flow_id uuid, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.remember_device(p_flow_id uuid, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION remove_account(p_user auth.users, p_is_soft boolean, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -6713,9 +8981,9 @@ REVOKE ALL ON FUNCTION postern_internal.remove_account(p_user auth.users, p_is_s
 
 REVOKE ALL ON FUNCTION postern_internal.replace_password(p_user_id uuid, p_password_hash text, p_context jsonb, p_except uuid) FROM PUBLIC;
 
--- Name: FUNCTION resend(p_type text, p_email text, p_code_challenge text, p_code_challenge_method text, p_context jsonb); Type: ACL; Schema: postern_internal
+-- Name: FUNCTION resend(p_type text, p_email text, p_phone text, p_code_challenge text, p_code_challenge_method text, p_context jsonb); Type: ACL; Schema: postern_internal
 
-REVOKE ALL ON FUNCTION postern_internal.resend(p_type text, p_email text, p_code_challenge text, p_code_challenge_method text, p_context jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION postern_internal.resend(p_type text, p_email text, p_phone text, p_code_challenge text, p_code_challenge_method text, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION resume_oauth(p_state uuid, p_context jsonb, OUT provider text, OUT referrer text, OUT is_email_optional boolean); Type: ACL; Schema: postern_internal
 
@@ -6749,6 +9017,10 @@ REVOKE ALL ON FUNCTION postern_internal.send_confirmation(p_user auth.users, p_t
 
 REVOKE ALL ON FUNCTION postern_internal.send_email_change(p_user auth.users, p_new_email text, p_is_pkce boolean, p_context jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION send_factor_code(p_user auth.users, p_factor auth.mfa_factors, p_challenge jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.send_factor_code(p_user auth.users, p_factor auth.mfa_factors, p_challenge jsonb, p_context jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION send_magic_link(p_email text, p_create_user boolean, p_data jsonb, p_code_challenge text, p_code_challenge_method text, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.send_magic_link(p_email text, p_create_user boolean, p_data jsonb, p_code_challenge text, p_code_challenge_method text, p_context jsonb) FROM PUBLIC;
@@ -6757,9 +9029,25 @@ REVOKE ALL ON FUNCTION postern_internal.send_magic_link(p_email text, p_create_u
 
 REVOKE ALL ON FUNCTION postern_internal.send_mails(p_template text, p_user auth.users, p_mails jsonb[], p_context jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION send_phone_otp(p_user auth.users, p_kind text, p_phone text, p_channel text, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.send_phone_otp(p_user auth.users, p_kind text, p_phone text, p_channel text, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION send_reauthentication(p_user auth.users, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.send_reauthentication(p_user auth.users, p_context jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION send_recovery(p_user auth.users, p_template text, p_is_pkce boolean, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.send_recovery(p_user auth.users, p_template text, p_is_pkce boolean, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION send_sms(p_user auth.users, p_phone text, p_otp text, p_channel text, p_kind text, p_lifetime interval, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.send_sms(p_user auth.users, p_phone text, p_otp text, p_channel text, p_kind text, p_lifetime interval, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION send_sms_code(p_phone text, p_create_user boolean, p_data jsonb, p_channel text, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.send_sms_code(p_phone text, p_create_user boolean, p_data jsonb, p_channel text, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION session_expiry(p_session auth.sessions, p_last_active timestamp with time zone, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -6785,17 +9073,49 @@ REVOKE ALL ON FUNCTION postern_internal.sign_up(p_email text, p_password_hash te
 
 REVOKE ALL ON FUNCTION postern_internal.sign_up_anonymously(p_data jsonb, p_context jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION sign_up_by_phone(p_phone text, p_password_hash text, p_data jsonb, p_channel text, p_context jsonb, OUT issued jsonb, OUT account jsonb, OUT failure jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.sign_up_by_phone(p_phone text, p_password_hash text, p_data jsonb, p_channel text, p_context jsonb, OUT issued jsonb, OUT account jsonb, OUT failure jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION store_one_time_token(p_user_id uuid, p_type auth.one_time_token_type, p_token_hash text, p_relates_to text); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.store_one_time_token(p_user_id uuid, p_type auth.one_time_token_type, p_token_hash text, p_relates_to text) FROM PUBLIC;
+
+-- Name: FUNCTION swap_refresh_token(p_user auth.users, p_session auth.sessions, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.swap_refresh_token(p_user auth.users, p_session auth.sessions, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION sweep_sessions(p_ids uuid[], p_reason text, p_now timestamp with time zone); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.sweep_sessions(p_ids uuid[], p_reason text, p_now timestamp with time zone) FROM PUBLIC;
+
+-- Name: FUNCTION test_otp(p_phone text, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.test_otp(p_phone text, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION token_sent_at(p_user auth.users, p_type auth.one_time_token_type); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.token_sent_at(p_user auth.users, p_type auth.one_time_token_type) FROM PUBLIC;
 
+-- Name: FUNCTION too_soon(p_last_at timestamp with time zone, p_seconds double precision); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.too_soon(p_last_at timestamp with time zone, p_seconds double precision) FROM PUBLIC;
+
 -- Name: FUNCTION touch_session(p_session auth.sessions, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.touch_session(p_session auth.sessions, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION triggers_of_functions(p_functions text[]); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.triggers_of_functions(p_functions text[]) FROM PUBLIC;
+
+-- Name: FUNCTION unenroll_factor(p_user_id uuid, p_session_id uuid, p_factor_id uuid, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.unenroll_factor(p_user_id uuid, p_session_id uuid, p_factor_id uuid, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION unlink_identity(p_user_id uuid, p_session_id uuid, p_identity_id uuid, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.unlink_identity(p_user_id uuid, p_session_id uuid, p_identity_id uuid, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION unusable_password_hash(); Type: ACL; Schema: postern_internal
 
@@ -6813,6 +9133,10 @@ REVOKE ALL ON FUNCTION postern_internal.upgrades_to_v2(p_session_id uuid, p_cont
 
 REVOKE ALL ON FUNCTION postern_internal.url_encode(p_text text) FROM PUBLIC;
 
+-- Name: FUNCTION use_totp_step(p_factor auth.mfa_factors, p_step bigint, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.use_totp_step(p_factor auth.mfa_factors, p_step bigint, p_context jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION user_document(p_user auth.users); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.user_document(p_user auth.users) FROM PUBLIC;
@@ -6825,13 +9149,25 @@ REVOKE ALL ON FUNCTION postern_internal.user_json(p_user auth.users) FROM PUBLIC
 
 REVOKE ALL ON FUNCTION postern_internal.verified_emails(p_identity jsonb, p_context jsonb) FROM PUBLIC;
 
--- Name: FUNCTION verify_otp(p_type text, p_token_hash text, p_token text, p_email text, p_phone text, p_gives_code boolean, p_context jsonb, OUT issued jsonb, OUT auth_code text, OUT is_half_done boolean, OUT effective_type text); Type: ACL; Schema: postern_internal
+-- Name: FUNCTION verify_factor(p_user_id uuid, p_session_id uuid, p_factor_id uuid, p_challenge_id uuid, p_code text, p_matched text, p_step bigint, p_resealed text, p_context jsonb, OUT issued jsonb, OUT failure jsonb); Type: ACL; Schema: postern_internal
 
-REVOKE ALL ON FUNCTION postern_internal.verify_otp(p_type text, p_token_hash text, p_token text, p_email text, p_phone text, p_gives_code boolean, p_context jsonb, OUT issued jsonb, OUT auth_code text, OUT is_half_done boolean, OUT effective_type text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION postern_internal.verify_factor(p_user_id uuid, p_session_id uuid, p_factor_id uuid, p_challenge_id uuid, p_code text, p_matched text, p_step bigint, p_resealed text, p_context jsonb, OUT issued jsonb, OUT failure jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION verify_factor_attempt(p_factor auth.mfa_factors, p_is_valid boolean, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.verify_factor_attempt(p_factor auth.mfa_factors, p_is_valid boolean, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION verify_otp(p_type text, p_token_hash text, p_token text, p_email text, p_phone text, p_gives_code boolean, p_context jsonb, OUT issued jsonb, OUT auth_code text, OUT is_half_done boolean, OUT effective_type text, OUT began_on jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.verify_otp(p_type text, p_token_hash text, p_token text, p_email text, p_phone text, p_gives_code boolean, p_context jsonb, OUT issued jsonb, OUT auth_code text, OUT is_half_done boolean, OUT effective_type text, OUT began_on jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION verify_password_attempt(p_user auth.users, p_matched_hash text, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.verify_password_attempt(p_user auth.users, p_matched_hash text, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION verify_phone_otp(p_type text, p_phone text, p_token text, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.verify_phone_otp(p_type text, p_phone text, p_token text, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION wake_outbox(); Type: ACL; Schema: postern_internal
 
@@ -6841,10 +9177,6 @@ REVOKE ALL ON FUNCTION postern_internal.wake_outbox() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION postern_internal.write_audit(p_actions text[], p_actor_id uuid, p_actor_username text, p_via_sso boolean, p_actor_name text, p_traits jsonb, p_context jsonb) FROM PUBLIC;
 
--- Name: TABLE audit_log_entries; Type: ACL; Schema: auth
-
-GRANT SELECT ON TABLE auth.audit_log_entries TO postgres WITH GRANT OPTION;
-
 -- Name: TABLE instances; Type: ACL; Schema: auth
 
 GRANT SELECT ON TABLE auth.instances TO postgres WITH GRANT OPTION;
@@ -6852,10 +9184,6 @@ GRANT SELECT ON TABLE auth.instances TO postgres WITH GRANT OPTION;
 -- Name: TABLE mfa_amr_claims; Type: ACL; Schema: auth
 
 GRANT SELECT ON TABLE auth.mfa_amr_claims TO postgres WITH GRANT OPTION;
-
--- Name: TABLE mfa_challenges; Type: ACL; Schema: auth
-
-GRANT SELECT ON TABLE auth.mfa_challenges TO postgres WITH GRANT OPTION;
 
 -- Name: TABLE saml_providers; Type: ACL; Schema: auth
 
@@ -6876,3 +9204,7 @@ GRANT SELECT ON TABLE auth.sso_domains TO postgres WITH GRANT OPTION;
 -- Name: TABLE sso_providers; Type: ACL; Schema: auth
 
 GRANT SELECT ON TABLE auth.sso_providers TO postgres WITH GRANT OPTION;
+
+-- Name: TABLE audit; Type: ACL; Schema: postern
+
+GRANT SELECT ON TABLE postern.audit TO postern_admin;

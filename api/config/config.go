@@ -19,13 +19,17 @@ type Config struct {
 	API          API           `title:"HTTP"`
 	Site         Site          `title:"Redirects"`
 	DB           Database      `title:"Database"`
+	Maintenance  Maintenance   `title:"Maintenance"`
+	IndexWorker  IndexWorker   `title:"Indexes"`
 	Log          Log           `title:"Log"`
 	JWT          JWT           `title:"Access tokens"`
 	Sessions     Sessions      `title:"Sessions"`
 	Security     Security      `title:"Refresh tokens and account changes"`
+	Encryption   Encryption    `title:"Encryption in the database"`
 	External     External      `title:"Ways to sign in"`
 	Password     Password      `title:"Passwords"`
 	Mailer       Mailer        `title:"Mail"`
+	Links        Links         `title:"Links in mails"`
 	Notify       Notifications `title:"Mails about changes"`
 	SMTP         SMTP          `title:"Mail frequency"`
 	Mail         mail.Settings `title:"Mail server and texts"`
@@ -84,16 +88,20 @@ func (c *Config) check(l *loader) {
 	c.API.check(l)
 	c.Site.check(l)
 	c.DB.check(l)
+	c.Maintenance.check(l)
+	c.IndexWorker.check(l)
 	c.Log.check(l)
 	c.JWT.check(l)
 	c.Sessions.check(l)
 	c.Security.check(l)
+	c.Encryption.check(l)
 	c.Captcha.check(l)
 	c.Password.check(l)
 	c.Mailer.check(l)
 	c.MailCheck.check(l)
 	c.SMS.check(l)
 	c.External.check(l)
+	c.MFA.check(l)
 	c.Limits.check(l)
 }
 
@@ -109,6 +117,10 @@ func (c *Config) Warnings() []string {
 	if d := c.DB.Driver; d != "" && d != "postgres" && d != "postgresql" {
 		w = append(w, fmt.Sprintf("GOTRUE_DB_DRIVER is %q: ignored, the driver is always postgres", d))
 	}
+	if c.DB.CleanupEnabled && !c.Maintenance.Enabled {
+		w = append(w, "GOTRUE_DB_CLEANUP_ENABLED is true, but POSTERN_MAINTENANCE_ENABLED is false: nothing is cleaned up")
+	}
+	w = append(w, c.SMS.warnings()...)
 	if !c.MailCheck.Extended && len(c.MailCheck.BlockedMX) > 0 {
 		w = append(w, "GOTRUE_MAILER_EMAIL_VALIDATION_BLOCKED_MX is set without GOTRUE_MAILER_EMAIL_VALIDATION_EXTENDED: it has no effect")
 	}
@@ -125,12 +137,11 @@ func (c *Config) unavailable() []string {
 		name string
 		isOn bool
 	}{
-		{"GOTRUE_EXTERNAL_PHONE_ENABLED", c.External.PhoneEnabled},
 		{"GOTRUE_SAML_ENABLED", c.SAML.Enabled},
 		{"GOTRUE_PASSKEY_ENABLED", c.Passkey.Enabled},
-		{"GOTRUE_SECURITY_MANUAL_LINKING_ENABLED", c.Security.ManualLinking},
+		{"GOTRUE_MFA_WEB_AUTHN_ENROLL_ENABLED", c.MFA.WebAuthnEnroll},
+		{"GOTRUE_MFA_WEB_AUTHN_VERIFY_ENABLED", c.MFA.WebAuthnVerify},
 		{"GOTRUE_RATE_LIMIT_HEADER", c.Limits.Header != ""},
-		{"GOTRUE_DB_CLEANUP_ENABLED", c.DB.CleanupEnabled},
 	} {
 		if f.isOn {
 			names = append(names, f.name)

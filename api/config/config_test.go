@@ -142,6 +142,8 @@ func TestProblems(t *testing.T) {
 		{"GOTRUE_LOG_LEVEL=loud", `GOTRUE_LOG_LEVEL is "loud": must be trace, debug, info, warn, error, fatal or panic`},
 		{"GOTRUE_EXTERNAL_X_ENABLED=maybe", `GOTRUE_EXTERNAL_X_ENABLED is "maybe": must be true or false`},
 		{"GOTRUE_SECURITY_CAPTCHA_ENABLED=1", `GOTRUE_SECURITY_CAPTCHA_SECRET is needed when GOTRUE_SECURITY_CAPTCHA_ENABLED is true`},
+		{"GOTRUE_SECURITY_DB_ENCRYPTION_DECRYPTION_KEYS=k1", `GOTRUE_SECURITY_DB_ENCRYPTION_DECRYPTION_KEYS must be pairs id:key, separated by commas`},
+		{"GOTRUE_SECURITY_DB_ENCRYPTION_DECRYPTION_KEYS=k1:AAAA", `GOTRUE_SECURITY_DB_ENCRYPTION_DECRYPTION_KEYS is wrong: decryption key with ID "k1" must be 256 bits, in base64url without padding`},
 		{"GOTRUE_MAILER_URLPATHS_INVITE=:", `GOTRUE_MAILER_URLPATHS_INVITE is ":": must be a path or a URL such as /verify`},
 	} {
 		t.Run(test.give, func(t *testing.T) {
@@ -155,6 +157,39 @@ func TestProblems(t *testing.T) {
 				t.Errorf("got  %v\nwant [%s]", bad.Problems, test.want)
 			}
 		})
+	}
+}
+
+// The conditions are those of spec/06 section 6.
+func TestEncryptionProblems(t *testing.T) {
+	t.Parallel()
+	const prefix, key, other = "GOTRUE_SECURITY_DB_ENCRYPTION_", "q83vASNFZ4mrze8BI0VniavN7wEjRWeJq83vASNFZ4k", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"
+	for name, test := range map[string]struct {
+		settings []string
+		want     string
+	}{
+		"right":            {[]string{"ENCRYPTION_KEY_ID=k1", "ENCRYPTION_KEY=" + key, "DECRYPTION_KEYS=k0:" + other + ",k1:" + key}, ""},
+		"no id":            {[]string{"ENCRYPTION_KEY=" + key, "DECRYPTION_KEYS=k1:" + key}, "encryption key ID must be specified"},
+		"no key":           {[]string{"ENCRYPTION_KEY_ID=k1", "DECRYPTION_KEYS=k1:" + key}, "encryption key is not 256 bits"},
+		"short key":        {[]string{"ENCRYPTION_KEY_ID=k1", "ENCRYPTION_KEY=AAAA", "DECRYPTION_KEYS=k1:" + key}, "encryption key is not 256 bits"},
+		"padded key":       {[]string{"ENCRYPTION_KEY_ID=k1", "ENCRYPTION_KEY=" + key + "=", "DECRYPTION_KEYS=k1:" + key}, "encryption key is not 256 bits"},
+		"no decryption":    {[]string{"ENCRYPTION_KEY_ID=k1", "ENCRYPTION_KEY=" + key}, "encryption key must also be present in decryption keys"},
+		"other decryption": {[]string{"ENCRYPTION_KEY_ID=k1", "ENCRYPTION_KEY=" + key, "DECRYPTION_KEYS=k1:" + other}, "encryption key must also be present in decryption keys"},
+	} {
+		environ := append([]string{prefix + "ENCRYPT=true"}, required...)
+		for _, s := range test.settings {
+			environ = append(environ, prefix+s)
+		}
+		c, err := Load(environ)
+		if (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: got %v", name, err)
+		}
+		if shown := fmt.Sprintf("%v %+v", err, c); strings.Contains(shown, "q83vAS") || strings.Contains(shown, "AAEC") {
+			t.Errorf("%s: a key is shown: %s", name, shown)
+		}
+		if err == nil && strings.Contains(fmt.Sprintf("%+v %#v", c.Encryption, c.Encryption), "AAEC") {
+			t.Errorf("%s: a key is shown", name)
+		}
 	}
 }
 

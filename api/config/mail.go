@@ -68,26 +68,6 @@ type SMTP struct {
 	MaxFrequency time.Duration `env:"GOTRUE_SMTP_MAX_FREQUENCY" envDefault:"1m" desc:"Least time between two mails of one kind to one user."`
 }
 
-// SMS is about text messages to users.
-type SMS struct {
-	Provider          string            `env:"GOTRUE_SMS_PROVIDER" desc:"twilio, twilio_verify, messagebird, textlocal or vonage."`
-	Autoconfirm       bool              `env:"GOTRUE_SMS_AUTOCONFIRM" envDefault:"false" desc:"New phone numbers count as confirmed; no code is sent."`
-	MaxFrequency      time.Duration     `env:"GOTRUE_SMS_MAX_FREQUENCY" envDefault:"1m" desc:"Least time between two messages of one kind to one user."`
-	OTPExp            uint              `env:"GOTRUE_SMS_OTP_EXP" envDefault:"60" desc:"Lifetime of codes in seconds."`
-	OTPLength         int               `env:"GOTRUE_SMS_OTP_LENGTH" envDefault:"6" desc:"Digits of codes, 6 to 10; other values count as 6."`
-	TestOTP           map[string]string `env:"GOTRUE_SMS_TEST_OTP" secret:"true" desc:"Fixed codes for testing, phone:code pairs separated by commas; these phones get no message."`
-	TestOTPValidUntil time.Time         `env:"GOTRUE_SMS_TEST_OTP_VALID_UNTIL" desc:"End of the test codes; not set means never."`
-}
-
-func (s *SMS) check(*loader) {
-	s.OTPLength = otpLength(s.OTPLength)
-	phones := make(map[string]string, len(s.TestOTP))
-	for phone, code := range s.TestOTP {
-		phones[strings.NewReplacer("+", "", " ", "").Replace(phone)] = code
-	}
-	s.TestOTP = phones
-}
-
 // BaseURL returns the public base URL of a request: API_EXTERNAL_URL, or the forwarded host if
 // GOTRUE_MAILER_EXTERNAL_HOSTS lists it, in any case. forwardedHost is the header X-Forwarded-Host, or the host of a
 // request target that is a whole URL; forwardedProto is X-Forwarded-Proto (spec/00 section 2, spec/06 section 7).

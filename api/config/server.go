@@ -14,13 +14,14 @@ import (
 
 // API is about the HTTP listener and its requests.
 type API struct {
-	Host               string        `env:"GOTRUE_API_HOST" desc:"Address to listen on; empty means all interfaces."`
-	Port               string        `env:"PORT" long:"GOTRUE_API_PORT" envDefault:"8081" desc:"TCP port to listen on; 0 takes a free one."`
-	ExternalURL        string        `env:"API_EXTERNAL_URL,required" long:"GOTRUE_API_API_EXTERNAL_URL" desc:"Public base URL of this server, such as https://auth.example.com; links in mails start with it."`
-	MaxRequestDuration time.Duration `env:"GOTRUE_API_MAX_REQUEST_DURATION" envDefault:"10s" desc:"Time limit of one request, then 504 request_timeout; 0 or less means none."`
-	RequestIDHeader    string        `env:"REQUEST_ID_HEADER" long:"GOTRUE_API_REQUEST_ID_HEADER" desc:"Request header to take the request id from; empty means a random one."`
-	CORSAllowedHeaders []string      `env:"GOTRUE_CORS_ALLOWED_HEADERS" desc:"Request headers that browsers may send besides the usual ones, comma-separated."`
-	DisableSignup      bool          `env:"GOTRUE_DISABLE_SIGNUP" envDefault:"false" desc:"Users cannot create accounts; administrators still can."`
+	Host                string        `env:"GOTRUE_API_HOST" desc:"Address to listen on; empty means all interfaces."`
+	Port                string        `env:"PORT" long:"GOTRUE_API_PORT" envDefault:"8081" desc:"TCP port to listen on; 0 takes a free one."`
+	ExternalURL         string        `env:"API_EXTERNAL_URL,required" long:"GOTRUE_API_API_EXTERNAL_URL" desc:"Public base URL of this server, such as https://auth.example.com; links in mails start with it."`
+	MaxRequestDuration  time.Duration `env:"GOTRUE_API_MAX_REQUEST_DURATION" envDefault:"10s" desc:"Time limit of one request, then 504 request_timeout; 0 or less means none."`
+	InternalHTTPTimeout time.Duration `env:"GOTRUE_INTERNAL_HTTP_TIMEOUT" envDefault:"10s" desc:"Time limit of a request to a provider of text messages."`
+	RequestIDHeader     string        `env:"REQUEST_ID_HEADER" long:"GOTRUE_API_REQUEST_ID_HEADER" desc:"Request header to take the request id from; empty means a random one."`
+	CORSAllowedHeaders  []string      `env:"GOTRUE_CORS_ALLOWED_HEADERS" desc:"Request headers that browsers may send besides the usual ones, comma-separated."`
+	DisableSignup       bool          `env:"GOTRUE_DISABLE_SIGNUP" envDefault:"false" desc:"Users cannot create accounts; administrators still can."`
 }
 
 func (a *API) check(l *loader) {
@@ -64,7 +65,7 @@ type Database struct {
 	ConnMaxLifetime   time.Duration `env:"GOTRUE_DB_CONN_MAX_LIFETIME" envDefault:"0s" desc:"A connection older than this is replaced; 0 means never."`
 	ConnMaxIdleTime   time.Duration `env:"GOTRUE_DB_CONN_MAX_IDLE_TIME" envDefault:"0s" desc:"A connection idle for longer is closed; 0 means never."`
 	HealthCheckPeriod time.Duration `env:"GOTRUE_DB_HEALTH_CHECK_PERIOD" envDefault:"0s" desc:"Time between checks of idle connections; 0 means the driver's default of a minute."`
-	CleanupEnabled    bool          `env:"GOTRUE_DB_CLEANUP_ENABLED" envDefault:"false" desc:"Delete expired sessions, tokens and flows after requests."`
+	CleanupEnabled    bool          `env:"GOTRUE_DB_CLEANUP_ENABLED" envDefault:"false" desc:"Accepted: what it switches on is part of maintenance, which is on by default (POSTERN_MAINTENANCE_ENABLED)."`
 	AuditDisabled     bool          `env:"GOTRUE_AUDIT_LOG_DISABLE_POSTGRES" envDefault:"false" desc:"Write audit entries to the log only, not to the table."`
 }
 

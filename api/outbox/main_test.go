@@ -47,7 +47,7 @@ func runChild(url string) error {
 	if err != nil {
 		return err
 	}
-	outbox.New(db, mailer.Deliver, outbox.Options{Batch: 10, Lease: 2 * time.Second}, slog.Default()).Run(context.Background())
+	outbox.New(db, outbox.Carriers{Mail: mailer}, outbox.Options{Batch: 10, Lease: 2 * time.Second}, slog.Default()).Run(context.Background())
 	return nil
 }
 
@@ -116,7 +116,7 @@ func (w *world) start(port int, o outbox.Options) (worker *outbox.Worker, stop f
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	worker = outbox.New(w.db, mailer.Deliver, o, slog.New(slog.DiscardHandler))
+	worker = outbox.New(w.db, outbox.Carriers{Mail: mailer}, o, slog.New(slog.DiscardHandler))
 	return worker, w.run(worker)
 }
 

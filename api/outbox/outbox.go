@@ -11,86 +11,81 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/postern-auth/postern/api/mail"
+	"github.com/postern-auth/postern/api/sms"
 	"github.com/postern-auth/postern/gen"
 )
 
 const (
-	callTimeout   = 5 * time.Second // of one statement
-	retryPause    = time.Second     // after a statement failed
-	listenPause   = 30 * time.Second
-	cleanInterval = time.Hour
+	callTimeout = 5 * time.Second // of one statement
+	retryPause  = time.Second     // after a statement failed
+	listenPause = 30 * time.Second
 )
 
 // Options adjusts a worker. Zero values mean the defaults.
 type Options struct {
-	Senders int           // batches in delivery at a time; default 8
-	Batch   int           // messages claimed at a time, sent over one connection; default 20
-	Lease   time.Duration // how long a claim holds, far above the time one mail may take (10 s); default 1m
+	Senders int           // batches of one kind in delivery at a time; default 8
+	Batch   int           // messages claimed at a time, mails are sent over one connection; default 20
+	Lease   time.Duration // how long a claim holds, far above the time one message may take (10 s); default 1m
 	Poll    time.Duration // how often to look without being woken; default 2s
 	Pace    time.Duration // least time between two claims unless there is a backlog; default 50ms
 }
 
-// Deliver is a way of delivering mails. It returns an error or nil for each, in order, and before ctx ends or
-// soon after: nil is delivered, a [mail.PermanentError] refused, [mail.ErrNotTried] not tried at all; any other
-// error means that it is tried again. [mail.Mailer.Deliver] is the usual one.
-type Deliver func(ctx context.Context, requests []mail.Request) []error
-
 // Worker delivers messages while its Run does.
 type Worker struct {
-	db      *pgxpool.Pool
-	queries *gen.Queries
-	mails   atomic.Pointer[Deliver]
-	options Options
-	log     *slog.Logger
-	wake    chan struct{}
+	db       *pgxpool.Pool
+	queries  *gen.Queries
+	carriers []carrier
+	options  Options
+	log      *slog.Logger
 }
 
-// New makes a worker that takes messages from db and delivers the mails by the function mails.
-func New(db *pgxpool.Pool, mails Deliver, o Options, log *slog.Logger) *Worker {
+// New makes a worker that takes messages from db and delivers them through the carriers.
+func New(db *pgxpool.Pool, c Carriers, o Options, log *slog.Logger) *Worker {
 	o.Senders = cmp.Or(o.Senders, 8)
 	o.Batch = cmp.Or(o.Batch, 20)
 	o.Lease = cmp.Or(o.Lease, time.Minute)
 	o.Poll = cmp.Or(o.Poll, 2*time.Second)
 	o.Pace = cmp.Or(o.Pace, 50*time.Millisecond)
-	w := &Worker{
-		db: db, queries: gen.New(db), options: o, log: log,
-		wake: make(chan struct{}, 1),
-	}
-	w.SetDeliver(mails)
-	return w
+	return &Worker{db: db, queries: gen.New(db), carriers: c.list(), options: o, log: log}
 }
-
-// SetDeliver makes the next batches go another way, after a reload of the settings.
-func (w *Worker) SetDeliver(mails Deliver) { w.mails.Store(&mails) }
 
 // Wake makes the worker look for messages now. Call it after a request that may have queued one; it
 // never blocks and costs next to nothing.
 func (w *Worker) Wake() {
-	select {
-	case w.wake <- struct{}{}:
-	default:
+	for _, c := range w.carriers {
+		select {
+		case c.wake <- struct{}{}:
+		default:
+		}
 	}
 }
 
-// Run delivers messages until ctx ends. Then the mails on the wire are finished (10 s at most), the
-// other claimed ones go back to the queue, and Run returns. It outlives failures of the database and
-// of the mail server.
+// Run delivers messages until ctx ends. Then the messages on the wire are finished (10 s at most), the
+// other claimed ones go back to the queue, and Run returns. It outlives failures of the database, of
+// the mail server and of the provider of text messages.
 func (w *Worker) Run(ctx context.Context) {
 	var running sync.WaitGroup
 	defer running.Wait()
 	running.Go(func() { w.listen(ctx) })
-	running.Go(func() { w.clean(ctx) })
+	for _, c := range w.carriers {
+		running.Go(func() { w.carry(ctx, c) })
+	}
+}
+
+// carry delivers the messages of one kind. Each kind has its own senders, so that a slow provider of
+// one holds up nothing else.
+func (w *Worker) carry(ctx context.Context, c carrier) {
+	var running sync.WaitGroup
+	defer running.Wait()
 	slots := make(chan struct{}, w.options.Senders)
 	for {
 		select {
@@ -99,31 +94,31 @@ func (w *Worker) Run(ctx context.Context) {
 			return
 		}
 		claimed := time.Now()
-		batch := w.claim(ctx)
+		batch := w.claim(ctx, c.kind)
 		if len(batch) == 0 {
 			<-slots
 		} else {
 			running.Go(func() {
 				defer func() { <-slots }()
-				w.deliver(ctx, batch, claimed.Add(w.options.Lease))
+				w.deliver(ctx, c, batch, claimed.Add(w.options.Lease))
 			})
 		}
-		if len(batch) < w.options.Batch && !w.await(ctx) {
+		if len(batch) < w.options.Batch && !w.await(ctx, c.wake) {
 			return
 		}
 	}
 }
 
 // await waits until there may be messages: woken, but not sooner than the pace allows, so that under
-// load mails gather to batches; or by the clock. It reports false when ctx ended.
-func (w *Worker) await(ctx context.Context) bool {
+// load messages gather to batches; or by the clock. It reports false when ctx ended.
+func (w *Worker) await(ctx context.Context, wake <-chan struct{}) bool {
 	if !pause(ctx, w.options.Pace) {
 		return false
 	}
 	poll := time.NewTimer(w.options.Poll)
 	defer poll.Stop()
 	select {
-	case <-w.wake:
+	case <-wake:
 	case <-poll.C:
 	case <-ctx.Done():
 		return false
@@ -133,11 +128,11 @@ func (w *Worker) await(ctx context.Context) bool {
 
 // claim takes due messages. It does not stop halfway when ctx ends: a claim that the database has
 // made and nobody knows of would hold its messages up until the lease has passed.
-func (w *Worker) claim(ctx context.Context) []gen.ClaimOutboxRow {
+func (w *Worker) claim(ctx context.Context, kind string) []gen.ClaimOutboxRow {
 	call, cancel := context.WithTimeout(context.WithoutCancel(ctx), callTimeout)
 	defer cancel()
 	batch, err := w.queries.ClaimOutbox(call, gen.ClaimOutboxParams{
-		Kind: "mail", MaxRows: int32(w.options.Batch), Lease: w.options.Lease,
+		Kind: kind, MaxRows: int32(w.options.Batch), Lease: w.options.Lease,
 	})
 	if err != nil {
 		w.log.Warn("the outbox could not be read, trying again", "error", err)
@@ -148,22 +143,15 @@ func (w *Worker) claim(ctx context.Context) []gen.ClaimOutboxRow {
 
 // deliver sends a batch and records the results. It stops sending at half time of the lease, so that
 // a slow server cannot make it outlive its claim.
-func (w *Worker) deliver(ctx context.Context, batch []gen.ClaimOutboxRow, leaseEnd time.Time) {
-	requests := make([]mail.Request, len(batch))
-	for i, row := range batch {
-		requests[i] = mail.Request{
-			ID:       fmt.Sprintf("%d of %s", row.ID, row.CreatedAt.UTC()),
-			Template: row.Template, To: row.Recipient, Payload: row.Payload,
-		}
-	}
+func (w *Worker) deliver(ctx context.Context, c carrier, batch []gen.ClaimOutboxRow, leaseEnd time.Time) {
 	sending, cancel := context.WithDeadline(ctx, leaseEnd.Add(-w.options.Lease/2))
 	defer cancel()
 	var results gen.FinishOutboxParams
-	for i, err := range (*w.mails.Load())(sending, requests) {
+	for i, err := range c.deliver(sending, batch) {
 		row := batch[i]
 		outcome, text := outcomeOf(err)
 		if text != "" {
-			w.log.Warn("a mail was not delivered", "id", row.ID, "mail", row.Template,
+			w.log.Warn("a message was not delivered", "kind", c.kind, "id", row.ID, "template", row.Template,
 				"attempt", row.Attempts, "outcome", outcome, "error", text)
 		}
 		results.Ids = append(results.Ids, row.ID)
@@ -175,15 +163,16 @@ func (w *Worker) deliver(ctx context.Context, batch []gen.ClaimOutboxRow, leaseE
 }
 
 // outcomeOf translates the result of a delivery to what finish_outbox() calls it, and its message to
-// text that PostgreSQL can store, whatever the mail server said.
+// text that PostgreSQL can store, whatever the other side said.
 func outcomeOf(err error) (outcome, text string) {
 	var permanent *mail.PermanentError
+	var refused *sms.RefusedError
 	switch {
 	case err == nil:
 		return "sent", ""
-	case errors.Is(err, mail.ErrNotTried):
+	case errors.Is(err, mail.ErrNotTried), errors.Is(err, sms.ErrNotTried):
 		return "returned", ""
-	case errors.As(err, &permanent):
+	case errors.As(err, &permanent), errors.As(err, &refused):
 		outcome = "refused"
 	default:
 		outcome = "retry"
@@ -237,17 +226,6 @@ func (w *Worker) listenOnce(ctx context.Context) error {
 		if _, err := conn.WaitForNotification(ctx); err != nil {
 			return err
 		}
-	}
-}
-
-// clean deletes old messages once an hour.
-func (w *Worker) clean(ctx context.Context) {
-	for pause(ctx, cleanInterval) {
-		call, cancel := context.WithTimeout(ctx, time.Minute)
-		if _, err := w.queries.CleanOutbox(call); err != nil {
-			w.log.Warn("old messages could not be deleted", "error", err)
-		}
-		cancel()
 	}
 }
 

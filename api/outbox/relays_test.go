@@ -48,7 +48,7 @@ func TestTwoServersLoseAndDoubleNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.run(outbox.New(w.db, mailer.Deliver, outbox.Options{Poll: 50 * time.Millisecond, Senders: 1}, slog.New(slog.DiscardHandler)))
+	w.run(outbox.New(w.db, outbox.Carriers{Mail: mailer}, outbox.Options{Poll: 50 * time.Millisecond, Senders: 1}, slog.New(slog.DiscardHandler)))
 	w.until(fmt.Sprintf("sent %d", n), states)
 	got := counts(append(first.Mails(), second.Mails()...))
 	for i := range n {

@@ -176,3 +176,36 @@ func TestCleanOutbox(t *testing.T) {
 		"sent 6 days, dead 8 days, queued old")
 	r.want("by state and recipient", r.text("select count(*)::text from postern.list_outbox('dead', '8 DAYS')"), "1")
 }
+
+// A message that comes too late is dead, loses its code, and cannot be sent again.
+func TestExpiredMessages(t *testing.T) {
+	t.Parallel()
+	r := begin(t)
+	const claim = `select count(*)::text from postern_internal.claim_outbox('sms', 10, '1 minute')`
+	queue := func(expires string) string {
+		return r.text(`insert into postern.outbox (kind, template, recipient, payload, next_attempt_at, expires_at)
+			values ('sms', 'confirmation', '15550100', '{"otp": "123456"}', $1, $1::timestamptz + $2::text::interval) returning id::text`, at, expires)
+	}
+	late, failed, fresh := queue("0 s"), queue("10 s"), queue("1 minute")
+	r.text("update postern.outbox set last_error = 'no network', attempts = 3, next_attempt_at = $2::timestamptz + interval '10 s' where id = $1::text::bigint returning id::text", failed, at)
+	r.want("claimed", r.text(claim), "1")
+	r.want("late", r.row(late), "dead 0 f expired before it was tried t")
+	r.want("fresh", r.row(fresh), "sending 1 t - f")
+	r.later("10 seconds")
+	r.want("claimed later", r.text(claim), "0")
+	r.want("failed, then late", r.row(failed), "dead 3 f no network t")
+	nested, err := r.tx.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = nested.Exec(t.Context(), "select postern.retry_outbox($1::text::bigint)", failed)
+	var pg *pgconn.PgError
+	if !errors.As(err, &pg) || pg.Message != "A message that is expired cannot be sent again" {
+		t.Errorf("retry_outbox: %v", err)
+	}
+	_ = nested.Rollback(t.Context())
+	unwanted := queue("20 s")
+	r.later("1 hour 21 seconds")
+	r.text("select postern_internal.clean_outbox()::text")
+	r.want("claimed by nobody", r.row(unwanted), "dead 0 f expired before it was tried t")
+}

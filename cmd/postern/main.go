@@ -29,6 +29,7 @@ func rootCommand() *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	root.AddCommand(devCommand(), serveCommand(), migrateCommand(), keyCommand(), userCommand(), mailCommand(), readyCommand(), versionCommand())
+	root.AddCommand(devCommand(), serveCommand(), migrateCommand(), doctorCommand(), keyCommand(), userCommand(), auditCommand(),
+		mailCommand(), readyCommand(), versionCommand())
 	return root
 }

@@ -67,7 +67,7 @@ func explain(err error) error {
 		return err
 	}
 	switch pg.Code {
-	case "3F000", "42883":
+	case "3F000", "42883", "42P01":
 		return errors.New("this database is not Postern's, or is older than this program: run postern migrate first")
 	case "42501":
 		return errors.New(pg.Message + ": connect as the owner of schema auth or as a member of postern_admin")

@@ -80,29 +80,6 @@ begin
 end;
 $$;
 
--- Writes a number into the phone identity, or adds that identity.
-create or replace function postern_internal.put_phone_identity(
-  p_user_id uuid,
-  p_phone text,
-  p_is_verified boolean,
-  p_context jsonb
-)
-returns void
-language plpgsql volatile security invoker set search_path = ''
-as $$
-declare
-  v_facts jsonb := jsonb_build_object('phone', p_phone, 'phone_verified', p_is_verified);
-begin
-  update auth.identities as i
-  set identity_data = postern_internal.read_metadata(i.identity_data) || v_facts
-  where i.user_id = p_user_id and i.provider = 'phone';
-  if not found then
-    perform postern_internal.add_identity(
-      p_user_id, 'phone', postern_internal.base_identity_data(p_user_id, null) || v_facts, p_context);
-  end if;
-end;
-$$;
-
 -- PUT /admin/users/{id} as the handler calls it. The reply is the user object as the reference shows it: the account
 -- as it is now, but confirmed_at and the identities that were there as they were before (spec/01 section 12.4).
 -- Raises: user_not_found (404), p_refusal, and as change_account. Locks: the user. Writes: as change_account.

@@ -18,7 +18,7 @@ $$;
 -- The id that the auth schema writes into every instance_id, and the actor id of administrators.
 create or replace function postern_internal.nil_uuid()
 returns uuid
-language sql immutable security invoker
+language sql immutable parallel safe security invoker
 as $$
   select '00000000-0000-0000-0000-000000000000'::uuid
 $$;

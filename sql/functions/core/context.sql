@@ -9,12 +9,19 @@
 --   language                                           Accept-Language of the caller, for mails (may be missing)
 --   authorized_addresses                               in lower case; empty: mail may go to anybody
 --   otp_exp, otp_length, mail_frequency                seconds, digits, seconds (may be a fraction)
+--   sms_otp_exp, sms_otp_length, sms_frequency         the same for text messages
+--   sms_provider ('' when none can be used), sms_checks_codes (it makes the codes itself)
+--   sms_test_otps {phone: code}, sms_test_otps_until   fixed codes, and when they end (may be missing)
 --   flow_expiry                                        seconds that a PKCE code lives
+--   other_device_page                                  POSTERN_MAILER_OTHER_DEVICE_PAGE; missing: false
 --   rotation, reuse_interval, allow_reuse, token_version, upgrade_percentage    refresh tokens
 --   timebox, inactivity, low_aal (seconds or missing), single_per_user, tags    sessions
 --   reauthenticate, current_password                   rules for a new password
 --   audit_disabled, notifications {password_changed, email_changed, ...}
+--   retention {tokens, audit, events, session_ends, anonymous_users}            seconds; published only, for maintenance
 --   own_linking_domains                                providers outside the default linking domain
+--   mfa {enroll, verify: types of factors; challenge_expiry, factor_expiry, phone_frequency: seconds; max_enrolled,
+--     max_verified, max_guesses, code_reuse}           second factors
 --   external_url, issuer, jwt_exp                      API_EXTERNAL_URL; iss and lifetime (s) of tokens, where a hook sees claims
 --   hooks                                              the operator's hooks that are on, see hooks/run.sql
 --   answers, by_sql                                    a server that can be asked (core/ask.sql), or an SQL caller
@@ -28,14 +35,18 @@ as $$
       'admin_role', 'admin', 'autoconfirm', false, 'phone_autoconfirm', false,
       'secure_email_change', true, 'allow_unverified', false, 'signup_disabled', false,
       'otp_exp', 86400, 'otp_length', 6, 'mail_frequency', 60, 'flow_expiry', 300,
+      'sms_otp_exp', 60, 'sms_otp_length', 6, 'sms_frequency', 60, 'sms_provider', '',
+      'sms_checks_codes', false, 'sms_test_otps', '{}'::jsonb,
       'rotation', true, 'reuse_interval', 10, 'allow_reuse', false, 'token_version', 1,
       'upgrade_percentage', 0, 'single_per_user', false, 'tags', '[]'::jsonb,
       'reauthenticate', false, 'current_password', false, 'audit_disabled', false,
       'notifications', '{}'::jsonb, 'hooks', '{}'::jsonb, 'own_linking_domains', '[]'::jsonb,
-      'authorized_addresses', '[]'::jsonb
+      'authorized_addresses', '[]'::jsonb,
+      'mfa', '{"enroll": ["totp"], "verify": ["totp"], "challenge_expiry": 300, "factor_expiry": 300,
+        "phone_frequency": 60, "max_enrolled": 10, "max_verified": 10, "max_guesses": 5, "code_reuse": false}'::jsonb
     )
     || coalesce((select value from postern.settings), '{}')
-    || jsonb_build_object('actor', session_user, 'by_sql', true)
+    || jsonb_build_object('actor', session_user, 'by_sql', true, 'ip', host(inet_client_addr()))
 $$;
 
 -- Stores what SQL callers read as settings. Called by a server when it starts; writes only changes.

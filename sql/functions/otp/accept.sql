@@ -10,9 +10,14 @@ begin
     perform postern_internal.replace_password(
       p_user.id, postern_internal.unusable_password_hash(), p_context);
   end if;
-  perform postern_internal.audit_user('user_signedup', p_user, p_context, '{"provider": "email"}');
+  if p_user.email_confirmed_at is null then
+    perform postern_internal.audit_user('user_signedup', p_user, p_context, '{"provider": "email"}');
+  else -- the link confirmed the address on another device before
+    perform postern_internal.audit_user('login', p_user, p_context);
+  end if;
   perform postern_internal.confirm_email_address(p_user.id, p_context);
   perform postern_internal.mark_identity_verified(p_user);
+  perform postern_internal.end_anonymity(p_user.id);
 end;
 $$;
 
@@ -113,5 +118,67 @@ begin
     perform postern_internal.add_identity(
       p_user_id, 'email', postern_internal.base_identity_data(p_user_id, p_email) || v_facts, p_context);
   end if;
+end;
+$$;
+
+-- The number of an account was proved: for the first time, or once more to sign in.
+create or replace function postern_internal.accept_phone(p_user auth.users, p_context jsonb)
+returns void
+language plpgsql volatile security invoker set search_path = ''
+as $$
+begin
+  perform postern_internal.audit_user('user_signedup', p_user, p_context, '{"provider": "phone"}');
+  perform postern_internal.confirm_phone_number(p_user.id, p_context);
+  update auth.users set is_anonymous = false where id = p_user.id and is_anonymous;
+end;
+$$;
+
+-- Makes the pending number the user's own.
+-- Raises: phone_exists (422) when somebody else took it in the meantime.
+create or replace function postern_internal.apply_phone_change(p_user auth.users, p_context jsonb)
+returns void
+language plpgsql volatile security invoker set search_path = ''
+as $$
+begin
+  delete from auth.one_time_tokens where user_id = p_user.id;
+  begin
+    update auth.users
+    set phone = p_user.phone_change, phone_change = '', phone_change_token = '', is_anonymous = false,
+      phone_confirmed_at = postern_internal.clock(), updated_at = postern_internal.clock()
+    where id = p_user.id;
+  exception when unique_violation then
+    perform postern_internal.fail(
+      422, 'phone_exists', 'A user with this phone number has already been registered');
+  end;
+  perform postern_internal.record_event('user.phone_changed', p_user.id, p_context);
+  perform postern_internal.notify_user('phone_changed', p_user, p_context, jsonb_build_object(
+    'phone', p_user.phone_change, 'old_phone', coalesce(p_user.phone, '')));
+  if postern_internal.put_phone_identity(p_user.id, p_user.phone_change, true, p_context) then
+    perform postern_internal.notify_user('identity_linked', p_user, p_context, '{"provider": "phone"}');
+  end if;
+end;
+$$;
+
+-- Writes a number into the phone identity, or adds that identity. Returns whether it was added.
+create or replace function postern_internal.put_phone_identity(
+  p_user_id uuid,
+  p_phone text,
+  p_is_verified boolean,
+  p_context jsonb
+)
+returns boolean
+language plpgsql volatile security invoker set search_path = ''
+as $$
+declare
+  v_facts jsonb := jsonb_build_object('phone', p_phone, 'phone_verified', p_is_verified);
+begin
+  update auth.identities as i
+  set identity_data = postern_internal.read_metadata(i.identity_data) || v_facts
+  where i.user_id = p_user_id and i.provider = 'phone';
+  if found then
+    return false;
+  end if;
+  return postern_internal.add_identity(
+    p_user_id, 'phone', postern_internal.base_identity_data(p_user_id, null) || v_facts, p_context);
 end;
 $$;

@@ -8,14 +8,13 @@ language sql stable security invoker
 as $$
   select jsonb_build_object(
     'email', coalesce(p_user.email, ''),
+    'languages', postern_internal.mail_languages(p_user.raw_user_meta_data, p_context),
     'site_url', p_context ->> 'site_url',
     'redirect_to', coalesce(p_context ->> 'redirect_to', p_context ->> 'site_url'),
-    'languages', postern_internal.mail_languages(p_user.raw_user_meta_data, p_context),
     'data', postern_internal.read_metadata(p_user.raw_user_meta_data))
 $$;
 
 -- Confirmation of a sign-up (p_template confirmation) or an invitation (invite).
--- Raises: as send_mails.
 -- Writes: users.confirmation_token, confirmation_sent_at (and invited_at), one_time_tokens, outbox.
 create or replace function postern_internal.send_confirmation(
   p_user auth.users,
@@ -47,8 +46,7 @@ end;
 $$;
 
 -- Password recovery (p_template recovery) or a magic link (magic_link); both use the recovery token.
--- Raises: over_email_send_rate_limit (429); as send_mails.
--- Writes: users.recovery_token, recovery_sent_at, one_time_tokens, outbox.
+-- Raises: over_email_send_rate_limit (429). Writes: users.recovery_token, recovery_sent_at, one_time_tokens, outbox.
 create or replace function postern_internal.send_recovery(
   p_user auth.users,
   p_template text,
@@ -78,8 +76,7 @@ end;
 $$;
 
 -- Confirmation of a new e-mail address: to the new one, and with secure change to the current one as well.
--- Raises: over_email_send_rate_limit (429); as send_mails, for either address.
--- Writes: the email_change columns of users, one_time_tokens, outbox.
+-- Raises: over_email_send_rate_limit (429). Writes: the email_change columns of users, one_time_tokens, outbox.
 create or replace function postern_internal.send_email_change(
   p_user auth.users,
   p_new_email text,
@@ -128,41 +125,57 @@ begin
 end;
 $$;
 
--- GET /reauthenticate: mails the nonce that PUT /user asks for (spec/01 section 8).
+-- GET /reauthenticate: sends the nonce that PUT /user asks for (spec/01 section 8), by mail or, to a user without an
+-- address, by text message. Returns the message id for the reply, mostly null; see send_phone_otp.
 -- Raises: as authenticate; validation_failed (400), email_not_confirmed, phone_not_confirmed (422),
---   over_email_send_rate_limit (429), sms_send_failed (500) for accounts with a phone only; as send_mails.
+--   over_email_send_rate_limit (429), and as send_phone_otp.
 -- Locks: the user. Writes: audit, users.reauthentication_token, one_time_tokens, outbox.
 create or replace function postern_internal.reauthenticate(p_user_id uuid, p_session_id uuid, p_context jsonb)
-returns void
+returns text
 language plpgsql volatile security invoker set search_path = ''
 as $$
 declare
   v_user auth.users := postern_internal.authenticate(p_user_id, p_session_id, p_lock => true);
+  v_has_email boolean := coalesce(v_user.email, '') <> '';
+begin
+  if not v_has_email and coalesce(v_user.phone, '') = '' then
+    perform postern_internal.fail(
+      400, 'validation_failed', 'Reauthentication requires the user to have an email or a phone number');
+  elsif v_has_email and v_user.email_confirmed_at is null then
+    perform postern_internal.fail(422, 'email_not_confirmed', 'Please verify your email first.');
+  elsif not v_has_email and v_user.phone_confirmed_at is null then
+    perform postern_internal.fail(422, 'phone_not_confirmed', 'Please verify your phone first.');
+  end if;
+  perform postern_internal.audit_user('user_reauthenticate_requested', v_user, p_context);
+  if not v_has_email then
+    return postern_internal.send_phone_otp(v_user, 'reauthentication', v_user.phone, 'sms', p_context);
+  end if;
+  perform postern_internal.send_reauthentication(v_user, p_context);
+  return null;
+end;
+$$;
+
+-- The mail of the function above.
+-- Raises: over_email_send_rate_limit (429). Writes: users.reauthentication_token, one_time_tokens, outbox.
+create or replace function postern_internal.send_reauthentication(p_user auth.users, p_context jsonb)
+returns void
+language plpgsql volatile security invoker set search_path = ''
+as $$
+declare
   v_otp text;
   v_hash text;
 begin
-  if coalesce(v_user.email, '') = '' and coalesce(v_user.phone, '') = '' then
-    perform postern_internal.fail(
-      400, 'validation_failed', 'Reauthentication requires the user to have an email or a phone number');
-  elsif coalesce(v_user.email, '') = '' and v_user.phone_confirmed_at is null then
-    perform postern_internal.fail(422, 'phone_not_confirmed', 'Please verify your phone first.');
-  elsif coalesce(v_user.email, '') = '' then
-    perform postern_internal.fail(500, 'unexpected_failure', 'Unable to get SMS provider');
-  elsif v_user.email_confirmed_at is null then
-    perform postern_internal.fail(422, 'email_not_confirmed', 'Please verify your email first.');
-  end if;
-  perform postern_internal.audit_user('user_reauthenticate_requested', v_user, p_context);
-  perform postern_internal.check_mail_frequency(v_user.reauthentication_sent_at, p_context);
+  perform postern_internal.check_mail_frequency(p_user.reauthentication_sent_at, p_context);
   select m.otp, m.token_hash into v_otp, v_hash
-  from postern_internal.make_otp(v_user.email, false, p_context) as m;
-  perform postern_internal.store_one_time_token(p_user_id, 'reauthentication_token', v_hash, v_user.email);
+  from postern_internal.make_otp(p_user.email, false, p_context) as m;
+  perform postern_internal.store_one_time_token(p_user.id, 'reauthentication_token', v_hash, p_user.email);
   update auth.users
   set reauthentication_token = v_hash, reauthentication_sent_at = postern_internal.clock(),
     updated_at = postern_internal.clock()
-  where id = p_user_id;
-  perform postern_internal.send_mails('reauthentication', v_user, array[
-    postern_internal.mail_payload(v_user, p_context) - 'redirect_to'
-      || jsonb_build_object('recipient', v_user.email, 'token', v_otp)], p_context);
+  where id = p_user.id;
+  perform postern_internal.send_mails('reauthentication', p_user, array[
+    postern_internal.mail_payload(p_user, p_context) - 'redirect_to'
+      || jsonb_build_object('recipient', p_user.email, 'token', v_otp)], p_context);
 end;
 $$;
 

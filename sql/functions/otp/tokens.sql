@@ -53,13 +53,42 @@ returns void
 language plpgsql stable security invoker set search_path = ''
 as $$
 declare
-  v_wait interval := p_last_sent_at + make_interval(secs => (p_context ->> 'mail_frequency')::float)
-    - postern_internal.clock();
+  v_refusal text := postern_internal.too_soon(p_last_sent_at, (p_context ->> 'mail_frequency')::float);
+begin
+  if v_refusal is not null then
+    perform postern_internal.fail(429, 'over_email_send_rate_limit', v_refusal);
+  end if;
+end;
+$$;
+
+-- Refuses a second text message of one kind within SMS_MAX_FREQUENCY of the first.
+-- Raises: over_sms_send_rate_limit (429).
+create or replace function postern_internal.check_sms_frequency(p_last_sent_at timestamptz, p_context jsonb)
+returns void
+language plpgsql stable security invoker set search_path = ''
+as $$
+declare
+  v_refusal text := postern_internal.too_soon(p_last_sent_at, (p_context ->> 'sms_frequency')::float);
+begin
+  if v_refusal is not null then
+    perform postern_internal.fail(429, 'over_sms_send_rate_limit', v_refusal);
+  end if;
+end;
+$$;
+
+-- The words for what comes less than p_seconds after p_last_at; null when it does not.
+create or replace function postern_internal.too_soon(p_last_at timestamptz, p_seconds float)
+returns text
+language plpgsql stable security invoker set search_path = ''
+as $$
+declare
+  v_wait interval := p_last_at + make_interval(secs => p_seconds) - postern_internal.clock();
 begin
   if v_wait > interval '0' then
-    perform postern_internal.fail(429, 'over_email_send_rate_limit', format(
-      'For security purposes, you can only request this after %s seconds.', trunc(extract(epoch from v_wait))));
+    return format(
+      'For security purposes, you can only request this after %s seconds.', trunc(extract(epoch from v_wait)));
   end if;
+  return null;
 end;
 $$;
 
@@ -70,6 +99,15 @@ language sql stable security invoker
 as $$
   select coalesce(
     p_sent_at + make_interval(secs => (p_context ->> 'otp_exp')::float) >= postern_internal.clock(), false)
+$$;
+
+-- Whether a code sent by text message at that time still counts.
+create or replace function postern_internal.is_sms_otp_alive(p_sent_at timestamptz, p_context jsonb)
+returns boolean
+language sql stable security invoker
+as $$
+  select coalesce(
+    p_sent_at + make_interval(secs => (p_context ->> 'sms_otp_exp')::float) >= postern_internal.clock(), false)
 $$;
 
 -- The link of a mail (spec/01 section 1.2). p_path is invite, confirmation, recovery or email_change.

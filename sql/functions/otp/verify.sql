@@ -1,6 +1,8 @@
 -- GET and POST /verify (spec/01 section 10): a mailed link or code, once.
 -- p_token_hash is the hash of a link; or p_token is a code and p_email (or p_phone) where it was sent.
 -- p_gives_code: a pkce_ token ends in a code for the client (GET), not in a session (POST).
+-- Such a link confirms the address in any browser and gives the code only to the one that began, as far as that can
+-- be told (sql/functions/otp/device.sql).
 -- Raises: otp_expired, user_banned (403), validation_failed, flow_state_not_found (400). Nothing is left then,
 -- so the link stays usable.
 -- Locks: the user, who therefore redeems one token at a time: of parallel calls one succeeds.
@@ -16,13 +18,15 @@ create or replace function postern_internal.verify_otp(
   out issued jsonb,         -- the grant of a new session
   out auth_code text,       -- or the code for the client
   out is_half_done boolean, -- or the first of the two confirmations of an e-mail change
-  out effective_type text   -- email became signup or magiclink
+  out effective_type text,  -- email became signup or magiclink
+  out began_on jsonb        -- or, in another browser, where the user began: {"browser", "platform"}
 )
 language plpgsql volatile security invoker set search_path = ''
 as $$
 declare
   v_token auth.one_time_tokens;
   v_user auth.users;
+  v_method text; -- of the flow whose code is wanted
 begin
   v_token := case
     when p_token_hash <> '' then postern_internal.find_token_by_hash(p_type, p_token_hash)
@@ -45,6 +49,14 @@ begin
     else 'signup'
   end;
   is_half_done := false;
+  if p_gives_code and v_token.token_hash like 'pkce\_%' then
+    v_method := case effective_type when 'signup' then 'email/signup' else effective_type end;
+    began_on := postern_internal.begun_elsewhere(v_user.id, v_method, p_context);
+    if began_on is not null and effective_type <> 'email_change' then
+      perform postern_internal.confirm_elsewhere(v_user, v_token, p_context);
+      return;
+    end if;
+  end if;
   case
     when effective_type in ('signup', 'invite') then
       perform postern_internal.accept_signup(v_user, p_context);
@@ -54,14 +66,14 @@ begin
       is_half_done := postern_internal.accept_email_change(v_user, v_token.token_type, p_context);
   end case;
   if is_half_done then
+    began_on := null; -- the second link is what finishes it
     return;
   end if;
 
   perform postern_internal.recompute_providers(v_user.id);
-  if p_gives_code and v_token.token_hash like 'pkce\_%' then
-    auth_code := postern_internal.issue_auth_code(
-      v_user.id, case effective_type when 'signup' then 'email/signup' else effective_type end);
-  else
+  if v_method is not null and began_on is null then
+    auth_code := postern_internal.issue_auth_code(v_user.id, v_method);
+  elsif v_method is null then
     issued := postern_internal.issue_session(v_user.id, 'otp', p_context);
   end if;
 end;

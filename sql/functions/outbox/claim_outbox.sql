@@ -1,7 +1,8 @@
 -- Hands due messages of one kind to a worker, oldest first: queued ones, and those whose worker
 -- let its lease pass. A message belongs to the worker until clock + p_lease; `attempts` is the
 -- number of this attempt and must be given back to finish_outbox(). A message for a user who does
--- not exist (any more) is dropped, with its payload, and not returned.
+-- not exist (any more) is dropped, one that came too late (expires_at) is dead; both lose their payload
+-- and are not returned.
 -- Locks: the rows it returns, skipping those that others hold. Writes: outbox.
 create or replace function postern_internal.claim_outbox(
   p_kind text,
@@ -29,7 +30,7 @@ begin
   with due as (
     select o.id, o.user_id is not null and not exists (
         select from auth.users as u where u.id = o.user_id and u.deleted_at is null
-      ) as is_orphan
+      ) as is_orphan, coalesce(o.expires_at <= v_now, false) as is_late
     from postern.outbox as o
     where o.state in ('queued', 'sending') and o.next_attempt_at <= v_now and o.kind = p_kind
     order by o.next_attempt_at
@@ -38,10 +39,11 @@ begin
   ),
   claimed as (
     update postern.outbox as o
-    set state = case when d.is_orphan then 'dropped' else 'sending' end,
-      payload = case when d.is_orphan then '{}' else o.payload end,
-      finished_at = case when d.is_orphan then v_now end,
-      attempts = o.attempts + case when d.is_orphan then 0 else 1 end,
+    set state = case when d.is_orphan then 'dropped' when d.is_late then 'dead' else 'sending' end,
+      payload = case when d.is_orphan or d.is_late then '{}' else o.payload end,
+      finished_at = case when d.is_orphan or d.is_late then v_now end,
+      attempts = o.attempts + case when d.is_orphan or d.is_late then 0 else 1 end,
+      last_error = case when d.is_late then coalesce(o.last_error, 'expired before it was tried') else o.last_error end,
       next_attempt_at = v_now + p_lease
     from due as d
     where o.id = d.id

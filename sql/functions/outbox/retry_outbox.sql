@@ -1,6 +1,7 @@
 -- Sends a message that is dead, or waiting for its next attempt, now, with a full set of attempts. Security definer: see
 -- admin/who.sql.
--- Raises: outbox_not_found (404), outbox_not_retryable (422): delivered, dropped or being sent.
+-- Raises: outbox_not_found (404), outbox_not_retryable (422): delivered, dropped, being sent, or
+--   expired.
 -- Locks: the row. Writes: outbox.
 create or replace function postern.retry_outbox(p_id bigint)
 returns void
@@ -11,9 +12,11 @@ declare
 begin
   update postern.outbox as o
   set state = 'queued', attempts = 0, next_attempt_at = postern_internal.clock(), finished_at = null
-  where o.id = p_id and o.state in ('dead', 'queued');
+  where o.id = p_id and o.state in ('dead', 'queued')
+    and (o.expires_at is null or o.expires_at > postern_internal.clock());
   if not found then
-    select o.state into v_state from postern.outbox as o where o.id = p_id;
+    select case when o.state in ('dead', 'queued') then 'expired' else o.state end into v_state
+    from postern.outbox as o where o.id = p_id;
     if v_state is null then
       perform postern_internal.fail(404, 'outbox_not_found', 'No such message');
     end if;
@@ -24,5 +27,5 @@ begin
 end;
 $$;
 comment on function postern.retry_outbox(bigint) is
-  'Sends a dead or waiting message now. Its link or code may have expired meanwhile.
+  'Sends a dead or waiting message now. Its link or code may have expired meanwhile; a text message whose code has is not sent again.
 Example: select postern.retry_outbox(id) from postern.list_outbox(''dead'');';

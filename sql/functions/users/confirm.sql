@@ -22,21 +22,24 @@ begin
 end;
 $$;
 
--- The same for a phone number.
+-- Marks a user's phone number as confirmed at this moment, also once more, and voids every one-time token of the user.
+-- Writes: users, one_time_tokens, events. The caller holds the user's lock.
 create or replace function postern_internal.confirm_phone_number(p_user_id uuid, p_context jsonb)
 returns auth.users
 language plpgsql volatile security invoker set search_path = ''
 as $$
 declare
   v_now timestamptz := postern_internal.clock();
+  v_is_first boolean := exists (
+    select from auth.users as u where u.id = p_user_id and u.phone_confirmed_at is null);
   v_user auth.users;
 begin
   delete from auth.one_time_tokens where user_id = p_user_id;
   update auth.users
-  set phone_confirmed_at = coalesce(phone_confirmed_at, v_now), confirmation_token = '', updated_at = v_now
+  set phone_confirmed_at = v_now, confirmation_token = '', updated_at = v_now
   where id = p_user_id
   returning * into v_user;
-  if v_user.phone_confirmed_at = v_now then
+  if v_is_first then
     perform postern_internal.record_event('user.confirmed', p_user_id, p_context, '{"by": "phone"}');
   end if;
   return v_user;

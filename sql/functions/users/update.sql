@@ -1,5 +1,5 @@
 -- PUT /user (spec/01 section 6). p_changes holds what the client sent and the handler checked for shape:
--- email, phone, data, app_metadata, has_password, nonce, code_challenge, code_challenge_method.
+-- email, phone, channel, data, app_metadata, has_password, nonce, code_challenge, code_challenge_method.
 
 -- The caller, if the change is allowed at all; steps 3 to 8 of the spec.
 -- Raises: as authenticate; not_admin (403), insufficient_aal (401), validation_failed, user_sso_managed,
@@ -70,7 +70,8 @@ $$;
 -- First call of a change with a password in it: the same checks, then the nonce where one is demanded. A right
 -- nonce is used up by this call, whatever happens next (spec/01 section 6, step 9a).
 -- Returns the stored hash ('' when there is none) and whether the current password must be given.
--- Raises: as check_user_changes; reauthentication_needed (400), reauthentication_not_valid (422).
+-- Raises: as check_user_changes; reauthentication_needed (400), reauthentication_not_valid (422),
+--   otp_expired (403).
 -- Locks: the user. Writes: users, one_time_tokens.
 create or replace function postern_internal.prepare_password_change(
   p_user_id uuid,
@@ -100,21 +101,36 @@ begin
 end;
 $$;
 
--- Uses up the code of GET /reauthenticate. Raises: reauthentication_needed (400), reauthentication_not_valid (422).
+-- Uses up the code of GET /reauthenticate.
+-- Raises: reauthentication_needed (400), reauthentication_not_valid (422); otp_expired (403) where the provider of text
+--   messages says that the code is wrong.
 create or replace function postern_internal.redeem_nonce(p_user auth.users, p_nonce text, p_context jsonb)
 returns void
 language plpgsql volatile security invoker set search_path = ''
 as $$
+declare
+  v_has_email boolean := coalesce(p_user.email, '') <> '';
+  v_is_right boolean := false;
 begin
   if coalesce(p_nonce, '') = '' then
     perform postern_internal.fail(
       400, 'reauthentication_needed', 'Password update requires reauthentication');
   end if;
-  if coalesce(p_user.reauthentication_token, '') = ''
-    or p_user.reauthentication_token
-      <> postern_internal.otp_hash(coalesce(nullif(p_user.email, ''), p_user.phone), p_nonce)
-    or not postern_internal.is_otp_alive(p_user.reauthentication_sent_at, p_context)
-  then
+  if coalesce(p_user.reauthentication_token, '') = '' then
+    null; -- nobody asked for a code
+  elsif not v_has_email and postern_internal.is_foreign_code(p_user.phone, p_context) then
+    v_is_right := postern_internal.ask_about_code(p_user.phone, p_nonce, p_context);
+    if not v_is_right then
+      perform postern_internal.fail_otp(false);
+    end if;
+  elsif v_has_email then
+    v_is_right := p_user.reauthentication_token = postern_internal.otp_hash(p_user.email, p_nonce)
+      and postern_internal.is_otp_alive(p_user.reauthentication_sent_at, p_context);
+  else
+    v_is_right := p_user.reauthentication_token = postern_internal.otp_hash(p_user.phone, p_nonce)
+      and postern_internal.is_sms_otp_alive(p_user.reauthentication_sent_at, p_context);
+  end if;
+  if not v_is_right then
     perform postern_internal.fail(
       422, 'reauthentication_not_valid', 'Nonce has expired or is invalid');
   end if;
@@ -126,8 +142,7 @@ $$;
 
 -- Applies the changes and returns the user object. p_password_hash is null when no password was given;
 -- p_old_hash is the one the handler compared with, which must still be stored.
--- Raises: as check_user_changes; conflict (409), over_email_send_rate_limit (429), and 500 for a phone number,
---   as long as no SMS can be sent.
+-- Raises: as check_user_changes; conflict (409), over_email_send_rate_limit (429), and as send_phone_otp.
 -- Locks: the user. Writes: users, identities, one_time_tokens, flow_state, sessions, audit, events, outbox.
 create or replace function postern_internal.update_user(
   p_user_id uuid,
@@ -163,7 +178,7 @@ begin
     perform postern_internal.begin_email_change(v_user, p_changes, p_context);
   end if;
   if coalesce(p_changes ->> 'phone', '') <> '' and p_changes ->> 'phone' <> coalesce(v_user.phone, '') then
-    perform postern_internal.fail(500, 'unexpected_failure', 'Unable to get SMS provider');
+    perform postern_internal.begin_phone_change(v_user, p_changes, p_context);
   end if;
   perform postern_internal.audit_user('user_modified', v_user, p_context);
   perform postern_internal.record_event('user.updated', v_user.id, p_context);
@@ -184,8 +199,25 @@ begin
     return;
   end if;
   perform postern_internal.begin_flow(p_user.id, 'email_change', 'email_change',
-    p_changes ->> 'code_challenge', p_changes ->> 'code_challenge_method');
+    p_changes ->> 'code_challenge', p_changes ->> 'code_challenge_method', p_context);
   perform postern_internal.send_email_change(
     p_user, p_changes ->> 'email', coalesce(p_changes ->> 'code_challenge' <> '', false), p_context);
+end;
+$$;
+
+-- A new number: gets a code, or is the user's at once under autoconfirm.
+create or replace function postern_internal.begin_phone_change(p_user auth.users, p_changes jsonb, p_context jsonb)
+returns void
+language plpgsql volatile security invoker set search_path = ''
+as $$
+begin
+  if (p_context ->> 'phone_autoconfirm')::boolean then
+    p_user.phone_change := p_changes ->> 'phone';
+    perform postern_internal.apply_phone_change(p_user, p_context);
+    perform postern_internal.recompute_providers(p_user.id);
+    return;
+  end if;
+  perform postern_internal.send_phone_otp(
+    p_user, 'phone_change', p_changes ->> 'phone', coalesce(nullif(p_changes ->> 'channel', ''), 'sms'), p_context);
 end;
 $$;
