@@ -217,9 +217,8 @@ func (r *request) redirectTarget() string {
 	return r.server.redirects.Target(wanted, r.Referer())
 }
 
-// baseURL is the public URL of this server as the client knows it, without a slash at the end unless the setting has
-// one: API_EXTERNAL_URL, or a host of GOTRUE_MAILER_EXTERNAL_HOSTS. What the server tells clients to come back to
-// begins with it.
+// baseURL is the public URL of this server as the client knows it: API_EXTERNAL_URL, or a host of
+// GOTRUE_MAILER_EXTERNAL_HOSTS. Links and redirects that lead back to this server begin with it.
 func (r *request) baseURL() string {
 	cfg := r.server.cfg
 	if len(cfg.Mailer.ExternalHosts) == 0 {
