@@ -222,7 +222,7 @@ $$;
 
 COMMENT ON FUNCTION postern.create_user(email text, password text, phone text, password_hash text, email_confirm boolean, phone_confirm boolean, user_metadata jsonb, app_metadata jsonb, role text, id uuid, ban_duration interval) IS 'Creates a user and returns the id, like POST /admin/users: the same checks, identities, audit entry and events. No mail is sent.
 email, phone: at least one of them. phone may begin with + and hold spaces.
-password: hashed with bcrypt by the extension pgcrypto; or password_hash: bcrypt, Argon2i, Argon2id or Firebase scrypt. Neither: nobody can sign in with a password.
+password: hashed with bcrypt by the extension pgcrypto; or password_hash: bcrypt, Argon2, Firebase scrypt, or one of the forms of imports that docs/passwords.md lists. Neither: nobody can sign in with a password.
 email_confirm, phone_confirm: true marks the address or number as confirmed.
 user_metadata, app_metadata: JSON objects.
 role: role in tokens; default: that of every new user.
@@ -652,7 +652,7 @@ $$;
 
 COMMENT ON FUNCTION postern.set_password_hash(who text, password_hash text) IS 'Sets a user''s password by its hash, ends all sessions of the user and returns the user''s id.
 who: the user''s id, e-mail address, or phone number with a leading +.
-password_hash: bcrypt ($2a$, $2b$, $2y$), Argon2i, Argon2id or Firebase scrypt.
+password_hash: bcrypt, Argon2, Firebase scrypt, or one of the forms of imports that docs/passwords.md lists.
 Errors: user_not_found (PT404), validation_failed (PT400).
 Example: select postern.set_password_hash(u.email, o.hash) from old_users o join auth.users u using (email);';
 
@@ -1665,6 +1665,14 @@ begin
 end;
 $$;
 
+-- Name: base64_length(text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.base64_length(p_text text) RETURNS integer
+    LANGUAGE sql IMMUTABLE
+    AS $$
+  select case when length(rtrim(p_text, '=')) % 4 = 1 then 0 else length(rtrim(p_text, '=')) * 3 / 4 end
+$$;
+
 -- Name: base64url(bytea); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.base64url(p_bytes bytea) RETURNS text
@@ -1832,6 +1840,14 @@ begin
   end if;
   return null;
 end;
+$$;
+
+-- Name: big_endian(bytea, integer); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.big_endian(p_bytes bytea, p_position integer) RETURNS bigint
+    LANGUAGE sql IMMUTABLE
+    AS $$
+  select ('x' || encode(substr(p_bytes, p_position, 4), 'hex'))::bit(32)::bigint
 $$;
 
 -- Name: call_hook_function(jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
@@ -2102,19 +2118,15 @@ $$;
 CREATE FUNCTION postern_internal.check_password_hash(p_hash text) RETURNS text
     LANGUAGE plpgsql
     SET search_path TO ''
-    AS $_$
+    AS $$
 begin
-  if p_hash !~ '^\$2[abxy]\$[0-9]{2}\$[./A-Za-z0-9]{53}$'
-    and p_hash !~ '^\$argon2id?\$v=19\$m=[0-9]{1,7},t=[0-9]{1,2},p=[0-9]{1,2}\$[A-Za-z0-9+/]+\$[A-Za-z0-9+/]+$'
-    and p_hash !~ ('^\$fbscrypt\$v=1,n=[0-9]{1,2},r=[0-9]{1,7},p=[0-9]{1,2}'
-      || '(,ss=[A-Za-z0-9+/]+={0,2})?(,sk=[A-Za-z0-9+/]+={0,2})?\$[A-Za-z0-9+/]+={0,2}\$[A-Za-z0-9+/]+={0,2}$')
-  then
-    perform postern_internal.fail(400, 'validation_failed',
-      'Not a password hash of a known format: bcrypt, Argon2i, Argon2id or Firebase scrypt');
+  if not postern_internal.is_password_hash(p_hash) then
+    perform postern_internal.fail(400, 'validation_failed', 'Not a password hash of a known format: bcrypt, Argon2, '
+      || 'scrypt, PBKDF2, LDAP, sha-crypt, phpass, Django, ASP.NET or Keycloak, within the limits of docs/passwords.md');
   end if;
   return p_hash;
 end;
-$_$;
+$$;
 
 -- Name: check_password_limit(jsonb); Type: FUNCTION; Schema: postern_internal
 
@@ -2773,6 +2785,14 @@ begin
     p_who, coalesce(nullif(p_aud, ''), postern_internal.context() ->> 'aud')) as u;
   perform postern.delete_user(coalesce(v_id::text, p_who), false);
 end;
+$$;
+
+-- Name: digest_length(text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.digest_length(p_digest text) RETURNS integer
+    LANGUAGE sql IMMUTABLE
+    AS $$
+  select case p_digest when 'sha1' then 20 when 'sha256' then 32 when 'sha512' then 64 end
 $$;
 
 -- Name: doctor_foreign_keys(); Type: FUNCTION; Schema: postern_internal
@@ -4127,6 +4147,23 @@ begin
 end;
 $$;
 
+-- Name: is_argon2_hash(text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.is_argon2_hash(p_hash text) RETURNS boolean
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO ''
+    AS $_$
+declare
+  v text[] := regexp_match(p_hash, '^(?:argon2)?\$argon2id?\$v=19\$m=([0-9]{1,7}),t=([0-9]{1,2}),p=([0-9]{1,2})'
+    || '\$([A-Za-z0-9+/]+)\$([A-Za-z0-9+/]+)$');
+begin
+  return coalesce(
+    v[1]::int between 1 and 1048576 and v[2]::int between 1 and 20 and v[3]::int between 1 and 16
+      and postern_internal.base64_length(v[4]) > 0 and postern_internal.base64_length(v[5]) >= 4,
+    false);
+end;
+$_$;
+
 -- Name: is_asking(); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.is_asking() RETURNS boolean
@@ -4134,6 +4171,35 @@ CREATE FUNCTION postern_internal.is_asking() RETURNS boolean
     AS $$
   select coalesce(current_setting('postern.question', true), '') <> ''
 $$;
+
+-- Name: is_aspnet_hash(text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.is_aspnet_hash(p_hash text) RETURNS boolean
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO ''
+    AS $_$
+declare
+  v_text text := (regexp_match(p_hash, '^(?:\$aspnet\$)?(A[A-Za-z0-9+/]+={0,2})$'))[1];
+  v_blob bytea;
+  v_salt bigint;            -- its length
+begin
+  if v_text is null or length(v_text) % 4 <> 0 then
+    return false;
+  end if;
+  v_blob := decode(v_text, 'base64');
+  if get_byte(v_blob, 0) = 0 then
+    return length(v_blob) = 49;
+  elsif get_byte(v_blob, 0) <> 1 or length(v_blob) <= 13 then
+    return false;
+  end if;
+  v_salt := postern_internal.big_endian(v_blob, 10);
+  return postern_internal.big_endian(v_blob, 2) <= 2
+    and v_salt between 16 and 128
+    and postern_internal.is_pbkdf2_within_limits(
+      (array['sha1', 'sha256', 'sha512'])[postern_internal.big_endian(v_blob, 2) + 1],
+      postern_internal.big_endian(v_blob, 6), length(v_blob) - 13 - v_salt);
+end;
+$_$;
 
 -- Name: is_banned(auth.users); Type: FUNCTION; Schema: postern_internal
 
@@ -4200,6 +4266,127 @@ CREATE FUNCTION postern_internal.is_otp_alive(p_sent_at timestamp with time zone
     AS $$
   select coalesce(
     p_sent_at + make_interval(secs => (p_context ->> 'otp_exp')::float) >= postern_internal.clock(), false)
+$$;
+
+-- Name: is_password_hash(text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.is_password_hash(p_hash text) RETURNS boolean
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO ''
+    AS $_$
+declare
+  c_base64 constant text := '([A-Za-z0-9+/.]+={0,2})';
+  v text[];
+begin
+  if octet_length(p_hash) > 4096 then
+    return false;
+  elsif p_hash ~ '^\{[ \t\r\n]*"' then
+    return postern_internal.is_password_hash(postern_internal.keycloak_hash(p_hash));
+  end if;
+  v := regexp_match(p_hash, '^(?:bcrypt(?:_sha256)?\$)?\$2[abxy]\$([0-9]{2})\$[./A-Za-z0-9]{53}$');
+  if v is not null then
+    return v[1]::int between 4 and 17;
+  end if;
+  v := regexp_match(p_hash, '^\$pbkdf2(?:-(sha1|sha256|sha512))?\$(?:i=)?([0-9]{1,7})(?:,l=[0-9]{1,3})?\$'
+    || c_base64 || '\$' || c_base64 || '$');
+  if v is not null then
+    return postern_internal.base64_length(v[3]) > 0
+      and postern_internal.is_pbkdf2_within_limits(v[1], v[2]::int, postern_internal.base64_length(v[4]));
+  end if;
+  v := regexp_match(p_hash, '^pbkdf2_(sha1|sha256)\$([0-9]{1,7})\$[!-#%-~]{1,128}\$' || c_base64 || '$');
+  if v is not null then
+    return postern_internal.is_pbkdf2_within_limits(v[1], v[2]::int, postern_internal.base64_length(v[3]));
+  end if;
+  v := regexp_match(p_hash, '^\{[Ss][Ss][Hh][Aa](256|512)?\}' || c_base64 || '$');
+  if v is not null then
+    return postern_internal.base64_length(v[2]) - postern_internal.digest_length('sha' || coalesce(v[1], '1'))
+      between 1 and 64;
+  end if;
+  v := regexp_match(p_hash, '^\$(?:5\$(?:rounds=([0-9]{1,7})\$)?[./0-9A-Za-z]{1,16}\$[./0-9A-Za-z]{43}'
+    || '|6\$(?:rounds=([0-9]{1,7})\$)?[./0-9A-Za-z]{1,16}\$[./0-9A-Za-z]{86})$');
+  if v is not null then
+    return coalesce(v[1], v[2], '5000')::int between 1000 and 1000000;
+  end if;
+  v := regexp_match(p_hash, '^\$[PH]\$([./0-9A-Za-z])[./0-9A-Za-z]{30}$');
+  if v is not null then
+    return postern_internal.itoa64(v[1]) between 7 and 24;
+  end if;
+  return postern_internal.is_argon2_hash(p_hash)
+    or postern_internal.is_scrypt_hash(p_hash)
+    or postern_internal.is_aspnet_hash(p_hash);
+end;
+$_$;
+
+-- Name: is_pbkdf2_within_limits(text, bigint, bigint); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.is_pbkdf2_within_limits(p_digest text, p_iterations bigint, p_length bigint) RETURNS boolean
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_size int := postern_internal.digest_length(coalesce(p_digest, 'sha1'));
+begin
+  return p_length between 16 and 128
+    and p_iterations >= 1 and p_iterations * ((p_length + v_size - 1) / v_size) <= 5000000;
+end;
+$$;
+
+-- Name: is_scrypt_hash(text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.is_scrypt_hash(p_hash text) RETURNS boolean
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO ''
+    AS $_$
+declare
+  c_base64 constant text := '([A-Za-z0-9+/.]+={0,2})';
+  c_padded constant text := '([A-Za-z0-9+/]+={0,2})';
+  v text[];
+begin
+  v := regexp_match(p_hash, '^\$fbscrypt\$v=1,n=([0-9]{1,2}),r=([0-9]{1,7}),p=([0-9]{1,2})'
+    || '(?:,ss=' || c_padded || ')?(?:,sk=' || c_padded || ')?\$' || c_padded || '\$' || c_padded || '$');
+  if v is not null then
+    return length(v[6]) % 4 = 0 and length(v[7]) % 4 = 0
+      and coalesce(length(v[4]), 0) % 4 = 0 and coalesce(length(v[5]), 0) % 4 = 0
+      and postern_internal.is_scrypt_within_limits(v[1]::int, v[2]::int, v[3]::int);
+  end if;
+  v := regexp_match(p_hash, '^\$scrypt\$ln=([0-9]{1,2}),r=([0-9]{1,7}),p=([0-9]{1,2})\$'
+    || c_base64 || '\$' || c_base64 || '$');
+  if v is not null then
+    return postern_internal.base64_length(v[4]) > 0
+      and postern_internal.base64_length(v[5]) between 16 and 128
+      and postern_internal.is_scrypt_within_limits(v[1]::int, v[2]::int, v[3]::int);
+  end if;
+  v := regexp_match(p_hash, '^\$s0\$([0-9a-f]{1,2})([0-9a-f]{2})([0-9a-f]{2})\$' || c_base64 || '\$' || c_base64 || '$');
+  if v is not null then
+    return postern_internal.base64_length(v[4]) > 0
+      and postern_internal.base64_length(v[5]) between 16 and 128
+      and postern_internal.is_scrypt_within_limits(
+        ('x' || lpad(v[1], 2, '0'))::bit(8)::int, ('x' || v[2])::bit(8)::int, ('x' || v[3])::bit(8)::int);
+  end if;
+  v := regexp_match(
+    p_hash, '^\$7\$([./0-9A-Za-z])([./0-9A-Za-z]{5})([./0-9A-Za-z]{5})[./0-9A-Za-z]{1,86}\$[./0-9A-Za-z]{43}$');
+  if v is not null then
+    return postern_internal.is_scrypt_within_limits(
+      postern_internal.itoa64(v[1]), postern_internal.itoa64(v[2]), postern_internal.itoa64(v[3]));
+  end if;
+  v := regexp_match(
+    p_hash, '^scrypt\$([0-9]{1,8})\$[!-#%-~]{1,128}\$([0-9]{1,7})\$([0-9]{1,2})\$' || c_base64 || '$');
+  return coalesce(postern_internal.base64_length(v[4]) between 16 and 128
+    and v[1]::int > 0 and v[1]::int & (v[1]::int - 1) = 0
+    and postern_internal.is_scrypt_within_limits(
+      length(ltrim(v[1]::int::bit(32)::text, '0')) - 1, v[2]::int, v[3]::int), false);
+end;
+$_$;
+
+-- Name: is_scrypt_within_limits(integer, integer, integer); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.is_scrypt_within_limits(p_log_n integer, p_r integer, p_p integer) RETURNS boolean
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO ''
+    AS $$
+begin
+  return p_log_n between 1 and 23 and p_r >= 1 and (1::bigint << p_log_n) * p_r <= 8388608 and p_p between 1 and 16;
+end;
 $$;
 
 -- Name: is_sms_otp_alive(timestamp with time zone, jsonb); Type: FUNCTION; Schema: postern_internal
@@ -4285,6 +4472,61 @@ begin
   return postern_internal.session_grant(v_user, v_session, v_refresh_token, p_method, p_context);
 end;
 $$;
+
+-- Name: itoa64(text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.itoa64(p_digits text) RETURNS integer
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_number int := 0;
+begin
+  for i in 1 .. length(p_digits) loop
+    v_number := v_number | ((strpos('./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz',
+      substr(p_digits, i, 1)) - 1) << (6 * (i - 1)));
+  end loop;
+  return v_number;
+end;
+$$;
+
+-- Name: keycloak_hash(text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.keycloak_hash(p_credential text) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO ''
+    AS $_$
+declare
+  v_secret json;
+  v_data json;
+  v_parameters json;
+begin
+  v_secret := p_credential::json -> 'secretData';
+  v_data := p_credential::json -> 'credentialData';
+  if json_typeof(v_secret) = 'string' then
+    v_secret := (v_secret #>> '{}')::json;
+  end if;
+  if json_typeof(v_data) = 'string' then
+    v_data := (v_data #>> '{}')::json;
+  end if;
+  v_parameters := v_data -> 'additionalParameters';
+  if (v_secret ->> 'value' ~ '^[A-Za-z0-9+/]+={0,2}$' and v_secret ->> 'salt' ~ '^[A-Za-z0-9+/]+={0,2}$')
+    is not true
+  then
+    return '';
+  elsif v_data ->> 'algorithm' in ('pbkdf2', 'pbkdf2-sha256', 'pbkdf2-sha512') then
+    return coalesce('$' || (v_data ->> 'algorithm') || '$i=' || (v_data ->> 'hashIterations') || '$'
+      || (v_secret ->> 'salt') || '$' || (v_secret ->> 'value'), '');
+  elsif v_data ->> 'algorithm' = 'argon2' and v_parameters #>> '{version,0}' = '1.3' then
+    return coalesce('$argon2' || (v_parameters #>> '{type,0}') || '$v=19$m=' || (v_parameters #>> '{memory,0}')
+      || ',t=' || (v_data ->> 'hashIterations') || ',p=' || (v_parameters #>> '{parallelism,0}')
+      || '$' || rtrim(v_secret ->> 'salt', '=') || '$' || rtrim(v_secret ->> 'value', '='), '');
+  end if;
+  return '';
+exception when data_exception then
+  return ''; -- no JSON
+end;
+$_$;
 
 -- Name: last_active(auth.sessions); Type: FUNCTION; Schema: postern_internal
 
@@ -9178,6 +9420,10 @@ REVOKE ALL ON FUNCTION postern_internal.audit_user(p_action text, p_user auth.us
 
 REVOKE ALL ON FUNCTION postern_internal.authenticate(p_user_id uuid, p_session_id uuid, p_lock boolean) FROM PUBLIC;
 
+-- Name: FUNCTION base64_length(p_text text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.base64_length(p_text text) FROM PUBLIC;
+
 -- Name: FUNCTION base64url(p_bytes bytea); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.base64url(p_bytes bytea) FROM PUBLIC;
@@ -9217,6 +9463,10 @@ REVOKE ALL ON FUNCTION postern_internal.begin_phone_change(p_user auth.users, p_
 -- Name: FUNCTION begun_elsewhere(p_user_id uuid, p_authentication_method text, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.begun_elsewhere(p_user_id uuid, p_authentication_method text, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION big_endian(p_bytes bytea, p_position integer); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.big_endian(p_bytes bytea, p_position integer) FROM PUBLIC;
 
 -- Name: FUNCTION call_hook_function(p_hook jsonb, p_payload jsonb); Type: ACL; Schema: postern_internal
 
@@ -9369,6 +9619,10 @@ REVOKE ALL ON FUNCTION postern_internal.decide_account(p_provider text, p_subjec
 -- Name: FUNCTION delete_user_by_command(p_who text, p_aud text); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.delete_user_by_command(p_who text, p_aud text) FROM PUBLIC;
+
+-- Name: FUNCTION digest_length(p_digest text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.digest_length(p_digest text) FROM PUBLIC;
 
 -- Name: FUNCTION doctor_foreign_keys(); Type: ACL; Schema: postern_internal
 
@@ -9594,9 +9848,17 @@ REVOKE ALL ON FUNCTION postern_internal.invite_account(p_email text, p_data json
 
 REVOKE ALL ON FUNCTION postern_internal.is_aal2(p_session_id uuid) FROM PUBLIC;
 
+-- Name: FUNCTION is_argon2_hash(p_hash text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.is_argon2_hash(p_hash text) FROM PUBLIC;
+
 -- Name: FUNCTION is_asking(); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.is_asking() FROM PUBLIC;
+
+-- Name: FUNCTION is_aspnet_hash(p_hash text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.is_aspnet_hash(p_hash text) FROM PUBLIC;
 
 -- Name: FUNCTION is_banned(p_user auth.users); Type: ACL; Schema: postern_internal
 
@@ -9622,6 +9884,22 @@ REVOKE ALL ON FUNCTION postern_internal.is_mail_authorized(p_email text, p_conte
 
 REVOKE ALL ON FUNCTION postern_internal.is_otp_alive(p_sent_at timestamp with time zone, p_context jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION is_password_hash(p_hash text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.is_password_hash(p_hash text) FROM PUBLIC;
+
+-- Name: FUNCTION is_pbkdf2_within_limits(p_digest text, p_iterations bigint, p_length bigint); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.is_pbkdf2_within_limits(p_digest text, p_iterations bigint, p_length bigint) FROM PUBLIC;
+
+-- Name: FUNCTION is_scrypt_hash(p_hash text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.is_scrypt_hash(p_hash text) FROM PUBLIC;
+
+-- Name: FUNCTION is_scrypt_within_limits(p_log_n integer, p_r integer, p_p integer); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.is_scrypt_within_limits(p_log_n integer, p_r integer, p_p integer) FROM PUBLIC;
+
 -- Name: FUNCTION is_sms_otp_alive(p_sent_at timestamp with time zone, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.is_sms_otp_alive(p_sent_at timestamp with time zone, p_context jsonb) FROM PUBLIC;
@@ -9637,6 +9915,14 @@ REVOKE ALL ON FUNCTION postern_internal.issue_auth_code(p_user_id uuid, p_authen
 -- Name: FUNCTION issue_session(p_user_id uuid, p_method text, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.issue_session(p_user_id uuid, p_method text, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION itoa64(p_digits text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.itoa64(p_digits text) FROM PUBLIC;
+
+-- Name: FUNCTION keycloak_hash(p_credential text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.keycloak_hash(p_credential text) FROM PUBLIC;
 
 -- Name: FUNCTION last_active(p_session auth.sessions); Type: ACL; Schema: postern_internal
 
