@@ -70,6 +70,9 @@ func newSettingsDocument(c *config.Config, h *hooks) (*settingsDocument, error) 
 			doc[key] = limit.Seconds()
 		}
 	}
+	if c.Encryption.Encrypt {
+		doc["seals"] = true
+	}
 	if len(c.SMS.TestOTP) > 0 {
 		doc["sms_test_otps"] = c.SMS.TestOTP
 	}
@@ -143,6 +146,7 @@ type caller struct {
 	VerifyURLs  map[string]string `json:"verify_urls,omitempty"`
 	Limit       *limit.Bucket     `json:"limit,omitempty"`   // until its token is taken
 	Account     string            `json:"account,omitempty"` // the address of a password sign-in
+	NewSession  *sessionKey       `json:"new_session,omitempty"`
 }
 
 // callContext returns the context document of a request: settings and caller.
@@ -150,6 +154,7 @@ func (s *Server) callContext(r *request) json.RawMessage {
 	c := caller{
 		Aud: r.audience(), Actor: r.actor, IP: r.clientIP(), UserAgent: r.userAgent(), RedirectTo: r.redirectTarget(),
 		Language: r.language(), AuditLog: r.audit != nil, Account: r.account,
+		NewSession: s.prepareSession(r),
 	}
 	if r.limit != nil && !r.limit.isTaken {
 		c.Limit, r.limit.isSent = &r.limit.bucket, true

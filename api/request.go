@@ -45,8 +45,9 @@ type request struct {
 	sessionID *uuid.UUID    // its session_id; nil when the token has none
 	actor     string        // its role, behind the guard admin
 
-	limit   *requestLimit // on limited routes, for clients that are known
-	account string        // the address of a password sign-in, whether somebody has it or not
+	limit      *requestLimit // on limited routes, for clients that are known
+	account    string        // the address of a password sign-in, whether somebody has it or not
+	newSession *sessionKey   // of the session that it may open; see prepareSession
 }
 
 // errText is the refusal of texts that PostgreSQL cannot hold (DESIGN section 9, row 14).

@@ -4438,16 +4438,18 @@ declare
   v_user auth.users;
   v_session auth.sessions;
   v_refresh_token text;
+  v_key text;
 begin
   update auth.users set last_sign_in_at = v_now, updated_at = v_now where id = p_user_id returning * into v_user;
 
-  v_session.id := postern_internal.random_uuid();
+  v_session.id := coalesce((p_context #>> '{new_session,id}')::uuid, postern_internal.random_uuid());
   v_session.user_id := p_user_id;
   v_session.created_at := v_now;
   if (p_context ->> 'token_version')::int = 2 then
-    v_session.refresh_token_hmac_key := postern_internal.random_key();
+    v_key := coalesce(p_context #>> '{new_session,plain}', postern_internal.random_key());
+    v_session.refresh_token_hmac_key := coalesce(p_context #>> '{new_session,stored}', v_key);
     v_session.refresh_token_counter := 0;
-    v_refresh_token := postern_internal.refresh_token_v2(v_session.id, 0, v_session.refresh_token_hmac_key);
+    v_refresh_token := postern_internal.refresh_token_v2(v_session.id, 0, v_key);
   else
     v_refresh_token := postern_internal.random_refresh_token();
   end if;
@@ -5276,6 +5278,26 @@ begin
 end;
 $$;
 
+-- Name: new_session_key(uuid, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.new_session_key(p_session_id uuid, p_context jsonb, OUT plain text, OUT stored text)
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_answer jsonb;
+begin
+  if p_context ? 'seals' and p_context ? 'answers' then
+    v_answer := postern_internal.ask('session-key:new', jsonb_build_object('id', p_session_id), p_context);
+    plain := v_answer ->> 'plain';
+    stored := v_answer ->> 'stored';
+    return;
+  end if;
+  plain := postern_internal.random_key();
+  stored := plain;
+end;
+$$;
+
 -- Name: newest_flow(uuid, text); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.newest_flow(p_user_id uuid, p_authentication_method text) RETURNS SETOF auth.flow_state
@@ -6088,6 +6110,7 @@ declare
   v_token auth.refresh_tokens;
   v_last_active timestamptz;
   v_expiry text;
+  v_key text;               -- of a format 2 token
 begin
   perform postern_internal.take_limits(p_context);
   if p_token ~ '^[a-z0-9]{12}$' then
@@ -6115,10 +6138,16 @@ begin
     select t.* into v_token from auth.refresh_tokens as t
     where t.token = p_token and t.session_id = v_session.id;
   end if;
+  if v_counter is not null then
+    v_key := postern_internal.session_key(v_session, p_context);
+    if postern_internal.is_asking() then
+      return;
+    end if;
+  end if;
   if v_session.id is null
     or (v_counter is null and v_token.id is null)
     or (v_counter is not null and sha256(p_token::bytea) is distinct from sha256(
-      postern_internal.refresh_token_v2(v_session.id, v_counter, v_session.refresh_token_hmac_key)::bytea))
+      postern_internal.refresh_token_v2(v_session.id, v_counter, v_key)::bytea))
   then
     perform postern_internal.fail(
       400, 'refresh_token_not_found', 'Invalid Refresh Token: Refresh Token Not Found');
@@ -6152,7 +6181,7 @@ begin
     from postern_internal.rotate_v1(v_user, v_session, v_token, p_context) as r;
   else
     select r.issued, r.failure into issued, failure
-    from postern_internal.rotate_v2(v_user, v_session, v_counter, v_last_active, p_context) as r;
+    from postern_internal.rotate_v2(v_user, v_session, v_key, v_counter, v_last_active, p_context) as r;
   end if;
   if failure is not null then
     failure := jsonb_build_object('user_id', v_user.id, 'session_id', v_session.id) || failure;
@@ -6453,6 +6482,7 @@ declare
   v_live auth.refresh_tokens;
   v_is_late boolean;
   v_next text;
+  v_key text;
 begin
   if coalesce(p_token.revoked, false) then
     select t.* into v_live from auth.refresh_tokens as t
@@ -6493,19 +6523,18 @@ begin
     postern_internal.nil_uuid(), v_next, p_user.id::text, p_session.id, p_token.token,
     postern_internal.upgrades_to_v2(p_session.id, p_context), v_now, v_now);
   if postern_internal.upgrades_to_v2(p_session.id, p_context) then
-    p_session.refresh_token_hmac_key := coalesce(p_session.refresh_token_hmac_key, postern_internal.random_key());
+    v_key := postern_internal.upgraded_session_key(p_session, p_context);
     p_session.refresh_token_counter := coalesce(p_session.refresh_token_counter + 1, 0);
-    v_next := postern_internal.refresh_token_v2(
-      p_session.id, p_session.refresh_token_counter, p_session.refresh_token_hmac_key);
+    v_next := postern_internal.refresh_token_v2(p_session.id, p_session.refresh_token_counter, v_key);
   end if;
   p_session := postern_internal.touch_session(p_session, p_context);
   issued := postern_internal.session_grant(p_user, p_session, v_next, 'token_refresh', p_context) || '{"reuse": false}';
 end;
 $$;
 
--- Name: rotate_v2(auth.users, auth.sessions, bigint, timestamp with time zone, jsonb); Type: FUNCTION; Schema: postern_internal
+-- Name: rotate_v2(auth.users, auth.sessions, text, bigint, timestamp with time zone, jsonb); Type: FUNCTION; Schema: postern_internal
 
-CREATE FUNCTION postern_internal.rotate_v2(p_user auth.users, p_session auth.sessions, p_counter bigint, p_last_active timestamp with time zone, p_context jsonb, OUT issued jsonb, OUT failure jsonb)
+CREATE FUNCTION postern_internal.rotate_v2(p_user auth.users, p_session auth.sessions, p_key text, p_counter bigint, p_last_active timestamp with time zone, p_context jsonb, OUT issued jsonb, OUT failure jsonb)
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
@@ -6543,8 +6572,7 @@ begin
   p_session := postern_internal.touch_session(p_session, p_context);
   issued := postern_internal.session_grant(
       p_user, p_session,
-      postern_internal.refresh_token_v2(
-        p_session.id, p_session.refresh_token_counter, p_session.refresh_token_hmac_key),
+      postern_internal.refresh_token_v2(p_session.id, p_session.refresh_token_counter, p_key),
       'token_refresh', p_context)
     || jsonb_build_object('reuse', v_behind > 0, 'reuse_causes', v_causes);
 end;
@@ -6965,6 +6993,28 @@ begin
 end;
 $$;
 
+-- Name: session_key(auth.sessions, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.session_key(p_session auth.sessions, p_context jsonb) RETURNS text
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_key text := p_session.refresh_token_hmac_key;
+  v_answer jsonb;
+begin
+  if v_key is null or (left(v_key, 1) <> '{' and not (p_context ? 'seals' and p_context ? 'answers')) then
+    return v_key;
+  end if;
+  v_answer := postern_internal.ask(
+    'session-key:open', jsonb_build_object('id', p_session.id, 'stored', v_key), p_context);
+  if v_answer ->> 'stored' is not null then
+    update auth.sessions set refresh_token_hmac_key = v_answer ->> 'stored' where id = p_session.id;
+  end if;
+  return v_answer ->> 'plain';
+end;
+$$;
+
 -- Name: set_ban(uuid, double precision, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.set_ban(p_user_id uuid, p_seconds double precision, p_context jsonb) RETURNS auth.users
@@ -6987,9 +7037,9 @@ begin
 end;
 $$;
 
--- Name: sign_in_with_password(uuid, text, text, jsonb); Type: FUNCTION; Schema: postern_internal
+-- Name: sign_in_with_password(uuid, text, text, jsonb, text); Type: FUNCTION; Schema: postern_internal
 
-CREATE FUNCTION postern_internal.sign_in_with_password(p_user_id uuid, p_matched_hash text, p_provider text, p_context jsonb, OUT issued jsonb, OUT failure jsonb)
+CREATE FUNCTION postern_internal.sign_in_with_password(p_user_id uuid, p_matched_hash text, p_provider text, p_context jsonb, p_new_hash text, OUT issued jsonb, OUT failure jsonb)
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
@@ -7017,6 +7067,9 @@ begin
   elsif p_provider = 'phone' and v_user.phone_confirmed_at is null then
     failure := postern_internal.failure(400, 'phone_not_confirmed', 'Phone not confirmed');
   else
+    if p_new_hash is not null then
+      update auth.users set encrypted_password = p_new_hash where id = v_user.id;
+    end if;
     perform postern_internal.audit_user(
       'login', v_user, p_context, jsonb_build_object('provider', p_provider));
     issued := postern_internal.issue_session(v_user.id, 'password', p_context);
@@ -7116,7 +7169,7 @@ begin
     p_session.refresh_token_counter := p_session.refresh_token_counter + 2;
     update auth.sessions as s set refresh_token_counter = p_session.refresh_token_counter where s.id = p_session.id;
     v_token := postern_internal.refresh_token_v2(
-      p_session.id, p_session.refresh_token_counter, p_session.refresh_token_hmac_key);
+      p_session.id, p_session.refresh_token_counter, postern_internal.session_key(p_session, p_context));
   else
     update auth.refresh_tokens as t set revoked = true, updated_at = v_now
     where t.session_id = p_session.id and t.revoked is not true;
@@ -7344,7 +7397,6 @@ begin
     updated_at = postern_internal.clock(),
     user_agent = nullif(p_context ->> 'user_agent', ''),
     ip = (p_context ->> 'ip')::inet,
-    refresh_token_hmac_key = p_session.refresh_token_hmac_key,
     refresh_token_counter = p_session.refresh_token_counter
   where id = p_session.id
   returning * into p_session;
@@ -7481,6 +7533,24 @@ begin
   perform postern_internal.audit_user('user_modified', v_user, p_context);
   perform postern_internal.record_event('user.updated', v_user.id, p_context);
   return postern_internal.user_document(postern_internal.lock_user(v_user.id));
+end;
+$$;
+
+-- Name: upgraded_session_key(auth.sessions, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.upgraded_session_key(p_session auth.sessions, p_context jsonb) RETURNS text
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_new record;
+begin
+  if p_session.refresh_token_hmac_key is not null then
+    return postern_internal.session_key(p_session, p_context);
+  end if;
+  v_new := postern_internal.new_session_key(p_session.id, p_context);
+  update auth.sessions set refresh_token_hmac_key = v_new.stored where id = p_session.id;
+  return v_new.plain;
 end;
 $$;
 
@@ -10064,6 +10134,10 @@ REVOKE ALL ON FUNCTION postern_internal.need_factor(p_user_id uuid, p_factor_id 
 
 REVOKE ALL ON FUNCTION postern_internal.need_user(p_user_id uuid, p_to_delete boolean) FROM PUBLIC;
 
+-- Name: FUNCTION new_session_key(p_session_id uuid, p_context jsonb, OUT plain text, OUT stored text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.new_session_key(p_session_id uuid, p_context jsonb, OUT plain text, OUT stored text) FROM PUBLIC;
+
 -- Name: FUNCTION newest_flow(p_user_id uuid, p_authentication_method text); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.newest_flow(p_user_id uuid, p_authentication_method text) FROM PUBLIC;
@@ -10280,9 +10354,9 @@ GRANT SELECT ON TABLE auth.refresh_tokens TO postgres WITH GRANT OPTION;
 
 REVOKE ALL ON FUNCTION postern_internal.rotate_v1(p_user auth.users, p_session auth.sessions, p_token auth.refresh_tokens, p_context jsonb, OUT issued jsonb, OUT failure jsonb) FROM PUBLIC;
 
--- Name: FUNCTION rotate_v2(p_user auth.users, p_session auth.sessions, p_counter bigint, p_last_active timestamp with time zone, p_context jsonb, OUT issued jsonb, OUT failure jsonb); Type: ACL; Schema: postern_internal
+-- Name: FUNCTION rotate_v2(p_user auth.users, p_session auth.sessions, p_key text, p_counter bigint, p_last_active timestamp with time zone, p_context jsonb, OUT issued jsonb, OUT failure jsonb); Type: ACL; Schema: postern_internal
 
-REVOKE ALL ON FUNCTION postern_internal.rotate_v2(p_user auth.users, p_session auth.sessions, p_counter bigint, p_last_active timestamp with time zone, p_context jsonb, OUT issued jsonb, OUT failure jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION postern_internal.rotate_v2(p_user auth.users, p_session auth.sessions, p_key text, p_counter bigint, p_last_active timestamp with time zone, p_context jsonb, OUT issued jsonb, OUT failure jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION run_hook(p_name text, p_key text, p_payload jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -10336,13 +10410,17 @@ REVOKE ALL ON FUNCTION postern_internal.session_expiry(p_session auth.sessions, 
 
 REVOKE ALL ON FUNCTION postern_internal.session_grant(p_user auth.users, p_session auth.sessions, p_refresh_token text, p_method text, p_context jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION session_key(p_session auth.sessions, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.session_key(p_session auth.sessions, p_context jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION set_ban(p_user_id uuid, p_seconds double precision, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.set_ban(p_user_id uuid, p_seconds double precision, p_context jsonb) FROM PUBLIC;
 
--- Name: FUNCTION sign_in_with_password(p_user_id uuid, p_matched_hash text, p_provider text, p_context jsonb, OUT issued jsonb, OUT failure jsonb); Type: ACL; Schema: postern_internal
+-- Name: FUNCTION sign_in_with_password(p_user_id uuid, p_matched_hash text, p_provider text, p_context jsonb, p_new_hash text, OUT issued jsonb, OUT failure jsonb); Type: ACL; Schema: postern_internal
 
-REVOKE ALL ON FUNCTION postern_internal.sign_in_with_password(p_user_id uuid, p_matched_hash text, p_provider text, p_context jsonb, OUT issued jsonb, OUT failure jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION postern_internal.sign_in_with_password(p_user_id uuid, p_matched_hash text, p_provider text, p_context jsonb, p_new_hash text, OUT issued jsonb, OUT failure jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION sign_up(p_email text, p_password_hash text, p_data jsonb, p_code_challenge text, p_code_challenge_method text, p_context jsonb, OUT issued jsonb, OUT account jsonb, OUT failure jsonb); Type: ACL; Schema: postern_internal
 
@@ -10423,6 +10501,10 @@ REVOKE ALL ON FUNCTION postern_internal.unusable_password_hash() FROM PUBLIC;
 -- Name: FUNCTION update_user(p_user_id uuid, p_session_id uuid, p_changes jsonb, p_old_hash text, p_password_hash text, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.update_user(p_user_id uuid, p_session_id uuid, p_changes jsonb, p_old_hash text, p_password_hash text, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION upgraded_session_key(p_session auth.sessions, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.upgraded_session_key(p_session auth.sessions, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION upgrades_to_v2(p_session_id uuid, p_context jsonb); Type: ACL; Schema: postern_internal
 
