@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/postern-auth/postern/api/config"
+	"github.com/postern-auth/postern/api/limit"
 )
 
 // settingsDocument is the part of every call's context that the settings decide: the keys documented in
@@ -57,6 +58,10 @@ func newSettingsDocument(c *config.Config, h *hooks) (*settingsDocument, error) 
 		"hooks":               h.document,
 		"other_device_page":   c.Links.OtherDevicePage,
 	}
+	doc["account_limits"], doc["quotas"] = accountLimits(c.Limits), quotas(c)
+	if n := c.Limits.OTPMaxAttempts; n > 0 {
+		doc["otp_attempts"] = n
+	}
 	doc["authorized_addresses"] = lowered(c.External.EmailAuthorizedAddresses)
 	for key, limit := range map[string]time.Duration{
 		"timebox": c.Sessions.Timebox, "inactivity": c.Sessions.InactivityTimeout, "low_aal": c.Sessions.AllowLowAAL,
@@ -77,12 +82,18 @@ func newSettingsDocument(c *config.Config, h *hooks) (*settingsDocument, error) 
 	}
 	doc["aud"] = c.JWT.Aud
 	doc["retention"] = c.Retention()
+	for _, key := range unpublished {
+		delete(doc, key)
+	}
 	published, err := json.Marshal(doc)
 	if err != nil {
 		return nil, err
 	}
 	return &settingsDocument{published: published, open: bytes.TrimSuffix(text, []byte("}"))}, nil
 }
+
+// unpublished are the settings that are about clients, and not for SQL callers.
+var unpublished = []string{"account_limits", "quotas", "otp_attempts"}
 
 // verifyURLs are the targets of mailed links by the path names that SQL uses.
 func verifyURLs(c *config.Config, base string) map[string]string {
@@ -121,24 +132,30 @@ func lowered(list []string) []string {
 
 // caller is the part of the context that differs between requests.
 type caller struct {
-	Aud        string            `json:"aud"`
-	Actor      string            `json:"actor,omitempty"` // the role of an administrator; a user acts as themselves
-	IP         string            `json:"ip,omitempty"`
-	UserAgent  string            `json:"user_agent,omitempty"`
-	RedirectTo string            `json:"redirect_to"`
-	AuditLog   bool              `json:"audit_log,omitempty"`   // entries of the audit log go into the server's log, too
-	Language   string            `json:"language,omitempty"`    // Accept-Language, for the mails of this request
-	VerifyURLs map[string]string `json:"verify_urls,omitempty"` // where a forwarded host replaces the external one
+	Aud         string            `json:"aud"`
+	Actor       string            `json:"actor,omitempty"` // the role of an administrator; a user acts as themselves
+	IP          string            `json:"ip,omitempty"`
+	UserAgent   string            `json:"user_agent,omitempty"`
+	RedirectTo  string            `json:"redirect_to"`
+	AuditLog    bool              `json:"audit_log,omitempty"`    // entries of the audit log go into the server's log, too
+	Language    string            `json:"language,omitempty"`     // Accept-Language, for the mails of this request
+	ExternalURL string            `json:"external_url,omitempty"` // where a forwarded host replaces the configured one
+	VerifyURLs  map[string]string `json:"verify_urls,omitempty"`
+	Limit       *limit.Bucket     `json:"limit,omitempty"`   // until its token is taken
+	Account     string            `json:"account,omitempty"` // the address of a password sign-in
 }
 
 // callContext returns the context document of a request: settings and caller.
 func (s *Server) callContext(r *request) json.RawMessage {
 	c := caller{
 		Aud: r.audience(), Actor: r.actor, IP: r.clientIP(), UserAgent: r.userAgent(), RedirectTo: r.redirectTarget(),
-		Language: r.language(), AuditLog: r.audit != nil,
+		Language: r.language(), AuditLog: r.audit != nil, Account: r.account,
+	}
+	if r.limit != nil && !r.limit.isTaken {
+		c.Limit, r.limit.isSent = &r.limit.bucket, true
 	}
 	if base := r.baseURL(); base != s.cfg.API.ExternalURL {
-		c.VerifyURLs = verifyURLs(s.cfg, base)
+		c.ExternalURL, c.VerifyURLs = base, verifyURLs(s.cfg, base)
 	}
 	text, _ := json.Marshal(c) // strings only: cannot fail
 	doc := make([]byte, 0, len(s.settings.open)+len(text)+1)

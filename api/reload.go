@@ -7,6 +7,7 @@ import (
 	"net"
 	"reflect"
 
+	"github.com/postern-auth/postern/api/captcha"
 	"github.com/postern-auth/postern/api/config"
 	"github.com/postern-auth/postern/api/mail"
 	"github.com/postern-auth/postern/api/mailcheck"
@@ -39,6 +40,12 @@ func newGeneration(p *process, cfg *config.Config, before *Server) (*Server, err
 		return nil, err
 	}
 	s.mailCheck = mailcheck.New(cfg.MailCheck, net.DefaultResolver)
+	s.limits = clientLimits(cfg.Limits)
+	if c := cfg.Captcha; c.Enabled {
+		if s.captcha, err = captcha.New(c.Provider, string(c.Secret), c.Timeout); err != nil {
+			return nil, err
+		}
+	}
 	if s.hooks, err = newHooks(cfg, p.log); err != nil {
 		return nil, err
 	}

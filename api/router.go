@@ -33,19 +33,19 @@ func (s *Server) routes() []route {
 		{"GET", "/.well-known/openid-configuration", nil, s.discovery},
 		{"GET", "/.well-known/oauth-authorization-server", nil, s.discovery},
 
-		{"POST", "/signup", nil, s.signUp},
-		{"POST", "/signup/", nil, s.signUp},
-		{"POST", "/token", nil, s.token},
-		{"POST", "/otp", nil, s.otp},
-		{"POST", "/magiclink", nil, s.magicLink},
-		{"POST", "/recover", nil, s.recover},
-		{"POST", "/resend", nil, s.resend},
-		{"GET", "/verify", nil, s.openLink},
-		{"GET", "/verify/", nil, s.openLink},
+		{"POST", "/signup", nil, s.human(nil, s.limited(signUpLimit, s.signUp))},
+		{"POST", "/signup/", nil, s.human(nil, s.limited(signUpLimit, s.signUp))},
+		{"POST", "/token", nil, s.human(needsHuman, s.limited(tokenLimit, s.token))},
+		{"POST", "/otp", nil, s.limited(by(limitOTP), s.human(nil, s.otp))},
+		{"POST", "/magiclink", nil, s.limited(by(limitMagicLink), s.human(nil, s.magicLink))},
+		{"POST", "/recover", nil, s.limited(by(limitRecover), s.human(nil, s.recover))},
+		{"POST", "/resend", nil, s.limited(by(limitResend), s.human(nil, s.resend))},
+		{"GET", "/verify", nil, s.limited(verifyLimit, s.openLink)},
+		{"GET", "/verify/", nil, s.limited(verifyLimit, s.openLink)},
 		{"HEAD", "/verify", nil, s.probeLink},
 		{"HEAD", "/verify/", nil, s.probeLink},
-		{"POST", "/verify", nil, s.postVerify},
-		{"POST", "/verify/", nil, s.postVerify},
+		{"POST", "/verify", nil, s.limited(verifyLimit, s.postVerify)},
+		{"POST", "/verify/", nil, s.limited(verifyLimit, s.postVerify)},
 
 		{"GET", "/authorize", nil, s.authorize},
 		{"GET", "/callback", nil, s.callback},
@@ -55,8 +55,8 @@ func (s *Server) routes() []route {
 
 		{"GET", "/user", signedIn, s.getUser},
 		{"GET", "/user/", signedIn, s.getUser},
-		{"PUT", "/user", signedIn, s.updateUser},
-		{"PUT", "/user/", signedIn, s.updateUser},
+		{"PUT", "/user", signedIn, s.limited(by(limitUser), s.updateUser)},
+		{"PUT", "/user/", signedIn, s.limited(by(limitUser), s.updateUser)},
 		{"GET", "/user/identities/authorize", linking, s.linkIdentity},
 		{"DELETE", "/user/identities/:identity_id", linking, s.unlinkIdentity},
 		{"POST", "/logout", signedIn, s.logOut},
@@ -65,8 +65,8 @@ func (s *Server) routes() []route {
 
 		{"POST", "/factors", permanent, s.enrollFactor},
 		{"POST", "/factors/", permanent, s.enrollFactor},
-		{"POST", "/factors/:factor_id/challenge", permanent, s.challengeFactor},
-		{"POST", "/factors/:factor_id/verify", permanent, s.verifyFactor},
+		{"POST", "/factors/:factor_id/challenge", permanent, s.limited(by(limitFactorChallenge), s.challengeFactor)},
+		{"POST", "/factors/:factor_id/verify", permanent, s.limited(by(limitFactorVerify), s.verifyFactor)},
 		{"DELETE", "/factors/:factor_id", permanent, s.unenrollFactor},
 
 		{"POST", "/invite", admin, s.invite},
@@ -98,7 +98,7 @@ func (s *Server) newHandler() http.Handler {
 	router.HandleOPTIONS = false
 	router.NotFound = http.HandlerFunc(func(w http.ResponseWriter, hr *http.Request) { s.serve(w, hr, nil, unknownRoute) })
 	router.MethodNotAllowed = http.HandlerFunc(s.methodNotAllowed)
-	for _, rt := range append(s.routes(), disabledRoutes()...) {
+	for _, rt := range append(s.routes(), s.disabledRoutes()...) {
 		router.Handle(rt.method, rt.path, func(w http.ResponseWriter, hr *http.Request, p httprouter.Params) {
 			s.serve(w, hr, p, rt)
 		})

@@ -11,14 +11,17 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	pgxuuid "github.com/vgarvardt/pgx-google-uuid/v5"
 	"golang.org/x/sync/singleflight"
 
+	"github.com/postern-auth/postern/api/captcha"
 	"github.com/postern-auth/postern/api/config"
 	"github.com/postern-auth/postern/api/indexworker"
+	"github.com/postern-auth/postern/api/limit"
 	"github.com/postern-auth/postern/api/mail"
 	"github.com/postern-auth/postern/api/mailcheck"
 	"github.com/postern-auth/postern/api/maintenance"
@@ -52,6 +55,8 @@ type Server struct {
 	seals     *seal.Keys
 	sms       *sms.Sender
 	settings  *settingsDocument
+	captcha   *captcha.Verifier       // nil: none is demanded
+	limits    map[string]limit.Bucket // per client, by name
 	handler   http.Handler
 }
 
@@ -64,7 +69,9 @@ type process struct {
 	toSMS     http.RoundTripper // to the providers of text messages
 	outbox    *outbox.Worker
 	refreshes singleflight.Group // by refresh token
-	exports   chan struct{}      // one for each export of the audit log that runs
+	refusals  limit.Refusals
+	warnNoKey sync.Once
+	exports   chan struct{} // one for each export of the audit log that runs
 
 	isDraining atomic.Bool // connections are to be given up after the next answer
 
@@ -122,7 +129,7 @@ func (s *Server) carriers() outbox.Carriers {
 func (s *Server) background(ctx context.Context) {
 	var running sync.WaitGroup
 	defer running.Wait()
-	running.Go(func() { s.mailer.Run(ctx) })
+	running.Go(func() { s.refreshTemplates(ctx) })
 	running.Go(func() { indexworker.Run(ctx, s.pool.Config().ConnConfig, s.cfg.IndexWorker, s.log) })
 	if s.cfg.Maintenance.Enabled {
 		running.Go(func() {
@@ -200,4 +207,18 @@ func maxConnections(ctx context.Context, cc *pgx.ConnConfig, c config.Database) 
 func (s *Server) Close() {
 	s.passwords.Close()
 	s.pool.Close()
+}
+
+// refreshTemplates keeps the templates of mails fresh until ctx is done.
+func (s *Server) refreshTemplates(ctx context.Context) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		s.mailer.Refresh(time.Now())
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
 }

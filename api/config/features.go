@@ -180,7 +180,6 @@ func (c *Config) unavailable() []string {
 		{"GOTRUE_EXTERNAL_WEB3_ETHEREUM_ENABLED", c.Web3.EthereumEnabled},
 		{"GOTRUE_OAUTH_SERVER_ENABLED", c.OAuthServer.Enabled},
 		{"GOTRUE_EXPERIMENTAL_SCIM_ENABLED", c.Experimental.SCIM},
-		{"GOTRUE_RATE_LIMIT_HEADER", c.Limits.Header != ""},
 	} {
 		if f.isOn {
 			names = append(names, f.name)

@@ -35,10 +35,6 @@ func loadSettings() (*config.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	if cfg.Captcha.Enabled {
-		return nil, errors.New("GOTRUE_SECURITY_CAPTCHA_ENABLED is set, but this version cannot check captchas: " +
-			"starting would promise a protection that is not there")
-	}
 	return cfg, refuseMissing(os.Environ())
 }
 

@@ -27,6 +27,10 @@
 --   audit_log                                          present: audit entries are sent to the caller, too (audit/audit.sql)
 --   hooks                                              the operator's hooks that are on, see hooks/run.sql
 --   answers, by_sql                                    a server that can be asked (core/ask.sql), or an SQL caller
+-- Only servers send these, so SQL callers have no limits (functions/limits):
+--   limit {name, who, every, burst}                    the client's bucket, on limited routes
+--   account, account_limits {passwords, messages: {every, burst}}, otp_attempts
+--   quotas {mail, sms: {events, every}}
 create or replace function postern_internal.context()
 returns jsonb
 language sql stable security invoker set search_path = ''
