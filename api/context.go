@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/postern-auth/postern/api/config"
+	"github.com/postern-auth/postern/api/limit"
 )
 
 // settingsDocument is the part of every call's context that the settings decide: the keys documented in
@@ -48,13 +49,18 @@ func newSettingsDocument(c *config.Config, h *hooks) (*settingsDocument, error) 
 		"current_password":    c.Security.RequireCurrentPassword,
 		"audit_disabled":      c.DB.AuditDisabled,
 		"notifications":       c.Notify.ByKind(),
-		"own_linking_domains": []string{},
+		"linking_domains":     nonNilMap(c.Experimental.LinkingDomains),
+		"email_identity":      c.Experimental.EmailIdentity,
 		"mfa":                 c.MFA.Document(),
 		"external_url":        c.API.ExternalURL,
 		"issuer":              c.JWT.Issuer,
 		"jwt_exp":             c.JWT.Exp,
 		"hooks":               h.document,
 		"other_device_page":   c.Links.OtherDevicePage,
+	}
+	doc["account_limits"], doc["quotas"] = accountLimits(c.Limits), quotas(c)
+	if n := c.Limits.OTPMaxAttempts; n > 0 {
+		doc["otp_attempts"] = n
 	}
 	doc["authorized_addresses"] = lowered(c.External.EmailAuthorizedAddresses)
 	for key, limit := range map[string]time.Duration{
@@ -76,12 +82,18 @@ func newSettingsDocument(c *config.Config, h *hooks) (*settingsDocument, error) 
 	}
 	doc["aud"] = c.JWT.Aud
 	doc["retention"] = c.Retention()
+	for _, key := range unpublished {
+		delete(doc, key)
+	}
 	published, err := json.Marshal(doc)
 	if err != nil {
 		return nil, err
 	}
 	return &settingsDocument{published: published, open: bytes.TrimSuffix(text, []byte("}"))}, nil
 }
+
+// unpublished are the settings that are about clients, and not for SQL callers.
+var unpublished = []string{"account_limits", "quotas", "otp_attempts"}
 
 // verifyURLs are the targets of mailed links by the path names that SQL uses.
 func verifyURLs(c *config.Config, base string) map[string]string {
@@ -98,6 +110,13 @@ func nonNil(list []string) []string {
 		return []string{}
 	}
 	return list
+}
+
+func nonNilMap(m map[string]string) map[string]string {
+	if m == nil {
+		return map[string]string{}
+	}
+	return m
 }
 
 // lowered returns the entries of a list in lower case, without spaces around them and without empty ones.
@@ -118,15 +137,21 @@ type caller struct {
 	IP         string            `json:"ip,omitempty"`
 	UserAgent  string            `json:"user_agent,omitempty"`
 	RedirectTo string            `json:"redirect_to"`
+	AuditLog   bool              `json:"audit_log,omitempty"`   // entries of the audit log go into the server's log, too
 	Language   string            `json:"language,omitempty"`    // Accept-Language, for the mails of this request
 	VerifyURLs map[string]string `json:"verify_urls,omitempty"` // where a forwarded host replaces the external one
+	Limit      *limit.Bucket     `json:"limit,omitempty"`       // until its token is taken
+	Account    string            `json:"account,omitempty"`     // the address of a password sign-in
 }
 
 // callContext returns the context document of a request: settings and caller.
 func (s *Server) callContext(r *request) json.RawMessage {
 	c := caller{
 		Aud: r.audience(), Actor: r.actor, IP: r.clientIP(), UserAgent: r.userAgent(), RedirectTo: r.redirectTarget(),
-		Language: r.language(),
+		Language: r.language(), AuditLog: r.audit != nil, Account: r.account,
+	}
+	if r.limit != nil && !r.limit.isTaken {
+		c.Limit, r.limit.isSent = &r.limit.bucket, true
 	}
 	if base := r.baseURL(); base != s.cfg.API.ExternalURL {
 		c.VerifyURLs = verifyURLs(s.cfg, base)

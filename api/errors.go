@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"regexp"
@@ -107,14 +108,17 @@ func failure(document json.RawMessage) error {
 		UserID    string `json:"user_id"`
 		SessionID string `json:"session_id"`
 		Rotated   bool
+
+		RetryAfter float64 `json:"retry_after"` // seconds; 0: nothing is said
 	}
 	if err := json.Unmarshal(document, &f); err != nil {
 		return fmt.Errorf("decoding a failure: %w", err)
 	}
-	return &Error{
-		Status: f.Status, Code: f.Code, Message: f.Message,
-		Header: sessionHeader(f.UserID, f.SessionID, f.Rotated),
+	header := sessionHeader(f.UserID, f.SessionID, f.Rotated)
+	if f.RetryAfter > 0 {
+		maps.Copy(header, retryAfter(f.RetryAfter))
 	}
+	return &Error{Status: f.Status, Code: f.Code, Message: f.Message, Header: header}
 }
 
 const unexpectedMessage = "Unexpected failure, please check server logs for more information"
@@ -209,6 +213,12 @@ func typedError(pg *pgconn.PgError) *Error {
 	e := &Error{Status: status, Code: pg.Detail, Message: pg.Message}
 	if pg.Hint != "" {
 		_ = json.Unmarshal([]byte(pg.Hint), &e.Extra) // fail() wrote an object
+	}
+	if seconds, ok := e.Extra["retry_after"]; ok {
+		wait, _ := strconv.ParseFloat(string(seconds), 64) // a number of SQL's
+		e.Header = retryAfter(wait)
+		delete(e.Extra, "retry_after")
+		delete(e.Extra, "limit")
 	}
 	return e
 }
@@ -305,7 +315,7 @@ const errorIDHeader = "X-Error-Id"
 
 // logFailure writes down what went wrong, and returns the id of the line.
 func (s *Server) logFailure(r *request, err error) (id string) {
-	id = r.id()
+	id = r.id
 	attrs := []slog.Attr{
 		slog.String("error_id", id), slog.String("method", r.Method), slog.String("path", r.URL.Path), slog.Any("error", err),
 	}

@@ -97,6 +97,7 @@ func (s *Server) verifyFactor(ctx context.Context, r *request) (reply, error) {
 	if err != nil {
 		return nil, err
 	}
+	r.limitTaken()
 	if expected.Failure != nil {
 		return nil, failure(expected.Failure)
 	}

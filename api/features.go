@@ -19,14 +19,14 @@ func disabled(e *Error) handler {
 	return func(context.Context, *request) (reply, error) { return nil, e }
 }
 
-func disabledRoutes() []route {
+func (s *Server) disabledRoutes() []route {
 	return []route{
-		{"POST", "/sso", nil, disabled(errNoSAML)},
-		{"POST", "/sso/", nil, disabled(errNoSAML)},
+		{"POST", "/sso", nil, s.limited(by(limitSSO), s.human(nil, disabled(errNoSAML)))},
+		{"POST", "/sso/", nil, s.limited(by(limitSSO), s.human(nil, disabled(errNoSAML)))},
 		{"GET", "/sso/saml/metadata", nil, disabled(errNoSAML)},
-		{"POST", "/sso/saml/acs", nil, disabled(errNoSAML)},
+		{"POST", "/sso/saml/acs", nil, s.limited(by(limitSAML), disabled(errNoSAML))},
 
-		{"POST", "/oauth/clients/register", nil, disabled(errNoOAuth)},
+		{"POST", "/oauth/clients/register", nil, s.limited(by(limitOAuthRegister), disabled(errNoOAuth))},
 		{"GET", "/oauth/authorize", nil, disabled(errNoOAuth)},
 		{"GET", "/oauth/authorizations/:authorization_id", nil, disabled(errNoOAuth)},
 		{"POST", "/oauth/authorizations/:authorization_id/consent", nil, disabled(errNoOAuth)},
@@ -37,7 +37,7 @@ func disabledRoutes() []route {
 		{"GET", "/admin/oauth/clients", admin, disabled(errNoOAuth)},
 		{"POST", "/admin/oauth/clients", admin, disabled(errNoOAuth)},
 
-		{"POST", "/passkeys/authentication/options", nil, disabled(errNoPasskey)},
+		{"POST", "/passkeys/authentication/options", nil, s.limited(by(limitPasskey), s.human(nil, disabled(errNoPasskey)))},
 		{"POST", "/passkeys/authentication/verify", nil, disabled(errNoPasskey)},
 		{"POST", "/passkeys/registration/options", signedIn, disabled(errNoPasskey)},
 		{"POST", "/passkeys/registration/verify", signedIn, disabled(errNoPasskey)},

@@ -84,10 +84,13 @@ func (s *Server) redeemLink(ctx context.Context, r *request, l linkpage.Link, is
 	switch {
 	case err != nil:
 		e := toWire(err)
+		if e.Code == codeOverLimit {
+			return nil, err // comes before the link is looked at
+		}
 		if e.Status >= http.StatusInternalServerError {
 			s.log.Error("verifying a link failed", "error", err)
 		}
-		return confidential{seeOther(errorURL(l.Target, e, isPKCE))}, nil
+		return errorReply{confidential{seeOther(errorURL(l.Target, e, isPKCE))}, err}, nil
 	case row.BeganOn != nil:
 		return elsewhere(r, l, row.BeganOn)
 	case row.IsHalfDone:

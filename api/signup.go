@@ -42,6 +42,20 @@ func object(name string, member json.RawMessage) (json.RawMessage, error) {
 	return member, nil
 }
 
+// signUpLimit is the limit of a sign-up. Anonymous ones have their own, where they are allowed at all.
+func signUpLimit(r *request) string {
+	var p signUpParams
+	switch {
+	case r.decode(&p) != nil:
+		return ""
+	case p.Email != "" || p.Phone != "":
+		return limitSignUp
+	case r.server.cfg.External.AnonymousUsersEnabled:
+		return limitAnonymous
+	}
+	return ""
+}
+
 // signUp creates an account: POST /signup (spec/01 section 3).
 func (s *Server) signUp(ctx context.Context, r *request) (reply, error) {
 	var p signUpParams

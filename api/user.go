@@ -128,6 +128,7 @@ func (s *Server) hashNewPassword(
 	if err != nil {
 		return err
 	}
+	r.limitTaken()
 	old := row.PasswordHash
 	if row.NeedsCurrentPassword {
 		const message = "Current password required when setting new password."

@@ -35,6 +35,9 @@ func (s *Server) verify(ctx context.Context, r *request) (reply, error) {
 	if err != nil {
 		return nil, failed("Database error updating user", err)
 	}
+	if row.Failure != nil {
+		return nil, failure(row.Failure)
+	}
 	if row.IsHalfDone {
 		return jsonReply(map[string]string{"code": "200", "msg": halfDoneMessage}, nil)
 	}
@@ -56,7 +59,7 @@ func (p *verifyParams) isPhoneCode() bool {
 
 // verifyPhone redeems a code that came by text message.
 func (s *Server) verifyPhone(ctx context.Context, r *request, p *verifyParams) (reply, error) {
-	issued, err := phoneCall(ctx, r, func(db *gen.Queries, document json.RawMessage) ([]byte, error) {
+	row, err := phoneCall(ctx, r, func(db *gen.Queries, document json.RawMessage) (gen.VerifyPhoneOtpRow, error) {
 		return db.VerifyPhoneOtp(ctx, gen.VerifyPhoneOtpParams{
 			Type: p.Type, Phone: p.Phone, Token: p.Token, Context: document,
 		})
@@ -64,7 +67,10 @@ func (s *Server) verifyPhone(ctx context.Context, r *request, p *verifyParams) (
 	if err != nil {
 		return nil, failed("Database error updating user", err)
 	}
-	answer, err := s.tokenReply(issued, nil)
+	if row.Failure != nil {
+		return nil, failure(row.Failure)
+	}
+	answer, err := s.tokenReply(row.Issued, nil)
 	return confidential{answer}, err
 }
 

@@ -255,6 +255,28 @@ Errors: user_not_found (PT404).
 Example: select postern.delete_user(''ann@example.com'');
 Example: select postern.delete_user(id::text, soft => true) from auth.users where last_sign_in_at < now() - interval ''3 years'';';
 
+-- Name: doctor(); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.doctor(OUT severity text, OUT area text, OUT what text, OUT fix text)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+  select f.severity, f.area, f.what, f.fix
+  from (
+    select 1 as part, d.* from postern_internal.doctor_triggers() as d
+    union all select 2, d.* from postern_internal.doctor_foreign_keys() as d
+    union all select 3, d.* from postern_internal.doctor_indexes() as d
+    union all select 4, d.* from postern_internal.doctor_users() as d
+    union all select 5, d.* from postern_internal.doctor_work() as d
+  ) as f
+  order by array_position(array['error', 'warning', 'note'], f.severity), f.part, f.what
+$$;
+
+-- Name: FUNCTION doctor(); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.doctor() IS 'Looks for what is wrong in this database, the worst first: triggers and foreign keys of the application on auth tables, broken indexes, rows made by hand, messages that nobody delivers, maintenance that fails. Severity is error, warning or note; fix is a statement or a sentence. The command postern doctor shows this and checks settings, keys, mail and DNS as well.
+Example: select severity, what, fix from postern.doctor() where severity <> ''note'';';
+
 -- Name: ensure_user(text, jsonb, jsonb, boolean); Type: FUNCTION; Schema: postern
 
 CREATE FUNCTION postern.ensure_user(email text, user_metadata jsonb DEFAULT '{}'::jsonb, app_metadata jsonb DEFAULT '{}'::jsonb, email_confirm boolean DEFAULT false) RETURNS uuid
@@ -364,6 +386,48 @@ Errors: email_exists (PT422) for a confirmed user, validation_failed (PT400).
 Example: select postern.invite_user(''bob@example.com'', ''{"team": "blue"}'');
 Example: select postern.invite_user(email) from waiting_list order by created_at limit 100;';
 
+-- Name: list_limits(text); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.list_limits(who text DEFAULT NULL::text, OUT name text, OUT client text, OUT remaining integer, OUT burst integer, OUT next_at timestamp with time zone, OUT full_at timestamp with time zone)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+#variable_conflict use_column
+declare
+  v_now timestamptz := postern_internal.wall_clock();
+  v_keys text[] := postern_internal.limit_keys(who);
+begin
+  return query
+  select l.name, l.who,
+    greatest(floor(l.burst - greatest(extract(epoch from l.full_at - v_now) / l.every, 0)), 0)::int, l.burst,
+    greatest(l.full_at - (l.burst - 1) * make_interval(secs => l.every), v_now), l.full_at
+  from postern.limits as l
+  where l.full_at > v_now and (v_keys is null or l.who = any (v_keys))
+  union all
+  select q.kind || '_sent', 'everybody', sum(floor(greatest(q.capacity - q.spent, 0)))::int, sum(q.capacity)::int,
+    case when bool_or(q.spent + 1 <= q.capacity) then v_now
+      else min(v_now + make_interval(secs => case
+        when q.every is null then 3600 - mod(extract(epoch from v_now - q.since), 3600)
+        else (q.spent + 1 - q.capacity) * q.every end))
+    end,
+    max(v_now + make_interval(secs => case
+      when q.every is null then 3600 - mod(extract(epoch from v_now - q.since), 3600) else q.spent * q.every end))
+  from (
+    select q.*, postern_internal.part_used(q.used, q.since, q.every, v_now) as spent from postern.quotas as q
+  ) as q
+  where v_keys is null or 'everybody' = any (v_keys)
+  group by q.kind
+  order by 3, 1, 2;
+end;
+$$;
+
+-- Name: FUNCTION list_limits(who text); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.list_limits(who text) IS 'Lists the request limits that somebody has begun to use up, the most used first. name is the limit: signup, anonymous, token, otp, magiclink, recover, resend, user, verify and others per client; passwords (wrong ones) and messages per account, where client is a hash; mail_sent and sms_sent for everybody. next_at is when one more request is allowed.
+who: only those of a client (address, network or key), an e-mail address, a phone number with a leading +, or everybody.
+Example: select * from postern.list_limits() where remaining = 0;
+Example: select name, remaining, next_at from postern.list_limits(''ann@example.com'');';
+
 -- Name: list_outbox(text, text, integer); Type: FUNCTION; Schema: postern
 
 CREATE FUNCTION postern.list_outbox(p_state text DEFAULT NULL::text, p_recipient text DEFAULT NULL::text, p_limit integer DEFAULT 100, OUT id bigint, OUT kind text, OUT template text, OUT recipient text, OUT user_id uuid, OUT state text, OUT attempts integer, OUT last_error text, OUT next_attempt_at timestamp with time zone, OUT created_at timestamp with time zone, OUT finished_at timestamp with time zone)
@@ -404,6 +468,39 @@ COMMENT ON FUNCTION postern.list_sessions(who text) IS 'Lists the sessions of a 
 who: the user''s id, e-mail address, or phone number with a leading +.
 Errors: user_not_found (PT404).
 Example: select session_id, last_active_at, user_agent from postern.list_sessions(''ann@example.com'');';
+
+-- Name: reset_limit(text, text); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.reset_limit(who text, limit_name text DEFAULT NULL::text) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_keys text[] := postern_internal.limit_keys(who);
+  v_count int;
+  v_quotas int := 0;
+begin
+  delete from postern.limits as l
+  where l.who = any (v_keys) and (limit_name is null or l.name = limit_name);
+  get diagnostics v_count = row_count;
+  if 'everybody' = any (v_keys) then
+    with reset as (
+      delete from postern.quotas as q where limit_name is null or q.kind || '_sent' = limit_name returning q.kind
+    )
+    select count(distinct r.kind) into v_quotas from reset as r;
+  end if;
+  return v_count + v_quotas;
+end;
+$$;
+
+-- Name: FUNCTION reset_limit(who text, limit_name text); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.reset_limit(who text, limit_name text) IS 'Lets somebody begin again with full limits, and returns how many limits that were. Servers notice within a second.
+who: a client (address, network or key), an e-mail address, a phone number with a leading +, or everybody for the limits on all mails and messages.
+limit_name: only this limit, as list_limits() names it.
+Example: select postern.reset_limit(''203.0.113.9'');
+Example: select postern.reset_limit(''ann@example.com'', ''passwords'');
+Example: select postern.reset_limit(''everybody'', ''mail_sent'');';
 
 -- Name: retry_outbox(bigint); Type: FUNCTION; Schema: postern
 
@@ -952,6 +1049,17 @@ begin
       when p_session.oauth_client_id is null then '{}'
       else jsonb_strip_nulls(jsonb_build_object('client_id', p_session.oauth_client_id, 'scope', p_session.scopes))
     end;
+end;
+$$;
+
+-- Name: account_key(text, text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.account_key(p_aud text, p_address text) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO ''
+    AS $$
+begin
+  return encode(sha256(convert_to(coalesce(p_aud, '') || chr(10) || lower(p_address), 'UTF8')), 'hex');
 end;
 $$;
 
@@ -1781,6 +1889,7 @@ declare
   v_user auth.users := postern_internal.authenticate(p_user_id, p_session_id, p_lock => true);
   v_factor auth.mfa_factors := postern_internal.find_factor(p_user_id, p_factor_id);
 begin
+  perform postern_internal.take_limits(p_context);
   perform postern_internal.check_verify_enabled(v_factor.factor_type, p_context);
   if v_factor.status = 'unverified' then
     perform postern_internal.check_may_enroll(p_user_id, p_session_id);
@@ -1864,6 +1973,18 @@ begin
   return postern_internal.change_account(
     postern_internal.need_user((postern_internal.find_user(p_who)).id),
     p_changes, p_password_hash, postern_internal.context());
+end;
+$$;
+
+-- Name: charge_limit(jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.charge_limit(p_limit jsonb) RETURNS double precision
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  return postern_internal.take_token(
+    p_limit ->> 'name', p_limit ->> 'who', (p_limit ->> 'every')::float8, (p_limit ->> 'burst')::int);
 end;
 $$;
 
@@ -1957,7 +2078,8 @@ declare
   v_refusal text := postern_internal.too_soon(p_last_sent_at, (p_context ->> 'mail_frequency')::float);
 begin
   if v_refusal is not null then
-    perform postern_internal.fail(429, 'over_email_send_rate_limit', v_refusal);
+    perform postern_internal.fail(429, 'over_email_send_rate_limit', v_refusal, jsonb_build_object(
+      'retry_after', extract(epoch from p_last_sent_at - postern_internal.clock()) + (p_context ->> 'mail_frequency')::float));
   end if;
 end;
 $$;
@@ -1993,6 +2115,28 @@ begin
   return p_hash;
 end;
 $_$;
+
+-- Name: check_password_limit(jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.check_password_limit(p_context jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_limit jsonb := p_context -> 'account_limits' -> 'passwords';
+  v_wait float8;
+begin
+  if v_limit is null or coalesce(p_context ->> 'account', '') = '' then
+    return;
+  end if;
+  v_wait := postern_internal.token_wait(
+    'passwords', postern_internal.account_key(p_context ->> 'aud', p_context ->> 'account'),
+    (v_limit ->> 'every')::float8, (v_limit ->> 'burst')::int);
+  if v_wait > 0 then
+    perform postern_internal.fail_limit(v_wait);
+  end if;
+end;
+$$;
 
 -- Name: check_phone(text); Type: FUNCTION; Schema: postern_internal
 
@@ -2047,7 +2191,8 @@ declare
   v_refusal text := postern_internal.too_soon(p_last_sent_at, (p_context ->> 'sms_frequency')::float);
 begin
   if v_refusal is not null then
-    perform postern_internal.fail(429, 'over_sms_send_rate_limit', v_refusal);
+    perform postern_internal.fail(429, 'over_sms_send_rate_limit', v_refusal, jsonb_build_object(
+      'retry_after', extract(epoch from p_last_sent_at - postern_internal.clock()) + (p_context ->> 'sms_frequency')::float));
   end if;
 end;
 $$;
@@ -2065,6 +2210,7 @@ declare
   v_new_phone text := nullif(p_changes ->> 'phone', coalesce(v_user.phone, ''));
   v_owner uuid;
 begin
+  perform postern_internal.take_limits(p_context);
   v_new_email := nullif(v_new_email, '');
   v_new_phone := nullif(v_new_phone, '');
   if jsonb_typeof(p_changes -> 'app_metadata') = 'object'
@@ -2209,6 +2355,30 @@ begin
 end;
 $$;
 
+-- Name: clean_limits(); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.clean_limits() RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  delete from postern.limits as l
+  using (
+    select f.ctid from postern.limits as f where f.full_at < postern_internal.clock() limit 10000
+    for update skip locked
+  ) as idle
+  where l.ctid = idle.ctid;
+  delete from postern.code_guesses as g
+  using (
+    select o.ctid from postern.code_guesses as o
+    where not exists (select from auth.one_time_tokens as t where t.id = o.token_id)
+    limit 10000
+    for update skip locked
+  ) as gone
+  where g.ctid = gone.ctid;
+end;
+$$;
+
 -- Name: clean_outbox(); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.clean_outbox() RETURNS integer
@@ -2233,6 +2403,7 @@ begin
   )
   delete from postern.outbox as o using old where o.id = old.id;
   get diagnostics v_count = row_count;
+  perform postern_internal.clean_limits();
   return v_count;
 end;
 $$;
@@ -2356,13 +2527,81 @@ CREATE FUNCTION postern_internal.context() RETURNS jsonb
       'rotation', true, 'reuse_interval', 10, 'allow_reuse', false, 'token_version', 1,
       'upgrade_percentage', 0, 'single_per_user', false, 'tags', '[]'::jsonb,
       'reauthenticate', false, 'current_password', false, 'audit_disabled', false,
-      'notifications', '{}'::jsonb, 'hooks', '{}'::jsonb, 'own_linking_domains', '[]'::jsonb,
+      'notifications', '{}'::jsonb, 'hooks', '{}'::jsonb, 'linking_domains', '{}'::jsonb, 'email_identity', false,
       'authorized_addresses', '[]'::jsonb,
       'mfa', '{"enroll": ["totp"], "verify": ["totp"], "challenge_expiry": 300, "factor_expiry": 300,
         "phone_frequency": 60, "max_enrolled": 10, "max_verified": 10, "max_guesses": 5, "code_reuse": false}'::jsonb
     )
     || coalesce((select value from postern.settings), '{}')
     || jsonb_build_object('actor', session_user, 'by_sql', true, 'ip', host(inet_client_addr()))
+$$;
+
+-- Name: count_password(boolean, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.count_password(p_is_right boolean, p_context jsonb) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_limit jsonb := p_context -> 'account_limits' -> 'passwords';
+  v_every float8 := (v_limit ->> 'every')::float8;
+  v_burst int := (v_limit ->> 'burst')::int;
+  v_who text;
+  v_wait float8;
+begin
+  if v_limit is null or coalesce(p_context ->> 'account', '') = '' then
+    return null;
+  end if;
+  v_who := postern_internal.account_key(p_context ->> 'aud', p_context ->> 'account');
+  if not p_is_right then
+    v_wait := postern_internal.take_token('passwords', v_who, v_every, v_burst);
+  else
+    v_wait := postern_internal.token_wait('passwords', v_who, v_every, v_burst);
+    if v_wait = 0 then
+      delete from postern.limits where name = 'passwords' and who = v_who;
+    end if;
+  end if;
+  if v_wait > 0 then
+    return postern_internal.failure(429, 'over_request_rate_limit', 'Request rate limit reached')
+      || jsonb_build_object('retry_after', v_wait);
+  end if;
+  return null;
+end;
+$$;
+
+-- Name: count_wrong_code(auth.one_time_token_type[], uuid, text, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.count_wrong_code(p_types auth.one_time_token_type[], p_user_id uuid, p_address text, p_context jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_most int := (p_context ->> 'otp_attempts')::int;
+  v_token record;
+  v_wrong int;
+begin
+  if v_most is null then
+    return;
+  end if;
+  for v_token in
+    select t.id, t.user_id, t.token_type, t.token_hash
+    from auth.one_time_tokens as t
+    where t.token_type = any (p_types)
+      and (t.user_id = p_user_id or p_user_id is null and t.relates_to = lower(p_address))
+    order by t.user_id, t.token_type
+  loop
+    perform postern_internal.lock_user(v_token.user_id);
+    insert into postern.code_guesses as g (token_id, token_hash, wrong, last_at)
+    values (v_token.id, v_token.token_hash, 1, postern_internal.clock())
+    on conflict (token_id) do update
+      set wrong = case when g.token_hash = excluded.token_hash then g.wrong + 1 else 1 end,
+        token_hash = excluded.token_hash, last_at = excluded.last_at
+    returning g.wrong into v_wrong;
+    if v_wrong >= v_most then
+      perform postern_internal.void_token(v_token.user_id, v_token.token_type, v_token.token_hash);
+    end if;
+  end loop;
+end;
 $$;
 
 -- Name: create_account(jsonb, text, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
@@ -2444,6 +2683,24 @@ begin
 end;
 $$;
 
+-- Name: create_user_by_command(text, text, text, text, boolean); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.create_user_by_command(p_email text, p_password_hash text, p_role text, p_aud text, p_is_confirmed boolean) RETURNS uuid
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_context jsonb := postern_internal.context();
+begin
+  if p_aud <> '' then
+    v_context := v_context || jsonb_build_object('aud', p_aud);
+  end if;
+  return (postern_internal.create_account(
+    jsonb_build_object('email', p_email, 'role', p_role, 'email_confirm', p_is_confirmed),
+    p_password_hash, null, v_context)).id;
+end;
+$$;
+
 -- Name: customize_claims(jsonb, text, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.customize_claims(p_claims jsonb, p_method text, p_context jsonb) RETURNS jsonb
@@ -2500,6 +2757,215 @@ begin
   user_id := v_owners[1];
   decision := case when user_id is null then 'create' else 'link' end;
 end;
+$$;
+
+-- Name: delete_user_by_command(text, text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.delete_user_by_command(p_who text, p_aud text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_id uuid;
+begin
+  select u.id into v_id
+  from postern_internal.find_users_by_email(
+    p_who, coalesce(nullif(p_aud, ''), postern_internal.context() ->> 'aud')) as u;
+  perform postern.delete_user(coalesce(v_id::text, p_who), false);
+end;
+$$;
+
+-- Name: doctor_foreign_keys(); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.doctor_foreign_keys(OUT severity text, OUT area text, OUT what text, OUT fix text)
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    AS $_$
+  with keys as (
+    select k.oid, k.conname, k.conrelid::regclass as relation, k.confrelid::regclass as target, k.confdeltype, k.conrelid, k.conkey,
+      (select string_agg(quote_ident(a.attname), ', ') from pg_catalog.pg_attribute as a
+        where a.attrelid = k.conrelid and a.attnum = any (k.conkey)) as columns
+    from pg_catalog.pg_constraint as k
+    join pg_catalog.pg_class as c on c.oid = k.confrelid
+    join pg_catalog.pg_class as r on r.oid = k.conrelid
+    where k.contype = 'f' and k.conparentid = 0 and c.relnamespace = 'auth'::regnamespace
+      and r.relnamespace <> 'auth'::regnamespace
+  )
+  select 'warning', 'foreign keys',
+    format('%s (%s) refers to %s without ON DELETE: such a user cannot be deleted', k.relation, k.columns, k.target),
+    format('alter table %s drop constraint %I, add constraint %2$I %s; -- or set null', k.relation, k.conname,
+      regexp_replace(replace(pg_catalog.pg_get_constraintdef(k.oid), ' ON DELETE RESTRICT', ''),
+        '(REFERENCES [^(]+\([^)]*\)(?: MATCH FULL)?)', '\1 ON DELETE CASCADE'))
+  from keys as k
+  where k.confdeltype in ('a', 'r')
+  union all
+  select 'note', 'foreign keys',
+    format('%s (%s) refers to %s and has no index: deleting a user reads the whole table', k.relation, k.columns, k.target),
+    format('create index concurrently on %s (%s);', k.relation, k.columns)
+  from keys as k
+  where not exists (
+    select from pg_catalog.pg_index as i
+    where i.indrelid = k.conrelid and i.indisvalid and i.indkey[0] = any (k.conkey))
+$_$;
+
+-- Name: doctor_indexes(); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.doctor_indexes(OUT severity text, OUT area text, OUT what text, OUT fix text)
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    AS $$
+  select 'warning', 'indexes', format('index %s is invalid: a build was interrupted, and no query uses it', i.indexrelid::regclass),
+    format('reindex index concurrently %s;', i.indexrelid::regclass)
+  from pg_catalog.pg_index as i
+  join pg_catalog.pg_class as c on c.oid = i.indrelid
+  where c.relnamespace in ('auth'::regnamespace, 'postern'::regnamespace) and not i.indisvalid and c.relkind = 'r'
+  union all
+  select 'note', 'indexes', format(
+      'the audit log has about %s entries and no index by time: GET /admin/audit reads all of it', c.reltuples::bigint),
+    'create index concurrently audit_log_entries_created_at_idx on auth.audit_log_entries (created_at desc);'
+      || ' -- or give the log an end: POSTERN_RETENTION_AUDIT'
+  from pg_catalog.pg_class as c
+  where c.oid = 'auth.audit_log_entries'::regclass and c.reltuples >= 1000000
+    and not exists (
+      select from pg_catalog.pg_index as i
+      join pg_catalog.pg_attribute as a on a.attrelid = i.indrelid and a.attnum = i.indkey[0]
+      where i.indrelid = c.oid and a.attname = 'created_at')
+  union all
+  select 'note', 'roles', format('role %s is missing: %s', r.name, r.purpose),
+    format('create role %s %s; -- then: postern migrate', r.name, r.options)
+  from (values
+    ('anon', 'nologin noinherit', 'requests without a session'),
+    ('authenticated', 'nologin noinherit', 'requests with a session'),
+    ('service_role', 'nologin noinherit bypassrls', 'requests with the service key'),
+    ('postern_admin', 'nologin', 'administration in SQL without owning the schema'),
+    ('postern_support', 'nologin', 'reading administration in SQL')
+  ) as r (name, options, purpose)
+  where to_regrole(r.name) is null
+$$;
+
+-- Name: doctor_triggers(); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.doctor_triggers(OUT severity text, OUT area text, OUT what text, OUT fix text)
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    AS $$
+  select case when f.has_rights and f.has_path then 'note' else 'warning' end, 'triggers',
+    format('trigger %I on %s calls %s: %s', f.tgname, f.relation, f.function, concat_ws('; ',
+      case when not f.has_rights then
+        'without SECURITY DEFINER it has only the rights of the server''s role, and where those do not do, sign-ups fail' end,
+      case when not f.has_path then
+        'without a search_path of its own it finds other tables than in your session, or none' end,
+      case when f.has_rights and f.has_path then 'when it fails, the request fails with it' end)),
+    case
+      when f.has_rights and f.has_path then ''
+      else format('alter function %s security definer set search_path = %I, pg_temp;', f.function, f.schema)
+    end
+  from (
+    select t.tgname, t.tgrelid::regclass as relation, t.tgfoid::regprocedure as function, n.nspname as schema,
+      p.prosecdef as has_rights,
+      exists (select from unnest(p.proconfig) as s (setting) where s.setting like 'search_path=%') as has_path
+    from pg_catalog.pg_trigger as t
+    join pg_catalog.pg_class as c on c.oid = t.tgrelid
+    join pg_catalog.pg_proc as p on p.oid = t.tgfoid
+    join pg_catalog.pg_namespace as n on n.oid = p.pronamespace
+    where c.relnamespace = 'auth'::regnamespace and not t.tgisinternal and t.tgenabled <> 'D'
+  ) as f
+  order by f.relation::text, f.tgname
+$$;
+
+-- Name: doctor_users(); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.doctor_users(OUT severity text, OUT area text, OUT what text, OUT fix text)
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    AS $$
+  select 'warning', 'users', format(f.what, case when f.n > 1000 then 'more than 1000' else f.n::text end), f.fix
+  from (
+    select 'users with NULL where Supabase Auth reads text: %s; Postern reads it as empty, going back would not work' as what,
+      (select count(*) from (select from auth.users as u where u.aud is null or u.role is null
+        or u.confirmation_token is null or u.recovery_token is null or u.email_change_token_new is null
+        or u.email_change_token_current is null or u.email_change is null or u.phone_change is null
+        or u.phone_change_token is null or u.reauthentication_token is null or u.email_change_confirm_status is null
+        or u.created_at is null or u.updated_at is null limit 1001) as x) as n,
+      'update auth.users set aud = coalesce(aud, ''authenticated''), role = coalesce(role, ''authenticated''),'
+        || ' confirmation_token = coalesce(confirmation_token, ''''), recovery_token = coalesce(recovery_token, ''''),'
+        || ' email_change_token_new = coalesce(email_change_token_new, ''''),'
+        || ' email_change_token_current = coalesce(email_change_token_current, ''''),'
+        || ' email_change = coalesce(email_change, ''''), phone_change = coalesce(phone_change, ''''),'
+        || ' phone_change_token = coalesce(phone_change_token, ''''),'
+        || ' reauthentication_token = coalesce(reauthentication_token, ''''),'
+        || ' email_change_confirm_status = coalesce(email_change_confirm_status, 0),'
+        || ' created_at = coalesce(created_at, now()), updated_at = coalesce(updated_at, now())'
+        || ' where num_nulls(aud, role, confirmation_token, recovery_token, email_change_token_new,'
+        || ' email_change_token_current, email_change, phone_change, phone_change_token, reauthentication_token,'
+        || ' email_change_confirm_status, created_at, updated_at) > 0;' as fix
+    union all
+    select 'users that nobody finds, because instance_id is not all zeros: %s',
+      (select count(*) from (select from auth.users as u
+        where u.instance_id is distinct from '00000000-0000-0000-0000-000000000000' limit 1001) as x),
+      'update auth.users set instance_id = ''00000000-0000-0000-0000-000000000000'''
+        || ' where instance_id is distinct from ''00000000-0000-0000-0000-000000000000'';'
+    union all
+    select 'users with capital letters in their e-mail address: %s; it is stored in lower case everywhere else',
+      (select count(*) from (select from auth.users as u where u.email <> lower(u.email) and u.deleted_at is null limit 1001) as x),
+      'update auth.users set email = lower(email) where email <> lower(email) and deleted_at is null;'
+    union all
+    select 'users with a phone number that is not digits only: %s; they cannot sign in with it',
+      (select count(*) from (select from auth.users as u where u.phone ~ '[^0-9]' and u.deleted_at is null limit 1001) as x),
+      'update auth.users set phone = regexp_replace(phone, ''[^0-9]'', '''', ''g'') where phone ~ ''[^0-9]'' and deleted_at is null;'
+    union all
+    select 'users with an e-mail address and no identity: %s; apps show no way to sign in for them',
+      (select count(*) from (select from auth.users as u
+        where u.email <> '' and u.deleted_at is null and not u.is_anonymous
+          and not exists (select from auth.identities as i where i.user_id = u.id) limit 1001) as x),
+      'insert into auth.identities (user_id, provider, provider_id, identity_data, created_at, updated_at)'
+        || ' select id, ''email'', id::text, jsonb_build_object(''sub'', id, ''email'', email, ''email_verified'','
+        || ' email_confirmed_at is not null, ''phone_verified'', false), now(), now() from auth.users as u'
+        || ' where email <> '''' and deleted_at is null and not is_anonymous'
+        || ' and not exists (select from auth.identities as i where i.user_id = u.id);'
+  ) as f
+  where f.n > 0
+$$;
+
+-- Name: doctor_work(); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.doctor_work(OUT severity text, OUT area text, OUT what text, OUT fix text)
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    AS $$
+  select 'warning', 'outbox', format('%s messages could not be delivered; the last error: %s', count(*),
+      (array_agg(coalesce(o.last_error, 'none') order by o.id desc))[1]),
+    'select * from postern.list_outbox(''dead''); -- then postern.retry_outbox(id)'
+  from postern.outbox as o
+  where o.state = 'dead'
+  having count(*) > 0
+  union all
+  select 'error', 'outbox', format('%s messages have been due for more than 10 minutes: nobody delivers them', count(*)),
+    'Start a server (postern serve) whose settings can deliver: ' || string_agg(distinct o.kind, ', ')
+  from postern.outbox as o
+  where o.state in ('queued', 'sending') and o.next_attempt_at < postern_internal.clock() - interval '10 minutes'
+  having count(*) > 0
+  union all
+  select 'warning', 'maintenance', format('rule %s failed: %s', m.rule, m.last_error),
+    'Mend what the message says; the next pass tries again: select * from postern.run_maintenance();'
+  from postern.maintenance as m
+  where m.failed_at > postern_internal.clock() - interval '1 day' and m.failed_at >= m.ran_at
+  union all
+  select 'warning', 'maintenance', format('maintenance last ran %s: expired rows pile up',
+      coalesce('at ' || postern_internal.rfc3339(max(m.ran_at)), 'never')),
+    'Set POSTERN_MAINTENANCE_ENABLED=true on a server, or run select * from postern.run_maintenance(); by a scheduler'
+  from postern.settings as s
+  left join postern.maintenance as m on m.rule = 'pass' or m.rule = 'outbox'
+  where s.published_at < postern_internal.clock() - interval '1 day'
+  having count(s.is_only_row) > 0
+    and coalesce(max(m.ran_at) < postern_internal.clock() - interval '1 day', true)
+  union all
+  select 'warning', 'maintenance', format(
+      '%s anonymous users are past their time and cannot be deleted; the last reason: %s', count(*),
+      (array_agg(r.reason order by r.refused_at desc))[1]),
+    'Give the foreign key that the message names ON DELETE CASCADE or SET NULL'
+  from postern.retention_refusals as r
+  having count(*) > 0
 $$;
 
 -- Name: drop_factor(auth.mfa_factors); Type: FUNCTION; Schema: postern_internal
@@ -2668,6 +3134,7 @@ declare
   v_flow auth.flow_state;
   v_user auth.users;
 begin
+  perform postern_internal.take_limits(p_context);
   select f.* into v_flow from auth.flow_state as f where f.auth_code = p_auth_code;
   if v_flow.user_id is null then
     perform postern_internal.fail(404, 'flow_state_not_found', c_not_found);
@@ -2829,6 +3296,18 @@ begin
 end;
 $$;
 
+-- Name: fail_limit(double precision, text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.fail_limit(p_wait double precision, p_name text DEFAULT NULL::text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  perform postern_internal.fail(429, 'over_request_rate_limit', 'Request rate limit reached',
+    jsonb_strip_nulls(jsonb_build_object('retry_after', p_wait, 'limit', p_name)));
+end;
+$$;
+
 -- Name: fail_otp(boolean); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.fail_otp(p_is_link boolean) RETURNS void
@@ -2840,6 +3319,31 @@ begin
     when p_is_link then 'Email link is invalid or has expired'
     else 'Token has expired or is invalid'
   end);
+end;
+$$;
+
+-- Name: fail_quota(text, integer); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.fail_quota(p_kind text, p_parts integer) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_wait float8;
+  v_extra jsonb;
+begin
+  select min(case
+      when q.every is null then 3600 - extract(epoch from postern_internal.wall_clock() - q.since)
+      else (q.used + 1 - q.capacity) * q.every - extract(epoch from postern_internal.wall_clock() - q.since)
+    end)
+  into v_wait
+  from postern.quotas as q
+  where q.kind = p_kind and q.part < p_parts;
+  v_extra := jsonb_build_object('retry_after', greatest(coalesce(v_wait, 3600), 0.001));
+  if p_kind = 'mail' then
+    perform postern_internal.fail(429, 'over_email_send_rate_limit', 'email rate limit exceeded', v_extra);
+  end if;
+  perform postern_internal.fail(429, 'over_sms_send_rate_limit', 'SMS rate limit exceeded', v_extra);
 end;
 $$;
 
@@ -3056,19 +3560,21 @@ begin
 end;
 $$;
 
--- Name: find_password_hash(text, text, text); Type: FUNCTION; Schema: postern_internal
+-- Name: find_password_hash(text, text, jsonb); Type: FUNCTION; Schema: postern_internal
 
-CREATE FUNCTION postern_internal.find_password_hash(p_email text, p_phone text, p_aud text, OUT user_id uuid, OUT password_hash text)
-    LANGUAGE plpgsql STABLE
+CREATE FUNCTION postern_internal.find_password_hash(p_email text, p_phone text, p_context jsonb, OUT user_id uuid, OUT password_hash text)
+    LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
 begin
+  perform postern_internal.take_limits(p_context);
+  perform postern_internal.check_password_limit(p_context);
   if p_email <> '' then
     select u.id, nullif(u.encrypted_password, '') into user_id, password_hash
-    from postern_internal.find_users_by_email(p_email, p_aud) as u;
+    from postern_internal.find_users_by_email(p_email, p_context ->> 'aud') as u;
   else
     select u.id, nullif(u.encrypted_password, '') into user_id, password_hash
-    from postern_internal.find_users_by_phone(p_phone, p_aud) as u;
+    from postern_internal.find_users_by_phone(p_phone, p_context ->> 'aud') as u;
   end if;
 end;
 $$;
@@ -3106,10 +3612,11 @@ $$;
 -- Name: find_token_by_code(text, text, text, text, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.find_token_by_code(p_type text, p_token text, p_email text, p_phone text, p_context jsonb) RETURNS auth.one_time_tokens
-    LANGUAGE plpgsql STABLE
+    LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
 declare
+  v_types auth.one_time_token_type[] := postern_internal.accepted_token_types(p_type);
   v_hash text := postern_internal.otp_hash(lower(p_email), p_token);
   v_user_id uuid;
   v_token auth.one_time_tokens;
@@ -3121,12 +3628,12 @@ begin
   select t.* into v_token
   from auth.one_time_tokens as t
   where t.token_hash in (v_hash, 'pkce_' || v_hash)
-    and t.token_type = any (postern_internal.accepted_token_types(p_type))
+    and t.token_type = any (v_types)
     and (p_type = 'email_change' or t.user_id = v_user_id)
   order by t.token_type, t.token_hash
   limit 1;
-  if v_token.id is null then
-    perform postern_internal.fail_otp(false);
+  if v_token.id is null and (v_user_id is not null or p_type = 'email_change') then
+    perform postern_internal.count_wrong_code(v_types, v_user_id, p_email, p_context);
   end if;
   return v_token;
 end;
@@ -3787,6 +4294,36 @@ CREATE FUNCTION postern_internal.last_active(p_session auth.sessions) RETURNS ti
   select coalesce(p_session.refreshed_at at time zone 'UTC', p_session.created_at)
 $$;
 
+-- Name: limit_keys(text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.limit_keys(p_who text) RETURNS text[]
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_who text := btrim(p_who);
+  v_keys text[] := array[v_who];
+begin
+  if v_who like '%:%' and v_who !~ '[^0-9a-fA-F:.]' then
+    begin
+      v_keys := v_keys || host(v_who::inet) || network(set_masklen(v_who::inet, 64))::text;
+    exception when invalid_text_representation then
+      null; -- the key of a header that looks like an address
+    end;
+  end if;
+  if v_who like '+%' then
+    v_who := translate(v_who, '+ ', '');
+  end if;
+  return v_keys || array(
+    select postern_internal.account_key(a.aud, v_who)
+    from (
+      select postern_internal.context() ->> 'aud' as aud
+      union
+      select u.aud from auth.users as u where lower(u.email) = lower(v_who) or u.phone = v_who
+    ) as a);
+end;
+$$;
+
 -- Name: link_email_change(auth.users, text, text, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.link_email_change(p_user auth.users, p_type text, p_new_email text, p_refusal jsonb, p_context jsonb) RETURNS void
@@ -3877,8 +4414,8 @@ CREATE FUNCTION postern_internal.linking_domain(p_provider text, p_context jsonb
     LANGUAGE sql STABLE
     AS $$
   select case
-    when p_provider like 'sso:%' or p_context -> 'own_linking_domains' ? p_provider then p_provider
-    else 'default'
+    when p_provider like 'sso:%' then p_provider
+    else coalesce(p_context -> 'linking_domains' ->> p_provider, 'default')
   end
 $$;
 
@@ -4579,9 +5116,13 @@ begin
   if (p_context -> 'notifications' ->> p_kind)::boolean and coalesce(p_user.email, '') <> ''
     and postern_internal.is_mail_authorized(p_user.email, p_context)
   then
-    perform postern_internal.send_mails(p_kind || '_notification', p_user, array[
-      postern_internal.mail_payload(p_user, p_context) - 'redirect_to'
-        || jsonb_build_object('recipient', p_user.email) || p_extra], p_context);
+    begin
+      perform postern_internal.send_mails(p_kind || '_notification', p_user, array[
+        postern_internal.mail_payload(p_user, p_context) - 'redirect_to'
+          || jsonb_build_object('recipient', p_user.email) || p_extra], p_context);
+    exception when sqlstate 'PT429' then
+      null; -- the limit on all mails is used up: the change matters more than the mail about it
+    end;
   end if;
 end;
 $$;
@@ -4697,7 +5238,7 @@ begin
   join auth.users as u on u.id = i.user_id and u.aud = p_context ->> 'aud'
   where i.email = lower(p_email)
     and i.provider not like 'sso:%'
-    and not (p_context -> 'own_linking_domains') ? i.provider
+    and not (p_context -> 'linking_domains') ? i.provider
   order by i.created_at, i.id
   limit 1;
   if v_owner is null then
@@ -4746,6 +5287,26 @@ begin
 end;
 $_$;
 
+-- Name: part_capacity(integer, integer, integer); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.part_capacity(p_part integer, p_parts integer, p_events integer) RETURNS integer
+    LANGUAGE sql IMMUTABLE
+    AS $$
+  select p_events / p_parts + case when p_part < p_events % p_parts then 1 else 0 end
+$$;
+
+-- Name: part_used(double precision, timestamp with time zone, double precision, timestamp with time zone); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.part_used(p_used double precision, p_since timestamp with time zone, p_every double precision, p_now timestamp with time zone) RETURNS double precision
+    LANGUAGE sql IMMUTABLE
+    AS $$
+  select case
+    when p_every is not null then greatest(p_used - greatest(extract(epoch from p_now - p_since), 0) / p_every, 0)
+    when p_now >= p_since + interval '1 hour' then 0
+    else p_used
+  end
+$$;
+
 -- Name: prepare_factor_verification(uuid, uuid, uuid, uuid, boolean, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.prepare_factor_verification(p_user_id uuid, p_session_id uuid, p_factor_id uuid, p_challenge_id uuid, p_has_code boolean, p_refusal jsonb, p_context jsonb, OUT factor_type text, OUT secret text, OUT checked_at timestamp with time zone, OUT failure jsonb)
@@ -4757,6 +5318,7 @@ declare
   v_factor auth.mfa_factors := postern_internal.find_factor(p_user_id, p_factor_id);
   v_found record;
 begin
+  perform postern_internal.take_limits(p_context);
   perform postern_internal.refuse(p_refusal);
   if v_factor.factor_type = 'webauthn' then
     perform postern_internal.fail(
@@ -4770,6 +5332,27 @@ begin
   secret := coalesce(case when v_factor.factor_type = 'totp' then v_factor.secret
     else (v_found.challenge).otp_code end, '');
   checked_at := postern_internal.clock();
+end;
+$$;
+
+-- Name: prepare_parts(text, integer, integer, double precision); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.prepare_parts(p_kind text, p_parts integer, p_events integer, p_every double precision) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_since timestamptz;
+begin
+  if (select count(*) from postern.quotas where kind = p_kind and part < p_parts) >= p_parts then
+    return;
+  end if;
+  select min(q.since) into v_since from postern.quotas as q where q.kind = p_kind;
+  insert into postern.quotas (kind, part, used, since, capacity, every)
+  select p_kind, n, 0, coalesce(v_since, postern_internal.wall_clock()),
+    postern_internal.part_capacity(n, p_parts, p_events), p_every * p_parts
+  from generate_series(0, p_parts - 1) as n
+  on conflict (kind, part) do nothing;
 end;
 $$;
 
@@ -4983,6 +5566,17 @@ begin
 end;
 $$;
 
+-- Name: quota_parts(integer, double precision); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.quota_parts(p_events integer, p_every double precision) RETURNS integer
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO ''
+    AS $$
+begin
+  return least(32, p_events, greatest(1, floor(1 / p_every)));
+end;
+$$;
+
 -- Name: random_key(); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.random_key() RETURNS text
@@ -5167,6 +5761,7 @@ CREATE FUNCTION postern_internal.recover(p_email text, p_code_challenge text, p_
 declare
   v_user auth.users;
 begin
+  perform postern_internal.take_limits(p_context, p_email);
   v_user := postern_internal.lock_user(
     (select u.id from postern_internal.find_users_by_email(p_email, p_context ->> 'aud') as u));
   if v_user.id is null then
@@ -5252,6 +5847,7 @@ declare
   v_last_active timestamptz;
   v_expiry text;
 begin
+  perform postern_internal.take_limits(p_context);
   if p_token ~ '^[a-z0-9]{12}$' then
     select t.session_id, s.user_id into v_session_id, v_user_id
     from auth.refresh_tokens as t left join auth.sessions as s on s.id = t.session_id
@@ -5462,12 +6058,6 @@ begin
   select p_flow_id, a.browser, a.platform, postern_internal.clock()
   from postern_internal.read_user_agent(p_context ->> 'user_agent') as a
   where a.browser is not null or a.platform is not null;
-  delete from postern.flow_devices as d
-  where d.flow_id in (
-    select o.flow_id from postern.flow_devices as o
-    where o.created_at < postern_internal.clock() - interval '1 day'
-    limit 2
-    for update skip locked);
 end;
 $$;
 
@@ -5505,7 +6095,9 @@ CREATE FUNCTION postern_internal.replace_password(p_user_id uuid, p_password_has
     AS $$
 declare
   v_user auth.users;
+  v_is_first boolean;
 begin
+  select coalesce(u.encrypted_password, '') = '' into v_is_first from auth.users as u where u.id = p_user_id;
   delete from auth.one_time_tokens where user_id = p_user_id;
   update auth.users
   set encrypted_password = p_password_hash, updated_at = postern_internal.clock(),
@@ -5515,6 +6107,13 @@ begin
     reauthentication_token = '', reauthentication_sent_at = null
   where id = p_user_id
   returning * into v_user;
+  if v_is_first and (p_context ->> 'email_identity')::boolean and v_user.email <> ''
+    and v_user.email_confirmed_at is not null
+  then
+    perform postern_internal.add_identity(
+      p_user_id, 'email',
+      postern_internal.base_identity_data(p_user_id, v_user.email) || '{"email_verified": true}', p_context);
+  end if;
   perform postern_internal.end_sessions(p_user_id, 'password_change', p_context, p_except => p_except);
   perform postern_internal.record_event('user.password_changed', p_user_id, p_context);
   return v_user;
@@ -5531,6 +6130,7 @@ declare
   v_user auth.users;
   v_is_pkce boolean := coalesce(p_code_challenge <> '', false);
 begin
+  perform postern_internal.take_limits(p_context, coalesce(nullif(p_email, ''), p_phone));
   v_user := postern_internal.lock_user(case
     when p_email <> '' then (
       select u.id from postern_internal.find_users_by_email(p_email, p_context ->> 'aud') as u)
@@ -5838,6 +6438,7 @@ declare
   v_user auth.users;
   v_registered record;
 begin
+  perform postern_internal.take_limits(p_context, p_email);
   v_user := postern_internal.lock_user(
     (select u.id from postern_internal.find_users_by_email(p_email, p_context ->> 'aud') as u));
   if v_user.id is null and not p_create_user then
@@ -5877,6 +6478,7 @@ begin
         'Email address "%s" cannot be used as it is not authorized', v_mail ->> 'recipient'));
     end if;
   end loop;
+  perform postern_internal.take_quota('mail', p_context);
   if v_hook is not null then
     v_payload := jsonb_build_object('user', postern_internal.user_document(p_user),
       'email_data', postern_internal.hook_email_data(p_template, p_mails, p_context));
@@ -5995,6 +6597,7 @@ declare
   v_payload jsonb;
   v_is_foreign boolean := (p_context ->> 'sms_checks_codes')::boolean;
 begin
+  perform postern_internal.take_quota('sms', p_context);
   if v_hook is not null then
     v_payload := jsonb_build_object(
       'user', postern_internal.user_document(p_user),
@@ -6032,6 +6635,7 @@ declare
   v_user auth.users;
   v_registered record;
 begin
+  perform postern_internal.take_limits(p_context, p_phone);
   v_user := postern_internal.lock_user(
     (select u.id from postern_internal.find_users_by_phone(p_phone, p_context ->> 'aud') as u));
   if v_user.id is null and not p_create_user then
@@ -6149,15 +6753,20 @@ CREATE FUNCTION postern_internal.sign_in_with_password(p_user_id uuid, p_matched
     AS $$
 declare
   v_user auth.users;
+  v_is_right boolean;
 begin
   if p_matched_hash is not null or (p_context -> 'hooks') ? 'password-verification' then
     v_user := postern_internal.lock_user(p_user_id);
   end if;
-  failure := postern_internal.verify_password_attempt(v_user, p_matched_hash, p_context);
+  v_is_right := p_matched_hash is not null and v_user.id is not null
+    and v_user.encrypted_password is not distinct from p_matched_hash;
+  failure := coalesce(
+    postern_internal.count_password(v_is_right, p_context),
+    postern_internal.verify_password_attempt(v_user, p_matched_hash, p_context));
   if failure is not null then
     return;
   end if;
-  if v_user.id is null or v_user.encrypted_password is distinct from p_matched_hash then
+  if not v_is_right then
     failure := postern_internal.failure(400, 'invalid_credentials', 'Invalid login credentials');
   elsif postern_internal.is_banned(v_user) then
     failure := postern_internal.failure(400, 'user_banned', 'User is banned');
@@ -6182,6 +6791,7 @@ CREATE FUNCTION postern_internal.sign_up(p_email text, p_password_hash text, p_d
 declare
   v_registered record;
 begin
+  perform postern_internal.take_limits(p_context, p_email);
   v_registered := postern_internal.register_email(
     p_email, p_password_hash, p_data, p_code_challenge, p_code_challenge_method, p_context);
   select r.issued, r.account, r.failure into issued, account, failure
@@ -6200,6 +6810,7 @@ declare
   v_new auth.users;
   v_issued jsonb;
 begin
+  perform postern_internal.take_limits(p_context);
   v_new.aud := p_context ->> 'aud';
   v_new.role := p_context ->> 'default_role';
   v_new.encrypted_password := '';
@@ -6223,6 +6834,7 @@ CREATE FUNCTION postern_internal.sign_up_by_phone(p_phone text, p_password_hash 
 declare
   v_registered record;
 begin
+  perform postern_internal.take_limits(p_context, p_phone);
   v_registered := postern_internal.register_phone(p_phone, p_password_hash, p_data, p_channel, p_context);
   select r.issued, r.account, r.failure into issued, account, failure
   from postern_internal.answer_sign_up(
@@ -6301,6 +6913,125 @@ CREATE FUNCTION postern_internal.sweep_sessions(p_ids uuid[], p_reason text, p_n
   select count(*) from ended
 $$;
 
+-- Name: take_limits(jsonb, text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.take_limits(p_context jsonb, p_address text DEFAULT NULL::text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_limit jsonb := p_context -> 'limit';
+  v_wait float8;
+begin
+  if v_limit is not null then
+    v_wait := postern_internal.take_token(
+      v_limit ->> 'name', v_limit ->> 'who', (v_limit ->> 'every')::float8, (v_limit ->> 'burst')::int);
+    if v_wait > 0 then
+      perform postern_internal.fail_limit(v_wait, v_limit ->> 'name');
+    end if;
+  end if;
+  v_limit := p_context -> 'account_limits' -> 'messages';
+  if p_address <> '' and v_limit is not null then
+    v_wait := postern_internal.take_token(
+      'messages', postern_internal.account_key(p_context ->> 'aud', p_address),
+      (v_limit ->> 'every')::float8, (v_limit ->> 'burst')::int);
+    if v_wait > 0 then
+      perform postern_internal.fail_limit(v_wait);
+    end if;
+  end if;
+end;
+$$;
+
+-- Name: take_part(text, integer, integer, double precision, boolean); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.take_part(p_kind text, p_parts integer, p_events integer, p_every double precision, p_may_wait boolean) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_now timestamptz := postern_internal.wall_clock();
+  v_every float8 := p_every * p_parts;
+  v_part int;
+begin
+  if p_may_wait then
+    select q.part into v_part
+    from postern.quotas as q
+    where q.kind = p_kind and q.part < p_parts
+      and postern_internal.part_used(q.used, q.since, v_every, v_now) + 1
+        <= postern_internal.part_capacity(q.part, p_parts, p_events)
+    order by q.part
+    limit 1
+    for update;
+  else
+    select q.part into v_part
+    from postern.quotas as q
+    where q.kind = p_kind and q.part < p_parts
+      and postern_internal.part_used(q.used, q.since, v_every, v_now) + 1
+        <= postern_internal.part_capacity(q.part, p_parts, p_events)
+    order by random()
+    limit 1
+    for update skip locked;
+  end if;
+  update postern.quotas as q
+  set used = postern_internal.part_used(q.used, q.since, v_every, v_now) + 1,
+    since = case
+      when p_every is not null then greatest(v_now, q.since)
+      else q.since + floor(extract(epoch from greatest(v_now - q.since, '0')) / 3600) * interval '1 hour'
+    end,
+    capacity = postern_internal.part_capacity(q.part, p_parts, p_events), every = v_every
+  where q.kind = p_kind and q.part = v_part;
+  return v_part is not null;
+end;
+$$;
+
+-- Name: take_quota(text, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.take_quota(p_kind text, p_context jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_quota jsonb := p_context -> 'quotas' -> p_kind;
+  v_events int := least(floor((v_quota ->> 'events')::float8), 2000000000)::int;
+  v_every float8 := (v_quota ->> 'every')::float8;
+  v_parts int := postern_internal.quota_parts(v_events, v_every);
+begin
+  if v_quota is null
+    or postern_internal.take_part(p_kind, v_parts, v_events, v_every, p_may_wait => false)
+  then
+    return;
+  end if;
+  perform postern_internal.prepare_parts(p_kind, v_parts, v_events, v_every);
+  if not postern_internal.take_part(p_kind, v_parts, v_events, v_every, p_may_wait => true) then
+    perform postern_internal.fail_quota(p_kind, v_parts);
+  end if;
+end;
+$$;
+
+-- Name: take_token(text, text, double precision, integer); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.take_token(p_name text, p_who text, p_every double precision, p_burst integer) RETURNS double precision
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_every interval := make_interval(secs => p_every);
+begin
+  if p_burst < 1 then
+    return greatest(p_every, 1);
+  end if;
+  insert into postern.limits as l (name, who, full_at, every, burst)
+  values (p_name, p_who, postern_internal.wall_clock() + v_every, p_every, p_burst)
+  on conflict (name, who) do update
+    set full_at = greatest(l.full_at, postern_internal.wall_clock()) + v_every, every = p_every, burst = p_burst
+    where l.full_at <= postern_internal.wall_clock() + (p_burst - 1) * v_every;
+  if found then
+    return 0;
+  end if;
+  return greatest(postern_internal.token_wait(p_name, p_who, p_every, p_burst), 0.001);
+end;
+$$;
+
 -- Name: test_otp(text, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.test_otp(p_phone text, p_context jsonb) RETURNS text
@@ -6322,6 +7053,24 @@ CREATE FUNCTION postern_internal.token_sent_at(p_user auth.users, p_type auth.on
     when 'phone_change_token' then p_user.phone_change_sent_at
     else p_user.email_change_sent_at
   end
+$$;
+
+-- Name: token_wait(text, text, double precision, integer); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.token_wait(p_name text, p_who text, p_every double precision, p_burst integer) RETURNS double precision
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_wait float8;
+begin
+  select extract(epoch from
+    l.full_at - (p_burst - 1) * make_interval(secs => p_every) - postern_internal.wall_clock())
+  into v_wait
+  from postern.limits as l
+  where l.name = p_name and l.who = p_who;
+  return greatest(coalesce(v_wait, 0), 0);
+end;
 $$;
 
 -- Name: too_soon(timestamp with time zone, double precision); Type: FUNCTION; Schema: postern_internal
@@ -6666,7 +7415,7 @@ $$;
 
 -- Name: verify_otp(text, text, text, text, text, boolean, jsonb); Type: FUNCTION; Schema: postern_internal
 
-CREATE FUNCTION postern_internal.verify_otp(p_type text, p_token_hash text, p_token text, p_email text, p_phone text, p_gives_code boolean, p_context jsonb, OUT issued jsonb, OUT auth_code text, OUT is_half_done boolean, OUT effective_type text, OUT began_on jsonb)
+CREATE FUNCTION postern_internal.verify_otp(p_type text, p_token_hash text, p_token text, p_email text, p_phone text, p_gives_code boolean, p_context jsonb, OUT issued jsonb, OUT auth_code text, OUT is_half_done boolean, OUT effective_type text, OUT began_on jsonb, OUT failure jsonb)
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
@@ -6675,10 +7424,17 @@ declare
   v_user auth.users;
   v_method text; -- of the flow whose code is wanted
 begin
+  perform postern_internal.take_limits(p_context);
+  is_half_done := false;
+  effective_type := p_type;
   v_token := case
     when p_token_hash <> '' then postern_internal.find_token_by_hash(p_type, p_token_hash)
     else postern_internal.find_token_by_code(p_type, p_token, p_email, p_phone, p_context)
   end;
+  if v_token.id is null then
+    failure := postern_internal.failure(403, 'otp_expired', 'Token has expired or is invalid');
+    return;
+  end if;
   v_user := postern_internal.lock_user(v_token.user_id);
   if postern_internal.is_banned(v_user) then
     perform postern_internal.fail(403, 'user_banned', 'User is banned');
@@ -6695,7 +7451,6 @@ begin
     when v_token.token_type = 'recovery_token' then 'magiclink'
     else 'signup'
   end;
-  is_half_done := false;
   if p_gives_code and v_token.token_hash like 'pkce\_%' then
     v_method := case effective_type when 'signup' then 'email/signup' else effective_type end;
     began_on := postern_internal.begun_elsewhere(v_user.id, v_method, p_context);
@@ -6755,7 +7510,7 @@ $$;
 
 -- Name: verify_phone_otp(text, text, text, jsonb); Type: FUNCTION; Schema: postern_internal
 
-CREATE FUNCTION postern_internal.verify_phone_otp(p_type text, p_phone text, p_token text, p_context jsonb) RETURNS jsonb
+CREATE FUNCTION postern_internal.verify_phone_otp(p_type text, p_phone text, p_token text, p_context jsonb, OUT issued jsonb, OUT failure jsonb)
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
@@ -6766,13 +7521,22 @@ declare
   v_user auth.users;
   v_claimed text;           -- the number as the locked row has it
 begin
+  perform postern_internal.take_limits(p_context);
   v_user := postern_internal.lock_user(
     postern_internal.find_phone_claimant(p_type, p_phone, p_token, v_is_test, p_context));
   v_claimed := case p_type when 'sms' then v_user.phone else v_user.phone_change end;
   if v_claimed is distinct from p_phone
     or not (v_is_test or postern_internal.redeem_phone_otp(v_user, v_token_type, p_phone, p_token, p_context))
   then
-    perform postern_internal.fail_otp(false);
+    if postern_internal.is_foreign_code(p_phone, p_context) then
+      perform postern_internal.fail_otp(false);
+    end if;
+    if v_user.id is not null then
+      perform postern_internal.count_wrong_code(
+        array[v_token_type], case p_type when 'sms' then v_user.id end, p_phone, p_context);
+    end if;
+    failure := postern_internal.failure(403, 'otp_expired', 'Token has expired or is invalid');
+    return;
   end if;
   if postern_internal.is_banned(v_user) then
     perform postern_internal.fail(403, 'user_banned', 'User is banned');
@@ -6785,7 +7549,30 @@ begin
       perform postern_internal.apply_phone_change(v_user, p_context);
   end case;
   perform postern_internal.recompute_providers(v_user.id);
-  return postern_internal.issue_session(v_user.id, 'otp', p_context);
+  issued := postern_internal.issue_session(v_user.id, 'otp', p_context);
+end;
+$$;
+
+-- Name: void_token(uuid, auth.one_time_token_type, text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.void_token(p_user_id uuid, p_type auth.one_time_token_type, p_token_hash text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  delete from auth.one_time_tokens as t
+  where t.user_id = p_user_id and t.token_type = p_type and t.token_hash = p_token_hash;
+  update auth.users as u
+  set confirmation_token = case u.confirmation_token when p_token_hash then '' else u.confirmation_token end,
+    recovery_token = case u.recovery_token when p_token_hash then '' else u.recovery_token end,
+    email_change_token_current = case u.email_change_token_current
+      when p_token_hash then '' else u.email_change_token_current end,
+    email_change_token_new = case u.email_change_token_new
+      when p_token_hash then '' else u.email_change_token_new end,
+    phone_change_token = case u.phone_change_token when p_token_hash then '' else u.phone_change_token end,
+    reauthentication_token = case u.reauthentication_token
+      when p_token_hash then '' else u.reauthentication_token end
+  where u.id = p_user_id;
 end;
 $$;
 
@@ -6802,6 +7589,14 @@ begin
 end;
 $$;
 
+-- Name: wall_clock(); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.wall_clock() RETURNS timestamp with time zone
+    LANGUAGE sql
+    AS $$
+  select coalesce(nullif(current_setting('postern.clock', true), '')::timestamptz, clock_timestamp())
+$$;
+
 -- Name: write_audit(text[], uuid, text, boolean, text, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.write_audit(p_actions text[], p_actor_id uuid, p_actor_username text, p_via_sso boolean, p_actor_name text, p_traits jsonb, p_context jsonb) RETURNS void
@@ -6814,15 +7609,29 @@ declare
       'actor_via_sso', coalesce(p_via_sso, false))
     || case when p_actor_name is null then '{}' else jsonb_build_object('actor_name', p_actor_name) end
     || case when p_traits is null then '{}' else jsonb_build_object('traits', p_traits) end;
+  v_ip text := left(coalesce(p_context ->> 'ip', ''), 64);
+  v_now timestamptz := postern_internal.clock();
+  v_id uuid;
+  v_action text;
+  v_entry jsonb;
+  v_notice jsonb := '[]';
 begin
-  if (p_context ->> 'audit_disabled')::boolean then
-    return;
+  foreach v_action in array p_actions loop
+    v_id := gen_random_uuid();
+    v_entry := v_payload
+      || jsonb_build_object('action', v_action, 'log_type', postern_internal.audit_log_type(v_action));
+    if not coalesce((p_context ->> 'audit_disabled')::boolean, false) then
+      insert into auth.audit_log_entries (instance_id, id, payload, created_at, ip_address)
+      values (postern_internal.nil_uuid(), v_id, v_entry::json, v_now, v_ip);
+    end if;
+    if p_context ? 'audit_log' then
+      v_notice := v_notice || (v_entry || jsonb_build_object(
+        'audit_log_id', v_id, 'ip_address', v_ip, 'created_at', postern_internal.rfc3339(v_now)));
+    end if;
+  end loop;
+  if v_notice <> '[]' then
+    raise notice using message = 'postern.audit', detail = v_notice::text;
   end if;
-  insert into auth.audit_log_entries (instance_id, id, payload, created_at, ip_address)
-  select postern_internal.nil_uuid(), gen_random_uuid(),
-    (v_payload || jsonb_build_object('action', a, 'log_type', postern_internal.audit_log_type(a)))::json,
-    postern_internal.clock(), left(coalesce(p_context ->> 'ip', ''), 64)
-  from unnest(p_actions) as a;
 end;
 $$;
 
@@ -7133,6 +7942,19 @@ CREATE TABLE postern.challenge_guesses (
 
 COMMENT ON TABLE postern.challenge_guesses IS 'Wrong codes per challenge of a second factor; the challenge is void after POSTERN_MFA_MAX_GUESSES of them.';
 
+-- Name: code_guesses; Type: TABLE; Schema: postern
+
+CREATE UNLOGGED TABLE postern.code_guesses (
+    token_id uuid NOT NULL,
+    token_hash text NOT NULL,
+    wrong integer NOT NULL,
+    last_at timestamp with time zone NOT NULL
+);
+
+-- Name: TABLE code_guesses; Type: COMMENT; Schema: postern
+
+COMMENT ON TABLE postern.code_guesses IS 'Wrong guesses per row of auth.one_time_tokens; the hash tells a newer code in the same row.';
+
 -- Name: events; Type: TABLE; Schema: postern
 
 CREATE TABLE postern.events (
@@ -7208,6 +8030,33 @@ ALTER TABLE postern.installed_files ALTER COLUMN id ADD GENERATED ALWAYS AS IDEN
     CACHE 1
 );
 
+-- Name: limits; Type: TABLE; Schema: postern
+
+CREATE UNLOGGED TABLE postern.limits (
+    name text NOT NULL,
+    who text NOT NULL,
+    full_at timestamp with time zone NOT NULL,
+    every double precision NOT NULL,
+    burst integer NOT NULL
+)
+WITH (fillfactor='50');
+
+-- Name: TABLE limits; Type: COMMENT; Schema: postern
+
+COMMENT ON TABLE postern.limits IS 'Buckets of the request limits that are not full; see postern.list_limits().';
+
+-- Name: COLUMN limits.who; Type: COMMENT; Schema: postern
+
+COMMENT ON COLUMN postern.limits.who IS 'Address or key of the client; for accounts a hash of audience and address.';
+
+-- Name: COLUMN limits.every; Type: COMMENT; Schema: postern
+
+COMMENT ON COLUMN postern.limits.every IS 'Seconds until one more request is allowed.';
+
+-- Name: COLUMN limits.burst; Type: COMMENT; Schema: postern
+
+COMMENT ON COLUMN postern.limits.burst IS 'Requests allowed at once when the bucket is full.';
+
 -- Name: maintenance; Type: TABLE; Schema: postern
 
 CREATE TABLE postern.maintenance (
@@ -7260,6 +8109,23 @@ ALTER TABLE postern.outbox ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     NO MAXVALUE
     CACHE 1
 );
+
+-- Name: quotas; Type: TABLE; Schema: postern
+
+CREATE UNLOGGED TABLE postern.quotas (
+    kind text NOT NULL,
+    part integer NOT NULL,
+    used double precision NOT NULL,
+    since timestamp with time zone NOT NULL,
+    capacity integer NOT NULL,
+    every double precision,
+    CONSTRAINT quotas_kind_check CHECK ((kind = ANY (ARRAY['mail'::text, 'sms'::text])))
+)
+WITH (fillfactor='10');
+
+-- Name: TABLE quotas; Type: COMMENT; Schema: postern
+
+COMMENT ON TABLE postern.quotas IS 'Messages sent in this hour (every is null) or not yet made good at one per every seconds; see postern.list_limits().';
 
 -- Name: retention_refusals; Type: TABLE; Schema: postern
 
@@ -7516,6 +8382,11 @@ ALTER TABLE ONLY auth.webauthn_credentials
 ALTER TABLE ONLY postern.challenge_guesses
     ADD CONSTRAINT challenge_guesses_pkey PRIMARY KEY (challenge_id);
 
+-- Name: code_guesses code_guesses_pkey; Type: CONSTRAINT; Schema: postern
+
+ALTER TABLE ONLY postern.code_guesses
+    ADD CONSTRAINT code_guesses_pkey PRIMARY KEY (token_id);
+
 -- Name: events events_pkey; Type: CONSTRAINT; Schema: postern
 
 ALTER TABLE ONLY postern.events
@@ -7541,6 +8412,11 @@ ALTER TABLE ONLY postern.installed_files
 ALTER TABLE ONLY postern.installed_files
     ADD CONSTRAINT installed_files_pkey PRIMARY KEY (id);
 
+-- Name: limits limits_pkey; Type: CONSTRAINT; Schema: postern
+
+ALTER TABLE ONLY postern.limits
+    ADD CONSTRAINT limits_pkey PRIMARY KEY (name, who);
+
 -- Name: maintenance maintenance_pkey; Type: CONSTRAINT; Schema: postern
 
 ALTER TABLE ONLY postern.maintenance
@@ -7550,6 +8426,11 @@ ALTER TABLE ONLY postern.maintenance
 
 ALTER TABLE ONLY postern.outbox
     ADD CONSTRAINT outbox_pkey PRIMARY KEY (id);
+
+-- Name: quotas quotas_pkey; Type: CONSTRAINT; Schema: postern
+
+ALTER TABLE ONLY postern.quotas
+    ADD CONSTRAINT quotas_pkey PRIMARY KEY (kind, part);
 
 -- Name: retention_refusals retention_refusals_pkey; Type: CONSTRAINT; Schema: postern
 
@@ -8033,6 +8914,11 @@ GRANT ALL ON FUNCTION postern.create_user(email text, password text, phone text,
 REVOKE ALL ON FUNCTION postern.delete_user(who text, soft boolean) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.delete_user(who text, soft boolean) TO postern_admin;
 
+-- Name: FUNCTION doctor(); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.doctor() FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.doctor() TO postern_admin;
+
 -- Name: FUNCTION ensure_user(email text, user_metadata jsonb, app_metadata jsonb, email_confirm boolean); Type: ACL; Schema: postern
 
 REVOKE ALL ON FUNCTION postern.ensure_user(email text, user_metadata jsonb, app_metadata jsonb, email_confirm boolean) FROM PUBLIC;
@@ -8055,6 +8941,11 @@ GRANT ALL ON FUNCTION postern.get_user(who text) TO postern_support;
 REVOKE ALL ON FUNCTION postern.invite_user(email text, user_metadata jsonb, redirect_to text) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.invite_user(email text, user_metadata jsonb, redirect_to text) TO postern_admin;
 
+-- Name: FUNCTION list_limits(who text); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.list_limits(who text) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.list_limits(who text) TO postern_admin;
+
 -- Name: FUNCTION list_outbox(p_state text, p_recipient text, p_limit integer); Type: ACL; Schema: postern
 
 REVOKE ALL ON FUNCTION postern.list_outbox(p_state text, p_recipient text, p_limit integer) FROM PUBLIC;
@@ -8065,6 +8956,11 @@ GRANT ALL ON FUNCTION postern.list_outbox(p_state text, p_recipient text, p_limi
 REVOKE ALL ON FUNCTION postern.list_sessions(who text) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.list_sessions(who text) TO postern_admin;
 GRANT ALL ON FUNCTION postern.list_sessions(who text) TO postern_support;
+
+-- Name: FUNCTION reset_limit(who text, limit_name text); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.reset_limit(who text, limit_name text) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.reset_limit(who text, limit_name text) TO postern_admin;
 
 -- Name: FUNCTION retry_outbox(p_id bigint); Type: ACL; Schema: postern
 
@@ -8155,6 +9051,10 @@ GRANT SELECT ON TABLE auth.sessions TO postgres WITH GRANT OPTION;
 -- Name: FUNCTION access_token_claims(p_user auth.users, p_session auth.sessions); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.access_token_claims(p_user auth.users, p_session auth.sessions) FROM PUBLIC;
+
+-- Name: FUNCTION account_key(p_aud text, p_address text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.account_key(p_aud text, p_address text) FROM PUBLIC;
 
 -- Name: FUNCTION action_link(p_path text, p_token_hash text, p_type text, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -8338,6 +9238,10 @@ REVOKE ALL ON FUNCTION postern_internal.change_account(p_user auth.users, p_chan
 
 REVOKE ALL ON FUNCTION postern_internal.change_by_sql(p_who text, p_changes jsonb, p_password_hash text) FROM PUBLIC;
 
+-- Name: FUNCTION charge_limit(p_limit jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.charge_limit(p_limit jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION check_admin_session(p_user_id uuid, p_session_id uuid, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.check_admin_session(p_user_id uuid, p_session_id uuid, p_context jsonb) FROM PUBLIC;
@@ -8366,6 +9270,10 @@ REVOKE ALL ON FUNCTION postern_internal.check_may_enroll(p_user_id uuid, p_sessi
 
 REVOKE ALL ON FUNCTION postern_internal.check_password_hash(p_hash text) FROM PUBLIC;
 
+-- Name: FUNCTION check_password_limit(p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.check_password_limit(p_context jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION check_phone(p_phone text); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.check_phone(p_phone text) FROM PUBLIC;
@@ -8393,6 +9301,10 @@ REVOKE ALL ON FUNCTION postern_internal.claim_outbox(p_kind text, p_limit intege
 -- Name: FUNCTION claims_problems(p_claims jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.claims_problems(p_claims jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION clean_limits(); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.clean_limits() FROM PUBLIC;
 
 -- Name: FUNCTION clean_outbox(); Type: ACL; Schema: postern_internal
 
@@ -8426,6 +9338,14 @@ REVOKE ALL ON FUNCTION postern_internal.confirm_phone_number(p_user_id uuid, p_c
 
 REVOKE ALL ON FUNCTION postern_internal.context() FROM PUBLIC;
 
+-- Name: FUNCTION count_password(p_is_right boolean, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.count_password(p_is_right boolean, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION count_wrong_code(p_types auth.one_time_token_type[], p_user_id uuid, p_address text, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.count_wrong_code(p_types auth.one_time_token_type[], p_user_id uuid, p_address text, p_context jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION create_account(p_account jsonb, p_password_hash text, p_refusal jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.create_account(p_account jsonb, p_password_hash text, p_refusal jsonb, p_context jsonb) FROM PUBLIC;
@@ -8434,6 +9354,10 @@ REVOKE ALL ON FUNCTION postern_internal.create_account(p_account jsonb, p_passwo
 
 REVOKE ALL ON FUNCTION postern_internal.create_external_user(p_provider text, p_identity jsonb, p_context jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION create_user_by_command(p_email text, p_password_hash text, p_role text, p_aud text, p_is_confirmed boolean); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.create_user_by_command(p_email text, p_password_hash text, p_role text, p_aud text, p_is_confirmed boolean) FROM PUBLIC;
+
 -- Name: FUNCTION customize_claims(p_claims jsonb, p_method text, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.customize_claims(p_claims jsonb, p_method text, p_context jsonb) FROM PUBLIC;
@@ -8441,6 +9365,30 @@ REVOKE ALL ON FUNCTION postern_internal.customize_claims(p_claims jsonb, p_metho
 -- Name: FUNCTION decide_account(p_provider text, p_subject text, p_verified text[], p_context jsonb, OUT decision text, OUT user_id uuid); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.decide_account(p_provider text, p_subject text, p_verified text[], p_context jsonb, OUT decision text, OUT user_id uuid) FROM PUBLIC;
+
+-- Name: FUNCTION delete_user_by_command(p_who text, p_aud text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.delete_user_by_command(p_who text, p_aud text) FROM PUBLIC;
+
+-- Name: FUNCTION doctor_foreign_keys(); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.doctor_foreign_keys() FROM PUBLIC;
+
+-- Name: FUNCTION doctor_indexes(); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.doctor_indexes() FROM PUBLIC;
+
+-- Name: FUNCTION doctor_triggers(); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.doctor_triggers() FROM PUBLIC;
+
+-- Name: FUNCTION doctor_users(); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.doctor_users() FROM PUBLIC;
+
+-- Name: FUNCTION doctor_work(); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.doctor_work() FROM PUBLIC;
 
 -- Name: FUNCTION drop_factor(p_factor auth.mfa_factors); Type: ACL; Schema: postern_internal
 
@@ -8502,9 +9450,17 @@ REVOKE ALL ON FUNCTION postern_internal.fail(p_status integer, p_code text, p_me
 
 REVOKE ALL ON FUNCTION postern_internal.fail_email_exists() FROM PUBLIC;
 
+-- Name: FUNCTION fail_limit(p_wait double precision, p_name text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.fail_limit(p_wait double precision, p_name text) FROM PUBLIC;
+
 -- Name: FUNCTION fail_otp(p_is_link boolean); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.fail_otp(p_is_link boolean) FROM PUBLIC;
+
+-- Name: FUNCTION fail_quota(p_kind text, p_parts integer); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.fail_quota(p_kind text, p_parts integer) FROM PUBLIC;
 
 -- Name: FUNCTION fail_taken(p_email text); Type: ACL; Schema: postern_internal
 
@@ -8542,9 +9498,9 @@ REVOKE ALL ON FUNCTION postern_internal.find_or_insert_invitee(p_email text, p_p
 
 REVOKE ALL ON FUNCTION postern_internal.find_or_insert_registrant(p_provider text, p_address text, p_password_hash text, p_data jsonb, p_context jsonb) FROM PUBLIC;
 
--- Name: FUNCTION find_password_hash(p_email text, p_phone text, p_aud text, OUT user_id uuid, OUT password_hash text); Type: ACL; Schema: postern_internal
+-- Name: FUNCTION find_password_hash(p_email text, p_phone text, p_context jsonb, OUT user_id uuid, OUT password_hash text); Type: ACL; Schema: postern_internal
 
-REVOKE ALL ON FUNCTION postern_internal.find_password_hash(p_email text, p_phone text, p_aud text, OUT user_id uuid, OUT password_hash text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION postern_internal.find_password_hash(p_email text, p_phone text, p_context jsonb, OUT user_id uuid, OUT password_hash text) FROM PUBLIC;
 
 -- Name: FUNCTION find_phone_claimant(p_type text, p_phone text, p_token text, p_is_test boolean, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -8685,6 +9641,10 @@ REVOKE ALL ON FUNCTION postern_internal.issue_session(p_user_id uuid, p_method t
 -- Name: FUNCTION last_active(p_session auth.sessions); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.last_active(p_session auth.sessions) FROM PUBLIC;
+
+-- Name: FUNCTION limit_keys(p_who text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.limit_keys(p_who text) FROM PUBLIC;
 
 -- Name: FUNCTION link_email_change(p_user auth.users, p_type text, p_new_email text, p_refusal jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -8874,9 +9834,21 @@ REVOKE ALL ON FUNCTION postern_internal.owner_of_email(p_email text, p_context j
 
 REVOKE ALL ON FUNCTION postern_internal.parse_refresh_token_v2(p_token text, OUT session_id uuid, OUT counter bigint) FROM PUBLIC;
 
+-- Name: FUNCTION part_capacity(p_part integer, p_parts integer, p_events integer); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.part_capacity(p_part integer, p_parts integer, p_events integer) FROM PUBLIC;
+
+-- Name: FUNCTION part_used(p_used double precision, p_since timestamp with time zone, p_every double precision, p_now timestamp with time zone); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.part_used(p_used double precision, p_since timestamp with time zone, p_every double precision, p_now timestamp with time zone) FROM PUBLIC;
+
 -- Name: FUNCTION prepare_factor_verification(p_user_id uuid, p_session_id uuid, p_factor_id uuid, p_challenge_id uuid, p_has_code boolean, p_refusal jsonb, p_context jsonb, OUT factor_type text, OUT secret text, OUT checked_at timestamp with time zone, OUT failure jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.prepare_factor_verification(p_user_id uuid, p_session_id uuid, p_factor_id uuid, p_challenge_id uuid, p_has_code boolean, p_refusal jsonb, p_context jsonb, OUT factor_type text, OUT secret text, OUT checked_at timestamp with time zone, OUT failure jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION prepare_parts(p_kind text, p_parts integer, p_events integer, p_every double precision); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.prepare_parts(p_kind text, p_parts integer, p_events integer, p_every double precision) FROM PUBLIC;
 
 -- Name: FUNCTION prepare_password_change(p_user_id uuid, p_session_id uuid, p_changes jsonb, p_context jsonb, OUT password_hash text, OUT needs_current_password boolean); Type: ACL; Schema: postern_internal
 
@@ -8913,6 +9885,10 @@ REVOKE ALL ON FUNCTION postern_internal.queue_hook(p_name text, p_recipient text
 -- Name: FUNCTION queue_mail(p_template text, p_recipient text, p_user_id uuid, p_payload jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.queue_mail(p_template text, p_recipient text, p_user_id uuid, p_payload jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION quota_parts(p_events integer, p_every double precision); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.quota_parts(p_events integer, p_every double precision) FROM PUBLIC;
 
 -- Name: FUNCTION random_key(); Type: ACL; Schema: postern_internal
 
@@ -9106,6 +10082,22 @@ REVOKE ALL ON FUNCTION postern_internal.swap_refresh_token(p_user auth.users, p_
 
 REVOKE ALL ON FUNCTION postern_internal.sweep_sessions(p_ids uuid[], p_reason text, p_now timestamp with time zone) FROM PUBLIC;
 
+-- Name: FUNCTION take_limits(p_context jsonb, p_address text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.take_limits(p_context jsonb, p_address text) FROM PUBLIC;
+
+-- Name: FUNCTION take_part(p_kind text, p_parts integer, p_events integer, p_every double precision, p_may_wait boolean); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.take_part(p_kind text, p_parts integer, p_events integer, p_every double precision, p_may_wait boolean) FROM PUBLIC;
+
+-- Name: FUNCTION take_quota(p_kind text, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.take_quota(p_kind text, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION take_token(p_name text, p_who text, p_every double precision, p_burst integer); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.take_token(p_name text, p_who text, p_every double precision, p_burst integer) FROM PUBLIC;
+
 -- Name: FUNCTION test_otp(p_phone text, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.test_otp(p_phone text, p_context jsonb) FROM PUBLIC;
@@ -9113,6 +10105,10 @@ REVOKE ALL ON FUNCTION postern_internal.test_otp(p_phone text, p_context jsonb) 
 -- Name: FUNCTION token_sent_at(p_user auth.users, p_type auth.one_time_token_type); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.token_sent_at(p_user auth.users, p_type auth.one_time_token_type) FROM PUBLIC;
+
+-- Name: FUNCTION token_wait(p_name text, p_who text, p_every double precision, p_burst integer); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.token_wait(p_name text, p_who text, p_every double precision, p_burst integer) FROM PUBLIC;
 
 -- Name: FUNCTION too_soon(p_last_at timestamp with time zone, p_seconds double precision); Type: ACL; Schema: postern_internal
 
@@ -9174,21 +10170,29 @@ REVOKE ALL ON FUNCTION postern_internal.verify_factor(p_user_id uuid, p_session_
 
 REVOKE ALL ON FUNCTION postern_internal.verify_factor_attempt(p_factor auth.mfa_factors, p_is_valid boolean, p_context jsonb) FROM PUBLIC;
 
--- Name: FUNCTION verify_otp(p_type text, p_token_hash text, p_token text, p_email text, p_phone text, p_gives_code boolean, p_context jsonb, OUT issued jsonb, OUT auth_code text, OUT is_half_done boolean, OUT effective_type text, OUT began_on jsonb); Type: ACL; Schema: postern_internal
+-- Name: FUNCTION verify_otp(p_type text, p_token_hash text, p_token text, p_email text, p_phone text, p_gives_code boolean, p_context jsonb, OUT issued jsonb, OUT auth_code text, OUT is_half_done boolean, OUT effective_type text, OUT began_on jsonb, OUT failure jsonb); Type: ACL; Schema: postern_internal
 
-REVOKE ALL ON FUNCTION postern_internal.verify_otp(p_type text, p_token_hash text, p_token text, p_email text, p_phone text, p_gives_code boolean, p_context jsonb, OUT issued jsonb, OUT auth_code text, OUT is_half_done boolean, OUT effective_type text, OUT began_on jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION postern_internal.verify_otp(p_type text, p_token_hash text, p_token text, p_email text, p_phone text, p_gives_code boolean, p_context jsonb, OUT issued jsonb, OUT auth_code text, OUT is_half_done boolean, OUT effective_type text, OUT began_on jsonb, OUT failure jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION verify_password_attempt(p_user auth.users, p_matched_hash text, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.verify_password_attempt(p_user auth.users, p_matched_hash text, p_context jsonb) FROM PUBLIC;
 
--- Name: FUNCTION verify_phone_otp(p_type text, p_phone text, p_token text, p_context jsonb); Type: ACL; Schema: postern_internal
+-- Name: FUNCTION verify_phone_otp(p_type text, p_phone text, p_token text, p_context jsonb, OUT issued jsonb, OUT failure jsonb); Type: ACL; Schema: postern_internal
 
-REVOKE ALL ON FUNCTION postern_internal.verify_phone_otp(p_type text, p_phone text, p_token text, p_context jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION postern_internal.verify_phone_otp(p_type text, p_phone text, p_token text, p_context jsonb, OUT issued jsonb, OUT failure jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION void_token(p_user_id uuid, p_type auth.one_time_token_type, p_token_hash text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.void_token(p_user_id uuid, p_type auth.one_time_token_type, p_token_hash text) FROM PUBLIC;
 
 -- Name: FUNCTION wake_outbox(); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.wake_outbox() FROM PUBLIC;
+
+-- Name: FUNCTION wall_clock(); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.wall_clock() FROM PUBLIC;
 
 -- Name: FUNCTION write_audit(p_actions text[], p_actor_id uuid, p_actor_username text, p_via_sso boolean, p_actor_name text, p_traits jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
 

@@ -22,6 +22,10 @@ type Config struct {
 	Maintenance  Maintenance   `title:"Maintenance"`
 	IndexWorker  IndexWorker   `title:"Indexes"`
 	Log          Log           `title:"Log"`
+	Metrics      Metrics       `title:"Metrics"`
+	Tracing      Tracing       `title:"Tracing"`
+	Profiler     Profiler      `title:"Profiler"`
+	Reloading    Reloading     `title:"Live reload"`
 	JWT          JWT           `title:"Access tokens"`
 	Sessions     Sessions      `title:"Sessions"`
 	Security     Security      `title:"Refresh tokens and account changes"`
@@ -37,10 +41,16 @@ type Config struct {
 	SMS          SMS           `title:"Text messages"`
 	MFA          MFA           `title:"Second factors"`
 	Passkey      Passkey       `title:"Passkeys"`
+	WebAuthn     WebAuthn      `title:"Passkeys and security keys"`
+	Web3         Web3          `title:"Wallets"`
+	OIDC         OIDC          `title:"ID tokens"`
+	CustomOAuth  CustomOAuth   `title:"OAuth providers of administrators"`
+	OAuthServer  OAuthServer   `title:"OAuth server"`
 	SAML         SAML          `title:"SAML"`
 	Captcha      Captcha       `title:"Captcha"`
 	Limits       Limits        `title:"Rate limits"`
 	Experimental Experimental  `title:"Experimental"`
+	Unused       Unused        `title:"Without effect"`
 
 	// Providers are the OAuth providers by lower-case name ("github", "linkedin_oidc"), all of ProviderNames.
 	Providers map[string]Provider
@@ -103,6 +113,13 @@ func (c *Config) check(l *loader) {
 	c.External.check(l)
 	c.MFA.check(l)
 	c.Limits.check(l)
+	c.SAML.check(l)
+	c.CustomOAuth.check(l)
+	c.Experimental.check(l)
+	c.Metrics.check(l)
+	c.Tracing.check(l, c.Metrics)
+	c.Profiler.check(l)
+	c.Reloading.check(l)
 }
 
 // Warnings returns sentences about settings that are legal and probably a mistake. They hold no secrets.
@@ -127,32 +144,14 @@ func (c *Config) Warnings() []string {
 	for _, name := range c.unavailable() {
 		w = append(w, name+" is set, but this version does not have that yet: it stays off")
 	}
-	return w
-}
-
-// unavailable lists the settings that switch on what is not there yet.
-func (c *Config) unavailable() []string {
-	var names []string
-	for _, f := range []struct {
-		name string
-		isOn bool
-	}{
-		{"GOTRUE_SAML_ENABLED", c.SAML.Enabled},
-		{"GOTRUE_PASSKEY_ENABLED", c.Passkey.Enabled},
-		{"GOTRUE_MFA_WEB_AUTHN_ENROLL_ENABLED", c.MFA.WebAuthnEnroll},
-		{"GOTRUE_MFA_WEB_AUTHN_VERIFY_ENABLED", c.MFA.WebAuthnVerify},
-		{"GOTRUE_RATE_LIMIT_HEADER", c.Limits.Header != ""},
-	} {
-		if f.isOn {
-			names = append(names, f.name)
-		}
+	if c.Passkey.Enabled || c.MFA.WebAuthnEnroll || c.MFA.WebAuthnVerify {
+		w = append(w, c.WebAuthn.warnings()...)
 	}
-	for _, name := range ProviderNames {
-		if c.Providers[name].Enabled && name != "github" {
-			names = append(names, providerPrefix(name)+"ENABLED")
-		}
+	if len(c.Experimental.OwnDomains) > 0 {
+		w = append(w, "GOTRUE_EXPERIMENTAL_PROVIDERS_WITH_OWN_LINKING_DOMAIN is deprecated: "+
+			"use GOTRUE_EXPERIMENTAL_PROVIDER_LINKING_DOMAINS, provider=provider for each")
 	}
-	return names
+	return append(w, c.Unused.warnings()...)
 }
 
 // LogValue returns the settings by variable name, secrets replaced.

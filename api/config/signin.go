@@ -39,22 +39,6 @@ type Provider struct {
 
 func providerPrefix(name string) string { return "GOTRUE_EXTERNAL_" + strings.ToUpper(name) + "_" }
 
-// Passkey is about signing in with passkeys.
-type Passkey struct {
-	Enabled bool `env:"GOTRUE_PASSKEY_ENABLED" envDefault:"false" desc:"People may sign in with a passkey."`
-}
-
-// SAML is about single sign-on.
-type SAML struct {
-	Enabled        bool   `env:"GOTRUE_SAML_ENABLED" envDefault:"false" desc:"People may sign in through a SAML identity provider."`
-	PrivateKeyNext Secret `env:"GOTRUE_SAML_PRIVATE_KEY_NEXT" desc:"Key that will follow the current one: base64 of a PKCS#1 RSA key."`
-}
-
-// Experimental holds settings that may change.
-type Experimental struct {
-	CursorPagination bool `env:"GOTRUE_EXPERIMENTAL_CURSOR_PAGINATION_ENABLED" envDefault:"false" desc:"GET /admin/users without page pages by cursor."`
-}
-
 // Captcha is about proof of a human before sign-in.
 type Captcha struct {
 	Enabled  bool          `env:"GOTRUE_SECURITY_CAPTCHA_ENABLED" envDefault:"false" desc:"Public endpoints that create or open accounts demand a captcha."`

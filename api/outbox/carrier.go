@@ -13,6 +13,8 @@ import (
 type Carriers struct {
 	Mail *mail.Mailer
 	SMS  *sms.Sender
+	// Background is what the carriers need besides, such as fresh templates: it runs as long as they do.
+	Background func(ctx context.Context)
 	// Hook calls a hook over HTTP, by name, for messages of SQL callers (sql/functions/outbox/queue_hook.sql).
 	Hook func(ctx context.Context, name string, payload []byte) error
 }

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -41,7 +40,7 @@ func userCommand() *cobra.Command {
 // withDatabase connects to DATABASE_URL, runs f and explains errors that the functions of schema postern raise.
 func withDatabase(cmd *cobra.Command, f func(ctx context.Context, db *gen.Queries) error) error {
 	ctx := cmd.Context()
-	url := os.Getenv("DATABASE_URL")
+	url := databaseURL()
 	if url == "" {
 		return errors.New("DATABASE_URL is not set; it says which database holds the users, for example " +
 			"postgres://supabase_auth_admin:secret@localhost:5432/postgres")

@@ -20,6 +20,7 @@ declare
   v_user auth.users := postern_internal.authenticate(p_user_id, p_session_id, p_lock => true);
   v_factor auth.mfa_factors := postern_internal.find_factor(p_user_id, p_factor_id);
 begin
+  perform postern_internal.take_limits(p_context);
   perform postern_internal.check_verify_enabled(v_factor.factor_type, p_context);
   if v_factor.status = 'unverified' then
     perform postern_internal.check_may_enroll(p_user_id, p_session_id);

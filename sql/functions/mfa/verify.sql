@@ -26,6 +26,7 @@ declare
   v_factor auth.mfa_factors := postern_internal.find_factor(p_user_id, p_factor_id);
   v_found record;
 begin
+  perform postern_internal.take_limits(p_context);
   perform postern_internal.refuse(p_refusal);
   if v_factor.factor_type = 'webauthn' then
     perform postern_internal.fail(

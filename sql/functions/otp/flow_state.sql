@@ -46,6 +46,7 @@ declare
   v_flow auth.flow_state;
   v_user auth.users;
 begin
+  perform postern_internal.take_limits(p_context);
   select f.* into v_flow from auth.flow_state as f where f.auth_code = p_auth_code;
   if v_flow.user_id is null then
     perform postern_internal.fail(404, 'flow_state_not_found', c_not_found);

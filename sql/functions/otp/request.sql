@@ -19,6 +19,7 @@ declare
   v_user auth.users;
   v_registered record;
 begin
+  perform postern_internal.take_limits(p_context, p_email);
   v_user := postern_internal.lock_user(
     (select u.id from postern_internal.find_users_by_email(p_email, p_context ->> 'aud') as u));
   if v_user.id is null and not p_create_user then
@@ -59,6 +60,7 @@ declare
   v_user auth.users;
   v_registered record;
 begin
+  perform postern_internal.take_limits(p_context, p_phone);
   v_user := postern_internal.lock_user(
     (select u.id from postern_internal.find_users_by_phone(p_phone, p_context ->> 'aud') as u));
   if v_user.id is null and not p_create_user then
@@ -94,6 +96,7 @@ as $$
 declare
   v_user auth.users;
 begin
+  perform postern_internal.take_limits(p_context, p_email);
   v_user := postern_internal.lock_user(
     (select u.id from postern_internal.find_users_by_email(p_email, p_context ->> 'aud') as u));
   if v_user.id is null then
@@ -127,6 +130,7 @@ declare
   v_user auth.users;
   v_is_pkce boolean := coalesce(p_code_challenge <> '', false);
 begin
+  perform postern_internal.take_limits(p_context, coalesce(nullif(p_email, ''), p_phone));
   v_user := postern_internal.lock_user(case
     when p_email <> '' then (
       select u.id from postern_internal.find_users_by_email(p_email, p_context ->> 'aud') as u)

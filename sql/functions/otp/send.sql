@@ -195,9 +195,13 @@ begin
   if (p_context -> 'notifications' ->> p_kind)::boolean and coalesce(p_user.email, '') <> ''
     and postern_internal.is_mail_authorized(p_user.email, p_context)
   then
-    perform postern_internal.send_mails(p_kind || '_notification', p_user, array[
-      postern_internal.mail_payload(p_user, p_context) - 'redirect_to'
-        || jsonb_build_object('recipient', p_user.email) || p_extra], p_context);
+    begin
+      perform postern_internal.send_mails(p_kind || '_notification', p_user, array[
+        postern_internal.mail_payload(p_user, p_context) - 'redirect_to'
+          || jsonb_build_object('recipient', p_user.email) || p_extra], p_context);
+    exception when sqlstate 'PT429' then
+      null; -- the limit on all mails is used up: the change matters more than the mail about it
+    end;
   end if;
 end;
 $$;

@@ -74,6 +74,7 @@ declare
   v_payload jsonb;
   v_is_foreign boolean := (p_context ->> 'sms_checks_codes')::boolean;
 begin
+  perform postern_internal.take_quota('sms', p_context);
   if v_hook is not null then
     v_payload := jsonb_build_object(
       'user', postern_internal.user_document(p_user),

@@ -24,6 +24,7 @@ begin
   )
   delete from postern.outbox as o using old where o.id = old.id;
   get diagnostics v_count = row_count;
+  perform postern_internal.clean_limits();
   return v_count;
 end;
 $$;

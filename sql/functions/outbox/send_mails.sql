@@ -3,7 +3,8 @@
 -- for SQL callers the outbox delivers to it, like to any mail server.
 -- p_mails: the mails as queue_mail takes their payload, each with recipient.
 -- The caller has checked the frequency (order of checks: spec/01 section 1.2).
--- Raises: email_address_not_authorized (400), and as run_hook. Writes: outbox.
+-- Raises: email_address_not_authorized (400), over_email_send_rate_limit (429), and as run_hook. Locks: see take_quota.
+-- Writes: quotas, outbox.
 create or replace function postern_internal.send_mails(
   p_template text,
   p_user auth.users,
@@ -24,6 +25,7 @@ begin
         'Email address "%s" cannot be used as it is not authorized', v_mail ->> 'recipient'));
     end if;
   end loop;
+  perform postern_internal.take_quota('mail', p_context);
   if v_hook is not null then
     v_payload := jsonb_build_object('user', postern_internal.user_document(p_user),
       'email_data', postern_internal.hook_email_data(p_template, p_mails, p_context));

@@ -136,6 +136,7 @@ as $$
 declare
   v_registered record;
 begin
+  perform postern_internal.take_limits(p_context, p_email);
   v_registered := postern_internal.register_email(
     p_email, p_password_hash, p_data, p_code_challenge, p_code_challenge_method, p_context);
   select r.issued, r.account, r.failure into issued, account, failure

@@ -20,6 +20,7 @@ declare
   v_new_phone text := nullif(p_changes ->> 'phone', coalesce(v_user.phone, ''));
   v_owner uuid;
 begin
+  perform postern_internal.take_limits(p_context);
   v_new_email := nullif(v_new_email, '');
   v_new_phone := nullif(v_new_phone, '');
   if jsonb_typeof(p_changes -> 'app_metadata') = 'object'
