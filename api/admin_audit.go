@@ -19,6 +19,9 @@ func (s *Server) adminListAudit(ctx context.Context, r *request) (reply, error) 
 	if query != "" && (!ok || !slices.Contains([]string{"author", "action", "type"}, scope)) {
 		return nil, invalid("Invalid query scope: " + query)
 	}
+	if wantsNDJSON(r) {
+		return s.adminExportAudit(ctx, r, scope, text)
+	}
 	skipped, limit := p.window()
 	row, err := s.db.ListAudit(ctx, gen.ListAuditParams{Scope: scope, Text: text, Skipped: skipped, MaxRows: limit})
 	if err != nil {

@@ -62,10 +62,12 @@ func answeringCall[T any](
 		row, err := f(gen.New(attempt), document)
 		if err != nil || attempt.question == nil {
 			if err == nil {
+				r.audit.settle()
 				err = s.afterwards(ctx, attempt.afterwards)
 			}
 			return row, s.hooks.explain(err)
 		}
+		r.audit.forget() // that attempt was rolled back
 		q := attempt.question
 		if answers[q.Name], err = s.answer(ctx, q); err != nil {
 			return row, err

@@ -43,7 +43,7 @@ func (s *Server) authorize(ctx context.Context, r *request) (reply, error) {
 
 // provider returns a provider; the error is the message for the wire.
 func (s *Server) provider(name, scopes string) (*provider.Provider, error) {
-	p, err := provider.New(name, scopes, s.cfg.Providers)
+	p, err := provider.New(name, scopes, s.cfg.Providers, s.cfg.API.InternalHTTPTimeout)
 	if err != nil {
 		return nil, errors.New("Unsupported provider: " + err.Error())
 	}

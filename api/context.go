@@ -3,9 +3,11 @@ package api
 import (
 	"bytes"
 	"encoding/json"
+	"strings"
 	"time"
 
 	"github.com/postern-auth/postern/api/config"
+	"github.com/postern-auth/postern/api/limit"
 )
 
 // settingsDocument is the part of every call's context that the settings decide: the keys documented in
@@ -47,12 +49,20 @@ func newSettingsDocument(c *config.Config, h *hooks) (*settingsDocument, error) 
 		"current_password":    c.Security.RequireCurrentPassword,
 		"audit_disabled":      c.DB.AuditDisabled,
 		"notifications":       c.Notify.ByKind(),
-		"own_linking_domains": []string{},
+		"linking_domains":     nonNilMap(c.Experimental.LinkingDomains),
+		"email_identity":      c.Experimental.EmailIdentity,
+		"mfa":                 c.MFA.Document(),
 		"external_url":        c.API.ExternalURL,
 		"issuer":              c.JWT.Issuer,
 		"jwt_exp":             c.JWT.Exp,
 		"hooks":               h.document,
+		"other_device_page":   c.Links.OtherDevicePage,
 	}
+	doc["account_limits"], doc["quotas"] = accountLimits(c.Limits), quotas(c)
+	if n := c.Limits.OTPMaxAttempts; n > 0 {
+		doc["otp_attempts"] = n
+	}
+	doc["authorized_addresses"] = lowered(c.External.EmailAuthorizedAddresses)
 	for key, limit := range map[string]time.Duration{
 		"timebox": c.Sessions.Timebox, "inactivity": c.Sessions.InactivityTimeout, "low_aal": c.Sessions.AllowLowAAL,
 	} {
@@ -74,12 +84,19 @@ func newSettingsDocument(c *config.Config, h *hooks) (*settingsDocument, error) 
 		return nil, err
 	}
 	doc["aud"] = c.JWT.Aud
+	doc["retention"] = c.Retention()
+	for _, key := range unpublished {
+		delete(doc, key)
+	}
 	published, err := json.Marshal(doc)
 	if err != nil {
 		return nil, err
 	}
 	return &settingsDocument{published: published, open: bytes.TrimSuffix(text, []byte("}"))}, nil
 }
+
+// unpublished are the settings that are about clients, and not for SQL callers.
+var unpublished = []string{"account_limits", "quotas", "otp_attempts"}
 
 // verifyURLs are the targets of mailed links by the path names that SQL uses.
 func verifyURLs(c *config.Config, base string) map[string]string {
@@ -98,25 +115,52 @@ func nonNil(list []string) []string {
 	return list
 }
 
+func nonNilMap(m map[string]string) map[string]string {
+	if m == nil {
+		return map[string]string{}
+	}
+	return m
+}
+
+// lowered returns the entries of a list in lower case, without spaces around them and without empty ones.
+func lowered(list []string) []string {
+	out := []string{}
+	for _, entry := range list {
+		if entry = strings.ToLower(strings.TrimSpace(entry)); entry != "" {
+			out = append(out, entry)
+		}
+	}
+	return out
+}
+
 // caller is the part of the context that differs between requests.
 type caller struct {
-	Aud        string            `json:"aud"`
-	Actor      string            `json:"actor,omitempty"` // the role of an administrator; a user acts as themselves
-	IP         string            `json:"ip,omitempty"`
-	UserAgent  string            `json:"user_agent,omitempty"`
-	RedirectTo string            `json:"redirect_to"`
-	VerifyURLs map[string]string `json:"verify_urls,omitempty"` // where a forwarded host replaces the external one
-	NewSession *sessionKey       `json:"new_session,omitempty"`
+	Aud         string            `json:"aud"`
+	Actor       string            `json:"actor,omitempty"` // the role of an administrator; a user acts as themselves
+	IP          string            `json:"ip,omitempty"`
+	UserAgent   string            `json:"user_agent,omitempty"`
+	RedirectTo  string            `json:"redirect_to"`
+	AuditLog    bool              `json:"audit_log,omitempty"`    // entries of the audit log go into the server's log, too
+	Language    string            `json:"language,omitempty"`     // Accept-Language, for the mails of this request
+	ExternalURL string            `json:"external_url,omitempty"` // where a forwarded host replaces the configured one
+	VerifyURLs  map[string]string `json:"verify_urls,omitempty"`
+	Limit       *limit.Bucket     `json:"limit,omitempty"`   // until its token is taken
+	Account     string            `json:"account,omitempty"` // the address of a password sign-in
+	NewSession  *sessionKey       `json:"new_session,omitempty"`
 }
 
 // callContext returns the context document of a request: settings and caller.
 func (s *Server) callContext(r *request) json.RawMessage {
 	c := caller{
 		Aud: r.audience(), Actor: r.actor, IP: r.clientIP(), UserAgent: r.userAgent(), RedirectTo: r.redirectTarget(),
+		Language: r.language(), AuditLog: r.audit != nil, Account: r.account,
 		NewSession: s.prepareSession(r),
 	}
-	if len(s.cfg.Mailer.ExternalHosts) > 0 {
-		c.VerifyURLs = verifyURLs(s.cfg, s.cfg.BaseURL(r.Header.Get("X-Forwarded-Host"), r.Header.Get("X-Forwarded-Proto")))
+	if r.limit != nil && !r.limit.isTaken {
+		c.Limit, r.limit.isSent = &r.limit.bucket, true
+	}
+	if base := r.baseURL(); base != s.cfg.API.ExternalURL {
+		c.ExternalURL, c.VerifyURLs = base, verifyURLs(s.cfg, base)
 	}
 	text, _ := json.Marshal(c) // strings only: cannot fail
 	doc := make([]byte, 0, len(s.settings.open)+len(text)+1)

@@ -7,16 +7,19 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"regexp"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/postern-auth/postern/api/hook"
 	"github.com/postern-auth/postern/api/input"
+	"github.com/postern-auth/postern/api/mailcheck"
 	"github.com/postern-auth/postern/api/password"
 )
 
@@ -105,14 +108,17 @@ func failure(document json.RawMessage) error {
 		UserID    string `json:"user_id"`
 		SessionID string `json:"session_id"`
 		Rotated   bool
+
+		RetryAfter float64 `json:"retry_after"` // seconds; 0: nothing is said
 	}
 	if err := json.Unmarshal(document, &f); err != nil {
 		return fmt.Errorf("decoding a failure: %w", err)
 	}
-	return &Error{
-		Status: f.Status, Code: f.Code, Message: f.Message,
-		Header: sessionHeader(f.UserID, f.SessionID, f.Rotated),
+	header := sessionHeader(f.UserID, f.SessionID, f.Rotated)
+	if f.RetryAfter > 0 {
+		maps.Copy(header, retryAfter(f.RetryAfter))
 	}
+	return &Error{Status: f.Status, Code: f.Code, Message: f.Message, Header: header}
 }
 
 const unexpectedMessage = "Unexpected failure, please check server logs for more information"
@@ -124,6 +130,7 @@ func toWire(err error) *Error {
 	var weak *password.Weak
 	var tooLong password.TooLong
 	var shape *input.Error
+	var refused *mailcheck.Invalid
 	var pg *pgconn.PgError
 	switch {
 	case errors.As(err, &wire):
@@ -140,6 +147,8 @@ func toWire(err error) *Error {
 		return invalid(tooLong.Error())
 	case errors.As(err, &shape):
 		return invalid(shape.Message)
+	case errors.As(err, &refused):
+		return badRequest("email_address_invalid", `Email address "`+refused.Email+`" is invalid`)
 	case errors.Is(err, password.ErrBusy):
 		return unavailable("Too many sign-ins at the moment, please retry after a moment.", err)
 	case errors.Is(err, context.DeadlineExceeded):
@@ -204,6 +213,12 @@ func typedError(pg *pgconn.PgError) *Error {
 	e := &Error{Status: status, Code: pg.Detail, Message: pg.Message}
 	if pg.Hint != "" {
 		_ = json.Unmarshal([]byte(pg.Hint), &e.Extra) // fail() wrote an object
+	}
+	if seconds, ok := e.Extra["retry_after"]; ok {
+		wait, _ := strconv.ParseFloat(string(seconds), 64) // a number of SQL's
+		e.Header = retryAfter(wait)
+		delete(e.Extra, "retry_after")
+		delete(e.Extra, "limit")
 	}
 	return e
 }
@@ -300,7 +315,7 @@ const errorIDHeader = "X-Error-Id"
 
 // logFailure writes down what went wrong, and returns the id of the line.
 func (s *Server) logFailure(r *request, err error) (id string) {
-	id = r.id()
+	id = r.id
 	attrs := []slog.Attr{
 		slog.String("error_id", id), slog.String("method", r.Method), slog.String("path", r.URL.Path), slog.Any("error", err),
 	}
@@ -335,7 +350,8 @@ const (
 	apiVersion       = "2024-01-01"
 )
 
-var datePattern = regexp.MustCompile(`^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$`)
-
 // isDate tells whether an API version is one; dates of this form compare as text.
-func isDate(version string) bool { return datePattern.MatchString(version) }
+func isDate(version string) bool {
+	_, err := time.Parse(time.DateOnly, version)
+	return err == nil
+}

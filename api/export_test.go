@@ -2,13 +2,21 @@ package api
 
 import (
 	"context"
+	"log/slog"
+	"net/http"
 	"sync/atomic"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/postern-auth/postern/api/config"
 	"github.com/postern-auth/postern/gen"
 )
+
+// NewTexting is New with the way to the providers of text messages.
+func NewTexting(ctx context.Context, cfg *config.Config, log *slog.Logger, toSMS http.RoundTripper) (*Server, error) {
+	return newServer(ctx, cfg, log, toSMS)
+}
 
 // Routes returns method and path of every route, for tests that try them all.
 func (s *Server) Routes() [][2]string {
@@ -48,3 +56,6 @@ func (c *countingDB) QueryRow(ctx context.Context, query string, args ...any) pg
 	c.n.Add(1)
 	return c.DBTX.QueryRow(ctx, query, args...)
 }
+
+// StandInForCaptcha leads questions to the captcha provider elsewhere.
+func (s *Server) StandInForCaptcha(to http.RoundTripper) { s.captcha = s.captcha.Via(to) }

@@ -60,7 +60,7 @@ func startProcess(t *testing.T, settings ...string) *process {
 		"PATH=" + os.Getenv("PATH"), "DATABASE_URL=" + dsn, "API_EXTERNAL_URL=" + url, "GOTRUE_SITE_URL=https://app.example.com",
 		"GOTRUE_JWT_SECRET=" + jwtSecret, "GOTRUE_JWT_AUD=authenticated", "GOTRUE_JWT_DEFAULT_GROUP_NAME=authenticated",
 		"GOTRUE_API_HOST=127.0.0.1", fmt.Sprint("PORT=", port), "GOTRUE_LOG_LEVEL=error", "GOTRUE_SMTP_MAX_FREQUENCY=1ns",
-	}, settings...)}
+	}, append(unlimited, settings...)...)}
 	t.Cleanup(func() {
 		p.kill()
 		db.Close()

@@ -12,7 +12,6 @@ var (
 	errNoSAML    = &Error{Status: http.StatusNotFound, Code: "saml_provider_disabled", Message: "SAML 2.0 is disabled"}
 	errNoOAuth   = &Error{Status: http.StatusNotFound, Code: "feature_disabled", Message: "OAuth server is disabled"}
 	errNoPasskey = &Error{Status: http.StatusNotFound, Code: "passkey_disabled", Message: "Passkeys are disabled"}
-	errNoLinking = &Error{Status: http.StatusNotFound, Code: "manual_linking_disabled", Message: "Manual linking is disabled"}
 	errNoWeb3    = unprocessable("web3_provider_disabled", "Web3 provider is disabled")
 )
 
@@ -20,14 +19,14 @@ func disabled(e *Error) handler {
 	return func(context.Context, *request) (reply, error) { return nil, e }
 }
 
-func disabledRoutes() []route {
+func (s *Server) disabledRoutes() []route {
 	return []route{
-		{"POST", "/sso", nil, disabled(errNoSAML)},
-		{"POST", "/sso/", nil, disabled(errNoSAML)},
+		{"POST", "/sso", nil, s.limited(by(limitSSO), s.human(nil, disabled(errNoSAML)))},
+		{"POST", "/sso/", nil, s.limited(by(limitSSO), s.human(nil, disabled(errNoSAML)))},
 		{"GET", "/sso/saml/metadata", nil, disabled(errNoSAML)},
-		{"POST", "/sso/saml/acs", nil, disabled(errNoSAML)},
+		{"POST", "/sso/saml/acs", nil, s.limited(by(limitSAML), disabled(errNoSAML))},
 
-		{"POST", "/oauth/clients/register", nil, disabled(errNoOAuth)},
+		{"POST", "/oauth/clients/register", nil, s.limited(by(limitOAuthRegister), disabled(errNoOAuth))},
 		{"GET", "/oauth/authorize", nil, disabled(errNoOAuth)},
 		{"GET", "/oauth/authorizations/:authorization_id", nil, disabled(errNoOAuth)},
 		{"POST", "/oauth/authorizations/:authorization_id/consent", nil, disabled(errNoOAuth)},
@@ -38,15 +37,12 @@ func disabledRoutes() []route {
 		{"GET", "/admin/oauth/clients", admin, disabled(errNoOAuth)},
 		{"POST", "/admin/oauth/clients", admin, disabled(errNoOAuth)},
 
-		{"POST", "/passkeys/authentication/options", nil, disabled(errNoPasskey)},
+		{"POST", "/passkeys/authentication/options", nil, s.limited(by(limitPasskey), s.human(nil, disabled(errNoPasskey)))},
 		{"POST", "/passkeys/authentication/verify", nil, disabled(errNoPasskey)},
 		{"POST", "/passkeys/registration/options", signedIn, disabled(errNoPasskey)},
 		{"POST", "/passkeys/registration/verify", signedIn, disabled(errNoPasskey)},
 		{"GET", "/passkeys", signedIn, disabled(errNoPasskey)},
 		{"GET", "/passkeys/", signedIn, disabled(errNoPasskey)},
-
-		{"GET", "/user/identities/authorize", signedIn, disabled(errNoLinking)},
-		{"DELETE", "/user/identities/:identity_id", signedIn, disabled(errNoLinking)},
 	}
 }
 

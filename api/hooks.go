@@ -60,6 +60,15 @@ func (h *hooks) call(ctx context.Context, name string, payload []byte) (json.Raw
 	return one.Call(ctx, payload)
 }
 
+// deliver is call for a message of the outbox; what the hook says against it is an error, and it is tried again.
+func (h *hooks) deliver(ctx context.Context, name string, payload []byte) error {
+	answer, err := h.call(ctx, name, payload)
+	if err != nil {
+		return err
+	}
+	return reported(answer)
+}
+
 // reported is the error that a hook reports in its answer (spec/07 section 2.4). SQL knows the same rule for the hooks that
 // it calls (run_hook); this one is for a hook that is called when SQL is done.
 func reported(answer json.RawMessage) error {

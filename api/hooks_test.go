@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 // hookStand answers the hooks of a test over HTTP, and remembers what came.
@@ -189,6 +190,27 @@ func TestHooksHoldNoConnection(t *testing.T) {
 	}
 }
 
+// A mail that an SQL caller sends reaches the hook after the commit, and again until the hook takes it.
+func TestSendEmailHookOfSQLCallers(t *testing.T) {
+	t.Parallel()
+	stand := newHookStand(t)
+	stand.answer("SEND_EMAIL", `{"error":{"http_code":503,"message":"later"}}`)
+	s := setup(t, stand.settings("SEND_EMAIL")...)
+	s.exec("select postern.invite_user('ann@example.com')")
+	eventually(t, "the first try", func() bool { return len(stand.take()) > 0 })
+	stand.answer("SEND_EMAIL", "")
+	s.exec("update postern.outbox set next_attempt_at = now()")
+	eventually(t, "delivery", func() bool { return s.scan("select state from postern.outbox") == "sent" })
+	calls := stand.take()
+	last := calls[len(calls)-1].payload
+	if at(last, "email_data.email_action_type") != "invite" || at(last, "user.email") != "ann@example.com" || at(last, "metadata.name") != "send-email" {
+		t.Errorf("%v", last)
+	}
+	if payload := s.scan("select payload::text from postern.outbox"); payload != "{}" {
+		t.Errorf("the payload stays: %s", payload)
+	}
+}
+
 // The crossed fields of an e-mail change with two confirmations (spec/07 section 2.5).
 func TestSendEmailHookOfAnEmailChange(t *testing.T) {
 	t.Parallel()
@@ -284,5 +306,15 @@ func TestPasswordVerificationHook(t *testing.T) {
 	calls := stand.take()
 	if len(calls) != 1 || at(calls[0].payload, "valid") != false || at(calls[0].payload, "user_id") != ann.UserID {
 		t.Errorf("calls: %v", calls)
+	}
+}
+
+// eventually waits until a condition holds, for ten seconds at most.
+func eventually(t *testing.T, what string, condition func() bool) {
+	t.Helper()
+	for end := time.Now().Add(10 * time.Second); !condition(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("%s: not within ten seconds", what)
+		}
 	}
 }

@@ -25,6 +25,9 @@ func (s *Server) invite(ctx context.Context, r *request) (reply, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := s.mailCheck.Check(ctx, email); err != nil {
+		return nil, err
+	}
 	defer s.outbox.Wake()
 	account, err := call(ctx, r, func(db *gen.Queries, document json.RawMessage) ([]byte, error) {
 		return db.Invite(ctx, gen.InviteParams{Email: email, Data: data, Context: document})

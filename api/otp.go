@@ -21,7 +21,7 @@ type otpParams struct {
 // otp sends a code or a link for signing in: POST /otp (spec/01 section 9.1).
 func (s *Server) otp(ctx context.Context, r *request) (reply, error) {
 	var p otpParams
-	if err := r.decode(&p); err != nil {
+	if err := p.decode(r); err != nil {
 		return nil, err
 	}
 	switch {
@@ -49,6 +49,15 @@ func (s *Server) otp(ctx context.Context, r *request) (reply, error) {
 	return nil, invalid("One of email or phone must be set")
 }
 
+// decode reads the body, data as a JSON object.
+func (p *otpParams) decode(r *request) error {
+	err := r.decode(p)
+	if err == nil {
+		p.Data, err = object("data", p.Data)
+	}
+	return err
+}
+
 // isIllFormed tells whether the address or number cannot be anybody's.
 func (p *otpParams) isIllFormed() bool {
 	if p.Email != "" {
@@ -69,14 +78,10 @@ func (s *Server) sendSMSCode(ctx context.Context, r *request, p *otpParams, mayC
 	if err != nil {
 		return nil, err
 	}
-	data, err := object("data", p.Data)
-	if err != nil {
-		return nil, err
-	}
 	defer s.outbox.Wake()
 	messageID, err := call(ctx, r, func(db *gen.Queries, document json.RawMessage) (string, error) {
 		return db.SendSmsCode(ctx, gen.SendSmsCodeParams{
-			Phone: phone, CreateUser: mayCreate, Data: data, Channel: channel, Context: document,
+			Phone: phone, CreateUser: mayCreate, Data: p.Data, Channel: channel, Context: document,
 		})
 	})
 	if err != nil {
@@ -91,7 +96,7 @@ func (s *Server) magicLink(ctx context.Context, r *request) (reply, error) {
 		return nil, err
 	}
 	var p otpParams
-	if err := r.decode(&p); err != nil {
+	if err := p.decode(r); err != nil {
 		return nil, legacyJSONError(err)
 	}
 	if p.Email == "" {
@@ -127,14 +132,13 @@ func (s *Server) sendMagicLink(ctx context.Context, r *request, p *otpParams, ma
 	if err := p.check(); err != nil {
 		return nil, err
 	}
-	data, err := object("data", p.Data)
-	if err != nil {
+	if err := s.mailCheck.Check(ctx, email); err != nil {
 		return nil, err
 	}
 	defer s.outbox.Wake()
 	if err := callExec(ctx, r, func(db *gen.Queries, document json.RawMessage) error {
 		return db.SendMagicLink(ctx, gen.SendMagicLinkParams{
-			Email: email, CreateUser: mayCreate, Data: data, CodeChallenge: p.CodeChallenge,
+			Email: email, CreateUser: mayCreate, Data: p.Data, CodeChallenge: p.CodeChallenge,
 			CodeChallengeMethod: p.CodeChallengeMethod, Context: document,
 		})
 	}); err != nil {

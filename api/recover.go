@@ -30,6 +30,9 @@ func (s *Server) recover(ctx context.Context, r *request) (reply, error) {
 	if err := p.check(); err != nil {
 		return nil, err
 	}
+	if err := s.mailCheck.Check(ctx, email); err != nil {
+		return nil, err
+	}
 	defer s.outbox.Wake()
 	if err := callExec(ctx, r, func(db *gen.Queries, document json.RawMessage) error {
 		return db.Recover(ctx, gen.RecoverParams{

@@ -8,9 +8,7 @@ import (
 	"fmt"
 	"io"
 	"mime"
-	"net"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"regexp"
 	"strings"
@@ -36,15 +34,20 @@ type request struct {
 	*http.Request
 	server *Server
 	params httprouter.Params
-	values url.Values // query string; parsed on first use
-	body   []byte     // read on first use, so that a handler can run again
+	values url.Values  // query string; parsed on first use
+	body   []byte      // read on first use, so that a handler can run again
+	noBody error       // why it could not be read
+	id     string      // of the request, in logs and in error bodies
+	audit  *auditTrail // what the database recorded for the log; nil when nobody wants to know
 
 	claims    *token.Claims // of the bearer token, behind a guard
 	userID    uuid.UUID     // its sub, behind the guard signedIn
 	sessionID *uuid.UUID    // its session_id; nil when the token has none
 	actor     string        // its role, behind the guard admin
 
-	newSession *sessionKey // of the session that it may open; see prepareSession
+	limit      *requestLimit // on limited routes, for clients that are known
+	account    string        // the address of a password sign-in, whether somebody has it or not
+	newSession *sessionKey   // of the session that it may open; see prepareSession
 }
 
 // errText is the refusal of texts that PostgreSQL cannot hold (DESIGN section 9, row 14).
@@ -84,18 +87,20 @@ func (r *request) parameter(name string) string {
 
 // readBody returns the whole body. Errors: request_entity_too_large (413).
 func (r *request) readBody() ([]byte, error) {
-	if r.body != nil {
-		return r.body, nil
+	if r.body != nil || r.noBody != nil {
+		return r.body, r.noBody
 	}
 	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
 	if err != nil {
-		return nil, badJSON(err.Error())
+		r.noBody = badJSON(err.Error())
+		return nil, r.noBody
 	}
 	if len(body) > maxBody {
-		return nil, &Error{
+		r.noBody = &Error{
 			Status: http.StatusRequestEntityTooLarge, Code: "request_entity_too_large",
 			Message: fmt.Sprintf("Request body too large (max %d bytes)", maxBody),
 		}
+		return nil, r.noBody
 	}
 	r.body = append([]byte{}, body...) // not nil, even when empty
 	return r.body, nil
@@ -182,26 +187,17 @@ func (r *request) audience() string {
 	return r.server.cfg.JWT.Aud
 }
 
-// clientIP is the address of the client, "" when unknown (spec/00 section 2).
+// clientIP is the address of the client, "" when unknown: what the platform says where it is believed, or what
+// X-Forwarded-For says as far as proxies are trusted (spec/00 section 2; DESIGN section 9, row 2).
 func (r *request) clientIP() string {
-	if r.server.cfg.Security.SbForwardedFor {
-		first, _, _ := strings.Cut(r.Header.Get("Sb-Forwarded-For"), ",")
-		if ip, err := netip.ParseAddr(strings.TrimSpace(first)); err == nil {
-			return ip.WithZone("").String()
-		}
+	ip, ok := r.server.platformIP(r)
+	if !ok {
+		ip = r.server.proxies().Client(r.RemoteAddr, r.Header["X-Forwarded-For"])
 	}
-	if forwarded := r.Header.Get("X-Forwarded-For"); forwarded != "" {
-		for part := range strings.SplitSeq(forwarded, ",") {
-			if ip, err := netip.ParseAddr(strings.TrimSpace(part)); err == nil {
-				return ip.WithZone("").String()
-			}
-		}
+	if !ip.IsValid() {
+		return ""
 	}
-	host, _, _ := net.SplitHostPort(r.RemoteAddr)
-	if ip, err := netip.ParseAddr(host); err == nil {
-		return ip.WithZone("").String()
-	}
-	return ""
+	return ip.String()
 }
 
 // userAgent is the User-Agent as far as it is text.
@@ -222,13 +218,43 @@ func (r *request) redirectTarget() string {
 	return r.server.redirects.Target(wanted, r.Referer())
 }
 
+// baseURL is the public URL of this server as the client knows it: API_EXTERNAL_URL, or a host of
+// GOTRUE_MAILER_EXTERNAL_HOSTS. Links and redirects that lead back to this server begin with it.
+func (r *request) baseURL() string {
+	cfg := r.server.cfg
+	if len(cfg.Mailer.ExternalHosts) == 0 {
+		return cfg.API.ExternalURL
+	}
+	host := r.Header.Get("X-Forwarded-Host")
+	if host == "" {
+		host = r.URL.Host // empty unless the request target is a whole URL
+	}
+	return cfg.BaseURL(host, r.Header.Get("X-Forwarded-Proto"))
+}
+
+// maxLanguage is how much of an Accept-Language header is kept, in bytes.
+const maxLanguage = 100
+
+// language is the Accept-Language of the person whom this request mails to; "" when it says nothing about them, as with
+// an administrator's.
+func (r *request) language() string {
+	wanted := r.Header.Get("Accept-Language")
+	if r.actor != "" || wanted == "*" || !isText(wanted) {
+		return ""
+	}
+	if len(wanted) > maxLanguage {
+		wanted = wanted[:strings.LastIndexByte(wanted[:maxLanguage], ',')+1] // whole entries only
+	}
+	return strings.Trim(wanted, ", ")
+}
+
 // context is the document that SQL calls of this request get.
 func (r *request) context() json.RawMessage { return r.server.callContext(r) }
 
-// id identifies the request in logs and in error bodies.
-func (r *request) id() string {
-	if name := r.server.cfg.API.RequestIDHeader; name != "" {
-		return r.Header.Get(name)
+// requestID is what names a request in logs and in error bodies: the configured header, even if it is empty, or a random id.
+func (s *Server) requestID(hr *http.Request) string {
+	if name := s.cfg.API.RequestIDHeader; name != "" {
+		return hr.Header.Get(name)
 	}
 	return uuid.NewString()
 }

@@ -27,6 +27,9 @@ func (s *Server) resend(ctx context.Context, r *request) (reply, error) {
 	if err := s.checkResendAddress(&p); err != nil {
 		return nil, err
 	}
+	if err := s.mailCheck.Check(ctx, p.Email); err != nil {
+		return nil, err
+	}
 	defer s.outbox.Wake()
 	messageID, err := call(ctx, r, func(db *gen.Queries, document json.RawMessage) (string, error) {
 		return db.Resend(ctx, gen.ResendParams{

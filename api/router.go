@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"net/http"
 	"runtime/debug"
 	"slices"
@@ -34,17 +33,19 @@ func (s *Server) routes() []route {
 		{"GET", "/.well-known/openid-configuration", nil, s.discovery},
 		{"GET", "/.well-known/oauth-authorization-server", nil, s.discovery},
 
-		{"POST", "/signup", nil, s.signUp},
-		{"POST", "/signup/", nil, s.signUp},
-		{"POST", "/token", nil, s.token},
-		{"POST", "/otp", nil, s.otp},
-		{"POST", "/magiclink", nil, s.magicLink},
-		{"POST", "/recover", nil, s.recover},
-		{"POST", "/resend", nil, s.resend},
-		{"GET", "/verify", nil, s.verifyLink},
-		{"GET", "/verify/", nil, s.verifyLink},
-		{"POST", "/verify", nil, s.verify},
-		{"POST", "/verify/", nil, s.verify},
+		{"POST", "/signup", nil, s.human(nil, s.limited(signUpLimit, s.signUp))},
+		{"POST", "/signup/", nil, s.human(nil, s.limited(signUpLimit, s.signUp))},
+		{"POST", "/token", nil, s.human(needsHuman, s.limited(tokenLimit, s.token))},
+		{"POST", "/otp", nil, s.limited(by(limitOTP), s.human(nil, s.otp))},
+		{"POST", "/magiclink", nil, s.limited(by(limitMagicLink), s.human(nil, s.magicLink))},
+		{"POST", "/recover", nil, s.limited(by(limitRecover), s.human(nil, s.recover))},
+		{"POST", "/resend", nil, s.limited(by(limitResend), s.human(nil, s.resend))},
+		{"GET", "/verify", nil, s.limited(verifyLimit, s.openLink)},
+		{"GET", "/verify/", nil, s.limited(verifyLimit, s.openLink)},
+		{"HEAD", "/verify", nil, s.probeLink},
+		{"HEAD", "/verify/", nil, s.probeLink},
+		{"POST", "/verify", nil, s.limited(verifyLimit, s.postVerify)},
+		{"POST", "/verify/", nil, s.limited(verifyLimit, s.postVerify)},
 
 		{"GET", "/authorize", nil, s.authorize},
 		{"GET", "/callback", nil, s.callback},
@@ -54,11 +55,19 @@ func (s *Server) routes() []route {
 
 		{"GET", "/user", signedIn, s.getUser},
 		{"GET", "/user/", signedIn, s.getUser},
-		{"PUT", "/user", signedIn, s.updateUser},
-		{"PUT", "/user/", signedIn, s.updateUser},
+		{"PUT", "/user", signedIn, s.limited(by(limitUser), s.updateUser)},
+		{"PUT", "/user/", signedIn, s.limited(by(limitUser), s.updateUser)},
+		{"GET", "/user/identities/authorize", linking, s.linkIdentity},
+		{"DELETE", "/user/identities/:identity_id", linking, s.unlinkIdentity},
 		{"POST", "/logout", signedIn, s.logOut},
 		{"GET", "/reauthenticate", signedIn, s.reauthenticate},
 		{"GET", "/reauthenticate/", signedIn, s.reauthenticate},
+
+		{"POST", "/factors", permanent, s.enrollFactor},
+		{"POST", "/factors/", permanent, s.enrollFactor},
+		{"POST", "/factors/:factor_id/challenge", permanent, s.limited(by(limitFactorChallenge), s.challengeFactor)},
+		{"POST", "/factors/:factor_id/verify", permanent, s.limited(by(limitFactorVerify), s.verifyFactor)},
+		{"DELETE", "/factors/:factor_id", permanent, s.unenrollFactor},
 
 		{"POST", "/invite", admin, s.invite},
 		{"POST", "/admin/generate_link", admin, s.generateLink},
@@ -87,11 +96,11 @@ func (s *Server) newHandler() http.Handler {
 	router.RedirectTrailingSlash = false
 	router.RedirectFixedPath = false
 	router.HandleOPTIONS = false
-	router.NotFound = http.HandlerFunc(func(w http.ResponseWriter, hr *http.Request) { s.serve(w, hr, nil, nil, notFound) })
+	router.NotFound = http.HandlerFunc(func(w http.ResponseWriter, hr *http.Request) { s.serve(w, hr, nil, unknownRoute) })
 	router.MethodNotAllowed = http.HandlerFunc(s.methodNotAllowed)
-	for _, rt := range append(s.routes(), disabledRoutes()...) {
+	for _, rt := range append(s.routes(), s.disabledRoutes()...) {
 		router.Handle(rt.method, rt.path, func(w http.ResponseWriter, hr *http.Request, p httprouter.Params) {
-			s.serve(w, hr, p, rt.guard, rt.handle)
+			s.serve(w, hr, p, rt)
 		})
 	}
 	return cors.New(cors.Options{
@@ -106,72 +115,57 @@ func (s *Server) newHandler() http.Handler {
 }
 
 // serve runs guard and handler, and writes what they say.
-func (s *Server) serve(w http.ResponseWriter, hr *http.Request, p httprouter.Params, g guard, handle handler) {
+func (s *Server) serve(w http.ResponseWriter, hr *http.Request, p httprouter.Params, rt route) {
 	start := time.Now()
-	r := &request{Request: hr, server: s, params: p}
+	r := &request{Request: hr, server: s, params: p, id: s.requestID(hr)}
 	// A client that hangs up does not stop what it began: the database connection would be lost with it.
-	ctx := context.WithoutCancel(hr.Context())
+	ctx := r.withAuditTrail(context.WithoutCancel(hr.Context()))
 	if limit := s.cfg.API.MaxRequestDuration; limit > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, limit)
 		defer cancel()
 	}
 
-	answer, err := s.run(ctx, r, g, handle)
+	answer, err := s.run(ctx, r, rt)
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) && isConflict(pg) {
-		answer, err = s.run(ctx, r, g, handle)
+		r.audit.forget()
+		answer, err = s.run(ctx, r, rt)
 	}
+	out := &recorder{ResponseWriter: w}
 	var told *Error
 	if err != nil {
-		told = s.writeError(w, r, err)
+		told = s.writeError(out, r, err)
 	} else {
-		answer.write(w)
+		answer.write(out)
 	}
-	s.logRequest(r, told, time.Since(start))
+	s.logRequest(r, out, err, told, time.Since(start))
 }
 
 // run calls guard and handler; a panic becomes an error.
-func (s *Server) run(ctx context.Context, r *request, g guard, handle handler) (answer reply, err error) {
+func (s *Server) run(ctx context.Context, r *request, rt route) (answer reply, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			s.log.Error("request panicked", "panic", p, "method", r.Method, "path", r.URL.Path, "stack", string(debug.Stack()))
-			err = &Error{Status: http.StatusInternalServerError, Message: "Internal Server Error", IsPlain: true}
+			s.log.Error("request panicked", "panic", p, "method", r.Method, "path", r.URL.Path, "request_id", r.id,
+				"stack", string(debug.Stack()))
+			err = &Error{Status: http.StatusInternalServerError, Message: "Internal Server Error"}
 		}
 	}()
-	if g != nil {
-		if err := g(s, ctx, r); err != nil {
+	if rt.guard != nil {
+		if err := rt.guard(s, ctx, r); err != nil {
 			return nil, err
 		}
 	}
-	return handle(ctx, r)
-}
-
-func (s *Server) logRequest(r *request, told *Error, took time.Duration) {
-	level := slog.LevelInfo
-	if told != nil && told.Status >= http.StatusInternalServerError {
-		level = slog.LevelError
-	} else if told != nil {
-		level = slog.LevelWarn
-	}
-	if r.URL.Path == "/health" || !s.log.Enabled(r.Context(), level) {
-		return
-	}
-	attrs := []slog.Attr{
-		slog.String("method", r.Method), slog.String("path", r.URL.Path), slog.String("remote_addr", r.clientIP()),
-		slog.Duration("duration", took),
-	}
-	if told != nil {
-		attrs = append(attrs, slog.Int("status", told.Status), slog.String("error_code", told.Code),
-			slog.String("error", told.Message))
-	}
-	s.log.LogAttrs(r.Context(), level, "request completed", attrs...)
+	return rt.handle(ctx, r)
 }
 
 // plainReply is a reply of net/http's own kind.
 type plainReply func(w http.ResponseWriter)
 
 func (f plainReply) write(w http.ResponseWriter) { f(w) }
+
+// unknownRoute stands for all paths that are not in the table.
+var unknownRoute = route{path: "/*", handle: notFound}
 
 // notFound answers unknown paths. Below /admin the guard comes first, and below a user the check of the id, as in
 // the reference.
@@ -192,12 +186,15 @@ func notFound(ctx context.Context, r *request) (reply, error) {
 
 // methodNotAllowed answers known paths with another method, once a guard of that path lets the request pass.
 func (s *Server) methodNotAllowed(w http.ResponseWriter, hr *http.Request) {
-	// the router counts OPTIONS in, which is answered for CORS only
+	// The router counts OPTIONS in, which is answered for CORS only. HEAD goes without saying where there is GET, and
+	// the reference does not say it.
 	allow := strings.Split(w.Header().Get("Allow"), ", ")
-	allow = slices.DeleteFunc(allow, func(method string) bool { return method == http.MethodOptions })
+	allow = slices.DeleteFunc(allow, func(method string) bool {
+		return method == http.MethodOptions || method == http.MethodHead
+	})
 	w.Header().Del("Allow")
-	s.serve(w, hr, nil, nil, func(ctx context.Context, r *request) (reply, error) {
-		for prefix, g := range map[string]guard{"/user": signedIn, "/admin/": admin} {
+	s.serve(w, hr, nil, route{path: "noroute", handle: func(ctx context.Context, r *request) (reply, error) {
+		for prefix, g := range map[string]guard{"/user": signedIn, "/factors": permanent, "/admin/": admin} {
 			if strings.HasPrefix(r.URL.Path, prefix) {
 				if err := g(s, ctx, r); err != nil {
 					return nil, err
@@ -208,5 +205,5 @@ func (s *Server) methodNotAllowed(w http.ResponseWriter, hr *http.Request) {
 			w.Header().Set("Allow", strings.Join(allow, ", "))
 			w.WriteHeader(http.StatusMethodNotAllowed)
 		}), nil
-	})
+	}})
 }

@@ -7,19 +7,24 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"runtime"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	pgxuuid "github.com/vgarvardt/pgx-google-uuid/v5"
-	"golang.org/x/sync/errgroup"
 	"golang.org/x/sync/singleflight"
 
+	"github.com/postern-auth/postern/api/captcha"
 	"github.com/postern-auth/postern/api/config"
+	"github.com/postern-auth/postern/api/indexworker"
+	"github.com/postern-auth/postern/api/limit"
 	"github.com/postern-auth/postern/api/mail"
+	"github.com/postern-auth/postern/api/mailcheck"
+	"github.com/postern-auth/postern/api/maintenance"
 	"github.com/postern-auth/postern/api/outbox"
 	"github.com/postern-auth/postern/api/password"
 	"github.com/postern-auth/postern/api/redirect"
@@ -31,28 +36,47 @@ import (
 )
 
 const (
-	hashQueue     = 40              // passwords that may wait, per processor: on two of them the last one waits five seconds
-	headerTimeout = 2 * time.Second // spec/07 section 4
-	drainTimeout  = time.Minute
+	hashQueue = 40 // passwords that may wait, per processor: on two of them the last one waits five seconds
 )
 
 // Server answers the REST API and delivers the outbox. It holds no state that matters: any number of them may
 // run on one database.
+//
+// A Server is one generation: it belongs to one configuration and never changes. Reload makes the next one, which
+// shares what is in process; requests in flight finish with theirs.
 type Server struct {
+	*process
 	cfg       *config.Config
+	keys      *token.Keys
+	redirects *redirect.List
+	hooks     *hooks
+	mailer    *mail.Mailer
+	mailCheck *mailcheck.Checker // nil: off
+	seals     *seal.Keys
+	sms       *sms.Sender
+	settings  *settingsDocument
+	captcha   *captcha.Verifier       // nil: none is demanded
+	limits    map[string]limit.Bucket // per client, by name
+	handler   http.Handler
+}
+
+// process is what outlives a reload.
+type process struct {
 	log       *slog.Logger
 	pool      *pgxpool.Pool
 	db        *gen.Queries
-	keys      *token.Keys
 	passwords *password.Pool
-	seals     *seal.Keys
-	redirects *redirect.List
-	sms       *sms.Sender
-	hooks     *hooks
+	toSMS     http.RoundTripper // to the providers of text messages
 	outbox    *outbox.Worker
-	settings  *settingsDocument
-	handler   http.Handler
 	refreshes singleflight.Group // by refresh token
+	refusals  limit.Refusals
+	warnNoKey sync.Once
+	exports   chan struct{} // one for each export of the audit log that runs
+
+	isDraining atomic.Bool // connections are to be given up after the next answer
+
+	reloading sync.Mutex
+	current   atomic.Pointer[Server] // the generation that answers new requests
 }
 
 // New connects to the database, which must be migrated, and prepares everything to serve.
@@ -63,76 +87,60 @@ func New(ctx context.Context, cfg *config.Config, log *slog.Logger) (*Server, er
 
 // newServer is New with the way to the providers of text messages, which tests lead elsewhere.
 func newServer(ctx context.Context, cfg *config.Config, log *slog.Logger, toSMS http.RoundTripper) (*Server, error) {
-	keys, err := token.New(cfg.JWT)
+	s, err := newGeneration(&process{log: log, toSMS: toSMS}, cfg, nil)
 	if err != nil {
 		return nil, err
 	}
-	redirects, err := redirect.New(cfg.Site.URL, cfg.Site.URIAllowList)
-	if err != nil {
-		return nil, err
-	}
-	mailer, err := mail.New(cfg.Mail, cfg.Site.URL, cfg.API.ExternalURL, log)
-	if err != nil {
-		return nil, err
-	}
-	sender, err := sms.New(cfg.SMS, cfg.API.InternalHTTPTimeout, toSMS, log)
-	if err != nil {
-		return nil, err
-	}
-	hooks, err := newHooks(cfg, log)
-	if err != nil {
-		return nil, err
-	}
-	seals, err := seal.New(cfg.Encryption)
-	if err != nil {
-		return nil, err
-	}
-	pool, err := connect(ctx, cfg.DB)
-	if err != nil {
+	if s.pool, err = connect(ctx, cfg, log); err != nil {
 		return nil, err
 	}
 	// One processor is left to everything else: low priority alone does not do where the kernel weighs processes or
 	// sessions (autogroup) against each other; docs/performance.md has the figures.
 	hashers := max(runtime.NumCPU()-1, 1)
-	s := &Server{
-		cfg: cfg, log: log, pool: pool, db: gen.New(pool), keys: keys, redirects: redirects, hooks: hooks, seals: seals,
-		passwords: password.New(hashers, hashQueue*runtime.NumCPU()), sms: sender,
-		outbox: outbox.New(pool, carriers(mailer, sender), outbox.Options{}, log),
-	}
-	if err := s.prepare(ctx); err != nil {
+	s.db = gen.New(s.pool)
+	s.exports = make(chan struct{}, maxExports)
+	s.passwords = password.New(hashers, hashQueue*runtime.NumCPU())
+	s.outbox = outbox.New(s.pool, s.carriers(), outbox.Options{}, log)
+	if err := sql.Ready(ctx, s.pool); err != nil {
 		s.Close()
 		return nil, err
 	}
+	if err := s.publish(ctx); err != nil {
+		s.Close()
+		return nil, err
+	}
+	s.current.Store(s)
 	return s, nil
 }
 
 // carriers deliver the outbox. Without a provider, text messages wait for a server that has one.
-func carriers(mailer *mail.Mailer, sender *sms.Sender) outbox.Carriers {
-	c := outbox.Carriers{Mail: mailer}
-	if sender.CanSend() {
-		c.SMS = sender
+func (s *Server) carriers() outbox.Carriers {
+	c := outbox.Carriers{Mail: s.mailer, Background: s.background}
+	if s.sms.CanSend() {
+		c.SMS = s.sms
+	}
+	if len(s.hooks.byName) > 0 {
+		c.Hook = s.hooks.deliver
 	}
 	return c
 }
 
-// prepare checks the database and tells it the settings that SQL callers follow.
-func (s *Server) prepare(ctx context.Context) error {
-	if err := sql.Ready(ctx, s.pool); err != nil {
-		return err
+// background keeps mail templates fresh and the database tidy, until ctx ends.
+func (s *Server) background(ctx context.Context) {
+	var running sync.WaitGroup
+	defer running.Wait()
+	running.Go(func() { s.refreshTemplates(ctx) })
+	running.Go(func() { indexworker.Run(ctx, s.pool.Config().ConnConfig, s.cfg.IndexWorker, s.log) })
+	if s.cfg.Maintenance.Enabled {
+		running.Go(func() {
+			maintenance.New(s.pool, maintenance.Options{Interval: s.cfg.Maintenance.Interval}, s.log).Run(ctx)
+		})
 	}
-	var err error
-	if s.settings, err = newSettingsDocument(s.cfg, s.hooks); err != nil {
-		return err
-	}
-	if err := s.db.PublishSettings(ctx, s.settings.published); err != nil {
-		return fmt.Errorf("publishing the settings: %w", err)
-	}
-	s.handler = s.newHandler()
-	return nil
 }
 
 // connect opens the pool of database connections.
-func connect(ctx context.Context, c config.Database) (*pgxpool.Pool, error) {
+func connect(ctx context.Context, cfg *config.Config, log *slog.Logger) (*pgxpool.Pool, error) {
+	c := cfg.DB
 	pc, err := pgxpool.ParseConfig(string(c.URL))
 	if err != nil {
 		return nil, fmt.Errorf("DATABASE_URL: %w", err)
@@ -146,6 +154,11 @@ func connect(ctx context.Context, c config.Database) (*pgxpool.Pool, error) {
 		pgxuuid.Register(conn.TypeMap()) // without it, UUIDs travel through database/sql and text
 		return nil
 	}
+	if statements := newStatementLog(cfg.Log.SQL, log); statements != nil {
+		pc.ConnConfig.Tracer = statements
+	}
+	pc.PrepareConn = followTrail
+	pc.ConnConfig.OnNotice = noteAudit
 	params := pc.ConnConfig.RuntimeParams
 	params["application_name"] = applicationName
 	params["timezone"] = "UTC"
@@ -163,8 +176,11 @@ func connect(ctx context.Context, c config.Database) (*pgxpool.Pool, error) {
 		return nil, fmt.Errorf("connecting to the database: %w", err)
 	}
 	pc.MaxConns = int32(c.MaxConns(serverMax))
-	pool, err := pgxpool.NewWithConfig(ctx, pc)
-	if err != nil {
+	var pool *pgxpool.Pool
+	if keep := int32(c.MaxIdlePoolSize); keep > 0 {
+		pc.AfterRelease = func(*pgx.Conn) bool { return pool.Stat().IdleConns() < keep }
+	}
+	if pool, err = pgxpool.NewWithConfig(ctx, pc); err != nil {
 		return nil, fmt.Errorf("connecting to the database: %w", err)
 	}
 	return pool, nil
@@ -193,29 +209,16 @@ func (s *Server) Close() {
 	s.pool.Close()
 }
 
-// Serve answers requests on the listener and delivers the outbox until ctx is done. Then it lets running
-// requests finish, for a minute at most, and closes the server.
-func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
-	defer s.Close()
-	server := &http.Server{
-		Handler:           s.handler,
-		ReadHeaderTimeout: headerTimeout,
-		MaxHeaderBytes:    64 << 10,
-		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
-	}
-	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { s.outbox.Run(ctx); return nil })
-	group.Go(func() error {
-		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-			return err
+// refreshTemplates keeps the templates of mails fresh until ctx is done.
+func (s *Server) refreshTemplates(ctx context.Context) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		s.mailer.Refresh(time.Now())
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
 		}
-		return nil
-	})
-	group.Go(func() error {
-		<-ctx.Done()
-		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
-		defer cancel()
-		return server.Shutdown(drain)
-	})
-	return group.Wait()
+	}
 }

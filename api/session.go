@@ -63,11 +63,27 @@ func (s *Server) issue(document json.RawMessage) (*tokens, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.logLogin(&g)
 	return &tokens{
 		AccessToken: access, TokenType: "bearer", ExpiresIn: expires - now, ExpiresAt: expires,
 		RefreshToken: g.RefreshToken, User: g.User,
 		ProviderToken: g.ProviderToken, ProviderRefreshToken: g.ProviderRefresh, header: g.header(),
 	}, nil
+}
+
+// method says how a session was opened, and at which provider: "token" for a refresh.
+func (g *grant) method() (method, provider string) {
+	if g.Reuse != nil {
+		return "token", ""
+	}
+	var claims struct {
+		AMR []struct{ Method, Provider string }
+	}
+	if json.Unmarshal(g.Claims, &claims) != nil || len(claims.AMR) == 0 {
+		return "", ""
+	}
+	last := claims.AMR[0] // the latest comes first
+	return last.Method, last.Provider
 }
 
 // completeClaims adds iss, iat and exp to the claims that SQL built, unless a hook saw them complete, and drops their

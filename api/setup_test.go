@@ -39,6 +39,16 @@ type server struct {
 	logged     *testWriter
 }
 
+// unlimited raises the limits: all tests come from one address. Those that are about limits set their own.
+var unlimited = []string{
+	"GOTRUE_RATE_LIMIT_OTP=1e9", "GOTRUE_RATE_LIMIT_TOKEN_REFRESH=1e9", "GOTRUE_RATE_LIMIT_VERIFY=1e9",
+	"GOTRUE_RATE_LIMIT_ANONYMOUS_USERS=1e9", "GOTRUE_RATE_LIMIT_WEB3=1e9", "GOTRUE_RATE_LIMIT_SSO=1e9",
+	"GOTRUE_RATE_LIMIT_PASSKEY=1e9", "GOTRUE_SAML_RATE_LIMIT_ASSERTION=1e9", "GOTRUE_RATE_LIMIT_EMAIL_SENT=1e9",
+	"GOTRUE_RATE_LIMIT_SMS_SENT=1e9", "GOTRUE_MFA_RATE_LIMIT_CHALLENGE_AND_VERIFY=1e9",
+	"GOTRUE_RATE_LIMIT_O_AUTH_DYNAMIC_CLIENT_REGISTER=1e9",
+	"POSTERN_LIMIT_PASSWORD_FAILURES=1e9", "POSTERN_LIMIT_MESSAGES_PER_ADDRESS=1e9",
+}
+
 // setup starts a server with default settings, changed by NAME=value pairs.
 func setup(t testing.TB, settings ...string) *server {
 	t.Helper()
@@ -47,6 +57,12 @@ func setup(t testing.TB, settings ...string) *server {
 
 // setupOn is setup on a database that is there already, for several servers side by side.
 func setupOn(t testing.TB, dsn string, settings ...string) *server {
+	t.Helper()
+	return setupTexting(t, dsn, http.DefaultTransport, settings...)
+}
+
+// setupTexting is setupOn with the way to the providers of text messages.
+func setupTexting(t testing.TB, dsn string, toSMS http.RoundTripper, settings ...string) *server {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -58,14 +74,15 @@ func setupOn(t testing.TB, dsn string, settings ...string) *server {
 		"GOTRUE_URI_ALLOW_LIST=https://app.example.com/**", "GOTRUE_JWT_SECRET=" + jwtSecret,
 		"GOTRUE_JWT_AUD=authenticated", "GOTRUE_JWT_DEFAULT_GROUP_NAME=authenticated", "GOTRUE_SMTP_MAX_FREQUENCY=1ns",
 		// the race detector makes hashing ten times slower, and hashing yields to everything else
-		"GOTRUE_API_MAX_REQUEST_DURATION=2m",
-	}, settings...))
+		"GOTRUE_API_MAX_REQUEST_DURATION=2m", "POSTERN_MAINTENANCE_ENABLED=false",
+	}, append(unlimited, settings...)...))
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	logged := &testWriter{t: t}
-	srv, err := api.New(ctx, cfg, slog.New(slog.NewTextHandler(logged, &slog.HandlerOptions{Level: slog.LevelError})))
+	log := slog.New(slog.NewTextHandler(logged, &slog.HandlerOptions{Level: slog.LevelError}))
+	srv, err := api.NewTexting(ctx, cfg, log, toSMS)
 	if err != nil {
 		t.Fatal(err)
 	}

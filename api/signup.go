@@ -42,6 +42,20 @@ func object(name string, member json.RawMessage) (json.RawMessage, error) {
 	return member, nil
 }
 
+// signUpLimit is the limit of a sign-up. Anonymous ones have their own, where they are allowed at all.
+func signUpLimit(r *request) string {
+	var p signUpParams
+	switch {
+	case r.decode(&p) != nil:
+		return ""
+	case p.Email != "" || p.Phone != "":
+		return limitSignUp
+	case r.server.cfg.External.AnonymousUsersEnabled:
+		return limitAnonymous
+	}
+	return ""
+}
+
 // signUp creates an account: POST /signup (spec/01 section 3).
 func (s *Server) signUp(ctx context.Context, r *request) (reply, error) {
 	var p signUpParams
@@ -55,7 +69,7 @@ func (s *Server) signUp(ctx context.Context, r *request) (reply, error) {
 	if p.Email == "" && p.Phone == "" {
 		return s.signUpAnonymously(ctx, r, data)
 	}
-	if err := s.checkSignUp(&p); err != nil {
+	if err := s.checkSignUp(ctx, &p); err != nil {
 		return nil, err
 	}
 	hash, err := s.passwords.Hash(ctx, p.Password)
@@ -91,7 +105,7 @@ func (s *Server) signedUp(row gen.SignUpRow, err error) (reply, error) {
 }
 
 // checkSignUp checks what the settings and the shape of the input decide, in the order of the spec.
-func (s *Server) checkSignUp(p *signUpParams) (err error) {
+func (s *Server) checkSignUp(ctx context.Context, p *signUpParams) (err error) {
 	switch {
 	case s.cfg.API.DisableSignup:
 		return unprocessable("signup_disabled", "Signups not allowed for this instance")
@@ -110,8 +124,10 @@ func (s *Server) checkSignUp(p *signUpParams) (err error) {
 	if !s.cfg.External.EmailEnabled {
 		return badRequest("email_provider_disabled", "Email signups are disabled")
 	}
-	p.Email, err = input.Email(p.Email)
-	return err
+	if p.Email, err = input.Email(p.Email); err != nil || s.cfg.Mailer.Autoconfirm {
+		return err
+	}
+	return s.mailCheck.Check(ctx, p.Email)
 }
 
 // signUpAnonymously creates an account without an address (spec/01 section 3.2).

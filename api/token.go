@@ -14,16 +14,7 @@ import (
 
 // token exchanges a proof for tokens: POST /token?grant_type=... (spec/01 section 4).
 func (s *Server) token(ctx context.Context, r *request) (reply, error) {
-	grantType := r.query("grant_type")
-	if grantType == "" {
-		var form struct {
-			GrantType string `json:"grant_type"`
-		}
-		if strings.HasPrefix(r.Header.Get("Content-Type"), formContentType) && r.decodeForm(&form) == nil {
-			grantType = form.GrantType
-		}
-	}
-	switch grantType {
+	switch r.grantType() {
 	case "password":
 		return s.passwordGrant(ctx, r)
 	case "refresh_token":
@@ -36,6 +27,31 @@ func (s *Server) token(ctx context.Context, r *request) (reply, error) {
 		return nil, errNoWeb3
 	}
 	return nil, badRequest("invalid_credentials", "unsupported_grant_type")
+}
+
+// grantType is the grant that a request to POST /token names, in the query string or in a form.
+func (r *request) grantType() string {
+	if name := r.query("grant_type"); name != "" {
+		return name
+	}
+	var form struct {
+		GrantType string `json:"grant_type"`
+	}
+	if strings.HasPrefix(r.Header.Get("Content-Type"), formContentType) && r.decodeForm(&form) == nil {
+		return form.GrantType
+	}
+	return ""
+}
+
+// tokenLimit is the limit of a grant; unknown ones have none.
+func tokenLimit(r *request) string {
+	switch r.grantType() {
+	case "password", "refresh_token", "pkce", "id_token":
+		return limitToken
+	case "web3":
+		return limitWeb3
+	}
+	return ""
 }
 
 const formContentType = "application/x-www-form-urlencoded"
@@ -53,12 +69,13 @@ func (s *Server) passwordGrant(ctx context.Context, r *request) (reply, error) {
 	if err != nil {
 		return nil, err
 	}
-	stored, err := s.db.FindPasswordHash(ctx, gen.FindPasswordHashParams{
-		Email: p.Email, Phone: strings.ReplaceAll(strings.TrimPrefix(p.Phone, "+"), " ", ""), Aud: r.audience(),
-	})
+	phone := strings.ReplaceAll(strings.TrimPrefix(p.Phone, "+"), " ", "")
+	r.account = p.Email + phone
+	stored, err := s.db.FindPasswordHash(ctx, gen.FindPasswordHashParams{Email: p.Email, Phone: phone, Context: r.context()})
 	if err != nil {
 		return nil, err
 	}
+	r.limitTaken()
 	matched, renewed, err := s.matchPassword(ctx, stored, p.Password)
 	if err != nil {
 		return nil, err
@@ -170,7 +187,12 @@ func (s *Server) refreshGrant(ctx context.Context, r *request) (reply, error) {
 	if err := r.decodeForm(&p); err != nil {
 		return nil, err
 	}
-	row, err, _ := s.refreshes.Do(p.RefreshToken, func() (any, error) {
+	shared := p.RefreshToken
+	if r.limit != nil {
+		shared += " " + r.limit.bucket.Who // whose token is taken, and who is refused where there is none
+		r.limit.isSent = true              // by whoever makes the call
+	}
+	row, err, _ := s.refreshes.Do(shared, func() (any, error) {
 		return refreshCall(ctx, r, p.RefreshToken, func(db *gen.Queries, document json.RawMessage) (gen.RefreshSessionRow, error) {
 			return db.RefreshSession(ctx, p.RefreshToken, document)
 		})

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"strings"
 
 	"github.com/postern-auth/postern/api/input"
 	"github.com/postern-auth/postern/api/password"
@@ -43,6 +44,9 @@ func (s *Server) updateUser(ctx context.Context, r *request) (reply, error) {
 		return nil, err
 	}
 	if err := s.checkChanges(&p); err != nil {
+		return nil, err
+	}
+	if err := s.mailCheck.Check(ctx, p.Email); err != nil {
 		return nil, err
 	}
 	args := gen.UpdateUserParams{UserID: r.userID, SessionID: r.sessionID}
@@ -89,11 +93,25 @@ func (s *Server) checkChanges(p *userChanges) (err error) {
 			return err
 		}
 	}
-	if err := p.check(); err != nil {
+	if err := p.checkMethod(); err != nil {
 		return err
 	}
 	if p.HasPassword {
 		return password.Strength(s.cfg.Password, *p.Password)
+	}
+	return nil
+}
+
+// checkMethod checks all that this endpoint checks of PKCE: the method, where a change of address begins. The shape of
+// the challenge is the client's own business here (spec/01 section 6, step 2).
+func (p *userChanges) checkMethod() error {
+	if p.Email == "" || p.CodeChallenge == "" {
+		p.pkceParams = pkceParams{}
+		return nil
+	}
+	p.CodeChallengeMethod = strings.ToLower(p.CodeChallengeMethod)
+	if p.CodeChallengeMethod != "s256" && p.CodeChallengeMethod != "plain" {
+		return invalid("code challenge method has to be s256 or plain")
 	}
 	return nil
 }
@@ -110,6 +128,7 @@ func (s *Server) hashNewPassword(
 	if err != nil {
 		return err
 	}
+	r.limitTaken()
 	old := row.PasswordHash
 	if row.NeedsCurrentPassword {
 		const message = "Current password required when setting new password."

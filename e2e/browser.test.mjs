@@ -1,42 +1,20 @@
 // A person with a browser: sign up on a page, open the mail catcher, click the link in the mail, arrive signed in.
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
-import http from 'node:http';
 import { after, before, test } from 'node:test';
-import { chromium } from 'playwright-core';
+import { launch, startSite } from './chromium.mjs';
 import { address, client, ok, password, start } from './server.mjs';
-
-const executablePath = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(existsSync);
-const args = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-  '--disable-component-update', '--disable-sync'];
 
 let server, site, browser;
 before(async () => {
-  assert.ok(executablePath, 'this test needs Chromium: apt-get install chromium');
-  site = await startSite();
+  browser = await launch();
+  site = await startSite(() => server.api);
   server = await start({ GOTRUE_SITE_URL: site.url });
-  browser = await chromium.launch({ executablePath, args, headless: true });
 });
 after(async () => {
   await browser?.close();
   await server?.stop();
   site?.close();
 });
-
-/** The application: a page that takes the session from the fragment and asks the API who it belongs to. */
-async function startSite() {
-  const page = () => `<!doctype html><title>Notes</title><p id="who"></p><script>
-    const token = new URLSearchParams(location.hash.slice(1)).get('access_token');
-    if (token) fetch('${server.api}/user', { headers: { Authorization: 'Bearer ' + token } })
-      .then((answer) => answer.json()).then((user) => { document.getElementById('who').textContent = user.email; });
-  </script>`;
-  const app = http.createServer((_, response) => response.setHeader('Content-Type', 'text/html').end(page()));
-  await new Promise((resolve) => app.listen(0, '127.0.0.1', resolve));
-  return {
-    url: `http://localhost:${app.address().port}`,
-    close: () => { app.close(); app.closeAllConnections(); },
-  };
-}
 
 test('sign up, open the mail, click its link, arrive signed in', async () => {
   const email = address('browser');

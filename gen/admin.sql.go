@@ -207,7 +207,7 @@ func (q *Queries) Invite(ctx context.Context, arg InviteParams) ([]byte, error) 
 }
 
 const listAudit = `-- name: ListAudit :one
-select total::bigint, entries::jsonb from postern_internal.list_audit(
+select total::bigint, entries::json from postern_internal.list_audit(
   p_scope => $1, p_text => $2, p_offset => $3, p_limit => $4)
 `
 

@@ -10,6 +10,42 @@ import (
 	"time"
 )
 
+const createUserByCommand = `-- name: CreateUserByCommand :one
+select postern_internal.create_user_by_command(
+  p_email => $1::text, p_password_hash => $2::text, p_role => $3::text, p_aud => $4::text,
+  p_is_confirmed => cast($5::text as boolean))::text as id
+`
+
+type CreateUserByCommandParams struct {
+	Email        string
+	PasswordHash string
+	Role         string
+	Aud          string
+	IsConfirmed  string
+}
+
+func (q *Queries) CreateUserByCommand(ctx context.Context, arg CreateUserByCommandParams) (string, error) {
+	row := q.db.QueryRow(ctx, createUserByCommand,
+		arg.Email,
+		arg.PasswordHash,
+		arg.Role,
+		arg.Aud,
+		arg.IsConfirmed,
+	)
+	var id string
+	err := row.Scan(&id)
+	return id, err
+}
+
+const deleteUserByCommand = `-- name: DeleteUserByCommand :exec
+select postern_internal.delete_user_by_command(p_who => $1::text, p_aud => $2::text)
+`
+
+func (q *Queries) DeleteUserByCommand(ctx context.Context, who string, aud string) error {
+	_, err := q.db.Exec(ctx, deleteUserByCommand, who, aud)
+	return err
+}
+
 const sqlBanUser = `-- name: SqlBanUser :one
 select postern.ban_user(who => $1::text, duration => cast($2::text as interval))::timestamptz as banned_until
 `

@@ -11,6 +11,38 @@ import (
 	"github.com/google/uuid"
 )
 
+const beginLinking = `-- name: BeginLinking :one
+select postern_internal.begin_linking(
+  p_user_id => $1, p_session_id => $2, p_provider => $3,
+  p_code_challenge => $4, p_code_challenge_method => $5,
+  p_is_email_optional => $6, p_context => $7)::uuid as state
+`
+
+type BeginLinkingParams struct {
+	UserID              uuid.UUID
+	SessionID           *uuid.UUID
+	Provider            string
+	CodeChallenge       string
+	CodeChallengeMethod string
+	IsEmailOptional     bool
+	Context             []byte
+}
+
+func (q *Queries) BeginLinking(ctx context.Context, arg BeginLinkingParams) (uuid.UUID, error) {
+	row := q.db.QueryRow(ctx, beginLinking,
+		arg.UserID,
+		arg.SessionID,
+		arg.Provider,
+		arg.CodeChallenge,
+		arg.CodeChallengeMethod,
+		arg.IsEmailOptional,
+		arg.Context,
+	)
+	var state uuid.UUID
+	err := row.Scan(&state)
+	return state, err
+}
+
 const beginOauth = `-- name: BeginOauth :one
 select postern_internal.begin_oauth(
   p_provider => $1, p_code_challenge => $2, p_code_challenge_method => $3,
@@ -80,4 +112,26 @@ func (q *Queries) ResumeOauth(ctx context.Context, state uuid.UUID, context []by
 	var i ResumeOauthRow
 	err := row.Scan(&i.Provider, &i.Referrer, &i.IsEmailOptional)
 	return i, err
+}
+
+const unlinkIdentity = `-- name: UnlinkIdentity :exec
+select postern_internal.unlink_identity(
+  p_user_id => $1, p_session_id => $2, p_identity_id => $3, p_context => $4)
+`
+
+type UnlinkIdentityParams struct {
+	UserID     uuid.UUID
+	SessionID  *uuid.UUID
+	IdentityID uuid.UUID
+	Context    []byte
+}
+
+func (q *Queries) UnlinkIdentity(ctx context.Context, arg UnlinkIdentityParams) error {
+	_, err := q.db.Exec(ctx, unlinkIdentity,
+		arg.UserID,
+		arg.SessionID,
+		arg.IdentityID,
+		arg.Context,
+	)
+	return err
 }

@@ -136,7 +136,7 @@ func (q *Queries) SendSmsCode(ctx context.Context, arg SendSmsCodeParams) (strin
 }
 
 const verifyOtp = `-- name: VerifyOtp :one
-select issued, auth_code, is_half_done::boolean, effective_type::text from postern_internal.verify_otp(
+select issued, auth_code, is_half_done::boolean, effective_type::text, began_on, failure from postern_internal.verify_otp(
   p_type => $1, p_token_hash => $2, p_token => $3, p_email => $4, p_phone => $5,
   p_gives_code => $6, p_context => $7)
 `
@@ -156,6 +156,8 @@ type VerifyOtpRow struct {
 	AuthCode      *string
 	IsHalfDone    bool
 	EffectiveType string
+	BeganOn       []byte
+	Failure       []byte
 }
 
 func (q *Queries) VerifyOtp(ctx context.Context, arg VerifyOtpParams) (VerifyOtpRow, error) {
@@ -174,13 +176,15 @@ func (q *Queries) VerifyOtp(ctx context.Context, arg VerifyOtpParams) (VerifyOtp
 		&i.AuthCode,
 		&i.IsHalfDone,
 		&i.EffectiveType,
+		&i.BeganOn,
+		&i.Failure,
 	)
 	return i, err
 }
 
 const verifyPhoneOtp = `-- name: VerifyPhoneOtp :one
-select postern_internal.verify_phone_otp(
-  p_type => $1, p_phone => $2, p_token => $3, p_context => $4)::jsonb as issued
+select issued, failure from postern_internal.verify_phone_otp(
+  p_type => $1, p_phone => $2, p_token => $3, p_context => $4)
 `
 
 type VerifyPhoneOtpParams struct {
@@ -190,14 +194,19 @@ type VerifyPhoneOtpParams struct {
 	Context []byte
 }
 
-func (q *Queries) VerifyPhoneOtp(ctx context.Context, arg VerifyPhoneOtpParams) ([]byte, error) {
+type VerifyPhoneOtpRow struct {
+	Issued  []byte
+	Failure []byte
+}
+
+func (q *Queries) VerifyPhoneOtp(ctx context.Context, arg VerifyPhoneOtpParams) (VerifyPhoneOtpRow, error) {
 	row := q.db.QueryRow(ctx, verifyPhoneOtp,
 		arg.Type,
 		arg.Phone,
 		arg.Token,
 		arg.Context,
 	)
-	var issued []byte
-	err := row.Scan(&issued)
-	return issued, err
+	var i VerifyPhoneOtpRow
+	err := row.Scan(&i.Issued, &i.Failure)
+	return i, err
 }

@@ -58,17 +58,6 @@ func (q *Queries) ClaimOutbox(ctx context.Context, arg ClaimOutboxParams) ([]Cla
 	return items, nil
 }
 
-const cleanOutbox = `-- name: CleanOutbox :one
-select postern_internal.clean_outbox()::int as deleted
-`
-
-func (q *Queries) CleanOutbox(ctx context.Context) (int32, error) {
-	row := q.db.QueryRow(ctx, cleanOutbox)
-	var deleted int32
-	err := row.Scan(&deleted)
-	return deleted, err
-}
-
 const finishOutbox = `-- name: FinishOutbox :one
 select postern_internal.finish_outbox(
   p_ids => $1::bigint[], p_attempts => $2::int[],

@@ -11,6 +11,17 @@ import (
 	"github.com/google/uuid"
 )
 
+const chargeLimit = `-- name: ChargeLimit :one
+select postern_internal.charge_limit(p_limit => $1)::float8 as wait
+`
+
+func (q *Queries) ChargeLimit(ctx context.Context, limitOfClient []byte) (float64, error) {
+	row := q.db.QueryRow(ctx, chargeLimit, limitOfClient)
+	var wait float64
+	err := row.Scan(&wait)
+	return wait, err
+}
+
 const checkAdminSession = `-- name: CheckAdminSession :exec
 select postern_internal.check_admin_session(
   p_user_id => $1, p_session_id => $2, p_context => $3)
@@ -47,13 +58,13 @@ func (q *Queries) ExchangeCode(ctx context.Context, arg ExchangeCodeParams) ([]b
 
 const findPasswordHash = `-- name: FindPasswordHash :one
 select user_id, password_hash from postern_internal.find_password_hash(
-  p_email => $1, p_phone => $2, p_aud => $3)
+  p_email => $1, p_phone => $2, p_context => $3)
 `
 
 type FindPasswordHashParams struct {
-	Email string
-	Phone string
-	Aud   string
+	Email   string
+	Phone   string
+	Context []byte
 }
 
 type FindPasswordHashRow struct {
@@ -62,7 +73,7 @@ type FindPasswordHashRow struct {
 }
 
 func (q *Queries) FindPasswordHash(ctx context.Context, arg FindPasswordHashParams) (FindPasswordHashRow, error) {
-	row := q.db.QueryRow(ctx, findPasswordHash, arg.Email, arg.Phone, arg.Aud)
+	row := q.db.QueryRow(ctx, findPasswordHash, arg.Email, arg.Phone, arg.Context)
 	var i FindPasswordHashRow
 	err := row.Scan(&i.UserID, &i.PasswordHash)
 	return i, err

@@ -33,7 +33,7 @@ select postern_internal.generate_link(
   p_context => @context)::jsonb as link;
 
 -- name: ListAudit :one
-select total::bigint, entries::jsonb from postern_internal.list_audit(
+select total::bigint, entries::json from postern_internal.list_audit(
   p_scope => @scope, p_text => @text, p_offset => @skipped, p_limit => @max_rows);
 
 -- name: AdminListFactors :one

@@ -27,3 +27,11 @@ select postern.delete_user(who => @who::text, soft => cast(@is_soft::text as boo
 
 -- name: SqlSetPasswordHash :exec
 select postern.set_password_hash(who => @who::text, password_hash => @password_hash::text);
+
+-- name: CreateUserByCommand :one
+select postern_internal.create_user_by_command(
+  p_email => @email::text, p_password_hash => @password_hash::text, p_role => @role::text, p_aud => @aud::text,
+  p_is_confirmed => cast(@is_confirmed::text as boolean))::text as id;
+
+-- name: DeleteUserByCommand :exec
+select postern_internal.delete_user_by_command(p_who => @who::text, p_aud => @aud::text);

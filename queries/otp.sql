@@ -23,10 +23,10 @@ select coalesce(postern_internal.reauthenticate(
   p_user_id => @user_id, p_session_id => sqlc.narg(session_id), p_context => @context), '')::text as message_id;
 
 -- name: VerifyOtp :one
-select issued, auth_code, is_half_done::boolean, effective_type::text from postern_internal.verify_otp(
+select issued, auth_code, is_half_done::boolean, effective_type::text, began_on, failure from postern_internal.verify_otp(
   p_type => @type, p_token_hash => @token_hash, p_token => @token, p_email => @email, p_phone => @phone,
   p_gives_code => @gives_code, p_context => @context);
 
 -- name: VerifyPhoneOtp :one
-select postern_internal.verify_phone_otp(
-  p_type => @type, p_phone => @phone, p_token => @token, p_context => @context)::jsonb as issued;
+select issued, failure from postern_internal.verify_phone_otp(
+  p_type => @type, p_phone => @phone, p_token => @token, p_context => @context);

@@ -8,6 +8,3 @@ select postern_internal.finish_outbox(
   p_ids => @ids::bigint[], p_attempts => @attempts::int[],
   p_outcomes => @outcomes::text[], p_errors => @errors::text[]
 )::int as recorded;
-
--- name: CleanOutbox :one
-select postern_internal.clean_outbox()::int as deleted;

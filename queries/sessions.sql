@@ -7,7 +7,7 @@ select ended from postern_internal.log_out(
 
 -- name: FindPasswordHash :one
 select user_id, password_hash from postern_internal.find_password_hash(
-  p_email => @email, p_phone => @phone, p_aud => @aud);
+  p_email => @email, p_phone => @phone, p_context => @context);
 
 -- name: SignInWithPassword :one
 select issued, failure from postern_internal.sign_in_with_password(
@@ -21,3 +21,6 @@ select postern_internal.exchange_code(
 -- name: CheckAdminSession :exec
 select postern_internal.check_admin_session(
   p_user_id => @user_id, p_session_id => @session_id, p_context => @context);
+
+-- name: ChargeLimit :one
+select postern_internal.charge_limit(p_limit => @limit_of_client)::float8 as wait;

@@ -8,6 +8,9 @@ import (
 // readOnly are the functions of schema postern that postern_support may call.
 var readOnly = map[string]bool{"find_users": true, "get_user": true, "list_sessions": true, "why_signed_out": true}
 
+// viewHelpers are what view postern.audit calls as its reader: expressions over their argument.
+var viewHelpers = map[string]bool{"audit_payload": true, "as_inet": true}
+
 // Who may call which function: helpers of policies everybody, administration one role, its reading
 // part two, all else the owner.
 func TestWhoMayCallEveryFunction(t *testing.T) {
@@ -28,7 +31,7 @@ func TestWhoMayCallEveryFunction(t *testing.T) {
 		switch {
 		case schema == "auth":
 			want = "default"
-		case schema == "postern_internal":
+		case schema == "postern_internal" && !viewHelpers[name]:
 			want = owner + "}"
 		case readOnly[name]:
 			want = owner + ",postern_admin=X/supabase_auth_admin,postern_support=X/supabase_auth_admin}"

@@ -66,6 +66,38 @@ func TestExpressions(t *testing.T) {
 	}
 }
 
+// User-Agents as they are sent: browser and system, as far as they are told.
+func TestReadUserAgent(t *testing.T) {
+	t.Parallel()
+	tx := apitest.Tx(t)
+	for agent, want := range map[string]string{
+		"Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0":                                                                    "(Firefox,Linux)",
+		"Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) FxiOS/140.0 Mobile/15E148 Safari/605.1.15": "(Firefox,iOS)",
+		"Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 Safari/605.1.15":                     "(Safari,macOS)",
+		"Mozilla/5.0 (iPad; CPU OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) CriOS/138.0.7204.33 Mobile/15E148 Safari/604.1":     "(Chrome,iOS)",
+		"Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/138.0.0.0 Safari/537.36 Edg/138.0.0.0":             "(Edge,Windows)",
+		"Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/138.0.0.0 Mobile Safari/537.36 EdgA/138.0.0.0":            "(Edge,Android)",
+		"Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/137.0.0.0 Safari/537.36 OPR/121.0.0.0":             "(Opera,Windows)",
+		"Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) SamsungBrowser/28.0 Chrome/130.0.0.0 Mobile Safari/537.36":       "(\"Samsung Internet\",Android)",
+		"Mozilla/5.0 (X11; CrOS x86_64 14541.0.0) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/138.0.0.0 Safari/537.36":                            "(Chrome,ChromeOS)",
+		"Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Mobile/15E148":                             "(,iOS)",
+		"Mozilla/5.0 (Linux; Android 14; Pixel 8; wv) AppleWebKit/537.36 (KHTML, like Gecko) Version/4.0 Chrome/138.0.0.0 Mobile Safari/537.36":     "(,Android)",
+		"Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) App/1.0 Chrome/134.0.0.0 Electron/35.0.0 Safari/537.36":   "(,Windows)",
+		"Mozilla/5.0 (linux) AppleWebKit/537.36 (KHTML, like Gecko) jsdom/26.0.0":                                                                   "(,)",
+		"Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)":                                                                  "(,)",
+		"supabase-js/2 Firefox/140.0 Linux": "(,)",
+		"":                                  "(,)",
+	} {
+		var got string
+		if err := tx.QueryRow(t.Context(), "select postern_internal.read_user_agent($1)::text", agent).Scan(&got); err != nil || got != want {
+			t.Errorf("%s: %s, want %s, %v", agent, got, want, err)
+		}
+	}
+	if got := ask(t, tx, "select (postern_internal.read_user_agent(null)).browser is null"); got != "(t)" {
+		t.Errorf("null: %s", got)
+	}
+}
+
 func TestAgainstGo(t *testing.T) {
 	t.Parallel()
 	tx := apitest.Tx(t)

@@ -255,6 +255,28 @@ Errors: user_not_found (PT404).
 Example: select postern.delete_user(''ann@example.com'');
 Example: select postern.delete_user(id::text, soft => true) from auth.users where last_sign_in_at < now() - interval ''3 years'';';
 
+-- Name: doctor(); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.doctor(OUT severity text, OUT area text, OUT what text, OUT fix text)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+  select f.severity, f.area, f.what, f.fix
+  from (
+    select 1 as part, d.* from postern_internal.doctor_triggers() as d
+    union all select 2, d.* from postern_internal.doctor_foreign_keys() as d
+    union all select 3, d.* from postern_internal.doctor_indexes() as d
+    union all select 4, d.* from postern_internal.doctor_users() as d
+    union all select 5, d.* from postern_internal.doctor_work() as d
+  ) as f
+  order by array_position(array['error', 'warning', 'note'], f.severity), f.part, f.what
+$$;
+
+-- Name: FUNCTION doctor(); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.doctor() IS 'Looks for what is wrong in this database, the worst first: triggers and foreign keys of the application on auth tables, broken indexes, rows made by hand, messages that nobody delivers, maintenance that fails. Severity is error, warning or note; fix is a statement or a sentence. The command postern doctor shows this and checks settings, keys, mail and DNS as well.
+Example: select severity, what, fix from postern.doctor() where severity <> ''note'';';
+
 -- Name: ensure_user(text, jsonb, jsonb, boolean); Type: FUNCTION; Schema: postern
 
 CREATE FUNCTION postern.ensure_user(email text, user_metadata jsonb DEFAULT '{}'::jsonb, app_metadata jsonb DEFAULT '{}'::jsonb, email_confirm boolean DEFAULT false) RETURNS uuid
@@ -364,6 +386,48 @@ Errors: email_exists (PT422) for a confirmed user, validation_failed (PT400).
 Example: select postern.invite_user(''bob@example.com'', ''{"team": "blue"}'');
 Example: select postern.invite_user(email) from waiting_list order by created_at limit 100;';
 
+-- Name: list_limits(text); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.list_limits(who text DEFAULT NULL::text, OUT name text, OUT client text, OUT remaining integer, OUT burst integer, OUT next_at timestamp with time zone, OUT full_at timestamp with time zone)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+#variable_conflict use_column
+declare
+  v_now timestamptz := postern_internal.wall_clock();
+  v_keys text[] := postern_internal.limit_keys(who);
+begin
+  return query
+  select l.name, l.who,
+    greatest(floor(l.burst - greatest(extract(epoch from l.full_at - v_now) / l.every, 0)), 0)::int, l.burst,
+    greatest(l.full_at - (l.burst - 1) * make_interval(secs => l.every), v_now), l.full_at
+  from postern.limits as l
+  where l.full_at > v_now and (v_keys is null or l.who = any (v_keys))
+  union all
+  select q.kind || '_sent', 'everybody', sum(floor(greatest(q.capacity - q.spent, 0)))::int, sum(q.capacity)::int,
+    case when bool_or(q.spent + 1 <= q.capacity) then v_now
+      else min(v_now + make_interval(secs => case
+        when q.every is null then 3600 - mod(extract(epoch from v_now - q.since), 3600)
+        else (q.spent + 1 - q.capacity) * q.every end))
+    end,
+    max(v_now + make_interval(secs => case
+      when q.every is null then 3600 - mod(extract(epoch from v_now - q.since), 3600) else q.spent * q.every end))
+  from (
+    select q.*, postern_internal.part_used(q.used, q.since, q.every, v_now) as spent from postern.quotas as q
+  ) as q
+  where v_keys is null or 'everybody' = any (v_keys)
+  group by q.kind
+  order by 3, 1, 2;
+end;
+$$;
+
+-- Name: FUNCTION list_limits(who text); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.list_limits(who text) IS 'Lists the request limits that somebody has begun to use up, the most used first. name is the limit: signup, anonymous, token, otp, magiclink, recover, resend, user, verify and others per client; passwords (wrong ones) and messages per account, where client is a hash; mail_sent and sms_sent for everybody. next_at is when one more request is allowed.
+who: only those of a client (address, network or key), an e-mail address, a phone number with a leading +, or everybody.
+Example: select * from postern.list_limits() where remaining = 0;
+Example: select name, remaining, next_at from postern.list_limits(''ann@example.com'');';
+
 -- Name: list_outbox(text, text, integer); Type: FUNCTION; Schema: postern
 
 CREATE FUNCTION postern.list_outbox(p_state text DEFAULT NULL::text, p_recipient text DEFAULT NULL::text, p_limit integer DEFAULT 100, OUT id bigint, OUT kind text, OUT template text, OUT recipient text, OUT user_id uuid, OUT state text, OUT attempts integer, OUT last_error text, OUT next_attempt_at timestamp with time zone, OUT created_at timestamp with time zone, OUT finished_at timestamp with time zone)
@@ -405,6 +469,39 @@ who: the user''s id, e-mail address, or phone number with a leading +.
 Errors: user_not_found (PT404).
 Example: select session_id, last_active_at, user_agent from postern.list_sessions(''ann@example.com'');';
 
+-- Name: reset_limit(text, text); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.reset_limit(who text, limit_name text DEFAULT NULL::text) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_keys text[] := postern_internal.limit_keys(who);
+  v_count int;
+  v_quotas int := 0;
+begin
+  delete from postern.limits as l
+  where l.who = any (v_keys) and (limit_name is null or l.name = limit_name);
+  get diagnostics v_count = row_count;
+  if 'everybody' = any (v_keys) then
+    with reset as (
+      delete from postern.quotas as q where limit_name is null or q.kind || '_sent' = limit_name returning q.kind
+    )
+    select count(distinct r.kind) into v_quotas from reset as r;
+  end if;
+  return v_count + v_quotas;
+end;
+$$;
+
+-- Name: FUNCTION reset_limit(who text, limit_name text); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.reset_limit(who text, limit_name text) IS 'Lets somebody begin again with full limits, and returns how many limits that were. Servers notice within a second.
+who: a client (address, network or key), an e-mail address, a phone number with a leading +, or everybody for the limits on all mails and messages.
+limit_name: only this limit, as list_limits() names it.
+Example: select postern.reset_limit(''203.0.113.9'');
+Example: select postern.reset_limit(''ann@example.com'', ''passwords'');
+Example: select postern.reset_limit(''everybody'', ''mail_sent'');';
+
 -- Name: retry_outbox(bigint); Type: FUNCTION; Schema: postern
 
 CREATE FUNCTION postern.retry_outbox(p_id bigint) RETURNS void
@@ -435,6 +532,40 @@ $$;
 
 COMMENT ON FUNCTION postern.retry_outbox(p_id bigint) IS 'Sends a dead or waiting message now. Its link or code may have expired meanwhile; a text message whose code has is not sent again.
 Example: select postern.retry_outbox(id) from postern.list_outbox(''dead'');';
+
+-- Name: run_maintenance(); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.run_maintenance(OUT rule text, OUT rows bigint)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_step record;
+begin
+  for rule in select r.rule from postern_internal.maintenance_rules() as r loop
+    rows := 0;
+    loop
+      begin
+        select m.rows, m.is_done into v_step from postern_internal.maintain(rule) as m;
+      exception when lock_not_available then
+        exit; -- what a request holds is left for the next pass
+      end;
+      if v_step.rows is null then
+        perform postern_internal.fail(409, 'conflict', 'Maintenance is running in another session; try again later');
+      end if;
+      rows := rows + v_step.rows;
+      exit when v_step.is_done;
+    end loop;
+    return next;
+  end loop;
+end;
+$$;
+
+-- Name: FUNCTION run_maintenance(); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.run_maintenance() IS 'Runs one pass of maintenance now, in your transaction, and returns how many rows each rule changed. The server does the same once an hour in small transactions: prefer it on a database that was never cleaned.
+Errors: conflict (PT409) while another session is at it.
+Example: select * from postern.run_maintenance() where rows > 0;';
 
 -- Name: send_magic_link(text, text); Type: FUNCTION; Schema: postern
 
@@ -682,6 +813,73 @@ begin
 end;
 $$;
 
+-- Name: mfa_factors; Type: TABLE; Schema: auth
+
+CREATE TABLE auth.mfa_factors (
+    id uuid NOT NULL,
+    user_id uuid NOT NULL,
+    friendly_name text,
+    factor_type auth.factor_type NOT NULL,
+    status auth.factor_status NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    updated_at timestamp with time zone NOT NULL,
+    secret text,
+    phone text,
+    last_challenged_at timestamp with time zone,
+    web_authn_credential jsonb,
+    web_authn_aaguid uuid,
+    last_webauthn_challenge_data jsonb
+);
+
+-- Name: COLUMN mfa_factors.last_webauthn_challenge_data; Type: COMMENT; Schema: auth
+
+COMMENT ON COLUMN auth.mfa_factors.last_webauthn_challenge_data IS 'Auth: The last WebAuthn challenge, with attestation or assertion.';
+
+-- Name: accept_factor(auth.users, auth.mfa_factors, uuid, uuid, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.accept_factor(p_user auth.users, p_factor auth.mfa_factors, p_challenge_id uuid, p_session_id uuid, p_context jsonb) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_session auth.sessions;
+  v_method text := postern_internal.factor_method(p_factor.factor_type);
+  v_token text;
+  v_issued jsonb;
+begin
+  select s.* into v_session from auth.sessions as s where s.id = p_session_id and s.user_id = p_user.id
+  for no key update;
+  if v_session.id is null then
+    perform postern_internal.fail(
+      403, 'session_not_found', 'Session from session_id claim in JWT does not exist');
+  end if;
+  perform postern_internal.audit_user('verification_attempted', p_user, p_context, jsonb_build_object(
+    'factor_id', p_factor.id, 'challenge_id', p_challenge_id, 'factor_type', p_factor.factor_type));
+  delete from postern.challenge_guesses as g where g.challenge_id = p_challenge_id;
+  if p_factor.status = 'unverified' then
+    perform postern_internal.mark_factor_verified(p_user, p_factor, p_context);
+  end if;
+  insert into auth.mfa_amr_claims (id, session_id, created_at, updated_at, authentication_method)
+  values (gen_random_uuid(), p_session_id, postern_internal.clock(), postern_internal.clock(), v_method)
+  on conflict on constraint mfa_amr_claims_session_id_authentication_method_pkey
+    do update set updated_at = excluded.updated_at;
+  v_token := postern_internal.swap_refresh_token(p_user, v_session, p_context);
+  update auth.sessions as s
+  set aal = 'aal2', factor_id = p_factor.id, updated_at = postern_internal.clock()
+  where s.id = p_session_id
+  returning s.* into v_session;
+  perform postern_internal.end_sessions(p_user.id, 'mfa', p_context, p_only => low.id)
+  from (select s.id from auth.sessions as s where s.user_id = p_user.id and s.aal < 'aal2' order by s.id) as low;
+  perform postern_internal.record_event('session.upgraded', p_user.id, p_context,
+    jsonb_build_object('method', v_method, 'factor_id', p_factor.id), p_session_id);
+  -- the user object still lists the attempts that go next, as in the reference
+  v_issued := postern_internal.session_grant(p_user, v_session, v_token, v_method, p_context);
+  delete from auth.mfa_factors as f
+  where f.user_id = p_user.id and f.factor_type = p_factor.factor_type and f.status = 'unverified';
+  return v_issued;
+end;
+$$;
+
 -- Name: accept_invite(text, text, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.accept_invite(p_invite_token text, p_provider text, p_identity jsonb, p_context jsonb) RETURNS auth.users
@@ -753,9 +951,14 @@ begin
     perform postern_internal.replace_password(
       p_user.id, postern_internal.unusable_password_hash(), p_context);
   end if;
-  perform postern_internal.audit_user('user_signedup', p_user, p_context, '{"provider": "email"}');
+  if p_user.email_confirmed_at is null then
+    perform postern_internal.audit_user('user_signedup', p_user, p_context, '{"provider": "email"}');
+  else -- the link confirmed the address on another device before
+    perform postern_internal.audit_user('login', p_user, p_context);
+  end if;
   perform postern_internal.confirm_email_address(p_user.id, p_context);
   perform postern_internal.mark_identity_verified(p_user);
+  perform postern_internal.end_anonymity(p_user.id);
 end;
 $$;
 
@@ -849,6 +1052,17 @@ begin
 end;
 $$;
 
+-- Name: account_key(text, text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.account_key(p_aud text, p_address text) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO ''
+    AS $$
+begin
+  return encode(sha256(convert_to(coalesce(p_aud, '') || chr(10) || lower(p_address), 'UTF8')), 'hex');
+end;
+$$;
+
 -- Name: action_link(text, text, text, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.action_link(p_path text, p_token_hash text, p_type text, p_context jsonb) RETURNS text
@@ -919,16 +1133,7 @@ begin
   perform postern_internal.audit_user(
     'factor_deleted', postern_internal.lock_user(p_user_id), p_context,
     jsonb_build_object('user_id', p_user_id, 'factor_id', p_factor_id));
-  with lowered as (
-    update auth.sessions as s set aal = 'aal1', factor_id = null, updated_at = postern_internal.clock()
-    where s.user_id = p_user_id and s.factor_id = p_factor_id
-    returning s.id
-  )
-  delete from auth.mfa_amr_claims as c using lowered
-  where c.session_id = lowered.id
-    and c.authentication_method = case v_factor.factor_type
-      when 'phone' then 'mfa/phone' when 'webauthn' then 'mfa/webauthn' else 'totp' end;
-  delete from auth.mfa_factors as f where f.id = p_factor_id;
+  perform postern_internal.drop_factor(v_factor);
   perform postern_internal.record_event(
     'factor.deleted', p_user_id, p_context, jsonb_build_object('factor_id', p_factor_id));
   return postern_internal.factor_json(v_factor);
@@ -1106,6 +1311,38 @@ begin
 end;
 $$;
 
+-- Name: adopt_linked_email(auth.users, text, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.adopt_linked_email(p_user auth.users, p_provider text, p_identity jsonb, p_context jsonb) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $_$
+declare
+  v_user auth.users;
+begin
+  if postern_internal.candidate_email(p_identity) is null then
+    perform postern_internal.fail(500, 'unexpected_failure', 'Error sending confirmation email');
+  end if;
+  v_user := postern_internal.promote_email(p_user, p_context);
+  if coalesce(v_user.email, '') = '' then
+    perform postern_internal.fail(
+      400, 'email_exists', 'A user with this email address has already been registered');
+  end if;
+  if (p_context ->> 'autoconfirm')::boolean or exists (
+    select from auth.identities as i
+    where i.user_id = p_user.id and i.email = v_user.email and i.identity_data ->> 'email_verified' = 'true')
+  then
+    perform postern_internal.confirm_email_address(p_user.id, p_context);
+    perform postern_internal.end_anonymity(p_user.id);
+    return null;
+  end if;
+  perform postern_internal.check_mail_frequency(v_user.confirmation_sent_at, p_context);
+  perform postern_internal.send_confirmation(v_user, 'confirmation', false, p_context);
+  return postern_internal.failure(422, 'email_not_confirmed', format(
+    'Unverified email with %s. A confirmation email has been sent to your %1$s email', p_provider));
+end;
+$_$;
+
 -- Name: amr_provider(text, auth.users); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.amr_provider(p_method text, p_user auth.users) RETURNS jsonb
@@ -1156,9 +1393,7 @@ begin
     end;
   elsif not p_context ? 'by_sql' then
     perform set_config('postern.afterwards', jsonb_build_object('hook', 'after-user-created', 'payload',
-      jsonb_build_object('metadata', jsonb_build_object(
-        'uuid', postern_internal.random_uuid(), 'time', postern_internal.rfc3339(postern_internal.clock()),
-        'name', 'after-user-created', 'ip_address', coalesce(p_context ->> 'ip', ''))) || v_payload)::text, true);
+      postern_internal.hook_metadata('after-user-created', p_context) || v_payload)::text, true);
   end if;
 end;
 $$;
@@ -1245,6 +1480,19 @@ begin
 end;
 $$;
 
+-- Name: as_inet(text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.as_inet(p_text text) RETURNS inet
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO ''
+    AS $$
+begin
+  return nullif(p_text, '')::inet;
+exception when data_exception then
+  return null;
+end;
+$$;
+
 -- Name: ask(text, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.ask(p_question text, p_payload jsonb, p_context jsonb) RETURNS jsonb
@@ -1291,6 +1539,30 @@ begin
 end;
 $$;
 
+-- Name: audit_log_entries; Type: TABLE; Schema: auth
+
+CREATE TABLE auth.audit_log_entries (
+    instance_id uuid,
+    id uuid NOT NULL,
+    payload json,
+    created_at timestamp with time zone,
+    ip_address character varying(64) DEFAULT ''::character varying NOT NULL
+);
+
+-- Name: TABLE audit_log_entries; Type: COMMENT; Schema: auth
+
+COMMENT ON TABLE auth.audit_log_entries IS 'Auth: Audit trail.';
+
+-- Name: audit_entry(auth.audit_log_entries); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.audit_entry(p_entry auth.audit_log_entries) RETURNS json
+    LANGUAGE sql STABLE
+    AS $$
+  select json_build_object(
+    'id', p_entry.id, 'payload', p_entry.payload, 'created_at', postern_internal.rfc3339(p_entry.created_at),
+    'ip_address', p_entry.ip_address)
+$$;
+
 -- Name: audit_log_type(text); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.audit_log_type(p_action text) RETURNS text
@@ -1309,12 +1581,42 @@ $$;
 -- Name: audit_matches(json, text, text); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.audit_matches(p_payload json, p_scope text, p_pattern text) RETURNS boolean
-    LANGUAGE sql IMMUTABLE
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
     AS $$
   select case p_scope
-    when 'author' then p_payload ->> 'actor_username' ilike p_pattern or p_payload ->> 'actor_name' ilike p_pattern
-    when 'action' then p_payload ->> 'action' ilike p_pattern
-    else p_payload ->> 'log_type' ilike p_pattern
+    when 'author' then
+      postern_internal.audit_text(p_payload, 'actor_username') ilike p_pattern
+        or postern_internal.audit_text(p_payload, 'actor_name') ilike p_pattern
+    when 'action' then postern_internal.audit_text(p_payload, 'action') ilike p_pattern
+    else postern_internal.audit_text(p_payload, 'log_type') ilike p_pattern
+  end
+$$;
+
+-- Name: audit_payload(json); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.audit_payload(p_payload json) RETURNS jsonb
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_payload jsonb;
+begin
+  v_payload := p_payload;
+  return case when jsonb_typeof(v_payload) = 'object' then v_payload else jsonb_build_object() end;
+exception when data_exception or program_limit_exceeded then
+  return jsonb_build_object();
+end;
+$$;
+
+-- Name: audit_text(json, text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.audit_text(p_payload json, p_key text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    AS $$
+  select case
+    when p_payload::text not like '%\\u%' then p_payload ->> p_key
+    else regexp_replace(
+      p_payload::text, '(?<!\\)((?:\\\\)*)\\u(?:0000|[dD][89a-fA-F][0-9a-fA-F]{2})', '\1', 'g')::json ->> p_key
   end
 $$;
 
@@ -1410,26 +1712,64 @@ begin
     return;
   end if;
   perform postern_internal.begin_flow(p_user.id, 'email_change', 'email_change',
-    p_changes ->> 'code_challenge', p_changes ->> 'code_challenge_method');
+    p_changes ->> 'code_challenge', p_changes ->> 'code_challenge_method', p_context);
   perform postern_internal.send_email_change(
     p_user, p_changes ->> 'email', coalesce(p_changes ->> 'code_challenge' <> '', false), p_context);
 end;
 $$;
 
--- Name: begin_flow(uuid, text, text, text, text); Type: FUNCTION; Schema: postern_internal
+-- Name: begin_flow(uuid, text, text, text, text, jsonb); Type: FUNCTION; Schema: postern_internal
 
-CREATE FUNCTION postern_internal.begin_flow(p_user_id uuid, p_provider_type text, p_authentication_method text, p_code_challenge text, p_code_challenge_method text) RETURNS void
+CREATE FUNCTION postern_internal.begin_flow(p_user_id uuid, p_provider_type text, p_authentication_method text, p_code_challenge text, p_code_challenge_method text, p_context jsonb) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
+declare
+  v_id uuid := gen_random_uuid();
 begin
+  if coalesce(p_code_challenge, '') = '' then
+    return;
+  end if;
   insert into auth.flow_state (
     id, user_id, auth_code, code_challenge, code_challenge_method, provider_type, authentication_method,
     provider_access_token, provider_refresh_token, created_at, updated_at)
-  select gen_random_uuid(), p_user_id, gen_random_uuid()::text, p_code_challenge,
+  values (
+    v_id, p_user_id, gen_random_uuid()::text, p_code_challenge,
     p_code_challenge_method::auth.code_challenge_method, p_provider_type, p_authentication_method, '', '',
-    postern_internal.clock(), postern_internal.clock()
-  where p_code_challenge <> '';
+    postern_internal.clock(), postern_internal.clock());
+  perform postern_internal.remember_device(v_id, p_context);
+end;
+$$;
+
+-- Name: begin_linking(uuid, uuid, text, text, text, boolean, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.begin_linking(p_user_id uuid, p_session_id uuid, p_provider text, p_code_challenge text, p_code_challenge_method text, p_is_email_optional boolean, p_context jsonb) RETURNS uuid
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_user auth.users := postern_internal.authenticate(p_user_id, p_session_id);
+  v_state uuid;
+begin
+  v_state := postern_internal.begin_oauth(
+    p_provider, p_code_challenge, p_code_challenge_method, '', p_is_email_optional, p_context);
+  update auth.flow_state as f set linking_target_id = v_user.id where f.id = v_state;
+  return v_state;
+end;
+$$;
+
+-- Name: begin_maintenance(interval); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.begin_maintenance(p_interval interval) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_now timestamptz := postern_internal.clock();
+begin
+  insert into postern.maintenance as m (rule, ran_at) values ('pass', v_now)
+  on conflict (rule) do update set ran_at = v_now where m.ran_at <= v_now - p_interval;
+  return found;
 end;
 $$;
 
@@ -1475,6 +1815,30 @@ begin
   end if;
   perform postern_internal.send_phone_otp(
     p_user, 'phone_change', p_changes ->> 'phone', coalesce(nullif(p_changes ->> 'channel', ''), 'sms'), p_context);
+end;
+$$;
+
+-- Name: begun_elsewhere(uuid, text, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.begun_elsewhere(p_user_id uuid, p_authentication_method text, p_context jsonb) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_began postern.flow_devices;
+  v_here record;
+begin
+  if not coalesce((p_context ->> 'other_device_page')::boolean, false) then
+    return null;
+  end if;
+  select d.* into v_began
+  from postern_internal.newest_flow(p_user_id, p_authentication_method) as f
+  join postern.flow_devices as d on d.flow_id = f.id;
+  v_here := postern_internal.read_user_agent(p_context ->> 'user_agent');
+  if v_began.browser <> v_here.browser or v_began.platform <> v_here.platform then
+    return jsonb_build_object('browser', v_began.browser, 'platform', v_began.platform);
+  end if;
+  return null;
 end;
 $$;
 
@@ -1528,6 +1892,39 @@ CREATE FUNCTION postern_internal.candidate_email(p_identity jsonb) RETURNS jsonb
   from jsonb_array_elements(p_identity -> 'emails') with ordinality as t (e, n)
   order by coalesce((e ->> 'primary')::boolean, false) desc, n desc
   limit 1
+$$;
+
+-- Name: challenge_factor(uuid, uuid, uuid, jsonb, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.challenge_factor(p_user_id uuid, p_session_id uuid, p_factor_id uuid, p_challenge jsonb, p_refusal jsonb, p_context jsonb) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_now timestamptz := postern_internal.clock();
+  v_user auth.users := postern_internal.authenticate(p_user_id, p_session_id, p_lock => true);
+  v_factor auth.mfa_factors := postern_internal.find_factor(p_user_id, p_factor_id);
+begin
+  perform postern_internal.take_limits(p_context);
+  perform postern_internal.check_verify_enabled(v_factor.factor_type, p_context);
+  if v_factor.status = 'unverified' then
+    perform postern_internal.check_may_enroll(p_user_id, p_session_id);
+  end if;
+  if v_factor.factor_type = 'phone' then
+    perform postern_internal.refuse(p_refusal);
+    perform postern_internal.send_factor_code(v_user, v_factor, p_challenge, p_context);
+  end if;
+  insert into auth.mfa_challenges (id, factor_id, created_at, ip_address, otp_code)
+  values (
+    (p_challenge ->> 'id')::uuid, v_factor.id, v_now, postern_internal.client_address(p_context),
+    case when v_factor.factor_type = 'phone' then p_challenge ->> 'stored_code' else '' end);
+  perform postern_internal.note_challenge(v_factor.id, v_now);
+  perform postern_internal.audit_user('challenge_created', v_user, p_context,
+    jsonb_build_object('factor_id', v_factor.id, 'factor_status', v_factor.status));
+  return jsonb_build_object(
+    'id', p_challenge ->> 'id', 'type', v_factor.factor_type, 'expires_at', floor(extract(epoch from v_now
+      + make_interval(secs => (p_context #>> '{mfa,challenge_expiry}')::float)))::bigint);
+end;
 $$;
 
 -- Name: change_account(auth.users, jsonb, text, jsonb); Type: FUNCTION; Schema: postern_internal
@@ -1595,6 +1992,18 @@ begin
 end;
 $$;
 
+-- Name: charge_limit(jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.charge_limit(p_limit jsonb) RETURNS double precision
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  return postern_internal.take_token(
+    p_limit ->> 'name', p_limit ->> 'who', (p_limit ->> 'every')::float8, (p_limit ->> 'burst')::int);
+end;
+$$;
+
 -- Name: check_admin_session(uuid, uuid, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.check_admin_session(p_user_id uuid, p_session_id uuid, p_context jsonb) RETURNS void
@@ -1637,18 +2046,43 @@ begin
 end;
 $_$;
 
--- Name: check_frequency(timestamp with time zone, double precision, text); Type: FUNCTION; Schema: postern_internal
+-- Name: check_enroll_enabled(auth.factor_type, jsonb); Type: FUNCTION; Schema: postern_internal
 
-CREATE FUNCTION postern_internal.check_frequency(p_last_at timestamp with time zone, p_seconds double precision, p_code text) RETURNS void
+CREATE FUNCTION postern_internal.check_enroll_enabled(p_type auth.factor_type, p_context jsonb) RETURNS void
     LANGUAGE plpgsql STABLE
     SET search_path TO ''
     AS $$
-declare
-  v_wait interval := p_last_at + make_interval(secs => p_seconds) - postern_internal.clock();
 begin
-  if v_wait > interval '0' then
-    perform postern_internal.fail(429, p_code, format(
-      'For security purposes, you can only request this after %s seconds.', trunc(extract(epoch from v_wait))));
+  if (p_context #> '{mfa,enroll}') ? p_type::text then
+    return;
+  end if;
+  case p_type
+    when 'totp' then
+      perform postern_internal.fail(422, 'mfa_totp_enroll_not_enabled', 'MFA enroll is disabled for TOTP');
+    when 'phone' then
+      perform postern_internal.fail(422, 'mfa_phone_enroll_not_enabled', 'MFA enroll is disabled for Phone');
+    else
+      perform postern_internal.fail(422, 'mfa_webauthn_enroll_not_enabled', 'MFA enroll is disabled for WebAuthn');
+  end case;
+end;
+$$;
+
+-- Name: check_factor_limit(uuid, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.check_factor_limit(p_factor_id uuid, p_context jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_limit jsonb := p_context -> 'account_limits' -> 'factors';
+  v_wait float8;
+begin
+  if v_limit is not null then
+    v_wait := postern_internal.token_wait(
+      'factors', p_factor_id::text, (v_limit ->> 'every')::float8, (v_limit ->> 'burst')::int);
+    if v_wait > 0 then
+      perform postern_internal.fail_limit(v_wait);
+    end if;
   end if;
 end;
 $$;
@@ -1676,9 +2110,26 @@ CREATE FUNCTION postern_internal.check_mail_frequency(p_last_sent_at timestamp w
     LANGUAGE plpgsql STABLE
     SET search_path TO ''
     AS $$
+declare
+  v_refusal text := postern_internal.too_soon(p_last_sent_at, (p_context ->> 'mail_frequency')::float);
 begin
-  perform postern_internal.check_frequency(
-    p_last_sent_at, (p_context ->> 'mail_frequency')::float, 'over_email_send_rate_limit');
+  if v_refusal is not null then
+    perform postern_internal.fail(429, 'over_email_send_rate_limit', v_refusal, jsonb_build_object(
+      'retry_after', extract(epoch from p_last_sent_at - postern_internal.clock()) + (p_context ->> 'mail_frequency')::float));
+  end if;
+end;
+$$;
+
+-- Name: check_may_enroll(uuid, uuid); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.check_may_enroll(p_user_id uuid, p_session_id uuid) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+begin
+  if postern_internal.has_verified_factor(p_user_id) and not postern_internal.is_aal2(p_session_id) then
+    perform postern_internal.fail(403, 'insufficient_aal', 'AAL2 required to enroll a new factor');
+  end if;
 end;
 $$;
 
@@ -1694,6 +2145,28 @@ begin
       || 'scrypt, PBKDF2, LDAP, sha-crypt, phpass, Django, ASP.NET or Keycloak, within the limits of docs/passwords.md');
   end if;
   return p_hash;
+end;
+$$;
+
+-- Name: check_password_limit(jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.check_password_limit(p_context jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_limit jsonb := p_context -> 'account_limits' -> 'passwords';
+  v_wait float8;
+begin
+  if v_limit is null or coalesce(p_context ->> 'account', '') = '' then
+    return;
+  end if;
+  v_wait := postern_internal.token_wait(
+    'passwords', postern_internal.account_key(p_context ->> 'aud', p_context ->> 'account'),
+    (v_limit ->> 'every')::float8, (v_limit ->> 'burst')::int);
+  if v_wait > 0 then
+    perform postern_internal.fail_limit(v_wait);
+  end if;
 end;
 $$;
 
@@ -1714,15 +2187,45 @@ begin
 end;
 $_$;
 
+-- Name: check_room_for_factor(uuid, text, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.check_room_for_factor(p_user_id uuid, p_name text, p_context jsonb) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_all int;
+  v_verified int;
+  v_same int;
+begin
+  select count(*), count(*) filter (where f.status = 'verified'),
+    count(*) filter (where coalesce(f.friendly_name, '') = p_name)
+  into v_all, v_verified, v_same
+  from auth.mfa_factors as f where f.user_id = p_user_id;
+  if v_same > 0 then
+    perform postern_internal.fail(422, 'mfa_factor_name_conflict',
+      format('A factor with the friendly name "%s" for this user already exists', p_name));
+  elsif v_all >= (p_context #>> '{mfa,max_enrolled}')::float or v_verified >= (p_context #>> '{mfa,max_verified}')::float
+  then
+    perform postern_internal.fail(422, 'too_many_enrolled_mfa_factors',
+      'Maximum number of verified factors reached, unenroll to continue');
+  end if;
+end;
+$$;
+
 -- Name: check_sms_frequency(timestamp with time zone, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.check_sms_frequency(p_last_sent_at timestamp with time zone, p_context jsonb) RETURNS void
     LANGUAGE plpgsql STABLE
     SET search_path TO ''
     AS $$
+declare
+  v_refusal text := postern_internal.too_soon(p_last_sent_at, (p_context ->> 'sms_frequency')::float);
 begin
-  perform postern_internal.check_frequency(
-    p_last_sent_at, (p_context ->> 'sms_frequency')::float, 'over_sms_send_rate_limit');
+  if v_refusal is not null then
+    perform postern_internal.fail(429, 'over_sms_send_rate_limit', v_refusal, jsonb_build_object(
+      'retry_after', extract(epoch from p_last_sent_at - postern_internal.clock()) + (p_context ->> 'sms_frequency')::float));
+  end if;
 end;
 $$;
 
@@ -1739,6 +2242,7 @@ declare
   v_new_phone text := nullif(p_changes ->> 'phone', coalesce(v_user.phone, ''));
   v_owner uuid;
 begin
+  perform postern_internal.take_limits(p_context);
   v_new_email := nullif(v_new_email, '');
   v_new_phone := nullif(v_new_phone, '');
   if jsonb_typeof(p_changes -> 'app_metadata') = 'object'
@@ -1783,6 +2287,27 @@ begin
       422, 'phone_exists', 'A user with this phone number has already been registered');
   end if;
   return v_user;
+end;
+$$;
+
+-- Name: check_verify_enabled(auth.factor_type, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.check_verify_enabled(p_type auth.factor_type, p_context jsonb) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+begin
+  if (p_context #> '{mfa,verify}') ? p_type::text then
+    return;
+  end if;
+  case p_type
+    when 'totp' then
+      perform postern_internal.fail(422, 'mfa_totp_verify_not_enabled', 'MFA verification is disabled for TOTP');
+    when 'phone' then
+      perform postern_internal.fail(422, 'mfa_phone_verify_not_enabled', 'MFA verification is disabled for Phone');
+    else
+      perform postern_internal.fail(422, 'mfa_webauthn_verify_not_enabled', 'MFA verification is disabled for WebAuthn');
+  end case;
 end;
 $$;
 
@@ -1862,6 +2387,30 @@ begin
 end;
 $$;
 
+-- Name: clean_limits(); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.clean_limits() RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  delete from postern.limits as l
+  using (
+    select f.ctid from postern.limits as f where f.full_at < postern_internal.clock() limit 10000
+    for update skip locked
+  ) as idle
+  where l.ctid = idle.ctid;
+  delete from postern.code_guesses as g
+  using (
+    select o.ctid from postern.code_guesses as o
+    where not exists (select from auth.one_time_tokens as t where t.id = o.token_id)
+    limit 10000
+    for update skip locked
+  ) as gone
+  where g.ctid = gone.ctid;
+end;
+$$;
+
 -- Name: clean_outbox(); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.clean_outbox() RETURNS integer
@@ -1886,8 +2435,17 @@ begin
   )
   delete from postern.outbox as o using old where o.id = old.id;
   get diagnostics v_count = row_count;
+  perform postern_internal.clean_limits();
   return v_count;
 end;
+$$;
+
+-- Name: client_address(jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.client_address(p_context jsonb) RETURNS inet
+    LANGUAGE sql IMMUTABLE
+    AS $$
+  select coalesce(nullif(p_context ->> 'ip', '')::inet, '0.0.0.0')
 $$;
 
 -- Name: clock(); Type: FUNCTION; Schema: postern_internal
@@ -1896,6 +2454,44 @@ CREATE FUNCTION postern_internal.clock() RETURNS timestamp with time zone
     LANGUAGE sql STABLE
     AS $$
   select coalesce(nullif(current_setting('postern.clock', true), '')::timestamptz, now())
+$$;
+
+-- Name: one_time_tokens; Type: TABLE; Schema: auth
+
+CREATE TABLE auth.one_time_tokens (
+    id uuid NOT NULL,
+    user_id uuid NOT NULL,
+    token_type auth.one_time_token_type NOT NULL,
+    token_hash text NOT NULL,
+    relates_to text NOT NULL,
+    created_at timestamp without time zone DEFAULT now() NOT NULL,
+    updated_at timestamp without time zone DEFAULT now() NOT NULL,
+    CONSTRAINT one_time_tokens_token_hash_check CHECK ((char_length(token_hash) > 0))
+);
+
+-- Name: confirm_elsewhere(auth.users, auth.one_time_tokens, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.confirm_elsewhere(p_user auth.users, p_token auth.one_time_tokens, p_context jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  if p_user.email_confirmed_at is null then
+    if p_token.token_type = 'confirmation_token' then
+      perform postern_internal.accept_signup(p_user, p_context);
+    else
+      perform postern_internal.accept_recovery(p_user, p_context);
+    end if;
+    perform postern_internal.recompute_providers(p_user.id);
+    update auth.users
+    set confirmation_token = case p_token.token_type
+        when 'confirmation_token' then p_token.token_hash else confirmation_token end,
+      recovery_token = case p_token.token_type
+        when 'recovery_token' then p_token.token_hash else recovery_token end
+    where id = p_user.id;
+  end if;
+  insert into auth.one_time_tokens select p_token.*;
+end;
 $$;
 
 -- Name: confirm_email_address(uuid, jsonb); Type: FUNCTION; Schema: postern_internal
@@ -1963,10 +2559,101 @@ CREATE FUNCTION postern_internal.context() RETURNS jsonb
       'rotation', true, 'reuse_interval', 10, 'allow_reuse', false, 'token_version', 1,
       'upgrade_percentage', 0, 'single_per_user', false, 'tags', '[]'::jsonb,
       'reauthenticate', false, 'current_password', false, 'audit_disabled', false,
-      'notifications', '{}'::jsonb, 'hooks', '{}'::jsonb, 'own_linking_domains', '[]'::jsonb
+      'notifications', '{}'::jsonb, 'hooks', '{}'::jsonb, 'linking_domains', '{}'::jsonb, 'email_identity', false,
+      'authorized_addresses', '[]'::jsonb,
+      'mfa', '{"enroll": ["totp"], "verify": ["totp"], "challenge_expiry": 300, "factor_expiry": 300,
+        "phone_frequency": 60, "max_enrolled": 10, "max_verified": 10, "max_guesses": 5, "code_reuse": false}'::jsonb
     )
     || coalesce((select value from postern.settings), '{}')
-    || jsonb_build_object('actor', session_user, 'by_sql', true)
+    || jsonb_build_object('actor', session_user, 'by_sql', true, 'ip', host(inet_client_addr()))
+$$;
+
+-- Name: count_factor_code(uuid, boolean, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.count_factor_code(p_factor_id uuid, p_is_right boolean, p_context jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_limit jsonb := p_context -> 'account_limits' -> 'factors';
+begin
+  if v_limit is null then
+    return;
+  elsif p_is_right then
+    delete from postern.limits where name = 'factors' and who = p_factor_id::text;
+  else
+    perform postern_internal.take_token(
+      'factors', p_factor_id::text, (v_limit ->> 'every')::float8, (v_limit ->> 'burst')::int);
+  end if;
+end;
+$$;
+
+-- Name: count_password(boolean, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.count_password(p_is_right boolean, p_context jsonb) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_limit jsonb := p_context -> 'account_limits' -> 'passwords';
+  v_every float8 := (v_limit ->> 'every')::float8;
+  v_burst int := (v_limit ->> 'burst')::int;
+  v_who text;
+  v_wait float8;
+begin
+  if v_limit is null or coalesce(p_context ->> 'account', '') = '' then
+    return null;
+  end if;
+  v_who := postern_internal.account_key(p_context ->> 'aud', p_context ->> 'account');
+  if not p_is_right then
+    v_wait := postern_internal.take_token('passwords', v_who, v_every, v_burst);
+  else
+    v_wait := postern_internal.token_wait('passwords', v_who, v_every, v_burst);
+    if v_wait = 0 then
+      delete from postern.limits where name = 'passwords' and who = v_who;
+    end if;
+  end if;
+  if v_wait > 0 then
+    return postern_internal.failure(429, 'over_request_rate_limit', 'Request rate limit reached')
+      || jsonb_build_object('retry_after', v_wait);
+  end if;
+  return null;
+end;
+$$;
+
+-- Name: count_wrong_code(auth.one_time_token_type[], uuid, text, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.count_wrong_code(p_types auth.one_time_token_type[], p_user_id uuid, p_address text, p_context jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_most int := (p_context ->> 'otp_attempts')::int;
+  v_token record;
+  v_wrong int;
+begin
+  if v_most is null then
+    return;
+  end if;
+  for v_token in
+    select t.id, t.user_id, t.token_type, t.token_hash
+    from auth.one_time_tokens as t
+    where t.token_type = any (p_types)
+      and (t.user_id = p_user_id or p_user_id is null and t.relates_to = lower(p_address))
+    order by t.user_id, t.token_type
+  loop
+    perform postern_internal.lock_user(v_token.user_id);
+    insert into postern.code_guesses as g (token_id, token_hash, wrong, last_at)
+    values (v_token.id, v_token.token_hash, 1, postern_internal.clock())
+    on conflict (token_id) do update
+      set wrong = case when g.token_hash = excluded.token_hash then g.wrong + 1 else 1 end,
+        token_hash = excluded.token_hash, last_at = excluded.last_at
+    returning g.wrong into v_wrong;
+    if v_wrong >= v_most then
+      perform postern_internal.void_token(v_token.user_id, v_token.token_type, v_token.token_hash);
+    end if;
+  end loop;
+end;
 $$;
 
 -- Name: create_account(jsonb, text, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
@@ -2048,6 +2735,24 @@ begin
 end;
 $$;
 
+-- Name: create_user_by_command(text, text, text, text, boolean); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.create_user_by_command(p_email text, p_password_hash text, p_role text, p_aud text, p_is_confirmed boolean) RETURNS uuid
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_context jsonb := postern_internal.context();
+begin
+  if p_aud <> '' then
+    v_context := v_context || jsonb_build_object('aud', p_aud);
+  end if;
+  return (postern_internal.create_account(
+    jsonb_build_object('email', p_email, 'role', p_role, 'email_confirm', p_is_confirmed),
+    p_password_hash, null, v_context)).id;
+end;
+$$;
+
 -- Name: customize_claims(jsonb, text, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.customize_claims(p_claims jsonb, p_method text, p_context jsonb) RETURNS jsonb
@@ -2106,12 +2811,242 @@ begin
 end;
 $$;
 
+-- Name: delete_user_by_command(text, text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.delete_user_by_command(p_who text, p_aud text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_id uuid;
+begin
+  select u.id into v_id
+  from postern_internal.find_users_by_email(
+    p_who, coalesce(nullif(p_aud, ''), postern_internal.context() ->> 'aud')) as u;
+  perform postern.delete_user(coalesce(v_id::text, p_who), false);
+end;
+$$;
+
 -- Name: digest_length(text); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.digest_length(p_digest text) RETURNS integer
     LANGUAGE sql IMMUTABLE
     AS $$
   select case p_digest when 'sha1' then 20 when 'sha256' then 32 when 'sha512' then 64 end
+$$;
+
+-- Name: doctor_foreign_keys(); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.doctor_foreign_keys(OUT severity text, OUT area text, OUT what text, OUT fix text)
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    AS $_$
+  with keys as (
+    select k.oid, k.conname, k.conrelid::regclass as relation, k.confrelid::regclass as target, k.confdeltype, k.conrelid, k.conkey,
+      (select string_agg(quote_ident(a.attname), ', ') from pg_catalog.pg_attribute as a
+        where a.attrelid = k.conrelid and a.attnum = any (k.conkey)) as columns
+    from pg_catalog.pg_constraint as k
+    join pg_catalog.pg_class as c on c.oid = k.confrelid
+    join pg_catalog.pg_class as r on r.oid = k.conrelid
+    where k.contype = 'f' and k.conparentid = 0 and c.relnamespace = 'auth'::regnamespace
+      and r.relnamespace <> 'auth'::regnamespace
+  )
+  select 'warning', 'foreign keys',
+    format('%s (%s) refers to %s without ON DELETE: such a user cannot be deleted', k.relation, k.columns, k.target),
+    format('alter table %s drop constraint %I, add constraint %2$I %s; -- or set null', k.relation, k.conname,
+      regexp_replace(replace(pg_catalog.pg_get_constraintdef(k.oid), ' ON DELETE RESTRICT', ''),
+        '(REFERENCES [^(]+\([^)]*\)(?: MATCH FULL)?)', '\1 ON DELETE CASCADE'))
+  from keys as k
+  where k.confdeltype in ('a', 'r')
+  union all
+  select 'note', 'foreign keys',
+    format('%s (%s) refers to %s and has no index: deleting a user reads the whole table', k.relation, k.columns, k.target),
+    format('create index concurrently on %s (%s);', k.relation, k.columns)
+  from keys as k
+  where not exists (
+    select from pg_catalog.pg_index as i
+    where i.indrelid = k.conrelid and i.indisvalid and i.indkey[0] = any (k.conkey))
+$_$;
+
+-- Name: doctor_indexes(); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.doctor_indexes(OUT severity text, OUT area text, OUT what text, OUT fix text)
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    AS $$
+  select 'warning', 'indexes', format('index %s is invalid: a build was interrupted, and no query uses it', i.indexrelid::regclass),
+    format('reindex index concurrently %s;', i.indexrelid::regclass)
+  from pg_catalog.pg_index as i
+  join pg_catalog.pg_class as c on c.oid = i.indrelid
+  where c.relnamespace in ('auth'::regnamespace, 'postern'::regnamespace) and not i.indisvalid and c.relkind = 'r'
+  union all
+  select 'note', 'indexes', format(
+      'the audit log has about %s entries and no index by time: GET /admin/audit reads all of it', c.reltuples::bigint),
+    'create index concurrently audit_log_entries_created_at_idx on auth.audit_log_entries (created_at desc);'
+      || ' -- or give the log an end: POSTERN_RETENTION_AUDIT'
+  from pg_catalog.pg_class as c
+  where c.oid = 'auth.audit_log_entries'::regclass and c.reltuples >= 1000000
+    and not exists (
+      select from pg_catalog.pg_index as i
+      join pg_catalog.pg_attribute as a on a.attrelid = i.indrelid and a.attnum = i.indkey[0]
+      where i.indrelid = c.oid and a.attname = 'created_at')
+  union all
+  select 'note', 'roles', format('role %s is missing: %s', r.name, r.purpose),
+    format('create role %s %s; -- then: postern migrate', r.name, r.options)
+  from (values
+    ('anon', 'nologin noinherit', 'requests without a session'),
+    ('authenticated', 'nologin noinherit', 'requests with a session'),
+    ('service_role', 'nologin noinherit bypassrls', 'requests with the service key'),
+    ('postern_admin', 'nologin', 'administration in SQL without owning the schema'),
+    ('postern_support', 'nologin', 'reading administration in SQL')
+  ) as r (name, options, purpose)
+  where to_regrole(r.name) is null
+$$;
+
+-- Name: doctor_triggers(); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.doctor_triggers(OUT severity text, OUT area text, OUT what text, OUT fix text)
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    AS $$
+  select case when f.has_rights and f.has_path then 'note' else 'warning' end, 'triggers',
+    format('trigger %I on %s calls %s: %s', f.tgname, f.relation, f.function, concat_ws('; ',
+      case when not f.has_rights then
+        'without SECURITY DEFINER it has only the rights of the server''s role, and where those do not do, sign-ups fail' end,
+      case when not f.has_path then
+        'without a search_path of its own it finds other tables than in your session, or none' end,
+      case when f.has_rights and f.has_path then 'when it fails, the request fails with it' end)),
+    case
+      when f.has_rights and f.has_path then ''
+      else format('alter function %s security definer set search_path = %I, pg_temp;', f.function, f.schema)
+    end
+  from (
+    select t.tgname, t.tgrelid::regclass as relation, t.tgfoid::regprocedure as function, n.nspname as schema,
+      p.prosecdef as has_rights,
+      exists (select from unnest(p.proconfig) as s (setting) where s.setting like 'search_path=%') as has_path
+    from pg_catalog.pg_trigger as t
+    join pg_catalog.pg_class as c on c.oid = t.tgrelid
+    join pg_catalog.pg_proc as p on p.oid = t.tgfoid
+    join pg_catalog.pg_namespace as n on n.oid = p.pronamespace
+    where c.relnamespace = 'auth'::regnamespace and not t.tgisinternal and t.tgenabled <> 'D'
+  ) as f
+  order by f.relation::text, f.tgname
+$$;
+
+-- Name: doctor_users(); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.doctor_users(OUT severity text, OUT area text, OUT what text, OUT fix text)
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    AS $$
+  select 'warning', 'users', format(f.what, case when f.n > 1000 then 'more than 1000' else f.n::text end), f.fix
+  from (
+    select 'users with NULL where Supabase Auth reads text: %s; Postern reads it as empty, going back would not work' as what,
+      (select count(*) from (select from auth.users as u where u.aud is null or u.role is null
+        or u.confirmation_token is null or u.recovery_token is null or u.email_change_token_new is null
+        or u.email_change_token_current is null or u.email_change is null or u.phone_change is null
+        or u.phone_change_token is null or u.reauthentication_token is null or u.email_change_confirm_status is null
+        or u.created_at is null or u.updated_at is null limit 1001) as x) as n,
+      'update auth.users set aud = coalesce(aud, ''authenticated''), role = coalesce(role, ''authenticated''),'
+        || ' confirmation_token = coalesce(confirmation_token, ''''), recovery_token = coalesce(recovery_token, ''''),'
+        || ' email_change_token_new = coalesce(email_change_token_new, ''''),'
+        || ' email_change_token_current = coalesce(email_change_token_current, ''''),'
+        || ' email_change = coalesce(email_change, ''''), phone_change = coalesce(phone_change, ''''),'
+        || ' phone_change_token = coalesce(phone_change_token, ''''),'
+        || ' reauthentication_token = coalesce(reauthentication_token, ''''),'
+        || ' email_change_confirm_status = coalesce(email_change_confirm_status, 0),'
+        || ' created_at = coalesce(created_at, now()), updated_at = coalesce(updated_at, now())'
+        || ' where num_nulls(aud, role, confirmation_token, recovery_token, email_change_token_new,'
+        || ' email_change_token_current, email_change, phone_change, phone_change_token, reauthentication_token,'
+        || ' email_change_confirm_status, created_at, updated_at) > 0;' as fix
+    union all
+    select 'users that nobody finds, because instance_id is not all zeros: %s',
+      (select count(*) from (select from auth.users as u
+        where u.instance_id is distinct from '00000000-0000-0000-0000-000000000000' limit 1001) as x),
+      'update auth.users set instance_id = ''00000000-0000-0000-0000-000000000000'''
+        || ' where instance_id is distinct from ''00000000-0000-0000-0000-000000000000'';'
+    union all
+    select 'users with capital letters in their e-mail address: %s; it is stored in lower case everywhere else',
+      (select count(*) from (select from auth.users as u where u.email <> lower(u.email) and u.deleted_at is null limit 1001) as x),
+      'update auth.users set email = lower(email) where email <> lower(email) and deleted_at is null;'
+    union all
+    select 'users with a phone number that is not digits only: %s; they cannot sign in with it',
+      (select count(*) from (select from auth.users as u where u.phone ~ '[^0-9]' and u.deleted_at is null limit 1001) as x),
+      'update auth.users set phone = regexp_replace(phone, ''[^0-9]'', '''', ''g'') where phone ~ ''[^0-9]'' and deleted_at is null;'
+    union all
+    select 'users with an e-mail address and no identity: %s; apps show no way to sign in for them',
+      (select count(*) from (select from auth.users as u
+        where u.email <> '' and u.deleted_at is null and not u.is_anonymous
+          and not exists (select from auth.identities as i where i.user_id = u.id) limit 1001) as x),
+      'insert into auth.identities (user_id, provider, provider_id, identity_data, created_at, updated_at)'
+        || ' select id, ''email'', id::text, jsonb_build_object(''sub'', id, ''email'', email, ''email_verified'','
+        || ' email_confirmed_at is not null, ''phone_verified'', false), now(), now() from auth.users as u'
+        || ' where email <> '''' and deleted_at is null and not is_anonymous'
+        || ' and not exists (select from auth.identities as i where i.user_id = u.id);'
+  ) as f
+  where f.n > 0
+$$;
+
+-- Name: doctor_work(); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.doctor_work(OUT severity text, OUT area text, OUT what text, OUT fix text)
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    AS $$
+  select 'warning', 'outbox', format('%s messages could not be delivered; the last error: %s', count(*),
+      (array_agg(coalesce(o.last_error, 'none') order by o.id desc))[1]),
+    'select * from postern.list_outbox(''dead''); -- then postern.retry_outbox(id)'
+  from postern.outbox as o
+  where o.state = 'dead'
+  having count(*) > 0
+  union all
+  select 'error', 'outbox', format('%s messages have been due for more than 10 minutes: nobody delivers them', count(*)),
+    'Start a server (postern serve) whose settings can deliver: ' || string_agg(distinct o.kind, ', ')
+  from postern.outbox as o
+  where o.state in ('queued', 'sending') and o.next_attempt_at < postern_internal.clock() - interval '10 minutes'
+  having count(*) > 0
+  union all
+  select 'warning', 'maintenance', format('rule %s failed: %s', m.rule, m.last_error),
+    'Mend what the message says; the next pass tries again: select * from postern.run_maintenance();'
+  from postern.maintenance as m
+  where m.failed_at > postern_internal.clock() - interval '1 day' and m.failed_at >= m.ran_at
+  union all
+  select 'warning', 'maintenance', format('maintenance last ran %s: expired rows pile up',
+      coalesce('at ' || postern_internal.rfc3339(max(m.ran_at)), 'never')),
+    'Set POSTERN_MAINTENANCE_ENABLED=true on a server, or run select * from postern.run_maintenance(); by a scheduler'
+  from postern.settings as s
+  left join postern.maintenance as m on m.rule = 'pass' or m.rule = 'outbox'
+  where s.published_at < postern_internal.clock() - interval '1 day'
+  having count(s.is_only_row) > 0
+    and coalesce(max(m.ran_at) < postern_internal.clock() - interval '1 day', true)
+  union all
+  select 'warning', 'maintenance', format(
+      '%s anonymous users are past their time and cannot be deleted; the last reason: %s', count(*),
+      (array_agg(r.reason order by r.refused_at desc))[1]),
+    'Give the foreign key that the message names ON DELETE CASCADE or SET NULL'
+  from postern.retention_refusals as r
+  having count(*) > 0
+$$;
+
+-- Name: drop_factor(auth.mfa_factors); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.drop_factor(p_factor auth.mfa_factors) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  with lowered as (
+    update auth.sessions as s set aal = 'aal1', factor_id = null, updated_at = postern_internal.clock()
+    where s.user_id = p_factor.user_id and s.factor_id = p_factor.id
+    returning s.id
+  )
+  delete from auth.mfa_amr_claims as c using lowered
+  where c.session_id = lowered.id
+    and c.authentication_method = postern_internal.factor_method(p_factor.factor_type);
+  delete from auth.mfa_factors as f where f.id = p_factor.id;
+  delete from postern.totp_steps as t where t.factor_id = p_factor.id;
+  delete from postern.challenge_guesses as g where g.factor_id = p_factor.id;
+end;
 $$;
 
 -- Name: drop_unproved(auth.users, text, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
@@ -2140,6 +3075,21 @@ CREATE FUNCTION postern_internal.effective_tag(p_tag text, p_context jsonb) RETU
     when p_context -> 'tags' ? p_tag then p_tag
     else coalesce(p_context -> 'tags' ->> 0, '')
   end
+$$;
+
+-- Name: end_anonymity(uuid); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.end_anonymity(p_user_id uuid) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  update auth.users set is_anonymous = false, updated_at = postern_internal.clock()
+  where id = p_user_id and is_anonymous;
+  if found then
+    perform postern_internal.recompute_providers(p_user_id);
+  end if;
+end;
 $$;
 
 -- Name: end_sessions(uuid, text, jsonb, uuid, uuid); Type: FUNCTION; Schema: postern_internal
@@ -2181,6 +3131,58 @@ begin
 end;
 $$;
 
+-- Name: enroll_factor(uuid, uuid, jsonb, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.enroll_factor(p_user_id uuid, p_session_id uuid, p_factor jsonb, p_refusal jsonb, p_context jsonb) RETURNS text
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_now timestamptz := postern_internal.clock();
+  v_user auth.users := postern_internal.authenticate(p_user_id, p_session_id, p_lock => true);
+  v_type auth.factor_type := (p_factor ->> 'factor_type')::auth.factor_type;
+  v_id uuid := (p_factor ->> 'id')::uuid;
+begin
+  perform postern_internal.check_enroll_enabled(v_type, p_context);
+  perform postern_internal.refuse(p_refusal);
+  if v_type = 'phone' then
+    perform postern_internal.make_room_for_phone(p_user_id, p_factor ->> 'phone');
+  end if;
+  delete from auth.mfa_factors as f
+  where f.user_id = p_user_id and f.status = 'unverified'
+    and f.created_at + make_interval(secs => (p_context #>> '{mfa,factor_expiry}')::float) < v_now
+    and not exists (select from auth.mfa_challenges as c where c.factor_id = f.id);
+  perform postern_internal.check_room_for_factor(p_user_id, p_factor ->> 'friendly_name', p_context);
+  perform postern_internal.check_may_enroll(p_user_id, p_session_id);
+  if v_type = 'totp' and coalesce(v_user.email, '') = '' then
+    perform postern_internal.fail(500, 'unexpected_failure', 'Error generating QR Code');
+  end if;
+
+  insert into auth.mfa_factors (
+    id, user_id, friendly_name, factor_type, status, secret, phone, created_at, updated_at)
+  values (
+    v_id, p_user_id, p_factor ->> 'friendly_name', v_type, 'unverified', coalesce(p_factor ->> 'secret', ''),
+    nullif(p_factor ->> 'phone', ''), v_now, v_now);
+  perform postern_internal.audit_user('factor_in_progress', v_user, p_context, jsonb_build_object('factor_id', v_id)
+    || case when v_type = 'totp' then '{}' else jsonb_build_object('factor_type', v_type) end);
+  perform postern_internal.record_event('factor.created', p_user_id, p_context,
+    jsonb_build_object('factor_id', v_id, 'factor_type', v_type), p_session_id);
+  return coalesce(v_user.email, '');
+end;
+$$;
+
+-- Name: event_months(); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.event_months(OUT partition regclass, OUT month timestamp with time zone)
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    AS $_$
+  select i.inhrelid::regclass, (replace(substr(c.relname, 8), '_', '-') || '-01 00:00:00+00')::timestamptz
+  from pg_catalog.pg_inherits as i
+  join pg_catalog.pg_class as c on c.oid = i.inhrelid
+  where i.inhparent = 'postern.events'::regclass and c.relname ~ '^events_\d{4}_\d{2}$'
+$_$;
+
 -- Name: exchange_code(text, text, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.exchange_code(p_auth_code text, p_code_verifier text, p_context jsonb) RETURNS jsonb
@@ -2192,6 +3194,7 @@ declare
   v_flow auth.flow_state;
   v_user auth.users;
 begin
+  perform postern_internal.take_limits(p_context);
   select f.* into v_flow from auth.flow_state as f where f.auth_code = p_auth_code;
   if v_flow.user_id is null then
     perform postern_internal.fail(404, 'flow_state_not_found', c_not_found);
@@ -2214,6 +3217,7 @@ begin
   if not found or v_user.id is null then
     perform postern_internal.fail(404, 'flow_state_not_found', c_not_found);
   end if;
+  delete from postern.flow_devices as d where d.flow_id = v_flow.id;
   if postern_internal.is_banned(v_user) then
     perform postern_internal.fail(403, 'user_banned', 'User is banned');
   end if;
@@ -2296,28 +3300,6 @@ CREATE FUNCTION postern_internal.external_data(p_identity jsonb) RETURNS jsonb
       'email', lower(postern_internal.candidate_email(p_identity) ->> 'email')))
 $$;
 
--- Name: mfa_factors; Type: TABLE; Schema: auth
-
-CREATE TABLE auth.mfa_factors (
-    id uuid NOT NULL,
-    user_id uuid NOT NULL,
-    friendly_name text,
-    factor_type auth.factor_type NOT NULL,
-    status auth.factor_status NOT NULL,
-    created_at timestamp with time zone NOT NULL,
-    updated_at timestamp with time zone NOT NULL,
-    secret text,
-    phone text,
-    last_challenged_at timestamp with time zone,
-    web_authn_credential jsonb,
-    web_authn_aaguid uuid,
-    last_webauthn_challenge_data jsonb
-);
-
--- Name: COLUMN mfa_factors.last_webauthn_challenge_data; Type: COMMENT; Schema: auth
-
-COMMENT ON COLUMN auth.mfa_factors.last_webauthn_challenge_data IS 'Auth: The last WebAuthn challenge, with attestation or assertion.';
-
 -- Name: factor_json(auth.mfa_factors); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.factor_json(p_factor auth.mfa_factors) RETURNS jsonb
@@ -2336,6 +3318,14 @@ CREATE FUNCTION postern_internal.factor_json(p_factor auth.mfa_factors) RETURNS 
       'phone', coalesce(p_factor.phone, ''),
       'last_challenged_at', postern_internal.rfc3339(p_factor.last_challenged_at)
     )
+$$;
+
+-- Name: factor_method(auth.factor_type); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.factor_method(p_type auth.factor_type) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    AS $$
+  select case p_type when 'totp' then 'totp' when 'phone' then 'mfa/phone' else 'mfa/webauthn' end
 $$;
 
 -- Name: fail(integer, text, text, jsonb); Type: FUNCTION; Schema: postern_internal
@@ -2366,6 +3356,18 @@ begin
 end;
 $$;
 
+-- Name: fail_limit(double precision, text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.fail_limit(p_wait double precision, p_name text DEFAULT NULL::text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  perform postern_internal.fail(429, 'over_request_rate_limit', 'Request rate limit reached',
+    jsonb_strip_nulls(jsonb_build_object('retry_after', p_wait, 'limit', p_name)));
+end;
+$$;
+
 -- Name: fail_otp(boolean); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.fail_otp(p_is_link boolean) RETURNS void
@@ -2377,6 +3379,31 @@ begin
     when p_is_link then 'Email link is invalid or has expired'
     else 'Token has expired or is invalid'
   end);
+end;
+$$;
+
+-- Name: fail_quota(text, integer); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.fail_quota(p_kind text, p_parts integer) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_wait float8;
+  v_extra jsonb;
+begin
+  select min(case
+      when q.every is null then 3600 - extract(epoch from postern_internal.wall_clock() - q.since)
+      else (q.used + 1 - q.capacity) * q.every - extract(epoch from postern_internal.wall_clock() - q.since)
+    end)
+  into v_wait
+  from postern.quotas as q
+  where q.kind = p_kind and q.part < p_parts;
+  v_extra := jsonb_build_object('retry_after', greatest(coalesce(v_wait, 3600), 0.001));
+  if p_kind = 'mail' then
+    perform postern_internal.fail(429, 'over_email_send_rate_limit', 'email rate limit exceeded', v_extra);
+  end if;
+  perform postern_internal.fail(429, 'over_sms_send_rate_limit', 'SMS rate limit exceeded', v_extra);
 end;
 $$;
 
@@ -2400,6 +3427,68 @@ CREATE FUNCTION postern_internal.failure(p_status integer, p_code text, p_messag
     LANGUAGE sql IMMUTABLE
     AS $$
   select jsonb_build_object('status', p_status, 'code', p_code, 'message', p_message)
+$$;
+
+-- Name: mfa_challenges; Type: TABLE; Schema: auth
+
+CREATE TABLE auth.mfa_challenges (
+    id uuid NOT NULL,
+    factor_id uuid NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    verified_at timestamp with time zone,
+    ip_address inet NOT NULL,
+    otp_code text,
+    web_authn_session_data jsonb
+);
+
+-- Name: find_challenge(auth.users, auth.mfa_factors, uuid, uuid, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.find_challenge(p_user auth.users, p_factor auth.mfa_factors, p_challenge_id uuid, p_session_id uuid, p_context jsonb, OUT challenge auth.mfa_challenges, OUT failure jsonb)
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  perform postern_internal.check_verify_enabled(p_factor.factor_type, p_context);
+  if p_factor.status = 'unverified' then
+    perform postern_internal.check_may_enroll(p_user.id, p_session_id);
+  end if;
+  select c.* into challenge from auth.mfa_challenges as c
+  where c.id = p_challenge_id and c.factor_id = p_factor.id;
+  if challenge.id is null then
+    perform postern_internal.fail(
+      422, 'mfa_factor_not_found', 'MFA factor with the provided challenge ID not found');
+  elsif challenge.verified_at is not null
+    or host(challenge.ip_address) <> host(postern_internal.client_address(p_context))
+  then
+    perform postern_internal.fail(
+      422, 'mfa_ip_address_mismatch', 'Challenge and verify IP addresses mismatch.');
+  elsif challenge.created_at + make_interval(secs => (p_context #>> '{mfa,challenge_expiry}')::float)
+      < postern_internal.clock()
+    or postern_internal.is_guessed_out(p_challenge_id, p_context)
+  then
+    delete from auth.mfa_challenges as c where c.id = p_challenge_id;
+    delete from postern.challenge_guesses as g where g.challenge_id = p_challenge_id;
+    failure := postern_internal.failure(422, 'mfa_challenge_expired', format(
+      'MFA challenge %s has expired, verify against another challenge or create a new challenge.', p_challenge_id));
+  end if;
+end;
+$$;
+
+-- Name: find_factor(uuid, uuid); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.find_factor(p_user_id uuid, p_factor_id uuid) RETURNS auth.mfa_factors
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_factor auth.mfa_factors;
+begin
+  select f.* into v_factor from auth.mfa_factors as f where f.id = p_factor_id and f.user_id = p_user_id;
+  if v_factor.id is null then
+    perform postern_internal.fail(404, 'mfa_factor_not_found', 'Factor not found');
+  end if;
+  return v_factor;
+end;
 $$;
 
 -- Name: flow_state; Type: TABLE; Schema: auth
@@ -2444,6 +3533,10 @@ begin
     perform postern_internal.fail(400, 'bad_oauth_state', 'OAuth state has expired');
   elsif v_flow.code_challenge is not null and v_flow.user_id is not null then
     perform postern_internal.fail(400, 'flow_state_already_used', 'State has already been used');
+  elsif v_flow.linking_target_id is not null
+    and not exists (select from auth.users as u where u.id = v_flow.linking_target_id)
+  then
+    perform postern_internal.fail(422, 'user_not_found', 'Linking target user not found');
   end if;
   return v_flow;
 end;
@@ -2527,19 +3620,21 @@ begin
 end;
 $$;
 
--- Name: find_password_hash(text, text, text); Type: FUNCTION; Schema: postern_internal
+-- Name: find_password_hash(text, text, jsonb); Type: FUNCTION; Schema: postern_internal
 
-CREATE FUNCTION postern_internal.find_password_hash(p_email text, p_phone text, p_aud text, OUT user_id uuid, OUT password_hash text)
-    LANGUAGE plpgsql STABLE
+CREATE FUNCTION postern_internal.find_password_hash(p_email text, p_phone text, p_context jsonb, OUT user_id uuid, OUT password_hash text)
+    LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
 begin
+  perform postern_internal.take_limits(p_context);
+  perform postern_internal.check_password_limit(p_context);
   if p_email <> '' then
     select u.id, nullif(u.encrypted_password, '') into user_id, password_hash
-    from postern_internal.find_users_by_email(p_email, p_aud) as u;
+    from postern_internal.find_users_by_email(p_email, p_context ->> 'aud') as u;
   else
     select u.id, nullif(u.encrypted_password, '') into user_id, password_hash
-    from postern_internal.find_users_by_phone(p_phone, p_aud) as u;
+    from postern_internal.find_users_by_phone(p_phone, p_context ->> 'aud') as u;
   end if;
 end;
 $$;
@@ -2574,26 +3669,14 @@ begin
 end;
 $$;
 
--- Name: one_time_tokens; Type: TABLE; Schema: auth
-
-CREATE TABLE auth.one_time_tokens (
-    id uuid NOT NULL,
-    user_id uuid NOT NULL,
-    token_type auth.one_time_token_type NOT NULL,
-    token_hash text NOT NULL,
-    relates_to text NOT NULL,
-    created_at timestamp without time zone DEFAULT now() NOT NULL,
-    updated_at timestamp without time zone DEFAULT now() NOT NULL,
-    CONSTRAINT one_time_tokens_token_hash_check CHECK ((char_length(token_hash) > 0))
-);
-
 -- Name: find_token_by_code(text, text, text, text, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.find_token_by_code(p_type text, p_token text, p_email text, p_phone text, p_context jsonb) RETURNS auth.one_time_tokens
-    LANGUAGE plpgsql STABLE
+    LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
 declare
+  v_types auth.one_time_token_type[] := postern_internal.accepted_token_types(p_type);
   v_hash text := postern_internal.otp_hash(lower(p_email), p_token);
   v_user_id uuid;
   v_token auth.one_time_tokens;
@@ -2605,12 +3688,12 @@ begin
   select t.* into v_token
   from auth.one_time_tokens as t
   where t.token_hash in (v_hash, 'pkce_' || v_hash)
-    and t.token_type = any (postern_internal.accepted_token_types(p_type))
+    and t.token_type = any (v_types)
     and (p_type = 'email_change' or t.user_id = v_user_id)
   order by t.token_type, t.token_hash
   limit 1;
-  if v_token.id is null then
-    perform postern_internal.fail_otp(false);
+  if v_token.id is null and (v_user_id is not null or p_type = 'email_change') then
+    perform postern_internal.count_wrong_code(v_types, v_user_id, p_email, p_context);
   end if;
   return v_token;
 end;
@@ -2714,17 +3797,20 @@ CREATE FUNCTION postern_internal.finish_oauth(p_state uuid, p_identity jsonb, p_
 declare
   v_flow auth.flow_state := postern_internal.find_oauth_flow(p_state, p_context, p_lock => true);
   v_user auth.users;
+  v_linked record;
 begin
-  v_user := case
-    when v_flow.invite_token is not null
-      then postern_internal.accept_invite(v_flow.invite_token, v_flow.provider_type, p_identity, p_context)
-    else postern_internal.external_account(v_flow.provider_type, p_identity, p_context)
-  end;
-  if v_flow.invite_token is null then
+  if v_flow.linking_target_id is not null then
+    v_linked := postern_internal.link_identity(v_flow.linking_target_id, v_flow.provider_type, p_identity, p_context);
+    v_user := v_linked.account;
+    failure := v_linked.failure;
+  elsif v_flow.invite_token is not null then
+    v_user := postern_internal.accept_invite(v_flow.invite_token, v_flow.provider_type, p_identity, p_context);
+  else
+    v_user := postern_internal.external_account(v_flow.provider_type, p_identity, p_context);
     failure := postern_internal.admit_external(v_flow.provider_type, v_flow.email_optional, v_user, p_identity, p_context);
-    if failure is not null then
-      return;
-    end if;
+  end if;
+  if failure is not null then
+    return;
   end if;
 
   if v_flow.code_challenge is null then
@@ -2963,6 +4049,19 @@ CREATE FUNCTION postern_internal.hook_email_data(p_template text, p_mails jsonb[
     'factor_type', coalesce(p_mails[1] ->> 'factor_type', ''))
 $$;
 
+-- Name: hook_metadata(text, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.hook_metadata(p_name text, p_context jsonb) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  return jsonb_build_object('metadata', jsonb_build_object(
+    'uuid', postern_internal.random_uuid(), 'time', postern_internal.rfc3339(postern_internal.clock()),
+    'name', p_name, 'ip_address', coalesce(p_context ->> 'ip', '')));
+end;
+$$;
+
 -- Name: identities; Type: TABLE; Schema: auth
 
 CREATE TABLE auth.identities (
@@ -3077,6 +4176,17 @@ begin
 end;
 $$;
 
+-- Name: is_aal2(uuid); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.is_aal2(p_session_id uuid) RETURNS boolean
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+begin
+  return exists (select from auth.sessions as s where s.id = p_session_id and s.aal >= 'aal2');
+end;
+$$;
+
 -- Name: is_argon2_hash(text); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.is_argon2_hash(p_hash text) RETURNS boolean
@@ -3139,6 +4249,19 @@ CREATE FUNCTION postern_internal.is_banned(p_user auth.users) RETURNS boolean
   select coalesce(p_user.banned_until > postern_internal.clock(), false)
 $$;
 
+-- Name: is_before_upgrade(uuid, bigint, bigint); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.is_before_upgrade(p_session_id uuid, p_token_id bigint, p_counter bigint) RETURNS boolean
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+begin
+  return exists (
+    select from postern.session_upgrades as u
+    where u.session_id = p_session_id and (p_token_id < u.first_token_id or p_counter < u.first_counter));
+end;
+$$;
+
 -- Name: is_foreign_code(text, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.is_foreign_code(p_phone text, p_context jsonb) RETURNS boolean
@@ -3146,6 +4269,34 @@ CREATE FUNCTION postern_internal.is_foreign_code(p_phone text, p_context jsonb) 
     AS $$
   select (p_context ->> 'sms_checks_codes')::boolean and not (p_context -> 'hooks') ? 'send-sms'
     and postern_internal.test_otp(p_phone, p_context) is null
+$$;
+
+-- Name: is_guessed_out(uuid, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.is_guessed_out(p_challenge_id uuid, p_context jsonb) RETURNS boolean
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_max int := (p_context #>> '{mfa,max_guesses}')::int;
+begin
+  return v_max > 0 and exists (
+    select from postern.challenge_guesses as g where g.challenge_id = p_challenge_id and g.wrong >= v_max);
+end;
+$$;
+
+-- Name: is_mail_authorized(text, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.is_mail_authorized(p_email text, p_context jsonb) RETURNS boolean
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_list jsonb := coalesce(p_context -> 'authorized_addresses', '[]');
+  v_email text := lower(p_email);
+begin
+  return v_list = '[]' or v_list ? v_email or v_list ? regexp_replace(v_email, '\+[^@]*', '');
+end;
 $$;
 
 -- Name: is_otp_alive(timestamp with time zone, jsonb); Type: FUNCTION; Schema: postern_internal
@@ -3306,10 +4457,7 @@ declare
 begin
   update auth.flow_state as f
   set auth_code_issued_at = postern_internal.clock(), updated_at = postern_internal.clock()
-  where f.id = (
-    select n.id from auth.flow_state as n
-    where n.user_id = p_user_id and n.authentication_method = p_authentication_method
-    order by n.created_at desc limit 1)
+  where f.id = (select n.id from postern_internal.newest_flow(p_user_id, p_authentication_method) as n)
   returning f.auth_code into v_code;
   if v_code is null then
     perform postern_internal.fail(400, 'flow_state_not_found',
@@ -3430,6 +4578,36 @@ CREATE FUNCTION postern_internal.last_active(p_session auth.sessions) RETURNS ti
   select coalesce(p_session.refreshed_at at time zone 'UTC', p_session.created_at)
 $$;
 
+-- Name: limit_keys(text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.limit_keys(p_who text) RETURNS text[]
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_who text := btrim(p_who);
+  v_keys text[] := array[v_who];
+begin
+  if v_who like '%:%' and v_who !~ '[^0-9a-fA-F:.]' then
+    begin
+      v_keys := v_keys || host(v_who::inet) || network(set_masklen(v_who::inet, 64))::text;
+    exception when invalid_text_representation then
+      null; -- the key of a header that looks like an address
+    end;
+  end if;
+  if v_who like '+%' then
+    v_who := translate(v_who, '+ ', '');
+  end if;
+  return v_keys || array(
+    select postern_internal.account_key(a.aud, v_who)
+    from (
+      select postern_internal.context() ->> 'aud' as aud
+      union
+      select u.aud from auth.users as u where lower(u.email) = lower(v_who) or u.phone = v_who
+    ) as a);
+end;
+$$;
+
 -- Name: link_email_change(auth.users, text, text, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.link_email_change(p_user auth.users, p_type text, p_new_email text, p_refusal jsonb, p_context jsonb) RETURNS void
@@ -3448,6 +4626,41 @@ begin
   update auth.users as u
   set email_change = p_new_email, email_change_confirm_status = 0
   where u.id = p_user.id;
+end;
+$$;
+
+-- Name: link_identity(uuid, text, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.link_identity(p_user_id uuid, p_provider text, p_identity jsonb, p_context jsonb, OUT account auth.users, OUT failure jsonb)
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_owner uuid;
+begin
+  account := postern_internal.lock_user(p_user_id);
+  if account.id is null then
+    perform postern_internal.fail(422, 'user_not_found', 'Linking target user not found');
+  end if;
+  select i.user_id into v_owner from auth.identities as i
+  where i.provider = p_provider and i.provider_id = p_identity ->> 'sub';
+  if v_owner = p_user_id then
+    perform postern_internal.fail(422, 'identity_already_exists', 'Identity is already linked');
+  elsif v_owner is not null
+    or not postern_internal.put_external_identity(p_user_id, p_provider, p_identity, 'link', p_context)
+  then
+    perform postern_internal.fail(422, 'identity_already_exists', 'Identity is already linked to another user');
+  end if;
+  if coalesce(account.email, '') = '' then
+    failure := postern_internal.adopt_linked_email(account, p_provider, p_identity, p_context);
+    if failure is not null then
+      return;
+    end if;
+  end if;
+  perform postern_internal.recompute_providers(p_user_id);
+  account := postern_internal.lock_user(p_user_id);
+  perform postern_internal.notify_user('identity_linked', account, p_context,
+    jsonb_build_object('provider', p_provider));
 end;
 $$;
 
@@ -3485,38 +4698,41 @@ CREATE FUNCTION postern_internal.linking_domain(p_provider text, p_context jsonb
     LANGUAGE sql STABLE
     AS $$
   select case
-    when p_provider like 'sso:%' or p_context -> 'own_linking_domains' ? p_provider then p_provider
-    else 'default'
+    when p_provider like 'sso:%' then p_provider
+    else coalesce(p_context -> 'linking_domains' ->> p_provider, 'default')
   end
 $$;
 
 -- Name: list_audit(text, text, bigint, bigint); Type: FUNCTION; Schema: postern_internal
 
-CREATE FUNCTION postern_internal.list_audit(p_scope text, p_text text, p_offset bigint, p_limit bigint, OUT total bigint, OUT entries jsonb)
+CREATE FUNCTION postern_internal.list_audit(p_scope text, p_text text, p_offset bigint, p_limit bigint, OUT total bigint, OUT entries json)
     LANGUAGE plpgsql STABLE
     SET search_path TO ''
     AS $$
 declare
   v_pattern text := case when p_text <> '' then '%' || p_text || '%' end;
+  v_ids uuid[];
 begin
   if v_pattern is null then
-    select count(*) into total from auth.audit_log_entries as e where e.instance_id = postern_internal.nil_uuid();
+    select count(*) into total from auth.audit_log_entries as a where a.instance_id = postern_internal.nil_uuid();
+    v_ids := array(
+      select a.id from auth.audit_log_entries as a
+      where a.instance_id = postern_internal.nil_uuid()
+      order by a.created_at desc, a.id
+      offset p_offset limit p_limit);
   else
-    select count(*) into total from auth.audit_log_entries as e
-    where e.instance_id = postern_internal.nil_uuid()
-      and postern_internal.audit_matches(e.payload, p_scope, v_pattern);
+    with found as materialized (
+      select a.id, a.created_at from auth.audit_log_entries as a
+      where a.instance_id = postern_internal.nil_uuid()
+        and postern_internal.audit_matches(a.payload, p_scope, v_pattern)
+    )
+    select (select count(*) from found),
+      array(select f.id from found as f order by f.created_at desc, f.id offset p_offset limit p_limit)
+    into total, v_ids;
   end if;
-  select coalesce(jsonb_agg(jsonb_build_object(
-      'id', e.id, 'payload', e.payload, 'created_at', postern_internal.rfc3339(e.created_at),
-      'ip_address', e.ip_address) order by e.created_at desc, e.id), '[]')
-  into entries
-  from (
-    select a.* from auth.audit_log_entries as a
-    where a.instance_id = postern_internal.nil_uuid()
-      and (v_pattern is null or postern_internal.audit_matches(a.payload, p_scope, v_pattern))
-    order by a.created_at desc, a.id
-    offset p_offset limit p_limit
-  ) as e;
+  select coalesce(json_agg(postern_internal.audit_entry(e) order by e.created_at desc, e.id), '[]') into entries
+  from auth.audit_log_entries as e
+  where e.id = any (v_ids);
 end;
 $$;
 
@@ -3640,6 +4856,24 @@ begin
 end;
 $$;
 
+-- Name: mail_languages(jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.mail_languages(p_user_metadata jsonb, p_context jsonb) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_data jsonb := postern_internal.read_metadata(p_user_metadata);
+begin
+  return (
+    select coalesce(jsonb_agg(left(wish.language, 100) order by wish.place), '[]')
+    from (values
+      (1, v_data ->> 'locale'), (2, v_data ->> 'lang'), (3, v_data ->> 'language'), (4, p_context ->> 'language')
+    ) as wish (place, language)
+    where wish.language <> '');
+end;
+$$;
+
 -- Name: mail_payload(auth.users, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.mail_payload(p_user auth.users, p_context jsonb) RETURNS jsonb
@@ -3647,10 +4881,311 @@ CREATE FUNCTION postern_internal.mail_payload(p_user auth.users, p_context jsonb
     AS $$
   select jsonb_build_object(
     'email', coalesce(p_user.email, ''),
+    'languages', postern_internal.mail_languages(p_user.raw_user_meta_data, p_context),
     'site_url', p_context ->> 'site_url',
     'redirect_to', coalesce(p_context ->> 'redirect_to', p_context ->> 'site_url'),
     'data', postern_internal.read_metadata(p_user.raw_user_meta_data))
 $$;
+
+-- Name: maintain(text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.maintain(p_rule text, OUT rows bigint, OUT is_done boolean)
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    SET lock_timeout TO '2s'
+    SET synchronize_seqscans TO 'off'
+    AS $_$
+declare
+  v_now timestamptz := postern_internal.clock();
+  v_context jsonb := postern_internal.context() || '{"actor": "maintenance", "ip": null}';
+  v_rule record;
+begin
+  if not pg_try_advisory_xact_lock(hashtext('postern'), hashtext('maintenance')) then
+    return;
+  end if;
+  select r.* into v_rule from postern_internal.maintenance_rules() as r where r.rule = p_rule;
+  if v_rule.rule is null then
+    perform postern_internal.fail(400, 'validation_failed', format('There is no maintenance rule %L', p_rule));
+  end if;
+  if v_rule.target is null then
+    execute format('select postern_internal.%I($1, $2, $3)', 'maintain_' || p_rule)
+    into rows using v_now, v_context, v_rule.batch;
+  else
+    execute format(
+      'delete from %1$s where ctid = any (array(select ctid from %1$s where %2$s limit $3 for update skip locked))',
+      v_rule.target, v_rule.condition)
+    using v_now, v_context, v_rule.batch;
+    get diagnostics rows = row_count;
+  end if;
+  is_done := rows < v_rule.batch;
+  insert into postern.maintenance as m (rule, ran_at, rows_total) values (p_rule, v_now, rows)
+  on conflict (rule) do update set ran_at = v_now, rows_total = m.rows_total + excluded.rows_total;
+end;
+$_$;
+
+-- Name: maintain_anonymous_users(timestamp with time zone, jsonb, integer); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.maintain_anonymous_users(p_now timestamp with time zone, p_context jsonb, p_limit integer) RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_before timestamptz := p_now - make_interval(secs => (p_context #>> '{retention,anonymous_users}')::float);
+  v_user auth.users;
+  v_count bigint := 0;
+begin
+  for v_user in
+    select u.*
+    from auth.users as u
+    where u.is_anonymous and u.deleted_at is null and u.instance_id = postern_internal.nil_uuid()
+      and u.created_at < v_before
+      and coalesce(u.last_sign_in_at < v_before, true)
+      and not exists (
+        select from auth.sessions as s where s.user_id = u.id and postern_internal.last_active(s) >= v_before)
+      and not exists (select from postern.retention_refusals as r where r.user_id = u.id)
+    limit p_limit
+    for update of u skip locked
+  loop
+    begin
+      perform postern_internal.end_sessions(v_user.id, 'retention', p_context);
+      perform postern_internal.remove_account(v_user, false, p_context);
+      v_count := v_count + 1;
+    exception when others then
+      if sqlstate ~ '^(40|53|55|57|58|XX)' then
+        raise; -- not this user's fault
+      end if;
+      insert into postern.retention_refusals (user_id, reason, refused_at) values (v_user.id, sqlerrm, p_now);
+    end;
+  end loop;
+  return v_count;
+end;
+$$;
+
+-- Name: maintain_event_partitions(timestamp with time zone, jsonb, integer); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.maintain_event_partitions(p_now timestamp with time zone, p_context jsonb, p_limit integer) RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    SET "TimeZone" TO 'UTC'
+    AS $$
+declare
+  v_first timestamptz;
+  v_next timestamptz;
+  v_name text;
+  v_count bigint := 0;
+begin
+  for i in 1..2 loop
+    v_first := date_trunc('month', p_now) + make_interval(months => i);
+    v_next := v_first + interval '1 month';
+    v_name := 'events_' || to_char(v_first, 'YYYY_MM');
+    continue when to_regclass('postern.' || v_name) is not null
+      or exists (
+        select from postern.events_default as e where e.created_at >= v_first and e.created_at < v_next);
+    execute format(
+      'create table postern.%I (like postern.events including defaults including indexes)', v_name);
+    execute format(
+      'alter table postern.events attach partition postern.%I for values from (%L) to (%L)', v_name, v_first, v_next);
+    v_count := v_count + 1;
+  end loop;
+  return v_count;
+end;
+$$;
+
+-- Name: maintain_events(timestamp with time zone, jsonb, integer); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.maintain_events(p_now timestamp with time zone, p_context jsonb, p_limit integer) RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_before timestamptz := p_now - make_interval(secs => (p_context #>> '{retention,events}')::float);
+  v_partition regclass;
+  v_rows bigint;
+  v_count bigint := 0;
+begin
+  for v_partition in
+    select m.partition from postern_internal.event_months() as m where m.month + interval '1 month' <= v_before
+  loop
+    select greatest(c.reltuples, 0)::bigint into v_rows from pg_catalog.pg_class as c where c.oid = v_partition;
+    execute format('drop table %s', v_partition);
+    v_count := v_count + v_rows;
+  end loop;
+  delete from postern.events_default as e
+  where e.ctid = any (array(
+    select o.ctid from postern.events_default as o where o.created_at < v_before limit p_limit for update skip locked));
+  get diagnostics v_rows = row_count;
+  return v_count + v_rows;
+end;
+$$;
+
+-- Name: maintain_one_time_tokens(timestamp with time zone, jsonb, integer); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.maintain_one_time_tokens(p_now timestamp with time zone, p_context jsonb, p_limit integer) RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_before timestamp := (p_now - interval '24 hours'
+    - make_interval(secs => (p_context #>> '{retention,tokens}')::float)) at time zone 'UTC';
+  v_ids uuid[];
+begin
+  v_ids := array(
+    select t.id
+    from auth.one_time_tokens as t
+    join auth.users as u on u.id = t.user_id
+    where greatest(t.created_at, t.updated_at) < v_before
+    limit p_limit
+    for update skip locked);
+  with old as (
+    select t.user_id, array_agg(t.token_hash) as hashes
+    from auth.one_time_tokens as t
+    where t.id = any (v_ids)
+    group by t.user_id
+  )
+  update auth.users as u
+  set confirmation_token = case when u.confirmation_token = any (o.hashes) then '' else u.confirmation_token end,
+    recovery_token = case when u.recovery_token = any (o.hashes) then '' else u.recovery_token end,
+    email_change_token_new =
+      case when u.email_change_token_new = any (o.hashes) then '' else u.email_change_token_new end,
+    email_change_token_current =
+      case when u.email_change_token_current = any (o.hashes) then '' else u.email_change_token_current end,
+    phone_change_token = case when u.phone_change_token = any (o.hashes) then '' else u.phone_change_token end,
+    reauthentication_token =
+      case when u.reauthentication_token = any (o.hashes) then '' else u.reauthentication_token end
+  from old as o
+  where u.id = o.user_id;
+  delete from auth.one_time_tokens as t where t.id = any (v_ids);
+  return cardinality(v_ids);
+end;
+$$;
+
+-- Name: maintain_outbox(timestamp with time zone, jsonb, integer); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.maintain_outbox(p_now timestamp with time zone, p_context jsonb, p_limit integer) RETURNS bigint
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $$
+  select postern_internal.clean_outbox()::bigint
+$$;
+
+-- Name: maintain_refresh_tokens_ended(timestamp with time zone, jsonb, integer); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.maintain_refresh_tokens_ended(p_now timestamp with time zone, p_context jsonb, p_limit integer) RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_count bigint;
+begin
+  with live as (
+    select t.id
+    from auth.sessions as s
+    join auth.refresh_tokens as t on t.session_id = s.id
+    where s.not_after < p_now - interval '24 hours' and t.revoked is not true
+    limit p_limit
+    for update of t skip locked
+  )
+  update auth.refresh_tokens as t
+  set revoked = true, updated_at = p_now
+  from live as l
+  where t.id = l.id;
+  get diagnostics v_count = row_count;
+  return v_count;
+end;
+$$;
+
+-- Name: maintain_sessions_expired(timestamp with time zone, jsonb, integer); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.maintain_sessions_expired(p_now timestamp with time zone, p_context jsonb, p_limit integer) RETURNS bigint
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $$
+  select postern_internal.sweep_sessions(array(
+    select s.id from auth.sessions as s
+    where s.not_after < p_now - interval '72 hours'
+    limit p_limit
+    for update skip locked), 'timebox', p_now)
+$$;
+
+-- Name: maintain_sessions_idle(timestamp with time zone, jsonb, integer); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.maintain_sessions_idle(p_now timestamp with time zone, p_context jsonb, p_limit integer) RETURNS bigint
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $$
+  select postern_internal.sweep_sessions(array(
+    select s.id from auth.sessions as s
+    where s.refreshed_at at time zone 'UTC'
+      < p_now - interval '24 hours' - make_interval(secs => (p_context ->> 'inactivity')::float)
+    limit p_limit
+    for update skip locked), 'idle', p_now)
+$$;
+
+-- Name: maintain_sessions_idle_unrefreshed(timestamp with time zone, jsonb, integer); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.maintain_sessions_idle_unrefreshed(p_now timestamp with time zone, p_context jsonb, p_limit integer) RETURNS bigint
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $$
+  select postern_internal.sweep_sessions(array(
+    select s.id from auth.sessions as s
+    where s.refreshed_at is null
+      and coalesce((
+        select max(t.updated_at) from auth.refresh_tokens as t
+        where t.session_id = s.id and t.revoked is not true), s.created_at)
+        < p_now - interval '24 hours' - make_interval(secs => (p_context ->> 'inactivity')::float)
+    limit p_limit
+    for update of s skip locked), 'idle', p_now)
+$$;
+
+-- Name: maintain_sessions_timebox(timestamp with time zone, jsonb, integer); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.maintain_sessions_timebox(p_now timestamp with time zone, p_context jsonb, p_limit integer) RETURNS bigint
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $$
+  select postern_internal.sweep_sessions(array(
+    select s.id from auth.sessions as s
+    where s.created_at < p_now - interval '24 hours' - make_interval(secs => (p_context ->> 'timebox')::float)
+    limit p_limit
+    for update skip locked), 'timebox', p_now)
+$$;
+
+-- Name: maintenance_rules(); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.maintenance_rules(OUT rule text, OUT batch integer, OUT target text, OUT condition text)
+    LANGUAGE sql IMMUTABLE
+    AS $_$
+  values
+    ('refresh_tokens_revoked', 1000, 'auth.refresh_tokens', 'revoked and updated_at < $1 - interval ''24 hours'''),
+    ('refresh_tokens_ended', 1000, null, null),
+    ('sessions_expired', 500, null, null),
+    ('saml_relay_states', 1000, 'auth.saml_relay_states', 'created_at < $1 - interval ''24 hours'''),
+    ('flow_states', 1000, 'auth.flow_state', 'created_at < $1 - interval ''24 hours'''),
+    ('oauth_client_states', 1000, 'auth.oauth_client_states', 'created_at < $1 - interval ''24 hours'''),
+    ('mfa_challenges', 1000, 'auth.mfa_challenges', 'created_at < $1 - interval ''24 hours'''),
+    ('mfa_factors', 1000, 'auth.mfa_factors', 'status = ''unverified'' and created_at < $1 - interval ''24 hours'''),
+    ('webauthn_challenges', 1000, 'auth.webauthn_challenges', 'expires_at < $1'),
+    ('anonymous_users', 100, null, null),
+    ('sessions_timebox', 500, null, null),
+    ('sessions_idle', 500, null, null),
+    ('sessions_idle_unrefreshed', 500, null, null),
+    ('one_time_tokens', 500, null, null),
+    ('flow_devices', 1000, 'postern.flow_devices', 'created_at < $1 - interval ''24 hours'''),
+    ('totp_steps', 1000, 'postern.totp_steps', 'used_at < $1 - interval ''24 hours'''), -- such a code is long expired
+    ('challenge_guesses', 1000, 'postern.challenge_guesses', 'last_at < $1 - interval ''24 hours'''),
+    ('session_upgrades', 1000, 'postern.session_upgrades',
+      'upgraded_at < $1 - interval ''24 hours'' and not exists (select from auth.sessions as s where s.id = session_id)'),
+    ('oauth_authorizations', 1000, 'auth.oauth_authorizations', 'expires_at < $1 - interval ''24 hours'''),
+    ('audit_log_entries', 1000, 'auth.audit_log_entries',
+      'created_at < $1 - make_interval(secs => ($2 #>> ''{retention,audit}'')::float)'),
+    ('session_ends', 1000, 'postern.session_ends',
+      'ended_at < $1 - make_interval(secs => ($2 #>> ''{retention,session_ends}'')::float)'),
+    ('outbox', 10000, null, null),
+    ('retention_refusals', 1000, 'postern.retention_refusals', 'refused_at < $1 - interval ''7 days'''),
+    ('events', 1000, null, null),
+    ('event_partitions', 100, null, null)
+$_$;
 
 -- Name: make_otp(text, boolean, jsonb); Type: FUNCTION; Schema: postern_internal
 
@@ -3661,6 +5196,39 @@ CREATE FUNCTION postern_internal.make_otp(p_address text, p_is_pkce boolean, p_c
 begin
   otp := postern_internal.random_otp((p_context ->> 'otp_length')::int);
   token_hash := case when p_is_pkce then 'pkce_' else '' end || postern_internal.otp_hash(p_address, otp);
+end;
+$$;
+
+-- Name: make_room_for_phone(uuid, text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.make_room_for_phone(p_user_id uuid, p_phone text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  if exists (
+    select from auth.mfa_factors as f where f.user_id = p_user_id and f.phone = p_phone and f.status = 'verified')
+  then
+    perform postern_internal.fail(422, 'mfa_verified_factor_exists',
+      'A verified phone factor already exists, unenroll the existing factor to continue');
+  end if;
+  delete from auth.mfa_factors as f where f.user_id = p_user_id and f.phone = p_phone;
+end;
+$$;
+
+-- Name: mark_factor_verified(auth.users, auth.mfa_factors, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.mark_factor_verified(p_user auth.users, p_factor auth.mfa_factors, p_context jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  update auth.mfa_factors as f set status = 'verified', updated_at = postern_internal.clock()
+  where f.id = p_factor.id;
+  perform postern_internal.record_event('factor.verified', p_user.id, p_context,
+    jsonb_build_object('factor_id', p_factor.id, 'factor_type', p_factor.factor_type));
+  perform postern_internal.notify_user('mfa_factor_enrolled', p_user, p_context,
+    jsonb_build_object('factor_type', p_factor.factor_type));
 end;
 $$;
 
@@ -3770,12 +5338,56 @@ begin
 end;
 $$;
 
+-- Name: newest_flow(uuid, text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.newest_flow(p_user_id uuid, p_authentication_method text) RETURNS SETOF auth.flow_state
+    LANGUAGE sql STABLE
+    AS $$
+  select f.*
+  from auth.flow_state as f
+  where f.user_id = p_user_id and f.authentication_method = p_authentication_method
+  order by f.created_at desc
+  limit 1
+$$;
+
 -- Name: nil_uuid(); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.nil_uuid() RETURNS uuid
-    LANGUAGE sql IMMUTABLE
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
     AS $$
   select '00000000-0000-0000-0000-000000000000'::uuid
+$$;
+
+-- Name: note_challenge(uuid, timestamp with time zone); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.note_challenge(p_factor_id uuid, p_at timestamp with time zone) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  for attempt in 0 .. 99 loop
+    begin
+      update auth.mfa_factors
+      set last_challenged_at = p_at + make_interval(secs => attempt * 1e-6), updated_at = postern_internal.clock()
+      where id = p_factor_id;
+      return;
+    exception when unique_violation then
+      continue;
+    end;
+  end loop;
+  perform postern_internal.fail(409, 'conflict', 'Too many challenges at the same time, please retry after a moment.');
+end;
+$$;
+
+-- Name: note_maintenance_failure(text, text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.note_maintenance_failure(p_rule text, p_error text) RETURNS void
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $$
+  insert into postern.maintenance as m (rule, ran_at, last_error, failed_at)
+  values (p_rule, postern_internal.clock(), left(p_error, 1000), postern_internal.clock())
+  on conflict (rule) do update set last_error = excluded.last_error, failed_at = excluded.failed_at
 $$;
 
 -- Name: note_session_end(auth.sessions, text, jsonb); Type: FUNCTION; Schema: postern_internal
@@ -3805,10 +5417,16 @@ CREATE FUNCTION postern_internal.notify_user(p_kind text, p_user auth.users, p_c
     SET search_path TO ''
     AS $$
 begin
-  if (p_context -> 'notifications' ->> p_kind)::boolean and coalesce(p_user.email, '') <> '' then
-    perform postern_internal.send_mails(p_kind || '_notification', p_user, array[
-      postern_internal.mail_payload(p_user, p_context) - 'redirect_to'
-        || jsonb_build_object('recipient', p_user.email) || p_extra], p_context);
+  if (p_context -> 'notifications' ->> p_kind)::boolean and coalesce(p_user.email, '') <> ''
+    and postern_internal.is_mail_authorized(p_user.email, p_context)
+  then
+    begin
+      perform postern_internal.send_mails(p_kind || '_notification', p_user, array[
+        postern_internal.mail_payload(p_user, p_context) - 'redirect_to'
+          || jsonb_build_object('recipient', p_user.email) || p_extra], p_context);
+    exception when sqlstate 'PT429' then
+      null; -- the limit on all mails is used up: the change matters more than the mail about it
+    end;
   end if;
 end;
 $$;
@@ -3924,7 +5542,7 @@ begin
   join auth.users as u on u.id = i.user_id and u.aud = p_context ->> 'aud'
   where i.email = lower(p_email)
     and i.provider not like 'sso:%'
-    and not (p_context -> 'own_linking_domains') ? i.provider
+    and not (p_context -> 'linking_domains') ? i.provider
   order by i.created_at, i.id
   limit 1;
   if v_owner is null then
@@ -3973,6 +5591,76 @@ begin
 end;
 $_$;
 
+-- Name: part_capacity(integer, integer, integer); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.part_capacity(p_part integer, p_parts integer, p_events integer) RETURNS integer
+    LANGUAGE sql IMMUTABLE
+    AS $$
+  select p_events / p_parts + case when p_part < p_events % p_parts then 1 else 0 end
+$$;
+
+-- Name: part_used(double precision, timestamp with time zone, double precision, timestamp with time zone); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.part_used(p_used double precision, p_since timestamp with time zone, p_every double precision, p_now timestamp with time zone) RETURNS double precision
+    LANGUAGE sql IMMUTABLE
+    AS $$
+  select case
+    when p_every is not null then greatest(p_used - greatest(extract(epoch from p_now - p_since), 0) / p_every, 0)
+    when p_now >= p_since + interval '1 hour' then 0
+    else p_used
+  end
+$$;
+
+-- Name: prepare_factor_verification(uuid, uuid, uuid, uuid, boolean, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.prepare_factor_verification(p_user_id uuid, p_session_id uuid, p_factor_id uuid, p_challenge_id uuid, p_has_code boolean, p_refusal jsonb, p_context jsonb, OUT factor_type text, OUT secret text, OUT checked_at timestamp with time zone, OUT failure jsonb)
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_user auth.users := postern_internal.authenticate(p_user_id, p_session_id);
+  v_factor auth.mfa_factors := postern_internal.find_factor(p_user_id, p_factor_id);
+  v_found record;
+begin
+  perform postern_internal.take_limits(p_context);
+  perform postern_internal.refuse(p_refusal);
+  if v_factor.factor_type = 'webauthn' then
+    perform postern_internal.fail(
+      422, 'mfa_webauthn_enroll_not_enabled', 'MFA verification is disabled for WebAuthn');
+  elsif not p_has_code then
+    perform postern_internal.fail(400, 'validation_failed', 'Code needs to be non-empty');
+  end if;
+  perform postern_internal.check_factor_limit(v_factor.id, p_context);
+  v_found := postern_internal.find_challenge(v_user, v_factor, p_challenge_id, p_session_id, p_context);
+  failure := v_found.failure;
+  factor_type := v_factor.factor_type;
+  secret := coalesce(case when v_factor.factor_type = 'totp' then v_factor.secret
+    else (v_found.challenge).otp_code end, '');
+  checked_at := postern_internal.clock();
+end;
+$$;
+
+-- Name: prepare_parts(text, integer, integer, double precision); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.prepare_parts(p_kind text, p_parts integer, p_events integer, p_every double precision) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_since timestamptz;
+begin
+  if (select count(*) from postern.quotas where kind = p_kind and part < p_parts) >= p_parts then
+    return;
+  end if;
+  select min(q.since) into v_since from postern.quotas as q where q.kind = p_kind;
+  insert into postern.quotas (kind, part, used, since, capacity, every)
+  select p_kind, n, 0, coalesce(v_since, postern_internal.wall_clock()),
+    postern_internal.part_capacity(n, p_parts, p_events), p_every * p_parts
+  from generate_series(0, p_parts - 1) as n
+  on conflict (kind, part) do nothing;
+end;
+$$;
+
 -- Name: prepare_password_change(uuid, uuid, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.prepare_password_change(p_user_id uuid, p_session_id uuid, p_changes jsonb, p_context jsonb, OUT password_hash text, OUT needs_current_password boolean)
@@ -3994,6 +5682,49 @@ begin
     and password_hash <> ''
     and not exists (select from auth.mfa_amr_claims as c
       where c.session_id = p_session_id and c.authentication_method in ('otp', 'magiclink', 'recovery'));
+end;
+$$;
+
+-- Name: promote_email(auth.users, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.promote_email(p_user auth.users, p_context jsonb) RETURNS auth.users
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_identity auth.identities;
+  v_is_confirmed boolean;
+begin
+  select i.* into v_identity
+  from auth.identities as i
+  where i.user_id = p_user.id
+    and not exists (
+      select from postern_internal.find_users_by_email(nullif(i.email, ''), p_user.aud) as u where u.id <> p_user.id)
+  order by coalesce(i.email, '') = '', coalesce(i.identity_data ->> 'email_verified' <> 'true', true), i.created_at, i.id
+  limit 1;
+  if v_identity.id is null then
+    return null;
+  end if;
+  v_is_confirmed := coalesce(v_identity.email, '') <> ''
+    and (v_identity.identity_data ->> 'email_verified' = 'true' or (p_context ->> 'autoconfirm')::boolean);
+  delete from auth.one_time_tokens as t where t.user_id = p_user.id;
+  begin
+    update auth.users as u
+    set email = nullif(v_identity.email, ''), confirmation_token = '', recovery_token = '', email_change = '',
+      email_change_token_new = '', email_change_token_current = '', email_change_confirm_status = 0,
+      phone_change = '', phone_change_token = '', reauthentication_token = '',
+      email_confirmed_at = case when v_is_confirmed then u.email_confirmed_at end,
+      raw_user_meta_data = case
+        when v_is_confirmed then u.raw_user_meta_data
+        else postern_internal.read_metadata(u.raw_user_meta_data) || '{"email_verified": false}'
+      end,
+      updated_at = postern_internal.clock()
+    where u.id = p_user.id
+    returning u.* into p_user;
+  exception when unique_violation then -- somebody took it in the meantime, or has it under another audience
+    return null;
+  end;
+  return p_user;
 end;
 $$;
 
@@ -4111,6 +5842,21 @@ begin
 end;
 $$;
 
+-- Name: queue_hook(text, text, uuid, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.queue_hook(p_name text, p_recipient text, p_user_id uuid, p_payload jsonb, p_context jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  insert into postern.outbox (kind, template, recipient, user_id, payload, next_attempt_at, created_at)
+  values ('webhook', p_name, p_recipient, p_user_id,
+    postern_internal.hook_metadata(p_name, p_context) || p_payload,
+    postern_internal.clock(), postern_internal.clock());
+  perform postern_internal.wake_outbox();
+end;
+$$;
+
 -- Name: queue_mail(text, text, uuid, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.queue_mail(p_template text, p_recipient text, p_user_id uuid, p_payload jsonb) RETURNS void
@@ -4122,6 +5868,17 @@ begin
   values ('mail', p_template, p_recipient, p_user_id, coalesce(p_payload, '{}'),
     postern_internal.clock(), postern_internal.clock());
   perform postern_internal.wake_outbox();
+end;
+$$;
+
+-- Name: quota_parts(integer, double precision); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.quota_parts(p_events integer, p_every double precision) RETURNS integer
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO ''
+    AS $$
+begin
+  return least(32, p_events, greatest(1, floor(1 / p_every)));
 end;
 $$;
 
@@ -4205,6 +5962,37 @@ CREATE FUNCTION postern_internal.read_metadata(p_metadata jsonb) RETURNS jsonb
   select case when jsonb_typeof(p_metadata) = 'object' then p_metadata else '{}'::jsonb end
 $$;
 
+-- Name: read_user_agent(text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.read_user_agent(p_user_agent text, OUT browser text, OUT platform text)
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO ''
+    AS $$
+begin
+  if p_user_agent is null or p_user_agent not like 'Mozilla/%' then
+    return;
+  end if;
+  browser := case
+    -- an application that shows web pages: the links of its mails open in a browser and lead back to it
+    when p_user_agent ~ '; wv\)|Electron/' then null
+    when p_user_agent ~ 'Edg(A|iOS)?/' then 'Edge'
+    when p_user_agent ~ 'OPR/|OPT/' then 'Opera'
+    when p_user_agent ~ 'SamsungBrowser/' then 'Samsung Internet'
+    when p_user_agent ~ '(Firefox|FxiOS)/' then 'Firefox'
+    when p_user_agent ~ '(Chrome|Chromium|CriOS)/' then 'Chrome'
+    when p_user_agent ~ 'Version/.* Safari/' then 'Safari'
+  end;
+  platform := case
+    when p_user_agent ~ 'Android' then 'Android'
+    when p_user_agent ~ 'iPhone|iPad|iPod' then 'iOS'
+    when p_user_agent ~ 'Windows' then 'Windows'
+    when p_user_agent ~ 'CrOS' then 'ChromeOS'
+    when p_user_agent ~ 'Macintosh' then 'macOS'
+    when p_user_agent ~ 'Linux|X11' then 'Linux'
+  end;
+end;
+$$;
+
 -- Name: reauthenticate(uuid, uuid, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.reauthenticate(p_user_id uuid, p_session_id uuid, p_context jsonb) RETURNS text
@@ -4278,13 +6066,14 @@ CREATE FUNCTION postern_internal.recover(p_email text, p_code_challenge text, p_
 declare
   v_user auth.users;
 begin
+  perform postern_internal.take_limits(p_context, p_email);
   v_user := postern_internal.lock_user(
     (select u.id from postern_internal.find_users_by_email(p_email, p_context ->> 'aud') as u));
   if v_user.id is null then
     return;
   end if;
   perform postern_internal.begin_flow(
-    v_user.id, 'recovery', 'recovery', p_code_challenge, p_code_challenge_method);
+    v_user.id, 'recovery', 'recovery', p_code_challenge, p_code_challenge_method, p_context);
   perform postern_internal.audit_user('user_recovery_requested', v_user, p_context);
   perform postern_internal.send_recovery(
     v_user, 'recovery', coalesce(p_code_challenge <> '', false), p_context);
@@ -4364,6 +6153,7 @@ declare
   v_expiry text;
   v_key text;               -- of a format 2 token
 begin
+  perform postern_internal.take_limits(p_context);
   if p_token ~ '^[a-z0-9]{12}$' then
     select t.session_id, s.user_id into v_session_id, v_user_id
     from auth.refresh_tokens as t left join auth.sessions as s on s.id = t.session_id
@@ -4475,6 +6265,22 @@ begin
 end;
 $$;
 
+-- Name: refuse_code(auth.mfa_factors, uuid); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.refuse_code(p_factor auth.mfa_factors, p_challenge_id uuid) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  insert into postern.challenge_guesses (challenge_id, factor_id, wrong, last_at)
+  values (p_challenge_id, p_factor.id, 1, postern_internal.clock())
+  on conflict (challenge_id) do update
+    set wrong = challenge_guesses.wrong + 1, last_at = excluded.last_at;
+  return postern_internal.failure(422, 'mfa_verification_failed', case p_factor.factor_type
+    when 'phone' then 'Invalid MFA Phone code entered' else 'Invalid TOTP code entered' end);
+end;
+$$;
+
 -- Name: register_email(text, text, jsonb, text, text, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.register_email(p_email text, p_password_hash text, p_data jsonb, p_code_challenge text, p_code_challenge_method text, p_context jsonb, OUT outcome text, OUT account auth.users)
@@ -4505,7 +6311,7 @@ begin
     'user_confirmation_requested', account, p_context, '{"provider": "email"}');
   perform postern_internal.check_mail_frequency(account.confirmation_sent_at, p_context);
   perform postern_internal.begin_flow(
-    account.id, 'email', 'email/signup', p_code_challenge, p_code_challenge_method);
+    account.id, 'email', 'email/signup', p_code_challenge, p_code_challenge_method, p_context);
   perform postern_internal.send_confirmation(
     account, 'confirmation', coalesce(p_code_challenge <> '', false), p_context);
   account := postern_internal.lock_user(account.id);
@@ -4550,6 +6356,23 @@ begin
 end;
 $$;
 
+-- Name: remember_device(uuid, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.remember_device(p_flow_id uuid, p_context jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  if not coalesce((p_context ->> 'other_device_page')::boolean, false) then
+    return;
+  end if;
+  insert into postern.flow_devices (flow_id, browser, platform, created_at)
+  select p_flow_id, a.browser, a.platform, postern_internal.clock()
+  from postern_internal.read_user_agent(p_context ->> 'user_agent') as a
+  where a.browser is not null or a.platform is not null;
+end;
+$$;
+
 -- Name: remove_account(auth.users, boolean, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.remove_account(p_user auth.users, p_is_soft boolean, p_context jsonb) RETURNS void
@@ -4584,7 +6407,9 @@ CREATE FUNCTION postern_internal.replace_password(p_user_id uuid, p_password_has
     AS $$
 declare
   v_user auth.users;
+  v_is_first boolean;
 begin
+  select coalesce(u.encrypted_password, '') = '' into v_is_first from auth.users as u where u.id = p_user_id;
   delete from auth.one_time_tokens where user_id = p_user_id;
   update auth.users
   set encrypted_password = p_password_hash, updated_at = postern_internal.clock(),
@@ -4594,6 +6419,13 @@ begin
     reauthentication_token = '', reauthentication_sent_at = null
   where id = p_user_id
   returning * into v_user;
+  if v_is_first and (p_context ->> 'email_identity')::boolean and v_user.email <> ''
+    and v_user.email_confirmed_at is not null
+  then
+    perform postern_internal.add_identity(
+      p_user_id, 'email',
+      postern_internal.base_identity_data(p_user_id, v_user.email) || '{"email_verified": true}', p_context);
+  end if;
   perform postern_internal.end_sessions(p_user_id, 'password_change', p_context, p_except => p_except);
   perform postern_internal.record_event('user.password_changed', p_user_id, p_context);
   return v_user;
@@ -4610,6 +6442,7 @@ declare
   v_user auth.users;
   v_is_pkce boolean := coalesce(p_code_challenge <> '', false);
 begin
+  perform postern_internal.take_limits(p_context, coalesce(nullif(p_email, ''), p_phone));
   v_user := postern_internal.lock_user(case
     when p_email <> '' then (
       select u.id from postern_internal.find_users_by_email(p_email, p_context ->> 'aud') as u)
@@ -4622,11 +6455,11 @@ begin
     perform postern_internal.audit_user('user_confirmation_requested', v_user, p_context);
     perform postern_internal.check_mail_frequency(v_user.confirmation_sent_at, p_context);
     perform postern_internal.begin_flow(
-      v_user.id, 'email/signup', 'email/signup', p_code_challenge, p_code_challenge_method);
+      v_user.id, 'email/signup', 'email/signup', p_code_challenge, p_code_challenge_method, p_context);
     perform postern_internal.send_confirmation(v_user, 'confirmation', v_is_pkce, p_context);
   elsif p_type = 'email_change' and coalesce(v_user.email_change, '') <> '' then
     perform postern_internal.begin_flow(
-      v_user.id, 'email_change', 'email_change', p_code_challenge, p_code_challenge_method);
+      v_user.id, 'email_change', 'email_change', p_code_challenge, p_code_challenge_method, p_context);
     perform postern_internal.send_email_change(v_user, v_user.email_change, v_is_pkce, p_context);
   elsif p_type = 'sms' and v_user.phone_confirmed_at is null then
     perform postern_internal.audit_user('user_recovery_requested', v_user, p_context);
@@ -4688,6 +6521,7 @@ CREATE FUNCTION postern_internal.rotate_v1(p_user auth.users, p_session auth.ses
 declare
   v_now timestamptz := postern_internal.clock();
   v_live auth.refresh_tokens;
+  v_is_late boolean;
   v_next text;
   v_key text;
 begin
@@ -4702,10 +6536,10 @@ begin
         || '{"reuse": true}';
       return;
     end if;
-    if coalesce(p_token.updated_at, '-infinity')
-      + make_interval(secs => (p_context ->> 'reuse_interval')::int) <= v_now
-    then
-      if (p_context ->> 'rotation')::boolean then
+    v_is_late := coalesce(p_token.updated_at, '-infinity')
+      + make_interval(secs => (p_context ->> 'reuse_interval')::int) <= v_now;
+    if v_is_late or postern_internal.is_before_upgrade(p_session.id, p_token.id, null) then
+      if v_is_late and (p_context ->> 'rotation')::boolean then
         update auth.refresh_tokens set revoked = true, updated_at = v_now
         where session_id = p_session.id and revoked is not true;
         perform postern_internal.note_session_end(p_session, 'reuse', p_context);
@@ -4748,6 +6582,8 @@ CREATE FUNCTION postern_internal.rotate_v2(p_user auth.users, p_session auth.ses
 declare
   v_behind bigint := p_session.refresh_token_counter - p_counter;
   v_causes text;            -- why a used token is accepted
+  v_is_fresh boolean := p_last_active + make_interval(secs => (p_context ->> 'reuse_interval')::int)
+    > postern_internal.clock();
 begin
   if v_behind < 0 then
     perform postern_internal.fail(
@@ -4755,15 +6591,15 @@ begin
   elsif v_behind > 0 then
     v_causes := concat_ws(',',
       case
-        when p_last_active + make_interval(secs => (p_context ->> 'reuse_interval')::int)
-          > postern_internal.clock() then 'concurrent-refresh'
+        when v_is_fresh and not postern_internal.is_before_upgrade(p_session.id, null, p_counter)
+          then 'concurrent-refresh'
       end,
       case when v_behind = 1 then 'fail-to-save' end,
       case when (p_context ->> 'allow_reuse')::boolean then 'always-allow' end);
     if v_causes = '' then
       failure := postern_internal.failure(
         400, 'refresh_token_already_used', 'Invalid Refresh Token: Already Used');
-      if (p_context ->> 'rotation')::boolean then
+      if (p_context ->> 'rotation')::boolean and not v_is_fresh then
         perform postern_internal.end_sessions(
           p_user.id, 'reuse', p_context || '{"actor": "server"}', p_only => p_session.id);
         failure := failure || '{"rotated": true}';
@@ -4797,17 +6633,18 @@ begin
   if v_hook is null or (p_context ? 'by_sql' and not v_hook ? 'function') then
     return null;
   end if;
-  p_payload := jsonb_build_object('metadata', jsonb_build_object(
-      'uuid', postern_internal.random_uuid(), 'time', postern_internal.rfc3339(postern_internal.clock()),
-      'name', p_name, 'ip_address', coalesce(p_context ->> 'ip', ''))) || p_payload;
+  p_payload := postern_internal.hook_metadata(p_name, p_context) || p_payload;
   if v_hook ? 'function' then
     v_output := postern_internal.call_hook_function(v_hook, p_payload);
   else
     v_output := postern_internal.ask('hook:' || concat_ws(':', p_name, p_key), p_payload, p_context);
   end if;
   if coalesce(v_output #>> '{error,message}', '') <> '' then
-    v_status := case when v_output #>> '{error,http_code}' ~ '^[2-5][0-9]{2}$' then v_output #>> '{error,http_code}' end;
-    perform postern_internal.fail(coalesce(v_status, 500), '', v_output #>> '{error,message}');
+    v_status := 500;
+    if v_output #>> '{error,http_code}' ~ '^[2-5][0-9]{2}$' then
+      v_status := (v_output #>> '{error,http_code}')::int;
+    end if;
+    perform postern_internal.fail(v_status, '', v_output #>> '{error,message}');
   end if;
   return v_output;
 end;
@@ -4884,6 +6721,27 @@ begin
 end;
 $$;
 
+-- Name: send_factor_code(auth.users, auth.mfa_factors, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.send_factor_code(p_user auth.users, p_factor auth.mfa_factors, p_challenge jsonb, p_context jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_wait interval := p_factor.last_challenged_at
+    + make_interval(secs => (p_context #>> '{mfa,phone_frequency}')::float) - postern_internal.clock();
+begin
+  if v_wait > interval '0' then
+    perform postern_internal.fail(429, 'over_sms_send_rate_limit', format(
+      'For security purposes, you can only request this after %s seconds.', trunc(extract(epoch from v_wait))));
+  elsif p_context ->> 'sms_provider' = '' and not (p_context -> 'hooks') ? 'send-sms' then
+    perform postern_internal.fail(500, 'unexpected_failure', 'Failed to get SMS provider');
+  end if;
+  perform postern_internal.send_sms(p_user, p_factor.phone, p_challenge ->> 'code', p_challenge ->> 'channel', 'mfa',
+    make_interval(secs => (p_context #>> '{mfa,challenge_expiry}')::float), p_context);
+end;
+$$;
+
 -- Name: send_magic_link(text, boolean, jsonb, text, text, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.send_magic_link(p_email text, p_create_user boolean, p_data jsonb, p_code_challenge text, p_code_challenge_method text, p_context jsonb) RETURNS void
@@ -4894,6 +6752,7 @@ declare
   v_user auth.users;
   v_registered record;
 begin
+  perform postern_internal.take_limits(p_context, p_email);
   v_user := postern_internal.lock_user(
     (select u.id from postern_internal.find_users_by_email(p_email, p_context ->> 'aud') as u));
   if v_user.id is null and not p_create_user then
@@ -4909,7 +6768,7 @@ begin
     perform postern_internal.audit_user('login', v_user, p_context, '{"provider": "email"}');
   end if;
   perform postern_internal.begin_flow(
-    v_user.id, 'magiclink', 'magiclink', p_code_challenge, p_code_challenge_method);
+    v_user.id, 'magiclink', 'magiclink', p_code_challenge, p_code_challenge_method, p_context);
   perform postern_internal.audit_user('user_recovery_requested', v_user, p_context);
   perform postern_internal.send_recovery(
     v_user, 'magic_link', coalesce(p_code_challenge <> '', false), p_context);
@@ -4927,6 +6786,13 @@ declare
   v_payload jsonb;
   v_mail jsonb;
 begin
+  foreach v_mail in array p_mails loop
+    if not postern_internal.is_mail_authorized(v_mail ->> 'recipient', p_context) then
+      perform postern_internal.fail(400, 'email_address_not_authorized', format(
+        'Email address "%s" cannot be used as it is not authorized', v_mail ->> 'recipient'));
+    end if;
+  end loop;
+  perform postern_internal.take_quota('mail', p_context);
   if v_hook is not null then
     v_payload := jsonb_build_object('user', postern_internal.user_document(p_user),
       'email_data', postern_internal.hook_email_data(p_template, p_mails, p_context));
@@ -4934,8 +6800,8 @@ begin
       perform postern_internal.run_hook('send-email', p_template, v_payload, p_context);
       return;
     end if;
-    -- one message for the hook, however many mails it will make of it
-    p_mails := array[p_mails[1] || jsonb_build_object('hook', v_payload)];
+    perform postern_internal.queue_hook('send-email', p_mails[1] ->> 'recipient', p_user.id, v_payload, p_context);
+    return;
   end if;
   foreach v_mail in array p_mails loop
     perform postern_internal.queue_mail(p_template, v_mail ->> 'recipient', p_user.id, v_mail - 'recipient');
@@ -5041,13 +6907,21 @@ CREATE FUNCTION postern_internal.send_sms(p_user auth.users, p_phone text, p_otp
     SET search_path TO ''
     AS $$
 declare
+  v_hook jsonb := p_context -> 'hooks' -> 'send-sms';
+  v_payload jsonb;
   v_is_foreign boolean := (p_context ->> 'sms_checks_codes')::boolean;
 begin
-  if (p_context -> 'hooks') ? 'send-sms' then
-    perform postern_internal.run_hook('send-sms', p_kind, jsonb_build_object(
+  perform postern_internal.take_quota('sms', p_context);
+  if v_hook is not null then
+    v_payload := jsonb_build_object(
       'user', postern_internal.user_document(p_user),
       'sms', jsonb_build_object('otp', p_otp, 'phone', p_phone)
-        || case p_kind when 'mfa' then '{"sms_type": "mfa"}' else '{}'::jsonb end), p_context);
+        || case p_kind when 'mfa' then '{"sms_type": "mfa"}' else '{}'::jsonb end);
+    if v_hook ? 'function' or not p_context ? 'by_sql' then
+      perform postern_internal.run_hook('send-sms', p_kind, v_payload, p_context);
+    else
+      perform postern_internal.queue_hook('send-sms', p_phone, p_user.id, v_payload, p_context);
+    end if;
     return;
   end if;
   if p_context ->> 'sms_provider' = '' then
@@ -5075,6 +6949,7 @@ declare
   v_user auth.users;
   v_registered record;
 begin
+  perform postern_internal.take_limits(p_context, p_phone);
   v_user := postern_internal.lock_user(
     (select u.id from postern_internal.find_users_by_phone(p_phone, p_context ->> 'aud') as u));
   if v_user.id is null and not p_create_user then
@@ -5214,15 +7089,20 @@ CREATE FUNCTION postern_internal.sign_in_with_password(p_user_id uuid, p_matched
     AS $$
 declare
   v_user auth.users;
+  v_is_right boolean;
 begin
   if p_matched_hash is not null or (p_context -> 'hooks') ? 'password-verification' then
     v_user := postern_internal.lock_user(p_user_id);
   end if;
-  failure := postern_internal.verify_password_attempt(v_user, p_matched_hash, p_context);
+  v_is_right := p_matched_hash is not null and v_user.id is not null
+    and v_user.encrypted_password is not distinct from p_matched_hash;
+  failure := coalesce(
+    postern_internal.count_password(v_is_right, p_context),
+    postern_internal.verify_password_attempt(v_user, p_matched_hash, p_context));
   if failure is not null then
     return;
   end if;
-  if v_user.id is null or v_user.encrypted_password is distinct from p_matched_hash then
+  if not v_is_right then
     failure := postern_internal.failure(400, 'invalid_credentials', 'Invalid login credentials');
   elsif postern_internal.is_banned(v_user) then
     failure := postern_internal.failure(400, 'user_banned', 'User is banned');
@@ -5250,6 +7130,7 @@ CREATE FUNCTION postern_internal.sign_up(p_email text, p_password_hash text, p_d
 declare
   v_registered record;
 begin
+  perform postern_internal.take_limits(p_context, p_email);
   v_registered := postern_internal.register_email(
     p_email, p_password_hash, p_data, p_code_challenge, p_code_challenge_method, p_context);
   select r.issued, r.account, r.failure into issued, account, failure
@@ -5268,6 +7149,7 @@ declare
   v_new auth.users;
   v_issued jsonb;
 begin
+  perform postern_internal.take_limits(p_context);
   v_new.aud := p_context ->> 'aud';
   v_new.role := p_context ->> 'default_role';
   v_new.encrypted_password := '';
@@ -5291,6 +7173,7 @@ CREATE FUNCTION postern_internal.sign_up_by_phone(p_phone text, p_password_hash 
 declare
   v_registered record;
 begin
+  perform postern_internal.take_limits(p_context, p_phone);
   v_registered := postern_internal.register_phone(p_phone, p_password_hash, p_data, p_channel, p_context);
   select r.issued, r.account, r.failure into issued, account, failure
   from postern_internal.answer_sign_up(
@@ -5315,6 +7198,179 @@ begin
 end;
 $$;
 
+-- Name: swap_refresh_token(auth.users, auth.sessions, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.swap_refresh_token(p_user auth.users, p_session auth.sessions, p_context jsonb) RETURNS text
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_now timestamptz := postern_internal.clock();
+  v_token text;
+  v_id bigint;
+begin
+  if p_session.refresh_token_hmac_key is not null and p_session.refresh_token_counter is not null then
+    p_session.refresh_token_counter := p_session.refresh_token_counter + 2;
+    update auth.sessions as s set refresh_token_counter = p_session.refresh_token_counter where s.id = p_session.id;
+    v_token := postern_internal.refresh_token_v2(
+      p_session.id, p_session.refresh_token_counter, postern_internal.session_key(p_session, p_context));
+  else
+    update auth.refresh_tokens as t set revoked = true, updated_at = v_now
+    where t.session_id = p_session.id and t.revoked is not true;
+    v_token := postern_internal.random_refresh_token();
+    insert into auth.refresh_tokens (instance_id, token, user_id, session_id, revoked, created_at, updated_at)
+    values (postern_internal.nil_uuid(), v_token, p_user.id::text, p_session.id, false, v_now, v_now)
+    returning id into v_id;
+    perform postern_internal.audit_user('token_revoked', p_user, p_context);
+  end if;
+  insert into postern.session_upgrades (session_id, user_id, first_token_id, first_counter, upgraded_at)
+  values (p_session.id, p_user.id, v_id, p_session.refresh_token_counter, v_now)
+  on conflict (session_id) do update set first_token_id = excluded.first_token_id,
+    first_counter = excluded.first_counter, upgraded_at = excluded.upgraded_at;
+  return v_token;
+end;
+$$;
+
+-- Name: sweep_sessions(uuid[], text, timestamp with time zone); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.sweep_sessions(p_ids uuid[], p_reason text, p_now timestamp with time zone) RETURNS bigint
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $$
+  with ended as (
+    delete from auth.sessions as s where s.id = any (p_ids) returning s.id, s.user_id
+  ), why as (
+    insert into postern.session_ends (session_id, user_id, reason, actor, ended_at)
+    select e.id, e.user_id, p_reason, 'maintenance', p_now from ended as e
+    on conflict (session_id) do nothing
+    returning session_id, user_id
+  ), told as (
+    insert into postern.events (type, user_id, session_id, actor, data, created_at)
+    select 'session.ended', w.user_id, w.session_id, 'maintenance', jsonb_build_object('reason', p_reason), p_now
+    from why as w
+  )
+  select count(*) from ended
+$$;
+
+-- Name: take_limits(jsonb, text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.take_limits(p_context jsonb, p_address text DEFAULT NULL::text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_limit jsonb := p_context -> 'limit';
+  v_wait float8;
+begin
+  if v_limit is not null then
+    v_wait := postern_internal.take_token(
+      v_limit ->> 'name', v_limit ->> 'who', (v_limit ->> 'every')::float8, (v_limit ->> 'burst')::int);
+    if v_wait > 0 then
+      perform postern_internal.fail_limit(v_wait, v_limit ->> 'name');
+    end if;
+  end if;
+  v_limit := p_context -> 'account_limits' -> 'messages';
+  if p_address <> '' and v_limit is not null then
+    v_wait := postern_internal.take_token(
+      'messages', postern_internal.account_key(p_context ->> 'aud', p_address),
+      (v_limit ->> 'every')::float8, (v_limit ->> 'burst')::int);
+    if v_wait > 0 then
+      perform postern_internal.fail_limit(v_wait);
+    end if;
+  end if;
+end;
+$$;
+
+-- Name: take_part(text, integer, integer, double precision, boolean); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.take_part(p_kind text, p_parts integer, p_events integer, p_every double precision, p_may_wait boolean) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_now timestamptz := postern_internal.wall_clock();
+  v_every float8 := p_every * p_parts;
+  v_part int;
+begin
+  if p_may_wait then
+    select q.part into v_part
+    from postern.quotas as q
+    where q.kind = p_kind and q.part < p_parts
+      and postern_internal.part_used(q.used, q.since, v_every, v_now) + 1
+        <= postern_internal.part_capacity(q.part, p_parts, p_events)
+    order by q.part
+    limit 1
+    for update;
+  else
+    select q.part into v_part
+    from postern.quotas as q
+    where q.kind = p_kind and q.part < p_parts
+      and postern_internal.part_used(q.used, q.since, v_every, v_now) + 1
+        <= postern_internal.part_capacity(q.part, p_parts, p_events)
+    order by random()
+    limit 1
+    for update skip locked;
+  end if;
+  update postern.quotas as q
+  set used = postern_internal.part_used(q.used, q.since, v_every, v_now) + 1,
+    since = case
+      when p_every is not null then greatest(v_now, q.since)
+      else q.since + floor(extract(epoch from greatest(v_now - q.since, '0')) / 3600) * interval '1 hour'
+    end,
+    capacity = postern_internal.part_capacity(q.part, p_parts, p_events), every = v_every
+  where q.kind = p_kind and q.part = v_part;
+  return v_part is not null;
+end;
+$$;
+
+-- Name: take_quota(text, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.take_quota(p_kind text, p_context jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_quota jsonb := p_context -> 'quotas' -> p_kind;
+  v_events int := least(floor((v_quota ->> 'events')::float8), 2000000000)::int;
+  v_every float8 := (v_quota ->> 'every')::float8;
+  v_parts int := postern_internal.quota_parts(v_events, v_every);
+begin
+  if v_quota is null
+    or postern_internal.take_part(p_kind, v_parts, v_events, v_every, p_may_wait => false)
+  then
+    return;
+  end if;
+  perform postern_internal.prepare_parts(p_kind, v_parts, v_events, v_every);
+  if not postern_internal.take_part(p_kind, v_parts, v_events, v_every, p_may_wait => true) then
+    perform postern_internal.fail_quota(p_kind, v_parts);
+  end if;
+end;
+$$;
+
+-- Name: take_token(text, text, double precision, integer); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.take_token(p_name text, p_who text, p_every double precision, p_burst integer) RETURNS double precision
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_every interval := make_interval(secs => p_every);
+begin
+  if p_burst < 1 then
+    return greatest(p_every, 1);
+  end if;
+  insert into postern.limits as l (name, who, full_at, every, burst)
+  values (p_name, p_who, postern_internal.wall_clock() + v_every, p_every, p_burst)
+  on conflict (name, who) do update
+    set full_at = greatest(l.full_at, postern_internal.wall_clock()) + v_every, every = p_every, burst = p_burst
+    where l.full_at <= postern_internal.wall_clock() + (p_burst - 1) * v_every;
+  if found then
+    return 0;
+  end if;
+  return greatest(postern_internal.token_wait(p_name, p_who, p_every, p_burst), 0.001);
+end;
+$$;
+
 -- Name: test_otp(text, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.test_otp(p_phone text, p_context jsonb) RETURNS text
@@ -5336,6 +7392,41 @@ CREATE FUNCTION postern_internal.token_sent_at(p_user auth.users, p_type auth.on
     when 'phone_change_token' then p_user.phone_change_sent_at
     else p_user.email_change_sent_at
   end
+$$;
+
+-- Name: token_wait(text, text, double precision, integer); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.token_wait(p_name text, p_who text, p_every double precision, p_burst integer) RETURNS double precision
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_wait float8;
+begin
+  select extract(epoch from
+    l.full_at - (p_burst - 1) * make_interval(secs => p_every) - postern_internal.wall_clock())
+  into v_wait
+  from postern.limits as l
+  where l.name = p_name and l.who = p_who;
+  return greatest(coalesce(v_wait, 0), 0);
+end;
+$$;
+
+-- Name: too_soon(timestamp with time zone, double precision); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.too_soon(p_last_at timestamp with time zone, p_seconds double precision) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_wait interval := p_last_at + make_interval(secs => p_seconds) - postern_internal.clock();
+begin
+  if v_wait > interval '0' then
+    return format(
+      'For security purposes, you can only request this after %s seconds.', trunc(extract(epoch from v_wait)));
+  end if;
+  return null;
+end;
 $$;
 
 -- Name: touch_session(auth.sessions, jsonb); Type: FUNCTION; Schema: postern_internal
@@ -5372,6 +7463,69 @@ CREATE FUNCTION postern_internal.triggers_of_functions(p_functions text[]) RETUR
     and not t.tgisinternal
     and array[p.proname || '()', n.nspname || '.' || p.proname || '()', p.proname::text] && p_functions
   order by 1
+$$;
+
+-- Name: unenroll_factor(uuid, uuid, uuid, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.unenroll_factor(p_user_id uuid, p_session_id uuid, p_factor_id uuid, p_context jsonb) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_user auth.users := postern_internal.authenticate(p_user_id, p_session_id, p_lock => true);
+  v_factor auth.mfa_factors := postern_internal.find_factor(p_user_id, p_factor_id);
+begin
+  if v_factor.status = 'verified' and not postern_internal.is_aal2(p_session_id) then
+    perform postern_internal.fail(422, 'insufficient_aal', 'AAL2 required to unenroll verified factor');
+  end if;
+  perform postern_internal.drop_factor(v_factor);
+  perform postern_internal.audit_user('factor_unenrolled', v_user, p_context, jsonb_build_object(
+    'factor_id', v_factor.id, 'factor_status', v_factor.status, 'session_id', p_session_id));
+  perform postern_internal.record_event('factor.deleted', p_user_id, p_context,
+    jsonb_build_object('factor_id', v_factor.id, 'factor_type', v_factor.factor_type), p_session_id);
+  perform postern_internal.notify_user('mfa_factor_unenrolled', v_user, p_context,
+    jsonb_build_object('factor_type', v_factor.factor_type));
+  return jsonb_build_object('id', v_factor.id);
+end;
+$$;
+
+-- Name: unlink_identity(uuid, uuid, uuid, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.unlink_identity(p_user_id uuid, p_session_id uuid, p_identity_id uuid, p_context jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_user auth.users := postern_internal.authenticate(p_user_id, p_session_id, p_lock => true);
+  v_identity auth.identities;
+begin
+  if (select count(*) from auth.identities as i where i.user_id = p_user_id) < 2 then
+    perform postern_internal.fail(
+      422, 'single_identity_not_deletable', 'User must have at least 1 identity after unlinking');
+  end if;
+  delete from auth.identities as i where i.id = p_identity_id and i.user_id = p_user_id
+  returning i.* into v_identity;
+  if v_identity.id is null then
+    perform postern_internal.fail(422, 'identity_not_found', 'Identity doesn''t exist');
+  end if;
+  perform postern_internal.audit_user('identity_unlinked', v_user, p_context, jsonb_build_object(
+    'identity_id', v_identity.id, 'provider', v_identity.provider, 'provider_id', v_identity.provider_id));
+  perform postern_internal.record_event('identity.deleted', p_user_id, p_context,
+    jsonb_build_object('provider', v_identity.provider), p_session_id);
+  if v_identity.provider = 'phone' then
+    update auth.users as u set phone = null, phone_confirmed_at = null, updated_at = postern_internal.clock()
+    where u.id = p_user_id;
+  elsif not exists (
+      select from auth.identities as i where i.user_id = p_user_id and i.email = lower(v_user.email))
+    and (postern_internal.promote_email(v_user, p_context)).id is null
+  then
+    perform postern_internal.fail(
+      422, 'email_conflict_identity_not_deletable', 'Unable to unlink identity due to email conflict');
+  end if;
+  perform postern_internal.recompute_providers(p_user_id);
+  perform postern_internal.notify_user('identity_unlinked', v_user, p_context,
+    jsonb_build_object('provider', v_identity.provider));
+end;
 $$;
 
 -- Name: unusable_password_hash(); Type: FUNCTION; Schema: postern_internal
@@ -5469,6 +7623,21 @@ CREATE FUNCTION postern_internal.url_encode(p_text text) RETURNS text
   from regexp_split_to_table(p_text, '') with ordinality as t (c, n)
 $_$;
 
+-- Name: use_totp_step(auth.mfa_factors, bigint, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.use_totp_step(p_factor auth.mfa_factors, p_step bigint, p_context jsonb) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  insert into postern.totp_steps (factor_id, user_id, last_step, used_at)
+  values (p_factor.id, p_factor.user_id, p_step, postern_internal.clock())
+  on conflict (factor_id) do update set last_step = excluded.last_step, used_at = excluded.used_at
+    where totp_steps.last_step < excluded.last_step;
+  return found or (p_context #>> '{mfa,code_reuse}')::boolean;
+end;
+$$;
+
 -- Name: user_document(auth.users); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.user_document(p_user auth.users) RETURNS jsonb
@@ -5536,20 +7705,94 @@ CREATE FUNCTION postern_internal.verified_emails(p_identity jsonb, p_context jso
   where (e ->> 'verified')::boolean or (p_context ->> 'autoconfirm')::boolean
 $$;
 
+-- Name: verify_factor(uuid, uuid, uuid, uuid, text, text, bigint, text, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.verify_factor(p_user_id uuid, p_session_id uuid, p_factor_id uuid, p_challenge_id uuid, p_code text, p_matched text, p_step bigint, p_resealed text, p_context jsonb, OUT issued jsonb, OUT failure jsonb)
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_user auth.users := postern_internal.authenticate(p_user_id, p_session_id, p_lock => true);
+  v_factor auth.mfa_factors := postern_internal.find_factor(p_user_id, p_factor_id);
+  v_found record;
+  v_is_foreign boolean := v_factor.factor_type = 'phone' and (p_context ->> 'sms_checks_codes')::boolean
+    and not (p_context -> 'hooks') ? 'send-sms';
+  v_is_valid boolean;
+begin
+  perform postern_internal.check_factor_limit(v_factor.id, p_context);
+  v_found := postern_internal.find_challenge(v_user, v_factor, p_challenge_id, p_session_id, p_context);
+  failure := v_found.failure;
+  if failure is not null then
+    return;
+  end if;
+  v_is_valid := coalesce(case
+    when v_is_foreign then postern_internal.ask_about_code(v_factor.phone, p_code, p_context)
+    when v_factor.factor_type = 'phone' then p_matched = (v_found.challenge).otp_code
+    when p_matched = v_factor.secret then postern_internal.use_totp_step(v_factor, p_step, p_context)
+  end, false);
+  perform postern_internal.count_factor_code(v_factor.id, v_is_valid, p_context);
+  failure := postern_internal.verify_factor_attempt(v_factor, v_is_valid, p_context);
+  if failure is not null then
+    return;
+  end if;
+  if not v_is_valid then
+    failure := postern_internal.refuse_code(v_factor, p_challenge_id);
+    if v_is_foreign then
+      failure := postern_internal.failure(403, 'otp_expired', 'Token has expired or is invalid');
+    end if;
+    return;
+  end if;
+  update auth.mfa_challenges as c set verified_at = postern_internal.clock() where c.id = p_challenge_id;
+  if p_resealed is not null then
+    update auth.mfa_factors as f set secret = p_resealed where f.id = v_factor.id and v_factor.factor_type = 'totp';
+  end if;
+  issued := postern_internal.accept_factor(v_user, v_factor, p_challenge_id, p_session_id, p_context);
+end;
+$$;
+
+-- Name: verify_factor_attempt(auth.mfa_factors, boolean, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.verify_factor_attempt(p_factor auth.mfa_factors, p_is_valid boolean, p_context jsonb) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_output jsonb;
+begin
+  v_output := postern_internal.run_hook('mfa-verification', null, jsonb_build_object(
+    'user_id', p_factor.user_id, 'factor_id', p_factor.id, 'factor_type', p_factor.factor_type,
+    'valid', p_is_valid), p_context);
+  if v_output ->> 'decision' is distinct from 'reject' then
+    return null;
+  end if;
+  perform postern_internal.end_sessions(p_factor.user_id, 'hook', p_context || '{"actor": "hook"}');
+  return postern_internal.failure(403, 'mfa_verification_rejected', coalesce(nullif(v_output ->> 'message', ''),
+    'Further MFA verification attempts will be rejected.'));
+end;
+$$;
+
 -- Name: verify_otp(text, text, text, text, text, boolean, jsonb); Type: FUNCTION; Schema: postern_internal
 
-CREATE FUNCTION postern_internal.verify_otp(p_type text, p_token_hash text, p_token text, p_email text, p_phone text, p_gives_code boolean, p_context jsonb, OUT issued jsonb, OUT auth_code text, OUT is_half_done boolean, OUT effective_type text)
+CREATE FUNCTION postern_internal.verify_otp(p_type text, p_token_hash text, p_token text, p_email text, p_phone text, p_gives_code boolean, p_context jsonb, OUT issued jsonb, OUT auth_code text, OUT is_half_done boolean, OUT effective_type text, OUT began_on jsonb, OUT failure jsonb)
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
 declare
   v_token auth.one_time_tokens;
   v_user auth.users;
+  v_method text; -- of the flow whose code is wanted
 begin
+  perform postern_internal.take_limits(p_context);
+  is_half_done := false;
+  effective_type := p_type;
   v_token := case
     when p_token_hash <> '' then postern_internal.find_token_by_hash(p_type, p_token_hash)
     else postern_internal.find_token_by_code(p_type, p_token, p_email, p_phone, p_context)
   end;
+  if v_token.id is null then
+    failure := postern_internal.failure(403, 'otp_expired', 'Token has expired or is invalid');
+    return;
+  end if;
   v_user := postern_internal.lock_user(v_token.user_id);
   if postern_internal.is_banned(v_user) then
     perform postern_internal.fail(403, 'user_banned', 'User is banned');
@@ -5566,7 +7809,14 @@ begin
     when v_token.token_type = 'recovery_token' then 'magiclink'
     else 'signup'
   end;
-  is_half_done := false;
+  if p_gives_code and v_token.token_hash like 'pkce\_%' then
+    v_method := case effective_type when 'signup' then 'email/signup' else effective_type end;
+    began_on := postern_internal.begun_elsewhere(v_user.id, v_method, p_context);
+    if began_on is not null and effective_type <> 'email_change' then
+      perform postern_internal.confirm_elsewhere(v_user, v_token, p_context);
+      return;
+    end if;
+  end if;
   case
     when effective_type in ('signup', 'invite') then
       perform postern_internal.accept_signup(v_user, p_context);
@@ -5576,14 +7826,14 @@ begin
       is_half_done := postern_internal.accept_email_change(v_user, v_token.token_type, p_context);
   end case;
   if is_half_done then
+    began_on := null; -- the second link is what finishes it
     return;
   end if;
 
   perform postern_internal.recompute_providers(v_user.id);
-  if p_gives_code and v_token.token_hash like 'pkce\_%' then
-    auth_code := postern_internal.issue_auth_code(
-      v_user.id, case effective_type when 'signup' then 'email/signup' else effective_type end);
-  else
+  if v_method is not null and began_on is null then
+    auth_code := postern_internal.issue_auth_code(v_user.id, v_method);
+  elsif v_method is null then
     issued := postern_internal.issue_session(v_user.id, 'otp', p_context);
   end if;
 end;
@@ -5618,7 +7868,7 @@ $$;
 
 -- Name: verify_phone_otp(text, text, text, jsonb); Type: FUNCTION; Schema: postern_internal
 
-CREATE FUNCTION postern_internal.verify_phone_otp(p_type text, p_phone text, p_token text, p_context jsonb) RETURNS jsonb
+CREATE FUNCTION postern_internal.verify_phone_otp(p_type text, p_phone text, p_token text, p_context jsonb, OUT issued jsonb, OUT failure jsonb)
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
@@ -5629,13 +7879,22 @@ declare
   v_user auth.users;
   v_claimed text;           -- the number as the locked row has it
 begin
+  perform postern_internal.take_limits(p_context);
   v_user := postern_internal.lock_user(
     postern_internal.find_phone_claimant(p_type, p_phone, p_token, v_is_test, p_context));
   v_claimed := case p_type when 'sms' then v_user.phone else v_user.phone_change end;
   if v_claimed is distinct from p_phone
     or not (v_is_test or postern_internal.redeem_phone_otp(v_user, v_token_type, p_phone, p_token, p_context))
   then
-    perform postern_internal.fail_otp(false);
+    if postern_internal.is_foreign_code(p_phone, p_context) then
+      perform postern_internal.fail_otp(false);
+    end if;
+    if v_user.id is not null then
+      perform postern_internal.count_wrong_code(
+        array[v_token_type], case p_type when 'sms' then v_user.id end, p_phone, p_context);
+    end if;
+    failure := postern_internal.failure(403, 'otp_expired', 'Token has expired or is invalid');
+    return;
   end if;
   if postern_internal.is_banned(v_user) then
     perform postern_internal.fail(403, 'user_banned', 'User is banned');
@@ -5648,7 +7907,30 @@ begin
       perform postern_internal.apply_phone_change(v_user, p_context);
   end case;
   perform postern_internal.recompute_providers(v_user.id);
-  return postern_internal.issue_session(v_user.id, 'otp', p_context);
+  issued := postern_internal.issue_session(v_user.id, 'otp', p_context);
+end;
+$$;
+
+-- Name: void_token(uuid, auth.one_time_token_type, text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.void_token(p_user_id uuid, p_type auth.one_time_token_type, p_token_hash text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  delete from auth.one_time_tokens as t
+  where t.user_id = p_user_id and t.token_type = p_type and t.token_hash = p_token_hash;
+  update auth.users as u
+  set confirmation_token = case u.confirmation_token when p_token_hash then '' else u.confirmation_token end,
+    recovery_token = case u.recovery_token when p_token_hash then '' else u.recovery_token end,
+    email_change_token_current = case u.email_change_token_current
+      when p_token_hash then '' else u.email_change_token_current end,
+    email_change_token_new = case u.email_change_token_new
+      when p_token_hash then '' else u.email_change_token_new end,
+    phone_change_token = case u.phone_change_token when p_token_hash then '' else u.phone_change_token end,
+    reauthentication_token = case u.reauthentication_token
+      when p_token_hash then '' else u.reauthentication_token end
+  where u.id = p_user_id;
 end;
 $$;
 
@@ -5665,6 +7947,14 @@ begin
 end;
 $$;
 
+-- Name: wall_clock(); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.wall_clock() RETURNS timestamp with time zone
+    LANGUAGE sql
+    AS $$
+  select coalesce(nullif(current_setting('postern.clock', true), '')::timestamptz, clock_timestamp())
+$$;
+
 -- Name: write_audit(text[], uuid, text, boolean, text, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.write_audit(p_actions text[], p_actor_id uuid, p_actor_username text, p_via_sso boolean, p_actor_name text, p_traits jsonb, p_context jsonb) RETURNS void
@@ -5677,31 +7967,31 @@ declare
       'actor_via_sso', coalesce(p_via_sso, false))
     || case when p_actor_name is null then '{}' else jsonb_build_object('actor_name', p_actor_name) end
     || case when p_traits is null then '{}' else jsonb_build_object('traits', p_traits) end;
+  v_ip text := left(coalesce(p_context ->> 'ip', ''), 64);
+  v_now timestamptz := postern_internal.clock();
+  v_id uuid;
+  v_action text;
+  v_entry jsonb;
+  v_notice jsonb := '[]'::jsonb;
 begin
-  if (p_context ->> 'audit_disabled')::boolean then
-    return;
+  foreach v_action in array p_actions loop
+    v_id := gen_random_uuid();
+    v_entry := v_payload
+      || jsonb_build_object('action', v_action, 'log_type', postern_internal.audit_log_type(v_action));
+    if not coalesce((p_context ->> 'audit_disabled')::boolean, false) then
+      insert into auth.audit_log_entries (instance_id, id, payload, created_at, ip_address)
+      values (postern_internal.nil_uuid(), v_id, v_entry::json, v_now, v_ip);
+    end if;
+    if p_context ? 'audit_log' then
+      v_notice := v_notice || (v_entry || jsonb_build_object(
+        'audit_log_id', v_id, 'ip_address', v_ip, 'created_at', postern_internal.rfc3339(v_now)));
+    end if;
+  end loop;
+  if v_notice <> '[]' then
+    raise notice using message = 'postern.audit', detail = v_notice::text;
   end if;
-  insert into auth.audit_log_entries (instance_id, id, payload, created_at, ip_address)
-  select postern_internal.nil_uuid(), gen_random_uuid(),
-    (v_payload || jsonb_build_object('action', a, 'log_type', postern_internal.audit_log_type(a)))::json,
-    postern_internal.clock(), left(coalesce(p_context ->> 'ip', ''), 64)
-  from unnest(p_actions) as a;
 end;
 $$;
-
--- Name: audit_log_entries; Type: TABLE; Schema: auth
-
-CREATE TABLE auth.audit_log_entries (
-    instance_id uuid,
-    id uuid NOT NULL,
-    payload json,
-    created_at timestamp with time zone,
-    ip_address character varying(64) DEFAULT ''::character varying NOT NULL
-);
-
--- Name: TABLE audit_log_entries; Type: COMMENT; Schema: auth
-
-COMMENT ON TABLE auth.audit_log_entries IS 'Auth: Audit trail.';
 
 -- Name: custom_oauth_providers; Type: TABLE; Schema: auth
 
@@ -5773,18 +8063,6 @@ CREATE TABLE auth.mfa_amr_claims (
     updated_at timestamp with time zone NOT NULL,
     authentication_method text NOT NULL,
     id uuid NOT NULL
-);
-
--- Name: mfa_challenges; Type: TABLE; Schema: auth
-
-CREATE TABLE auth.mfa_challenges (
-    id uuid NOT NULL,
-    factor_id uuid NOT NULL,
-    created_at timestamp with time zone NOT NULL,
-    verified_at timestamp with time zone,
-    ip_address inet NOT NULL,
-    otp_code text,
-    web_authn_session_data jsonb
 );
 
 -- Name: oauth_authorizations; Type: TABLE; Schema: auth
@@ -5973,6 +8251,68 @@ CREATE TABLE auth.webauthn_credentials (
     last_used_at timestamp with time zone
 );
 
+-- Name: audit; Type: VIEW; Schema: postern
+
+CREATE VIEW postern.audit AS
+ SELECT e.id,
+    e.created_at AS at,
+    (p.payload ->> 'action'::text) AS action,
+    (p.payload ->> 'log_type'::text) AS log_type,
+    ids.actor AS actor_id,
+    (p.payload ->> 'actor_username'::text) AS actor_username,
+    (p.payload ->> 'actor_name'::text) AS actor_name,
+    COALESCE(((p.payload -> 'actor_via_sso'::text) = 'true'::jsonb), false) AS via_sso,
+    postern_internal.as_inet((e.ip_address)::text) AS ip,
+    (p.payload -> 'traits'::text) AS traits,
+    COALESCE(ids.target, NULLIF(ids.actor, '00000000-0000-0000-0000-000000000000'::uuid)) AS user_id,
+    COALESCE(NULLIF((p.payload #>> '{traits,user_email}'::text[]), ''::text),
+        CASE
+            WHEN ((ids.target IS NULL) AND ((p.payload ->> 'actor_username'::text) ~~ '%@%'::text)) THEN (p.payload ->> 'actor_username'::text)
+            ELSE NULL::text
+        END) AS user_email
+   FROM ((auth.audit_log_entries e
+     CROSS JOIN LATERAL postern_internal.audit_payload(e.payload) p(payload))
+     CROSS JOIN LATERAL ( SELECT
+                CASE
+                    WHEN ((p.payload ->> 'actor_id'::text) ~* '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$'::text) THEN ((p.payload ->> 'actor_id'::text))::uuid
+                    ELSE NULL::uuid
+                END AS actor,
+                CASE
+                    WHEN ((p.payload #>> '{traits,user_id}'::text[]) ~* '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$'::text) THEN ((p.payload #>> '{traits,user_id}'::text[]))::uuid
+                    ELSE NULL::uuid
+                END AS target) ids)
+  WHERE (e.instance_id = '00000000-0000-0000-0000-000000000000'::uuid);
+
+-- Name: VIEW audit; Type: COMMENT; Schema: postern
+
+COMMENT ON VIEW postern.audit IS 'The audit log with types. user_id and user_email: whom an entry is about, the actor where it names nobody else.';
+
+-- Name: challenge_guesses; Type: TABLE; Schema: postern
+
+CREATE TABLE postern.challenge_guesses (
+    challenge_id uuid NOT NULL,
+    factor_id uuid NOT NULL,
+    wrong integer NOT NULL,
+    last_at timestamp with time zone NOT NULL
+);
+
+-- Name: TABLE challenge_guesses; Type: COMMENT; Schema: postern
+
+COMMENT ON TABLE postern.challenge_guesses IS 'Wrong codes per challenge of a second factor; the challenge is void after POSTERN_MFA_MAX_GUESSES of them.';
+
+-- Name: code_guesses; Type: TABLE; Schema: postern
+
+CREATE UNLOGGED TABLE postern.code_guesses (
+    token_id uuid NOT NULL,
+    token_hash text NOT NULL,
+    wrong integer NOT NULL,
+    last_at timestamp with time zone NOT NULL
+);
+
+-- Name: TABLE code_guesses; Type: COMMENT; Schema: postern
+
+COMMENT ON TABLE postern.code_guesses IS 'Wrong guesses per row of auth.one_time_tokens; the hash tells a newer code in the same row.';
+
 -- Name: events; Type: TABLE; Schema: postern
 
 CREATE TABLE postern.events (
@@ -5983,22 +8323,50 @@ CREATE TABLE postern.events (
     actor text NOT NULL,
     data jsonb DEFAULT '{}'::jsonb NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL
-);
+)
+PARTITION BY RANGE (created_at);
 
 -- Name: TABLE events; Type: COMMENT; Schema: postern
 
-COMMENT ON TABLE postern.events IS 'Append-only history: type, whom it concerns, who did it. Same transaction as the change.';
+COMMENT ON TABLE postern.events IS 'Append-only history: type, whom it concerns, who did it. Same transaction as the change. Partitioned by month.';
 
--- Name: events_id_seq; Type: SEQUENCE; Schema: postern
+-- Name: event_ids; Type: SEQUENCE; Schema: postern
 
-ALTER TABLE postern.events ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
-    SEQUENCE NAME postern.events_id_seq
+CREATE SEQUENCE postern.event_ids
     START WITH 1
     INCREMENT BY 1
     NO MINVALUE
     NO MAXVALUE
-    CACHE 1
+    CACHE 1;
+
+-- Name: event_ids; Type: SEQUENCE OWNED BY; Schema: postern
+
+ALTER SEQUENCE postern.event_ids OWNED BY postern.events.id;
+
+-- Name: events_default; Type: TABLE; Schema: postern
+
+CREATE TABLE postern.events_default (
+    id bigint DEFAULT nextval('postern.event_ids'::regclass) NOT NULL,
+    type text NOT NULL,
+    user_id uuid,
+    session_id uuid,
+    actor text NOT NULL,
+    data jsonb DEFAULT '{}'::jsonb NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
 );
+
+-- Name: flow_devices; Type: TABLE; Schema: postern
+
+CREATE TABLE postern.flow_devices (
+    flow_id uuid NOT NULL,
+    browser text,
+    platform text,
+    created_at timestamp with time zone NOT NULL
+);
+
+-- Name: TABLE flow_devices; Type: COMMENT; Schema: postern
+
+COMMENT ON TABLE postern.flow_devices IS 'Browser and operating system that began a PKCE flow, for a day at most; only with POSTERN_MAILER_OTHER_DEVICE_PAGE.';
 
 -- Name: installed_files; Type: TABLE; Schema: postern
 
@@ -6019,6 +8387,47 @@ ALTER TABLE postern.installed_files ALTER COLUMN id ADD GENERATED ALWAYS AS IDEN
     NO MAXVALUE
     CACHE 1
 );
+
+-- Name: limits; Type: TABLE; Schema: postern
+
+CREATE UNLOGGED TABLE postern.limits (
+    name text NOT NULL,
+    who text NOT NULL,
+    full_at timestamp with time zone NOT NULL,
+    every double precision NOT NULL,
+    burst integer NOT NULL
+)
+WITH (fillfactor='50');
+
+-- Name: TABLE limits; Type: COMMENT; Schema: postern
+
+COMMENT ON TABLE postern.limits IS 'Buckets of the request limits that are not full; see postern.list_limits().';
+
+-- Name: COLUMN limits.who; Type: COMMENT; Schema: postern
+
+COMMENT ON COLUMN postern.limits.who IS 'Address or key of the client; for accounts a hash of audience and address.';
+
+-- Name: COLUMN limits.every; Type: COMMENT; Schema: postern
+
+COMMENT ON COLUMN postern.limits.every IS 'Seconds until one more request is allowed.';
+
+-- Name: COLUMN limits.burst; Type: COMMENT; Schema: postern
+
+COMMENT ON COLUMN postern.limits.burst IS 'Requests allowed at once when the bucket is full.';
+
+-- Name: maintenance; Type: TABLE; Schema: postern
+
+CREATE TABLE postern.maintenance (
+    rule text NOT NULL,
+    ran_at timestamp with time zone NOT NULL,
+    rows_total bigint DEFAULT 0 NOT NULL,
+    last_error text,
+    failed_at timestamp with time zone
+);
+
+-- Name: TABLE maintenance; Type: COMMENT; Schema: postern
+
+COMMENT ON TABLE postern.maintenance IS 'Per rule of maintenance: the last run, the rows it changed since ever, the last failure.';
 
 -- Name: outbox; Type: TABLE; Schema: postern
 
@@ -6059,6 +8468,35 @@ ALTER TABLE postern.outbox ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     CACHE 1
 );
 
+-- Name: quotas; Type: TABLE; Schema: postern
+
+CREATE UNLOGGED TABLE postern.quotas (
+    kind text NOT NULL,
+    part integer NOT NULL,
+    used double precision NOT NULL,
+    since timestamp with time zone NOT NULL,
+    capacity integer NOT NULL,
+    every double precision,
+    CONSTRAINT quotas_kind_check CHECK ((kind = ANY (ARRAY['mail'::text, 'sms'::text])))
+)
+WITH (fillfactor='10');
+
+-- Name: TABLE quotas; Type: COMMENT; Schema: postern
+
+COMMENT ON TABLE postern.quotas IS 'Messages sent in this hour (every is null) or not yet made good at one per every seconds; see postern.list_limits().';
+
+-- Name: retention_refusals; Type: TABLE; Schema: postern
+
+CREATE TABLE postern.retention_refusals (
+    user_id uuid NOT NULL,
+    reason text NOT NULL,
+    refused_at timestamp with time zone NOT NULL
+);
+
+-- Name: TABLE retention_refusals; Type: COMMENT; Schema: postern
+
+COMMENT ON TABLE postern.retention_refusals IS 'Anonymous users that maintenance could not delete, and why; it tries again after a week.';
+
 -- Name: schema_version; Type: TABLE; Schema: postern
 
 CREATE TABLE postern.schema_version (
@@ -6080,6 +8518,20 @@ CREATE TABLE postern.session_ends (
 
 COMMENT ON TABLE postern.session_ends IS 'The reason of every ended session; see postern.why_signed_out().';
 
+-- Name: session_upgrades; Type: TABLE; Schema: postern
+
+CREATE TABLE postern.session_upgrades (
+    session_id uuid NOT NULL,
+    user_id uuid NOT NULL,
+    first_token_id bigint,
+    first_counter bigint,
+    upgraded_at timestamp with time zone NOT NULL
+);
+
+-- Name: TABLE session_upgrades; Type: COMMENT; Schema: postern
+
+COMMENT ON TABLE postern.session_upgrades IS 'Sessions that reached aal2, and their first refresh token since then.';
+
 -- Name: settings; Type: TABLE; Schema: postern
 
 CREATE TABLE postern.settings (
@@ -6093,9 +8545,30 @@ CREATE TABLE postern.settings (
 
 COMMENT ON TABLE postern.settings IS 'Settings of the server that started last; SQL administration follows them. One row.';
 
+-- Name: totp_steps; Type: TABLE; Schema: postern
+
+CREATE TABLE postern.totp_steps (
+    factor_id uuid NOT NULL,
+    user_id uuid NOT NULL,
+    last_step bigint NOT NULL,
+    used_at timestamp with time zone NOT NULL
+);
+
+-- Name: TABLE totp_steps; Type: COMMENT; Schema: postern
+
+COMMENT ON TABLE postern.totp_steps IS 'The last time step used of each authenticator app; a code of this or an earlier step is refused.';
+
+-- Name: events_default; Type: TABLE ATTACH; Schema: postern
+
+ALTER TABLE ONLY postern.events ATTACH PARTITION postern.events_default DEFAULT;
+
 -- Name: refresh_tokens id; Type: DEFAULT; Schema: auth
 
 ALTER TABLE ONLY auth.refresh_tokens ALTER COLUMN id SET DEFAULT nextval('auth.refresh_tokens_id_seq'::regclass);
+
+-- Name: events id; Type: DEFAULT; Schema: postern
+
+ALTER TABLE ONLY postern.events ALTER COLUMN id SET DEFAULT nextval('postern.event_ids'::regclass);
 
 -- Name: mfa_amr_claims amr_id_pk; Type: CONSTRAINT; Schema: auth
 
@@ -6262,10 +8735,30 @@ ALTER TABLE ONLY auth.webauthn_challenges
 ALTER TABLE ONLY auth.webauthn_credentials
     ADD CONSTRAINT webauthn_credentials_pkey PRIMARY KEY (id);
 
+-- Name: challenge_guesses challenge_guesses_pkey; Type: CONSTRAINT; Schema: postern
+
+ALTER TABLE ONLY postern.challenge_guesses
+    ADD CONSTRAINT challenge_guesses_pkey PRIMARY KEY (challenge_id);
+
+-- Name: code_guesses code_guesses_pkey; Type: CONSTRAINT; Schema: postern
+
+ALTER TABLE ONLY postern.code_guesses
+    ADD CONSTRAINT code_guesses_pkey PRIMARY KEY (token_id);
+
 -- Name: events events_pkey; Type: CONSTRAINT; Schema: postern
 
 ALTER TABLE ONLY postern.events
-    ADD CONSTRAINT events_pkey PRIMARY KEY (id);
+    ADD CONSTRAINT events_pkey PRIMARY KEY (id, created_at);
+
+-- Name: events_default events_default_pkey; Type: CONSTRAINT; Schema: postern
+
+ALTER TABLE ONLY postern.events_default
+    ADD CONSTRAINT events_default_pkey PRIMARY KEY (id, created_at);
+
+-- Name: flow_devices flow_devices_pkey; Type: CONSTRAINT; Schema: postern
+
+ALTER TABLE ONLY postern.flow_devices
+    ADD CONSTRAINT flow_devices_pkey PRIMARY KEY (flow_id);
 
 -- Name: installed_files installed_files_path_hash_key; Type: CONSTRAINT; Schema: postern
 
@@ -6277,20 +8770,50 @@ ALTER TABLE ONLY postern.installed_files
 ALTER TABLE ONLY postern.installed_files
     ADD CONSTRAINT installed_files_pkey PRIMARY KEY (id);
 
+-- Name: limits limits_pkey; Type: CONSTRAINT; Schema: postern
+
+ALTER TABLE ONLY postern.limits
+    ADD CONSTRAINT limits_pkey PRIMARY KEY (name, who);
+
+-- Name: maintenance maintenance_pkey; Type: CONSTRAINT; Schema: postern
+
+ALTER TABLE ONLY postern.maintenance
+    ADD CONSTRAINT maintenance_pkey PRIMARY KEY (rule);
+
 -- Name: outbox outbox_pkey; Type: CONSTRAINT; Schema: postern
 
 ALTER TABLE ONLY postern.outbox
     ADD CONSTRAINT outbox_pkey PRIMARY KEY (id);
+
+-- Name: quotas quotas_pkey; Type: CONSTRAINT; Schema: postern
+
+ALTER TABLE ONLY postern.quotas
+    ADD CONSTRAINT quotas_pkey PRIMARY KEY (kind, part);
+
+-- Name: retention_refusals retention_refusals_pkey; Type: CONSTRAINT; Schema: postern
+
+ALTER TABLE ONLY postern.retention_refusals
+    ADD CONSTRAINT retention_refusals_pkey PRIMARY KEY (user_id);
 
 -- Name: session_ends session_ends_pkey; Type: CONSTRAINT; Schema: postern
 
 ALTER TABLE ONLY postern.session_ends
     ADD CONSTRAINT session_ends_pkey PRIMARY KEY (session_id);
 
+-- Name: session_upgrades session_upgrades_pkey; Type: CONSTRAINT; Schema: postern
+
+ALTER TABLE ONLY postern.session_upgrades
+    ADD CONSTRAINT session_upgrades_pkey PRIMARY KEY (session_id);
+
 -- Name: settings settings_pkey; Type: CONSTRAINT; Schema: postern
 
 ALTER TABLE ONLY postern.settings
     ADD CONSTRAINT settings_pkey PRIMARY KEY (is_only_row);
+
+-- Name: totp_steps totp_steps_pkey; Type: CONSTRAINT; Schema: postern
+
+ALTER TABLE ONLY postern.totp_steps
+    ADD CONSTRAINT totp_steps_pkey PRIMARY KEY (factor_id);
 
 -- Name: audit_logs_instance_id_idx; Type: INDEX; Schema: auth
 
@@ -6516,9 +9039,25 @@ CREATE UNIQUE INDEX webauthn_credentials_credential_id_key ON auth.webauthn_cred
 
 CREATE INDEX webauthn_credentials_user_id_idx ON auth.webauthn_credentials USING btree (user_id);
 
+-- Name: challenge_guesses_factor_idx; Type: INDEX; Schema: postern
+
+CREATE INDEX challenge_guesses_factor_idx ON postern.challenge_guesses USING btree (factor_id);
+
+-- Name: challenge_guesses_last_idx; Type: INDEX; Schema: postern
+
+CREATE INDEX challenge_guesses_last_idx ON postern.challenge_guesses USING btree (last_at);
+
 -- Name: events_user_idx; Type: INDEX; Schema: postern
 
-CREATE INDEX events_user_idx ON postern.events USING btree (user_id, id);
+CREATE INDEX events_user_idx ON ONLY postern.events USING btree (user_id, id);
+
+-- Name: events_default_user_id_id_idx; Type: INDEX; Schema: postern
+
+CREATE INDEX events_default_user_id_id_idx ON postern.events_default USING btree (user_id, id);
+
+-- Name: flow_devices_created_idx; Type: INDEX; Schema: postern
+
+CREATE INDEX flow_devices_created_idx ON postern.flow_devices USING btree (created_at);
 
 -- Name: outbox_due_idx; Type: INDEX; Schema: postern
 
@@ -6528,9 +9067,25 @@ CREATE INDEX outbox_due_idx ON postern.outbox USING btree (next_attempt_at) WHER
 
 CREATE INDEX outbox_finished_idx ON postern.outbox USING btree (finished_at) WHERE (finished_at IS NOT NULL);
 
+-- Name: retention_refusals_refused_at_idx; Type: INDEX; Schema: postern
+
+CREATE INDEX retention_refusals_refused_at_idx ON postern.retention_refusals USING btree (refused_at);
+
+-- Name: session_ends_ended_at_idx; Type: INDEX; Schema: postern
+
+CREATE INDEX session_ends_ended_at_idx ON postern.session_ends USING btree (ended_at);
+
 -- Name: session_ends_user_idx; Type: INDEX; Schema: postern
 
 CREATE INDEX session_ends_user_idx ON postern.session_ends USING btree (user_id, ended_at DESC);
+
+-- Name: events_default_pkey; Type: INDEX ATTACH; Schema: postern
+
+ALTER INDEX postern.events_pkey ATTACH PARTITION postern.events_default_pkey;
+
+-- Name: events_default_user_id_id_idx; Type: INDEX ATTACH; Schema: postern
+
+ALTER INDEX postern.events_user_idx ATTACH PARTITION postern.events_default_user_id_id_idx;
 
 -- Name: identities identities_user_id_fkey; Type: FK CONSTRAINT; Schema: auth
 
@@ -6717,6 +9272,11 @@ GRANT ALL ON FUNCTION postern.create_user(email text, password text, phone text,
 REVOKE ALL ON FUNCTION postern.delete_user(who text, soft boolean) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.delete_user(who text, soft boolean) TO postern_admin;
 
+-- Name: FUNCTION doctor(); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.doctor() FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.doctor() TO postern_admin;
+
 -- Name: FUNCTION ensure_user(email text, user_metadata jsonb, app_metadata jsonb, email_confirm boolean); Type: ACL; Schema: postern
 
 REVOKE ALL ON FUNCTION postern.ensure_user(email text, user_metadata jsonb, app_metadata jsonb, email_confirm boolean) FROM PUBLIC;
@@ -6739,6 +9299,11 @@ GRANT ALL ON FUNCTION postern.get_user(who text) TO postern_support;
 REVOKE ALL ON FUNCTION postern.invite_user(email text, user_metadata jsonb, redirect_to text) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.invite_user(email text, user_metadata jsonb, redirect_to text) TO postern_admin;
 
+-- Name: FUNCTION list_limits(who text); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.list_limits(who text) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.list_limits(who text) TO postern_admin;
+
 -- Name: FUNCTION list_outbox(p_state text, p_recipient text, p_limit integer); Type: ACL; Schema: postern
 
 REVOKE ALL ON FUNCTION postern.list_outbox(p_state text, p_recipient text, p_limit integer) FROM PUBLIC;
@@ -6750,10 +9315,20 @@ REVOKE ALL ON FUNCTION postern.list_sessions(who text) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.list_sessions(who text) TO postern_admin;
 GRANT ALL ON FUNCTION postern.list_sessions(who text) TO postern_support;
 
+-- Name: FUNCTION reset_limit(who text, limit_name text); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.reset_limit(who text, limit_name text) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.reset_limit(who text, limit_name text) TO postern_admin;
+
 -- Name: FUNCTION retry_outbox(p_id bigint); Type: ACL; Schema: postern
 
 REVOKE ALL ON FUNCTION postern.retry_outbox(p_id bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.retry_outbox(p_id bigint) TO postern_admin;
+
+-- Name: FUNCTION run_maintenance(); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.run_maintenance() FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.run_maintenance() TO postern_admin;
 
 -- Name: FUNCTION send_magic_link(who text, redirect_to text); Type: ACL; Schema: postern
 
@@ -6799,6 +9374,14 @@ GRANT SELECT ON TABLE auth.users TO postgres WITH GRANT OPTION;
 
 REVOKE ALL ON FUNCTION postern_internal.accept_email_change(p_user auth.users, p_token_type auth.one_time_token_type, p_context jsonb) FROM PUBLIC;
 
+-- Name: TABLE mfa_factors; Type: ACL; Schema: auth
+
+GRANT SELECT ON TABLE auth.mfa_factors TO postgres WITH GRANT OPTION;
+
+-- Name: FUNCTION accept_factor(p_user auth.users, p_factor auth.mfa_factors, p_challenge_id uuid, p_session_id uuid, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.accept_factor(p_user auth.users, p_factor auth.mfa_factors, p_challenge_id uuid, p_session_id uuid, p_context jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION accept_invite(p_invite_token text, p_provider text, p_identity jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.accept_invite(p_invite_token text, p_provider text, p_identity jsonb, p_context jsonb) FROM PUBLIC;
@@ -6826,6 +9409,10 @@ GRANT SELECT ON TABLE auth.sessions TO postgres WITH GRANT OPTION;
 -- Name: FUNCTION access_token_claims(p_user auth.users, p_session auth.sessions); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.access_token_claims(p_user auth.users, p_session auth.sessions) FROM PUBLIC;
+
+-- Name: FUNCTION account_key(p_aud text, p_address text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.account_key(p_aud text, p_address text) FROM PUBLIC;
 
 -- Name: FUNCTION action_link(p_path text, p_token_hash text, p_type text, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -6875,6 +9462,10 @@ REVOKE ALL ON FUNCTION postern_internal.admit_new_user(p_user auth.users, p_cont
 
 REVOKE ALL ON FUNCTION postern_internal.adopt_first_identity(p_user_id uuid, p_provider text) FROM PUBLIC;
 
+-- Name: FUNCTION adopt_linked_email(p_user auth.users, p_provider text, p_identity jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.adopt_linked_email(p_user auth.users, p_provider text, p_identity jsonb, p_context jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION amr_provider(p_method text, p_user auth.users); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.amr_provider(p_method text, p_user auth.users) FROM PUBLIC;
@@ -6895,6 +9486,11 @@ REVOKE ALL ON FUNCTION postern_internal.apply_email_change(p_user auth.users, p_
 
 REVOKE ALL ON FUNCTION postern_internal.apply_phone_change(p_user auth.users, p_context jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION as_inet(p_text text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.as_inet(p_text text) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern_internal.as_inet(p_text text) TO postern_admin;
+
 -- Name: FUNCTION ask(p_question text, p_payload jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.ask(p_question text, p_payload jsonb, p_context jsonb) FROM PUBLIC;
@@ -6907,6 +9503,14 @@ REVOKE ALL ON FUNCTION postern_internal.ask_about_code(p_phone text, p_code text
 
 REVOKE ALL ON FUNCTION postern_internal.audit_admin(p_action text, p_user auth.users, p_context jsonb, p_traits jsonb) FROM PUBLIC;
 
+-- Name: TABLE audit_log_entries; Type: ACL; Schema: auth
+
+GRANT SELECT ON TABLE auth.audit_log_entries TO postgres WITH GRANT OPTION;
+
+-- Name: FUNCTION audit_entry(p_entry auth.audit_log_entries); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.audit_entry(p_entry auth.audit_log_entries) FROM PUBLIC;
+
 -- Name: FUNCTION audit_log_type(p_action text); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.audit_log_type(p_action text) FROM PUBLIC;
@@ -6914,6 +9518,15 @@ REVOKE ALL ON FUNCTION postern_internal.audit_log_type(p_action text) FROM PUBLI
 -- Name: FUNCTION audit_matches(p_payload json, p_scope text, p_pattern text); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.audit_matches(p_payload json, p_scope text, p_pattern text) FROM PUBLIC;
+
+-- Name: FUNCTION audit_payload(p_payload json); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.audit_payload(p_payload json) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern_internal.audit_payload(p_payload json) TO postern_admin;
+
+-- Name: FUNCTION audit_text(p_payload json, p_key text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.audit_text(p_payload json, p_key text) FROM PUBLIC;
 
 -- Name: FUNCTION audit_user(p_action text, p_user auth.users, p_context jsonb, p_traits jsonb); Type: ACL; Schema: postern_internal
 
@@ -6943,9 +9556,17 @@ REVOKE ALL ON FUNCTION postern_internal.base_identity_data(p_user_id uuid, p_ema
 
 REVOKE ALL ON FUNCTION postern_internal.begin_email_change(p_user auth.users, p_changes jsonb, p_context jsonb) FROM PUBLIC;
 
--- Name: FUNCTION begin_flow(p_user_id uuid, p_provider_type text, p_authentication_method text, p_code_challenge text, p_code_challenge_method text); Type: ACL; Schema: postern_internal
+-- Name: FUNCTION begin_flow(p_user_id uuid, p_provider_type text, p_authentication_method text, p_code_challenge text, p_code_challenge_method text, p_context jsonb); Type: ACL; Schema: postern_internal
 
-REVOKE ALL ON FUNCTION postern_internal.begin_flow(p_user_id uuid, p_provider_type text, p_authentication_method text, p_code_challenge text, p_code_challenge_method text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION postern_internal.begin_flow(p_user_id uuid, p_provider_type text, p_authentication_method text, p_code_challenge text, p_code_challenge_method text, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION begin_linking(p_user_id uuid, p_session_id uuid, p_provider text, p_code_challenge text, p_code_challenge_method text, p_is_email_optional boolean, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.begin_linking(p_user_id uuid, p_session_id uuid, p_provider text, p_code_challenge text, p_code_challenge_method text, p_is_email_optional boolean, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION begin_maintenance(p_interval interval); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.begin_maintenance(p_interval interval) FROM PUBLIC;
 
 -- Name: FUNCTION begin_oauth(p_provider text, p_code_challenge text, p_code_challenge_method text, p_invite_token text, p_is_email_optional boolean, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -6954,6 +9575,10 @@ REVOKE ALL ON FUNCTION postern_internal.begin_oauth(p_provider text, p_code_chal
 -- Name: FUNCTION begin_phone_change(p_user auth.users, p_changes jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.begin_phone_change(p_user auth.users, p_changes jsonb, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION begun_elsewhere(p_user_id uuid, p_authentication_method text, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.begun_elsewhere(p_user_id uuid, p_authentication_method text, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION big_endian(p_bytes bytea, p_position integer); Type: ACL; Schema: postern_internal
 
@@ -6967,6 +9592,10 @@ REVOKE ALL ON FUNCTION postern_internal.call_hook_function(p_hook jsonb, p_paylo
 
 REVOKE ALL ON FUNCTION postern_internal.candidate_email(p_identity jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION challenge_factor(p_user_id uuid, p_session_id uuid, p_factor_id uuid, p_challenge jsonb, p_refusal jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.challenge_factor(p_user_id uuid, p_session_id uuid, p_factor_id uuid, p_challenge jsonb, p_refusal jsonb, p_context jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION change_account(p_user auth.users, p_changes jsonb, p_password_hash text, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.change_account(p_user auth.users, p_changes jsonb, p_password_hash text, p_context jsonb) FROM PUBLIC;
@@ -6974,6 +9603,10 @@ REVOKE ALL ON FUNCTION postern_internal.change_account(p_user auth.users, p_chan
 -- Name: FUNCTION change_by_sql(p_who text, p_changes jsonb, p_password_hash text); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.change_by_sql(p_who text, p_changes jsonb, p_password_hash text) FROM PUBLIC;
+
+-- Name: FUNCTION charge_limit(p_limit jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.charge_limit(p_limit jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION check_admin_session(p_user_id uuid, p_session_id uuid, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -6983,9 +9616,13 @@ REVOKE ALL ON FUNCTION postern_internal.check_admin_session(p_user_id uuid, p_se
 
 REVOKE ALL ON FUNCTION postern_internal.check_email(p_email text) FROM PUBLIC;
 
--- Name: FUNCTION check_frequency(p_last_at timestamp with time zone, p_seconds double precision, p_code text); Type: ACL; Schema: postern_internal
+-- Name: FUNCTION check_enroll_enabled(p_type auth.factor_type, p_context jsonb); Type: ACL; Schema: postern_internal
 
-REVOKE ALL ON FUNCTION postern_internal.check_frequency(p_last_at timestamp with time zone, p_seconds double precision, p_code text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION postern_internal.check_enroll_enabled(p_type auth.factor_type, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION check_factor_limit(p_factor_id uuid, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.check_factor_limit(p_factor_id uuid, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION check_is_free(p_email text, p_phone text, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -6995,13 +9632,25 @@ REVOKE ALL ON FUNCTION postern_internal.check_is_free(p_email text, p_phone text
 
 REVOKE ALL ON FUNCTION postern_internal.check_mail_frequency(p_last_sent_at timestamp with time zone, p_context jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION check_may_enroll(p_user_id uuid, p_session_id uuid); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.check_may_enroll(p_user_id uuid, p_session_id uuid) FROM PUBLIC;
+
 -- Name: FUNCTION check_password_hash(p_hash text); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.check_password_hash(p_hash text) FROM PUBLIC;
 
+-- Name: FUNCTION check_password_limit(p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.check_password_limit(p_context jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION check_phone(p_phone text); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.check_phone(p_phone text) FROM PUBLIC;
+
+-- Name: FUNCTION check_room_for_factor(p_user_id uuid, p_name text, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.check_room_for_factor(p_user_id uuid, p_name text, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION check_sms_frequency(p_last_sent_at timestamp with time zone, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -7011,6 +9660,10 @@ REVOKE ALL ON FUNCTION postern_internal.check_sms_frequency(p_last_sent_at times
 
 REVOKE ALL ON FUNCTION postern_internal.check_user_changes(p_user_id uuid, p_session_id uuid, p_changes jsonb, p_context jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION check_verify_enabled(p_type auth.factor_type, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.check_verify_enabled(p_type auth.factor_type, p_context jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION claim_outbox(p_kind text, p_limit integer, p_lease interval); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.claim_outbox(p_kind text, p_limit integer, p_lease interval) FROM PUBLIC;
@@ -7019,13 +9672,29 @@ REVOKE ALL ON FUNCTION postern_internal.claim_outbox(p_kind text, p_limit intege
 
 REVOKE ALL ON FUNCTION postern_internal.claims_problems(p_claims jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION clean_limits(); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.clean_limits() FROM PUBLIC;
+
 -- Name: FUNCTION clean_outbox(); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.clean_outbox() FROM PUBLIC;
 
+-- Name: FUNCTION client_address(p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.client_address(p_context jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION clock(); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.clock() FROM PUBLIC;
+
+-- Name: TABLE one_time_tokens; Type: ACL; Schema: auth
+
+GRANT SELECT ON TABLE auth.one_time_tokens TO postgres WITH GRANT OPTION;
+
+-- Name: FUNCTION confirm_elsewhere(p_user auth.users, p_token auth.one_time_tokens, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.confirm_elsewhere(p_user auth.users, p_token auth.one_time_tokens, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION confirm_email_address(p_user_id uuid, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -7039,6 +9708,18 @@ REVOKE ALL ON FUNCTION postern_internal.confirm_phone_number(p_user_id uuid, p_c
 
 REVOKE ALL ON FUNCTION postern_internal.context() FROM PUBLIC;
 
+-- Name: FUNCTION count_factor_code(p_factor_id uuid, p_is_right boolean, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.count_factor_code(p_factor_id uuid, p_is_right boolean, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION count_password(p_is_right boolean, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.count_password(p_is_right boolean, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION count_wrong_code(p_types auth.one_time_token_type[], p_user_id uuid, p_address text, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.count_wrong_code(p_types auth.one_time_token_type[], p_user_id uuid, p_address text, p_context jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION create_account(p_account jsonb, p_password_hash text, p_refusal jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.create_account(p_account jsonb, p_password_hash text, p_refusal jsonb, p_context jsonb) FROM PUBLIC;
@@ -7046,6 +9727,10 @@ REVOKE ALL ON FUNCTION postern_internal.create_account(p_account jsonb, p_passwo
 -- Name: FUNCTION create_external_user(p_provider text, p_identity jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.create_external_user(p_provider text, p_identity jsonb, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION create_user_by_command(p_email text, p_password_hash text, p_role text, p_aud text, p_is_confirmed boolean); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.create_user_by_command(p_email text, p_password_hash text, p_role text, p_aud text, p_is_confirmed boolean) FROM PUBLIC;
 
 -- Name: FUNCTION customize_claims(p_claims jsonb, p_method text, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -7055,9 +9740,37 @@ REVOKE ALL ON FUNCTION postern_internal.customize_claims(p_claims jsonb, p_metho
 
 REVOKE ALL ON FUNCTION postern_internal.decide_account(p_provider text, p_subject text, p_verified text[], p_context jsonb, OUT decision text, OUT user_id uuid) FROM PUBLIC;
 
+-- Name: FUNCTION delete_user_by_command(p_who text, p_aud text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.delete_user_by_command(p_who text, p_aud text) FROM PUBLIC;
+
 -- Name: FUNCTION digest_length(p_digest text); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.digest_length(p_digest text) FROM PUBLIC;
+
+-- Name: FUNCTION doctor_foreign_keys(); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.doctor_foreign_keys() FROM PUBLIC;
+
+-- Name: FUNCTION doctor_indexes(); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.doctor_indexes() FROM PUBLIC;
+
+-- Name: FUNCTION doctor_triggers(); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.doctor_triggers() FROM PUBLIC;
+
+-- Name: FUNCTION doctor_users(); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.doctor_users() FROM PUBLIC;
+
+-- Name: FUNCTION doctor_work(); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.doctor_work() FROM PUBLIC;
+
+-- Name: FUNCTION drop_factor(p_factor auth.mfa_factors); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.drop_factor(p_factor auth.mfa_factors) FROM PUBLIC;
 
 -- Name: FUNCTION drop_unproved(p_user auth.users, p_provider text, p_identity jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -7067,9 +9780,21 @@ REVOKE ALL ON FUNCTION postern_internal.drop_unproved(p_user auth.users, p_provi
 
 REVOKE ALL ON FUNCTION postern_internal.effective_tag(p_tag text, p_context jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION end_anonymity(p_user_id uuid); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.end_anonymity(p_user_id uuid) FROM PUBLIC;
+
 -- Name: FUNCTION end_sessions(p_user_id uuid, p_reason text, p_context jsonb, p_only uuid, p_except uuid); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.end_sessions(p_user_id uuid, p_reason text, p_context jsonb, p_only uuid, p_except uuid) FROM PUBLIC;
+
+-- Name: FUNCTION enroll_factor(p_user_id uuid, p_session_id uuid, p_factor jsonb, p_refusal jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.enroll_factor(p_user_id uuid, p_session_id uuid, p_factor jsonb, p_refusal jsonb, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION event_months(); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.event_months() FROM PUBLIC;
 
 -- Name: FUNCTION exchange_code(p_auth_code text, p_code_verifier text, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -7087,13 +9812,13 @@ REVOKE ALL ON FUNCTION postern_internal.external_account(p_provider text, p_iden
 
 REVOKE ALL ON FUNCTION postern_internal.external_data(p_identity jsonb) FROM PUBLIC;
 
--- Name: TABLE mfa_factors; Type: ACL; Schema: auth
-
-GRANT SELECT ON TABLE auth.mfa_factors TO postgres WITH GRANT OPTION;
-
 -- Name: FUNCTION factor_json(p_factor auth.mfa_factors); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.factor_json(p_factor auth.mfa_factors) FROM PUBLIC;
+
+-- Name: FUNCTION factor_method(p_type auth.factor_type); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.factor_method(p_type auth.factor_type) FROM PUBLIC;
 
 -- Name: FUNCTION fail(p_status integer, p_code text, p_message text, p_extra jsonb); Type: ACL; Schema: postern_internal
 
@@ -7103,9 +9828,17 @@ REVOKE ALL ON FUNCTION postern_internal.fail(p_status integer, p_code text, p_me
 
 REVOKE ALL ON FUNCTION postern_internal.fail_email_exists() FROM PUBLIC;
 
+-- Name: FUNCTION fail_limit(p_wait double precision, p_name text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.fail_limit(p_wait double precision, p_name text) FROM PUBLIC;
+
 -- Name: FUNCTION fail_otp(p_is_link boolean); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.fail_otp(p_is_link boolean) FROM PUBLIC;
+
+-- Name: FUNCTION fail_quota(p_kind text, p_parts integer); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.fail_quota(p_kind text, p_parts integer) FROM PUBLIC;
 
 -- Name: FUNCTION fail_taken(p_email text); Type: ACL; Schema: postern_internal
 
@@ -7114,6 +9847,18 @@ REVOKE ALL ON FUNCTION postern_internal.fail_taken(p_email text) FROM PUBLIC;
 -- Name: FUNCTION failure(p_status integer, p_code text, p_message text); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.failure(p_status integer, p_code text, p_message text) FROM PUBLIC;
+
+-- Name: TABLE mfa_challenges; Type: ACL; Schema: auth
+
+GRANT SELECT ON TABLE auth.mfa_challenges TO postgres WITH GRANT OPTION;
+
+-- Name: FUNCTION find_challenge(p_user auth.users, p_factor auth.mfa_factors, p_challenge_id uuid, p_session_id uuid, p_context jsonb, OUT challenge auth.mfa_challenges, OUT failure jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.find_challenge(p_user auth.users, p_factor auth.mfa_factors, p_challenge_id uuid, p_session_id uuid, p_context jsonb, OUT challenge auth.mfa_challenges, OUT failure jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION find_factor(p_user_id uuid, p_factor_id uuid); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.find_factor(p_user_id uuid, p_factor_id uuid) FROM PUBLIC;
 
 -- Name: TABLE flow_state; Type: ACL; Schema: auth
 
@@ -7131,17 +9876,13 @@ REVOKE ALL ON FUNCTION postern_internal.find_or_insert_invitee(p_email text, p_p
 
 REVOKE ALL ON FUNCTION postern_internal.find_or_insert_registrant(p_provider text, p_address text, p_password_hash text, p_data jsonb, p_context jsonb) FROM PUBLIC;
 
--- Name: FUNCTION find_password_hash(p_email text, p_phone text, p_aud text, OUT user_id uuid, OUT password_hash text); Type: ACL; Schema: postern_internal
+-- Name: FUNCTION find_password_hash(p_email text, p_phone text, p_context jsonb, OUT user_id uuid, OUT password_hash text); Type: ACL; Schema: postern_internal
 
-REVOKE ALL ON FUNCTION postern_internal.find_password_hash(p_email text, p_phone text, p_aud text, OUT user_id uuid, OUT password_hash text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION postern_internal.find_password_hash(p_email text, p_phone text, p_context jsonb, OUT user_id uuid, OUT password_hash text) FROM PUBLIC;
 
 -- Name: FUNCTION find_phone_claimant(p_type text, p_phone text, p_token text, p_is_test boolean, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.find_phone_claimant(p_type text, p_phone text, p_token text, p_is_test boolean, p_context jsonb) FROM PUBLIC;
-
--- Name: TABLE one_time_tokens; Type: ACL; Schema: auth
-
-GRANT SELECT ON TABLE auth.one_time_tokens TO postgres WITH GRANT OPTION;
 
 -- Name: FUNCTION find_token_by_code(p_type text, p_token text, p_email text, p_phone text, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -7203,6 +9944,10 @@ REVOKE ALL ON FUNCTION postern_internal.hmac_sha256(p_key bytea, p_message bytea
 
 REVOKE ALL ON FUNCTION postern_internal.hook_email_data(p_template text, p_mails jsonb[], p_context jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION hook_metadata(p_name text, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.hook_metadata(p_name text, p_context jsonb) FROM PUBLIC;
+
 -- Name: TABLE identities; Type: ACL; Schema: auth
 
 GRANT SELECT ON TABLE auth.identities TO postgres WITH GRANT OPTION;
@@ -7223,6 +9968,10 @@ REVOKE ALL ON FUNCTION postern_internal.invite(p_email text, p_data jsonb, p_con
 
 REVOKE ALL ON FUNCTION postern_internal.invite_account(p_email text, p_data jsonb, p_context jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION is_aal2(p_session_id uuid); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.is_aal2(p_session_id uuid) FROM PUBLIC;
+
 -- Name: FUNCTION is_argon2_hash(p_hash text); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.is_argon2_hash(p_hash text) FROM PUBLIC;
@@ -7239,9 +9988,21 @@ REVOKE ALL ON FUNCTION postern_internal.is_aspnet_hash(p_hash text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION postern_internal.is_banned(p_user auth.users) FROM PUBLIC;
 
+-- Name: FUNCTION is_before_upgrade(p_session_id uuid, p_token_id bigint, p_counter bigint); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.is_before_upgrade(p_session_id uuid, p_token_id bigint, p_counter bigint) FROM PUBLIC;
+
 -- Name: FUNCTION is_foreign_code(p_phone text, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.is_foreign_code(p_phone text, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION is_guessed_out(p_challenge_id uuid, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.is_guessed_out(p_challenge_id uuid, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION is_mail_authorized(p_email text, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.is_mail_authorized(p_email text, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION is_otp_alive(p_sent_at timestamp with time zone, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -7291,9 +10052,17 @@ REVOKE ALL ON FUNCTION postern_internal.keycloak_hash(p_credential text) FROM PU
 
 REVOKE ALL ON FUNCTION postern_internal.last_active(p_session auth.sessions) FROM PUBLIC;
 
+-- Name: FUNCTION limit_keys(p_who text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.limit_keys(p_who text) FROM PUBLIC;
+
 -- Name: FUNCTION link_email_change(p_user auth.users, p_type text, p_new_email text, p_refusal jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.link_email_change(p_user auth.users, p_type text, p_new_email text, p_refusal jsonb, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION link_identity(p_user_id uuid, p_provider text, p_identity jsonb, p_context jsonb, OUT account auth.users, OUT failure jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.link_identity(p_user_id uuid, p_provider text, p_identity jsonb, p_context jsonb, OUT account auth.users, OUT failure jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION link_new_user(p_user auth.users, p_type text, p_link jsonb, p_password_hash text, p_refusal jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -7303,9 +10072,9 @@ REVOKE ALL ON FUNCTION postern_internal.link_new_user(p_user auth.users, p_type 
 
 REVOKE ALL ON FUNCTION postern_internal.linking_domain(p_provider text, p_context jsonb) FROM PUBLIC;
 
--- Name: FUNCTION list_audit(p_scope text, p_text text, p_offset bigint, p_limit bigint, OUT total bigint, OUT entries jsonb); Type: ACL; Schema: postern_internal
+-- Name: FUNCTION list_audit(p_scope text, p_text text, p_offset bigint, p_limit bigint, OUT total bigint, OUT entries json); Type: ACL; Schema: postern_internal
 
-REVOKE ALL ON FUNCTION postern_internal.list_audit(p_scope text, p_text text, p_offset bigint, p_limit bigint, OUT total bigint, OUT entries jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION postern_internal.list_audit(p_scope text, p_text text, p_offset bigint, p_limit bigint, OUT total bigint, OUT entries json) FROM PUBLIC;
 
 -- Name: FUNCTION list_json(p_ids uuid[]); Type: ACL; Schema: postern_internal
 
@@ -7331,13 +10100,73 @@ REVOKE ALL ON FUNCTION postern_internal.log_out(p_user_id uuid, p_session_id uui
 
 REVOKE ALL ON FUNCTION postern_internal.mail_context(p_redirect_to text) FROM PUBLIC;
 
+-- Name: FUNCTION mail_languages(p_user_metadata jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.mail_languages(p_user_metadata jsonb, p_context jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION mail_payload(p_user auth.users, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.mail_payload(p_user auth.users, p_context jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION maintain(p_rule text, OUT rows bigint, OUT is_done boolean); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.maintain(p_rule text, OUT rows bigint, OUT is_done boolean) FROM PUBLIC;
+
+-- Name: FUNCTION maintain_anonymous_users(p_now timestamp with time zone, p_context jsonb, p_limit integer); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.maintain_anonymous_users(p_now timestamp with time zone, p_context jsonb, p_limit integer) FROM PUBLIC;
+
+-- Name: FUNCTION maintain_event_partitions(p_now timestamp with time zone, p_context jsonb, p_limit integer); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.maintain_event_partitions(p_now timestamp with time zone, p_context jsonb, p_limit integer) FROM PUBLIC;
+
+-- Name: FUNCTION maintain_events(p_now timestamp with time zone, p_context jsonb, p_limit integer); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.maintain_events(p_now timestamp with time zone, p_context jsonb, p_limit integer) FROM PUBLIC;
+
+-- Name: FUNCTION maintain_one_time_tokens(p_now timestamp with time zone, p_context jsonb, p_limit integer); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.maintain_one_time_tokens(p_now timestamp with time zone, p_context jsonb, p_limit integer) FROM PUBLIC;
+
+-- Name: FUNCTION maintain_outbox(p_now timestamp with time zone, p_context jsonb, p_limit integer); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.maintain_outbox(p_now timestamp with time zone, p_context jsonb, p_limit integer) FROM PUBLIC;
+
+-- Name: FUNCTION maintain_refresh_tokens_ended(p_now timestamp with time zone, p_context jsonb, p_limit integer); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.maintain_refresh_tokens_ended(p_now timestamp with time zone, p_context jsonb, p_limit integer) FROM PUBLIC;
+
+-- Name: FUNCTION maintain_sessions_expired(p_now timestamp with time zone, p_context jsonb, p_limit integer); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.maintain_sessions_expired(p_now timestamp with time zone, p_context jsonb, p_limit integer) FROM PUBLIC;
+
+-- Name: FUNCTION maintain_sessions_idle(p_now timestamp with time zone, p_context jsonb, p_limit integer); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.maintain_sessions_idle(p_now timestamp with time zone, p_context jsonb, p_limit integer) FROM PUBLIC;
+
+-- Name: FUNCTION maintain_sessions_idle_unrefreshed(p_now timestamp with time zone, p_context jsonb, p_limit integer); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.maintain_sessions_idle_unrefreshed(p_now timestamp with time zone, p_context jsonb, p_limit integer) FROM PUBLIC;
+
+-- Name: FUNCTION maintain_sessions_timebox(p_now timestamp with time zone, p_context jsonb, p_limit integer); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.maintain_sessions_timebox(p_now timestamp with time zone, p_context jsonb, p_limit integer) FROM PUBLIC;
+
+-- Name: FUNCTION maintenance_rules(); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.maintenance_rules() FROM PUBLIC;
+
 -- Name: FUNCTION make_otp(p_address text, p_is_pkce boolean, p_context jsonb, OUT otp text, OUT token_hash text); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.make_otp(p_address text, p_is_pkce boolean, p_context jsonb, OUT otp text, OUT token_hash text) FROM PUBLIC;
+
+-- Name: FUNCTION make_room_for_phone(p_user_id uuid, p_phone text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.make_room_for_phone(p_user_id uuid, p_phone text) FROM PUBLIC;
+
+-- Name: FUNCTION mark_factor_verified(p_user auth.users, p_factor auth.mfa_factors, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.mark_factor_verified(p_user auth.users, p_factor auth.mfa_factors, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION mark_identity_verified(p_user auth.users); Type: ACL; Schema: postern_internal
 
@@ -7363,9 +10192,21 @@ REVOKE ALL ON FUNCTION postern_internal.need_user(p_user_id uuid, p_to_delete bo
 
 REVOKE ALL ON FUNCTION postern_internal.new_session_key(p_session_id uuid, p_context jsonb, OUT plain text, OUT stored text) FROM PUBLIC;
 
+-- Name: FUNCTION newest_flow(p_user_id uuid, p_authentication_method text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.newest_flow(p_user_id uuid, p_authentication_method text) FROM PUBLIC;
+
 -- Name: FUNCTION nil_uuid(); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.nil_uuid() FROM PUBLIC;
+
+-- Name: FUNCTION note_challenge(p_factor_id uuid, p_at timestamp with time zone); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.note_challenge(p_factor_id uuid, p_at timestamp with time zone) FROM PUBLIC;
+
+-- Name: FUNCTION note_maintenance_failure(p_rule text, p_error text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.note_maintenance_failure(p_rule text, p_error text) FROM PUBLIC;
 
 -- Name: FUNCTION note_session_end(p_session auth.sessions, p_reason text, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -7407,9 +10248,29 @@ REVOKE ALL ON FUNCTION postern_internal.owner_of_email(p_email text, p_context j
 
 REVOKE ALL ON FUNCTION postern_internal.parse_refresh_token_v2(p_token text, OUT session_id uuid, OUT counter bigint) FROM PUBLIC;
 
+-- Name: FUNCTION part_capacity(p_part integer, p_parts integer, p_events integer); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.part_capacity(p_part integer, p_parts integer, p_events integer) FROM PUBLIC;
+
+-- Name: FUNCTION part_used(p_used double precision, p_since timestamp with time zone, p_every double precision, p_now timestamp with time zone); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.part_used(p_used double precision, p_since timestamp with time zone, p_every double precision, p_now timestamp with time zone) FROM PUBLIC;
+
+-- Name: FUNCTION prepare_factor_verification(p_user_id uuid, p_session_id uuid, p_factor_id uuid, p_challenge_id uuid, p_has_code boolean, p_refusal jsonb, p_context jsonb, OUT factor_type text, OUT secret text, OUT checked_at timestamp with time zone, OUT failure jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.prepare_factor_verification(p_user_id uuid, p_session_id uuid, p_factor_id uuid, p_challenge_id uuid, p_has_code boolean, p_refusal jsonb, p_context jsonb, OUT factor_type text, OUT secret text, OUT checked_at timestamp with time zone, OUT failure jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION prepare_parts(p_kind text, p_parts integer, p_events integer, p_every double precision); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.prepare_parts(p_kind text, p_parts integer, p_events integer, p_every double precision) FROM PUBLIC;
+
 -- Name: FUNCTION prepare_password_change(p_user_id uuid, p_session_id uuid, p_changes jsonb, p_context jsonb, OUT password_hash text, OUT needs_current_password boolean); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.prepare_password_change(p_user_id uuid, p_session_id uuid, p_changes jsonb, p_context jsonb, OUT password_hash text, OUT needs_current_password boolean) FROM PUBLIC;
+
+-- Name: FUNCTION promote_email(p_user auth.users, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.promote_email(p_user auth.users, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION publish_settings(p_settings jsonb); Type: ACL; Schema: postern_internal
 
@@ -7431,9 +10292,17 @@ REVOKE ALL ON FUNCTION postern_internal.put_phone_identity(p_user_id uuid, p_pho
 
 REVOKE ALL ON FUNCTION postern_internal.put_token(p_user_id uuid, p_type auth.one_time_token_type, p_hash text, p_address text) FROM PUBLIC;
 
+-- Name: FUNCTION queue_hook(p_name text, p_recipient text, p_user_id uuid, p_payload jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.queue_hook(p_name text, p_recipient text, p_user_id uuid, p_payload jsonb, p_context jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION queue_mail(p_template text, p_recipient text, p_user_id uuid, p_payload jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.queue_mail(p_template text, p_recipient text, p_user_id uuid, p_payload jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION quota_parts(p_events integer, p_every double precision); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.quota_parts(p_events integer, p_every double precision) FROM PUBLIC;
 
 -- Name: FUNCTION random_key(); Type: ACL; Schema: postern_internal
 
@@ -7454,6 +10323,10 @@ REVOKE ALL ON FUNCTION postern_internal.random_uuid() FROM PUBLIC;
 -- Name: FUNCTION read_metadata(p_metadata jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.read_metadata(p_metadata jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION read_user_agent(p_user_agent text, OUT browser text, OUT platform text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.read_user_agent(p_user_agent text, OUT browser text, OUT platform text) FROM PUBLIC;
 
 -- Name: FUNCTION reauthenticate(p_user_id uuid, p_session_id uuid, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -7491,6 +10364,10 @@ REVOKE ALL ON FUNCTION postern_internal.refresh_token_v2(p_session_id uuid, p_co
 
 REVOKE ALL ON FUNCTION postern_internal.refuse(p_refusal jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION refuse_code(p_factor auth.mfa_factors, p_challenge_id uuid); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.refuse_code(p_factor auth.mfa_factors, p_challenge_id uuid) FROM PUBLIC;
+
 -- Name: FUNCTION register_email(p_email text, p_password_hash text, p_data jsonb, p_code_challenge text, p_code_challenge_method text, p_context jsonb, OUT outcome text, OUT account auth.users); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.register_email(p_email text, p_password_hash text, p_data jsonb, p_code_challenge text, p_code_challenge_method text, p_context jsonb, OUT outcome text, OUT account auth.users) FROM PUBLIC;
@@ -7498,6 +10375,10 @@ REVOKE ALL ON FUNCTION postern_internal.register_email(p_email text, p_password_
 -- Name: FUNCTION register_phone(p_phone text, p_password_hash text, p_data jsonb, p_channel text, p_context jsonb, OUT outcome text, OUT account auth.users); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.register_phone(p_phone text, p_password_hash text, p_data jsonb, p_channel text, p_context jsonb, OUT outcome text, OUT account auth.users) FROM PUBLIC;
+
+-- Name: FUNCTION remember_device(p_flow_id uuid, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.remember_device(p_flow_id uuid, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION remove_account(p_user auth.users, p_is_soft boolean, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -7542,6 +10423,10 @@ REVOKE ALL ON FUNCTION postern_internal.send_confirmation(p_user auth.users, p_t
 -- Name: FUNCTION send_email_change(p_user auth.users, p_new_email text, p_is_pkce boolean, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.send_email_change(p_user auth.users, p_new_email text, p_is_pkce boolean, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION send_factor_code(p_user auth.users, p_factor auth.mfa_factors, p_challenge jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.send_factor_code(p_user auth.users, p_factor auth.mfa_factors, p_challenge jsonb, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION send_magic_link(p_email text, p_create_user boolean, p_data jsonb, p_code_challenge text, p_code_challenge_method text, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -7607,6 +10492,30 @@ REVOKE ALL ON FUNCTION postern_internal.sign_up_by_phone(p_phone text, p_passwor
 
 REVOKE ALL ON FUNCTION postern_internal.store_one_time_token(p_user_id uuid, p_type auth.one_time_token_type, p_token_hash text, p_relates_to text) FROM PUBLIC;
 
+-- Name: FUNCTION swap_refresh_token(p_user auth.users, p_session auth.sessions, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.swap_refresh_token(p_user auth.users, p_session auth.sessions, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION sweep_sessions(p_ids uuid[], p_reason text, p_now timestamp with time zone); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.sweep_sessions(p_ids uuid[], p_reason text, p_now timestamp with time zone) FROM PUBLIC;
+
+-- Name: FUNCTION take_limits(p_context jsonb, p_address text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.take_limits(p_context jsonb, p_address text) FROM PUBLIC;
+
+-- Name: FUNCTION take_part(p_kind text, p_parts integer, p_events integer, p_every double precision, p_may_wait boolean); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.take_part(p_kind text, p_parts integer, p_events integer, p_every double precision, p_may_wait boolean) FROM PUBLIC;
+
+-- Name: FUNCTION take_quota(p_kind text, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.take_quota(p_kind text, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION take_token(p_name text, p_who text, p_every double precision, p_burst integer); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.take_token(p_name text, p_who text, p_every double precision, p_burst integer) FROM PUBLIC;
+
 -- Name: FUNCTION test_otp(p_phone text, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.test_otp(p_phone text, p_context jsonb) FROM PUBLIC;
@@ -7615,6 +10524,14 @@ REVOKE ALL ON FUNCTION postern_internal.test_otp(p_phone text, p_context jsonb) 
 
 REVOKE ALL ON FUNCTION postern_internal.token_sent_at(p_user auth.users, p_type auth.one_time_token_type) FROM PUBLIC;
 
+-- Name: FUNCTION token_wait(p_name text, p_who text, p_every double precision, p_burst integer); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.token_wait(p_name text, p_who text, p_every double precision, p_burst integer) FROM PUBLIC;
+
+-- Name: FUNCTION too_soon(p_last_at timestamp with time zone, p_seconds double precision); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.too_soon(p_last_at timestamp with time zone, p_seconds double precision) FROM PUBLIC;
+
 -- Name: FUNCTION touch_session(p_session auth.sessions, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.touch_session(p_session auth.sessions, p_context jsonb) FROM PUBLIC;
@@ -7622,6 +10539,14 @@ REVOKE ALL ON FUNCTION postern_internal.touch_session(p_session auth.sessions, p
 -- Name: FUNCTION triggers_of_functions(p_functions text[]); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.triggers_of_functions(p_functions text[]) FROM PUBLIC;
+
+-- Name: FUNCTION unenroll_factor(p_user_id uuid, p_session_id uuid, p_factor_id uuid, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.unenroll_factor(p_user_id uuid, p_session_id uuid, p_factor_id uuid, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION unlink_identity(p_user_id uuid, p_session_id uuid, p_identity_id uuid, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.unlink_identity(p_user_id uuid, p_session_id uuid, p_identity_id uuid, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION unusable_password_hash(); Type: ACL; Schema: postern_internal
 
@@ -7643,6 +10568,10 @@ REVOKE ALL ON FUNCTION postern_internal.upgrades_to_v2(p_session_id uuid, p_cont
 
 REVOKE ALL ON FUNCTION postern_internal.url_encode(p_text text) FROM PUBLIC;
 
+-- Name: FUNCTION use_totp_step(p_factor auth.mfa_factors, p_step bigint, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.use_totp_step(p_factor auth.mfa_factors, p_step bigint, p_context jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION user_document(p_user auth.users); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.user_document(p_user auth.users) FROM PUBLIC;
@@ -7655,29 +10584,41 @@ REVOKE ALL ON FUNCTION postern_internal.user_json(p_user auth.users) FROM PUBLIC
 
 REVOKE ALL ON FUNCTION postern_internal.verified_emails(p_identity jsonb, p_context jsonb) FROM PUBLIC;
 
--- Name: FUNCTION verify_otp(p_type text, p_token_hash text, p_token text, p_email text, p_phone text, p_gives_code boolean, p_context jsonb, OUT issued jsonb, OUT auth_code text, OUT is_half_done boolean, OUT effective_type text); Type: ACL; Schema: postern_internal
+-- Name: FUNCTION verify_factor(p_user_id uuid, p_session_id uuid, p_factor_id uuid, p_challenge_id uuid, p_code text, p_matched text, p_step bigint, p_resealed text, p_context jsonb, OUT issued jsonb, OUT failure jsonb); Type: ACL; Schema: postern_internal
 
-REVOKE ALL ON FUNCTION postern_internal.verify_otp(p_type text, p_token_hash text, p_token text, p_email text, p_phone text, p_gives_code boolean, p_context jsonb, OUT issued jsonb, OUT auth_code text, OUT is_half_done boolean, OUT effective_type text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION postern_internal.verify_factor(p_user_id uuid, p_session_id uuid, p_factor_id uuid, p_challenge_id uuid, p_code text, p_matched text, p_step bigint, p_resealed text, p_context jsonb, OUT issued jsonb, OUT failure jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION verify_factor_attempt(p_factor auth.mfa_factors, p_is_valid boolean, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.verify_factor_attempt(p_factor auth.mfa_factors, p_is_valid boolean, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION verify_otp(p_type text, p_token_hash text, p_token text, p_email text, p_phone text, p_gives_code boolean, p_context jsonb, OUT issued jsonb, OUT auth_code text, OUT is_half_done boolean, OUT effective_type text, OUT began_on jsonb, OUT failure jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.verify_otp(p_type text, p_token_hash text, p_token text, p_email text, p_phone text, p_gives_code boolean, p_context jsonb, OUT issued jsonb, OUT auth_code text, OUT is_half_done boolean, OUT effective_type text, OUT began_on jsonb, OUT failure jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION verify_password_attempt(p_user auth.users, p_matched_hash text, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.verify_password_attempt(p_user auth.users, p_matched_hash text, p_context jsonb) FROM PUBLIC;
 
--- Name: FUNCTION verify_phone_otp(p_type text, p_phone text, p_token text, p_context jsonb); Type: ACL; Schema: postern_internal
+-- Name: FUNCTION verify_phone_otp(p_type text, p_phone text, p_token text, p_context jsonb, OUT issued jsonb, OUT failure jsonb); Type: ACL; Schema: postern_internal
 
-REVOKE ALL ON FUNCTION postern_internal.verify_phone_otp(p_type text, p_phone text, p_token text, p_context jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION postern_internal.verify_phone_otp(p_type text, p_phone text, p_token text, p_context jsonb, OUT issued jsonb, OUT failure jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION void_token(p_user_id uuid, p_type auth.one_time_token_type, p_token_hash text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.void_token(p_user_id uuid, p_type auth.one_time_token_type, p_token_hash text) FROM PUBLIC;
 
 -- Name: FUNCTION wake_outbox(); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.wake_outbox() FROM PUBLIC;
 
+-- Name: FUNCTION wall_clock(); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.wall_clock() FROM PUBLIC;
+
 -- Name: FUNCTION write_audit(p_actions text[], p_actor_id uuid, p_actor_username text, p_via_sso boolean, p_actor_name text, p_traits jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.write_audit(p_actions text[], p_actor_id uuid, p_actor_username text, p_via_sso boolean, p_actor_name text, p_traits jsonb, p_context jsonb) FROM PUBLIC;
-
--- Name: TABLE audit_log_entries; Type: ACL; Schema: auth
-
-GRANT SELECT ON TABLE auth.audit_log_entries TO postgres WITH GRANT OPTION;
 
 -- Name: TABLE instances; Type: ACL; Schema: auth
 
@@ -7686,10 +10627,6 @@ GRANT SELECT ON TABLE auth.instances TO postgres WITH GRANT OPTION;
 -- Name: TABLE mfa_amr_claims; Type: ACL; Schema: auth
 
 GRANT SELECT ON TABLE auth.mfa_amr_claims TO postgres WITH GRANT OPTION;
-
--- Name: TABLE mfa_challenges; Type: ACL; Schema: auth
-
-GRANT SELECT ON TABLE auth.mfa_challenges TO postgres WITH GRANT OPTION;
 
 -- Name: TABLE saml_providers; Type: ACL; Schema: auth
 
@@ -7710,3 +10647,7 @@ GRANT SELECT ON TABLE auth.sso_domains TO postgres WITH GRANT OPTION;
 -- Name: TABLE sso_providers; Type: ACL; Schema: auth
 
 GRANT SELECT ON TABLE auth.sso_providers TO postgres WITH GRANT OPTION;
+
+-- Name: TABLE audit; Type: ACL; Schema: postern
+
+GRANT SELECT ON TABLE postern.audit TO postern_admin;

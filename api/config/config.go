@@ -19,7 +19,13 @@ type Config struct {
 	API          API           `title:"HTTP"`
 	Site         Site          `title:"Redirects"`
 	DB           Database      `title:"Database"`
+	Maintenance  Maintenance   `title:"Maintenance"`
+	IndexWorker  IndexWorker   `title:"Indexes"`
 	Log          Log           `title:"Log"`
+	Metrics      Metrics       `title:"Metrics"`
+	Tracing      Tracing       `title:"Tracing"`
+	Profiler     Profiler      `title:"Profiler"`
+	Reloading    Reloading     `title:"Live reload"`
 	JWT          JWT           `title:"Access tokens"`
 	Sessions     Sessions      `title:"Sessions"`
 	Security     Security      `title:"Refresh tokens and account changes"`
@@ -27,16 +33,24 @@ type Config struct {
 	External     External      `title:"Ways to sign in"`
 	Password     Password      `title:"Passwords"`
 	Mailer       Mailer        `title:"Mail"`
+	Links        Links         `title:"Links in mails"`
 	Notify       Notifications `title:"Mails about changes"`
 	SMTP         SMTP          `title:"Mail frequency"`
 	Mail         mail.Settings `title:"Mail server and texts"`
+	MailCheck    MailCheck     `title:"Checks of mail addresses"`
 	SMS          SMS           `title:"Text messages"`
 	MFA          MFA           `title:"Second factors"`
 	Passkey      Passkey       `title:"Passkeys"`
+	WebAuthn     WebAuthn      `title:"Passkeys and security keys"`
+	Web3         Web3          `title:"Wallets"`
+	OIDC         OIDC          `title:"ID tokens"`
+	CustomOAuth  CustomOAuth   `title:"OAuth providers of administrators"`
+	OAuthServer  OAuthServer   `title:"OAuth server"`
 	SAML         SAML          `title:"SAML"`
 	Captcha      Captcha       `title:"Captcha"`
 	Limits       Limits        `title:"Rate limits"`
 	Experimental Experimental  `title:"Experimental"`
+	Unused       Unused        `title:"Without effect"`
 
 	// Providers are the OAuth providers by lower-case name ("github", "linkedin_oidc"), all of ProviderNames.
 	Providers map[string]Provider
@@ -84,6 +98,8 @@ func (c *Config) check(l *loader) {
 	c.API.check(l)
 	c.Site.check(l)
 	c.DB.check(l)
+	c.Maintenance.check(l)
+	c.IndexWorker.check(l)
 	c.Log.check(l)
 	c.JWT.check(l)
 	c.Sessions.check(l)
@@ -92,9 +108,18 @@ func (c *Config) check(l *loader) {
 	c.Captcha.check(l)
 	c.Password.check(l)
 	c.Mailer.check(l)
+	c.MailCheck.check(l)
 	c.SMS.check(l)
 	c.External.check(l)
+	c.MFA.check(l)
 	c.Limits.check(l)
+	c.SAML.check(l)
+	c.CustomOAuth.check(l)
+	c.Experimental.check(l)
+	c.Metrics.check(l)
+	c.Tracing.check(l, c.Metrics)
+	c.Profiler.check(l)
+	c.Reloading.check(l)
 }
 
 // Warnings returns sentences about settings that are legal and probably a mistake. They hold no secrets.
@@ -109,37 +134,24 @@ func (c *Config) Warnings() []string {
 	if d := c.DB.Driver; d != "" && d != "postgres" && d != "postgresql" {
 		w = append(w, fmt.Sprintf("GOTRUE_DB_DRIVER is %q: ignored, the driver is always postgres", d))
 	}
+	if c.DB.CleanupEnabled && !c.Maintenance.Enabled {
+		w = append(w, "GOTRUE_DB_CLEANUP_ENABLED is true, but POSTERN_MAINTENANCE_ENABLED is false: nothing is cleaned up")
+	}
 	w = append(w, c.SMS.warnings()...)
+	if !c.MailCheck.Extended && len(c.MailCheck.BlockedMX) > 0 {
+		w = append(w, "GOTRUE_MAILER_EMAIL_VALIDATION_BLOCKED_MX is set without GOTRUE_MAILER_EMAIL_VALIDATION_EXTENDED: it has no effect")
+	}
 	for _, name := range c.unavailable() {
 		w = append(w, name+" is set, but this version does not have that yet: it stays off")
 	}
-	return w
-}
-
-// unavailable lists the settings that switch on what is not there yet.
-func (c *Config) unavailable() []string {
-	var names []string
-	for _, f := range []struct {
-		name string
-		isOn bool
-	}{
-		{"GOTRUE_SAML_ENABLED", c.SAML.Enabled},
-		{"GOTRUE_PASSKEY_ENABLED", c.Passkey.Enabled},
-		{"GOTRUE_SECURITY_MANUAL_LINKING_ENABLED", c.Security.ManualLinking},
-		{"GOTRUE_RATE_LIMIT_HEADER", c.Limits.Header != ""},
-		{"GOTRUE_EXTERNAL_EMAIL_AUTHORIZED_ADDRESSES", len(c.External.EmailAuthorizedAddresses) > 0},
-		{"GOTRUE_DB_CLEANUP_ENABLED", c.DB.CleanupEnabled},
-	} {
-		if f.isOn {
-			names = append(names, f.name)
-		}
+	if c.Passkey.Enabled || c.MFA.WebAuthnEnroll || c.MFA.WebAuthnVerify {
+		w = append(w, c.WebAuthn.warnings()...)
 	}
-	for _, name := range ProviderNames {
-		if c.Providers[name].Enabled && name != "github" {
-			names = append(names, providerPrefix(name)+"ENABLED")
-		}
+	if len(c.Experimental.OwnDomains) > 0 {
+		w = append(w, "GOTRUE_EXPERIMENTAL_PROVIDERS_WITH_OWN_LINKING_DOMAIN is deprecated: "+
+			"use GOTRUE_EXPERIMENTAL_PROVIDER_LINKING_DOMAINS, provider=provider for each")
 	}
-	return names
+	return append(w, c.Unused.warnings()...)
 }
 
 // LogValue returns the settings by variable name, secrets replaced.

@@ -77,7 +77,11 @@ func TestValues(t *testing.T) {
 		"GOTRUE_RATE_LIMIT_EMAIL_SENT=5/90s", "GOTRUE_RATE_LIMIT_VERIFY=2.5",
 		"GOTRUE_EXTERNAL_FLOW_STATE_EXPIRY_DURATION=1s",
 		"GOTRUE_EXTERNAL_LINKEDIN_OIDC_ENABLED=true", "GOTRUE_EXTERNAL_LINKEDIN_OIDC_CLIENT_ID=one,two",
+		`GOTRUE_MAILER_EMAIL_VALIDATION_SERVICE_HEADERS={"A": "x", "B": ["y", "z"]}`, `GOTRUE_MAILER_EMAIL_VALIDATION_BLOCKED_MX=["mx.a", "mx.b"]`,
+		"POSTERN_MAILER_LANGUAGES=en,pt-BR", "POSTERN_SMTP_FALLBACK_PORT=465",
 		"GOTRUE_UNKNOWN=ignored", "nonsense",
+		"GOTRUE_EXPERIMENTAL_PROVIDER_LINKING_DOMAINS=github=work, gitlab=work", "GOTRUE_EXPERIMENTAL_PROVIDERS_WITH_OWN_LINKING_DOMAIN=apple,github",
+		"GOTRUE_WEBAUTHN_RP_ID=example.com", "OTEL_EXPORTER_OTLP_PROTOCOL=grpc",
 	)
 	for name, pair := range map[string][2]any{
 		"port":        {c.API.Port, "9999"},
@@ -98,7 +102,14 @@ func TestValues(t *testing.T) {
 		"verify rate": {c.Limits.Verify, 2.5},
 		"flow floor":  {c.External.FlowStateExpiry, 5 * time.Minute},
 		"provider":    {c.Providers["linkedin_oidc"], Provider{Enabled: true, ClientID: []string{"one", "two"}}},
+		"headers":     {c.MailCheck.ServiceHeaders, JSONHeaders{"A": {"x"}, "B": {"y", "z"}}},
+		"blocked":     {c.MailCheck.BlockedMX, JSONList{"mx.a", "mx.b"}},
+		"languages":   {c.Mail.Languages, []string{"en", "pt-BR"}},
+		"relay":       {c.Mail.FallbackPort, 465},
 		"other":       {c.Providers["linkedin"], Provider{}},
+		"domains":     {c.Experimental.LinkingDomains, LinkingDomains{"github": "work", "gitlab": "work", "apple": "apple"}},
+		"rp id":       {c.WebAuthn.RPID, "example.com"},
+		"protocols":   {c.Metrics.Protocol + " " + c.Tracing.Protocol, "grpc grpc"},
 	} {
 		if diff := cmp.Diff(pair[1], pair[0]); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
@@ -115,6 +126,10 @@ func TestProblems(t *testing.T) {
 		{"GOTRUE_SITE_URL=", `GOTRUE_SITE_URL must be an absolute URL such as https://app.example.com`},
 		{"GOTRUE_JWT_SECRET=", `GOTRUE_JWT_SECRET is empty: give at least 32 random bytes`},
 		{"GOTRUE_JWT_EXP=", `GOTRUE_JWT_EXP is empty: remove it or give it a value (must be a whole number)`},
+		{"GOTRUE_MAILER_EMAIL_VALIDATION_BLOCKED_MX=mx.a", `GOTRUE_MAILER_EMAIL_VALIDATION_BLOCKED_MX is "mx.a": must be a JSON list of texts such as ["mx.example.com"]`},
+		{"GOTRUE_MAILER_EMAIL_VALIDATION_SERVICE_HEADERS={", `GOTRUE_MAILER_EMAIL_VALIDATION_SERVICE_HEADERS must be a JSON object such as {"Authorization": "Bearer x"}`},
+		{`GOTRUE_MAILER_EMAIL_VALIDATION_SERVICE_HEADERS={"A": 1}`, `GOTRUE_MAILER_EMAIL_VALIDATION_SERVICE_HEADERS must be a JSON object such as {"Authorization": "Bearer x"}`},
+		{"GOTRUE_MAILER_EMAIL_VALIDATION_SERVICE_URL=check.example.com", `GOTRUE_MAILER_EMAIL_VALIDATION_SERVICE_URL is "check.example.com": must be an absolute URL such as https://check.example.com/email`},
 		{"GOTRUE_JWT_EXP=1h", `GOTRUE_JWT_EXP is "1h": must be a whole number`},
 		{"GOTRUE_JWT_EXP=-1", `GOTRUE_JWT_EXP is "-1": must be a number of seconds, 0 or more`},
 		{"GOTRUE_MAILER_OTP_EXP=-1", `GOTRUE_MAILER_OTP_EXP is "-1": must be a whole number, 0 or more`},
@@ -132,6 +147,15 @@ func TestProblems(t *testing.T) {
 		{"GOTRUE_LOG_LEVEL=loud", `GOTRUE_LOG_LEVEL is "loud": must be trace, debug, info, warn, error, fatal or panic`},
 		{"GOTRUE_EXTERNAL_X_ENABLED=maybe", `GOTRUE_EXTERNAL_X_ENABLED is "maybe": must be true or false`},
 		{"GOTRUE_SECURITY_CAPTCHA_ENABLED=1", `GOTRUE_SECURITY_CAPTCHA_SECRET is needed when GOTRUE_SECURITY_CAPTCHA_ENABLED is true`},
+		{"GOTRUE_INTERNAL_HTTP_TIMEOUT=0s", `GOTRUE_INTERNAL_HTTP_TIMEOUT is "0s": must be longer than 0`},
+		{"GOTRUE_LOG_SQL=some", `GOTRUE_LOG_SQL is "some": must be none, statement or all`},
+		{"GOTRUE_METRICS_EXPORTER=statsd", `GOTRUE_METRICS_EXPORTER is "statsd": must be opentelemetry or prometheus`},
+		{"OTEL_EXPORTER_OTLP_PROTOCOL=http/json", `OTEL_EXPORTER_OTLP_PROTOCOL is "http/json": must be http/protobuf or grpc`},
+		{"GOTRUE_RELOADING_SIGNAL_NUMBER=0", `GOTRUE_RELOADING_SIGNAL_NUMBER is "0": must be the number of a signal, 1 to 64`},
+		{"GOTRUE_CUSTOM_OAUTH_EXTERNAL_URL=here", `GOTRUE_CUSTOM_OAUTH_EXTERNAL_URL is "here": must be an absolute URL such as https://auth.example.com`},
+		{"GOTRUE_EXPERIMENTAL_PROVIDER_LINKING_DOMAINS=a:b", `GOTRUE_EXPERIMENTAL_PROVIDER_LINKING_DOMAINS is "a:b": has an invalid provider linking domain "a:b", expected format "provider=domain"`},
+		{"GOTRUE_EXPERIMENTAL_PROVIDER_LINKING_DOMAINS=a=b,=c", `GOTRUE_EXPERIMENTAL_PROVIDER_LINKING_DOMAINS is "a=b,=c": has an invalid provider linking domain "=c", provider and domain must be non-empty`},
+		{"GOTRUE_SAML_ENABLED=true", `GOTRUE_SAML_PRIVATE_KEY is refused: SAML private key not in PKCS#1 format`},
 		{"GOTRUE_SECURITY_DB_ENCRYPTION_DECRYPTION_KEYS=k1", `GOTRUE_SECURITY_DB_ENCRYPTION_DECRYPTION_KEYS must be pairs id:key, separated by commas`},
 		{"GOTRUE_SECURITY_DB_ENCRYPTION_DECRYPTION_KEYS=k1:AAAA", `GOTRUE_SECURITY_DB_ENCRYPTION_DECRYPTION_KEYS is wrong: decryption key with ID "k1" must be 256 bits, in base64url without padding`},
 		{"GOTRUE_MAILER_URLPATHS_INVITE=:", `GOTRUE_MAILER_URLPATHS_INVITE is ":": must be a path or a URL such as /verify`},
@@ -282,6 +306,13 @@ func TestWarnings(t *testing.T) {
 	t.Parallel()
 	if w := load(t, "GOTRUE_JWT_DEFAULT_GROUP_NAME=authenticated").Warnings(); len(w) != 0 {
 		t.Errorf("got %q, want none", w)
+	}
+	if w := load(t, "GOTRUE_JWT_DEFAULT_GROUP_NAME=x", "GOTRUE_OPERATOR_TOKEN=x", "GOTRUE_LOG_TSFORMAT=x", "GOTRUE_LOG_FIELDS=",
+		"GOTRUE_PASSKEY_ENABLED=true", "GOTRUE_EXTERNAL_WEB3_SOLANA_ENABLED=1", "RP_ID=x", "GOTRUE_WEBAUTHN_RP_ORIGINS=x").Warnings(); len(w) != 5 {
+		t.Errorf("got %q, want five", w)
+	}
+	if w := load(t, "GOTRUE_JWT_DEFAULT_GROUP_NAME=authenticated", `GOTRUE_MAILER_EMAIL_VALIDATION_BLOCKED_MX=["mx.a"]`).Warnings(); len(w) != 1 {
+		t.Errorf("got %q, want one about blocked mail servers", w)
 	}
 	if w := load(t, "GOTRUE_JWT_SECRET=short", "GOTRUE_DB_DRIVER=mysql").Warnings(); len(w) != 3 {
 		t.Errorf("got %q, want three", w)

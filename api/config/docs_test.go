@@ -104,6 +104,8 @@ func typeName(t reflect.Type) string {
 		return "time"
 	case reflect.TypeFor[Rate]():
 		return "rate"
+	case reflect.TypeFor[JSONList](), reflect.TypeFor[JSONHeaders]():
+		return "JSON"
 	}
 	switch t.Kind() {
 	case reflect.Bool:

@@ -3,6 +3,7 @@ package config
 import (
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -18,6 +19,23 @@ type Mailer struct {
 	URLPathRecovery        string   `env:"GOTRUE_MAILER_URLPATHS_RECOVERY" envDefault:"/verify" desc:"The same for password resets and magic links."`
 	URLPathEmailChange     string   `env:"GOTRUE_MAILER_URLPATHS_EMAIL_CHANGE" envDefault:"/verify" desc:"The same for changes of address."`
 	ExternalHosts          []string `env:"GOTRUE_MAILER_EXTERNAL_HOSTS" desc:"Host names, comma-separated, that replace the one of API_EXTERNAL_URL in links when X-Forwarded-Host names them."`
+	BackgroundSending      bool     `env:"GOTRUE_MAILER_EMAIL_BACKGROUND_SENDING" envDefault:"false" desc:"Accepted without effect: mails are always sent after the request, from the outbox."`
+
+	UnusedPaths UnusedPaths
+}
+
+// UnusedPaths are names that the reference reads as well and has no use for: those mails have no link, or that of
+// another kind.
+type UnusedPaths struct {
+	MagicLink           string `env:"GOTRUE_MAILER_URLPATHS_MAGIC_LINK" desc:"Accepted without effect: magic links use GOTRUE_MAILER_URLPATHS_RECOVERY."`
+	Reauthentication    string `env:"GOTRUE_MAILER_URLPATHS_REAUTHENTICATION" desc:"Accepted without effect: the mail has no link."`
+	PasswordChanged     string `env:"GOTRUE_MAILER_URLPATHS_PASSWORD_CHANGED_NOTIFICATION" desc:"Accepted without effect: the mail has no link."`
+	EmailChanged        string `env:"GOTRUE_MAILER_URLPATHS_EMAIL_CHANGED_NOTIFICATION" desc:"Accepted without effect: the mail has no link."`
+	PhoneChanged        string `env:"GOTRUE_MAILER_URLPATHS_PHONE_CHANGED_NOTIFICATION" desc:"Accepted without effect: the mail has no link."`
+	IdentityLinked      string `env:"GOTRUE_MAILER_URLPATHS_IDENTITY_LINKED_NOTIFICATION" desc:"Accepted without effect: the mail has no link."`
+	IdentityUnlinked    string `env:"GOTRUE_MAILER_URLPATHS_IDENTITY_UNLINKED_NOTIFICATION" desc:"Accepted without effect: the mail has no link."`
+	MFAFactorEnrolled   string `env:"GOTRUE_MAILER_URLPATHS_MFA_FACTOR_ENROLLED_NOTIFICATION" desc:"Accepted without effect: the mail has no link."`
+	MFAFactorUnenrolled string `env:"GOTRUE_MAILER_URLPATHS_MFA_FACTOR_UNENROLLED_NOTIFICATION" desc:"Accepted without effect: the mail has no link."`
 }
 
 func (m *Mailer) check(l *loader) {
@@ -51,10 +69,12 @@ type SMTP struct {
 }
 
 // BaseURL returns the public base URL of a request: API_EXTERNAL_URL, or the forwarded host if
-// GOTRUE_MAILER_EXTERNAL_HOSTS lists it. The arguments are the headers X-Forwarded-Host and -Proto (spec/00 section 2).
+// GOTRUE_MAILER_EXTERNAL_HOSTS lists it, in any case. forwardedHost is the header X-Forwarded-Host, or the host of a
+// request target that is a whole URL; forwardedProto is X-Forwarded-Proto (spec/00 section 2, spec/06 section 7).
 func (c *Config) BaseURL(forwardedHost, forwardedProto string) string {
 	u := url.URL{Scheme: "https", Host: forwardedHost}
-	if forwardedHost == "" || !slices.Contains(c.Mailer.ExternalHosts, u.Hostname()) {
+	isListed := func(host string) bool { return strings.EqualFold(host, u.Hostname()) }
+	if forwardedHost == "" || !slices.ContainsFunc(c.Mailer.ExternalHosts, isListed) {
 		return c.API.ExternalURL
 	}
 	if u.Hostname() == "localhost" && forwardedProto == "http" {

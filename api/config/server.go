@@ -18,7 +18,7 @@ type API struct {
 	Port                string        `env:"PORT" long:"GOTRUE_API_PORT" envDefault:"8081" desc:"TCP port to listen on; 0 takes a free one."`
 	ExternalURL         string        `env:"API_EXTERNAL_URL,required" long:"GOTRUE_API_API_EXTERNAL_URL" desc:"Public base URL of this server, such as https://auth.example.com; links in mails start with it."`
 	MaxRequestDuration  time.Duration `env:"GOTRUE_API_MAX_REQUEST_DURATION" envDefault:"10s" desc:"Time limit of one request, then 504 request_timeout; 0 or less means none."`
-	InternalHTTPTimeout time.Duration `env:"GOTRUE_INTERNAL_HTTP_TIMEOUT" envDefault:"10s" desc:"Time limit of a request to a provider of text messages."`
+	InternalHTTPTimeout time.Duration `env:"GOTRUE_INTERNAL_HTTP_TIMEOUT" envDefault:"10s" desc:"Time limit of a call to an OAuth or text message provider."`
 	RequestIDHeader     string        `env:"REQUEST_ID_HEADER" long:"GOTRUE_API_REQUEST_ID_HEADER" desc:"Request header to take the request id from; empty means a random one."`
 	CORSAllowedHeaders  []string      `env:"GOTRUE_CORS_ALLOWED_HEADERS" desc:"Request headers that browsers may send besides the usual ones, comma-separated."`
 	DisableSignup       bool          `env:"GOTRUE_DISABLE_SIGNUP" envDefault:"false" desc:"Users cannot create accounts; administrators still can."`
@@ -27,6 +27,9 @@ type API struct {
 func (a *API) check(l *loader) {
 	if n, err := strconv.Atoi(a.Port); err != nil || n < 0 || n > 65535 {
 		l.fail("PORT", "must be a port number from 0 to 65535")
+	}
+	if a.InternalHTTPTimeout <= 0 {
+		l.fail("GOTRUE_INTERNAL_HTTP_TIMEOUT", "must be longer than 0")
 	}
 	if !isAbsoluteURL(a.ExternalURL) {
 		l.fail("API_EXTERNAL_URL", "must be an absolute URL such as https://auth.example.com")
@@ -65,7 +68,10 @@ type Database struct {
 	ConnMaxLifetime   time.Duration `env:"GOTRUE_DB_CONN_MAX_LIFETIME" envDefault:"0s" desc:"A connection older than this is replaced; 0 means never."`
 	ConnMaxIdleTime   time.Duration `env:"GOTRUE_DB_CONN_MAX_IDLE_TIME" envDefault:"0s" desc:"A connection idle for longer is closed; 0 means never."`
 	HealthCheckPeriod time.Duration `env:"GOTRUE_DB_HEALTH_CHECK_PERIOD" envDefault:"0s" desc:"Time between checks of idle connections; 0 means the driver's default of a minute."`
-	CleanupEnabled    bool          `env:"GOTRUE_DB_CLEANUP_ENABLED" envDefault:"false" desc:"Delete expired sessions, tokens and flows after requests."`
+	CleanupEnabled    bool          `env:"GOTRUE_DB_CLEANUP_ENABLED" envDefault:"false" desc:"Accepted: what it switches on is part of maintenance, which is on by default (POSTERN_MAINTENANCE_ENABLED)."`
+	AdvisorEnabled    bool          `env:"GOTRUE_DB_ADVISOR_ENABLED" envDefault:"true" desc:"With metrics on, warn in the log when requests wait for connections."`
+	AdvisorSampling   time.Duration `env:"GOTRUE_DB_ADVISOR_SAMPLING_INTERVAL" envDefault:"200ms" desc:"Time between two looks at the connections."`
+	AdvisorObserving  time.Duration `env:"GOTRUE_DB_ADVISOR_OBSERVATION_INTERVAL" envDefault:"20s" desc:"Time that one piece of advice is about."`
 	AuditDisabled     bool          `env:"GOTRUE_AUDIT_LOG_DISABLE_POSTGRES" envDefault:"false" desc:"Write audit entries to the log only, not to the table."`
 }
 
@@ -83,6 +89,12 @@ func (d *Database) check(l *loader) {
 	}
 	if d.MaxIdlePoolSize < 0 {
 		l.fail("GOTRUE_DB_MAX_IDLE_POOL_SIZE", "must be 0 or more")
+	}
+	if d.AdvisorSampling <= 0 {
+		l.fail("GOTRUE_DB_ADVISOR_SAMPLING_INTERVAL", "must be longer than 0")
+	}
+	if d.AdvisorObserving < d.AdvisorSampling {
+		l.fail("GOTRUE_DB_ADVISOR_OBSERVATION_INTERVAL", "must not be shorter than GOTRUE_DB_ADVISOR_SAMPLING_INTERVAL")
 	}
 	d.ConnPercentage = min(max(d.ConnPercentage, 0), 100)
 }
@@ -103,9 +115,11 @@ func firstLine(err error) string {
 	return line
 }
 
-// Log is about the log, which goes to standard error.
+// Log is about the log: JSON lines on standard error or in a file.
 type Log struct {
 	Level string `env:"GOTRUE_LOG_LEVEL" envDefault:"info" desc:"Least important messages shown: trace, debug, info, warn, error, fatal or panic."`
+	File  string `env:"GOTRUE_LOG_FILE" desc:"File to append to; empty means standard error."`
+	SQL   string `env:"GOTRUE_LOG_SQL" envDefault:"none" desc:"Log each statement of a request: none, statement, or all, which shows arguments and so personal data and hashes."`
 }
 
 var levels = map[string]slog.Level{
@@ -116,6 +130,9 @@ var levels = map[string]slog.Level{
 func (g *Log) check(l *loader) {
 	if _, ok := levels[strings.ToLower(g.Level)]; !ok {
 		l.fail("GOTRUE_LOG_LEVEL", "must be trace, debug, info, warn, error, fatal or panic")
+	}
+	if g.SQL != "" && g.SQL != "none" && g.SQL != "statement" && g.SQL != "all" {
+		l.fail("GOTRUE_LOG_SQL", "must be none, statement or all")
 	}
 }
 

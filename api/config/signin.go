@@ -39,34 +39,6 @@ type Provider struct {
 
 func providerPrefix(name string) string { return "GOTRUE_EXTERNAL_" + strings.ToUpper(name) + "_" }
 
-// MFA is about second factors.
-type MFA struct {
-	MaxEnrolledFactors int  `env:"GOTRUE_MFA_MAX_ENROLLED_FACTORS" envDefault:"10" desc:"Factors that a user may have, verified or not."`
-	MaxVerifiedFactors int  `env:"GOTRUE_MFA_MAX_VERIFIED_FACTORS" envDefault:"10" desc:"Verified factors that a user may have."`
-	TOTPEnroll         bool `env:"GOTRUE_MFA_TOTP_ENROLL_ENABLED" envDefault:"true" desc:"Users may add an authenticator app."`
-	TOTPVerify         bool `env:"GOTRUE_MFA_TOTP_VERIFY_ENABLED" envDefault:"true" desc:"Codes of authenticator apps are accepted."`
-	PhoneEnroll        bool `env:"GOTRUE_MFA_PHONE_ENROLL_ENABLED" envDefault:"false" desc:"Users may add a phone as second factor."`
-	PhoneVerify        bool `env:"GOTRUE_MFA_PHONE_VERIFY_ENABLED" envDefault:"false" desc:"Codes sent to a phone are accepted as second factor."`
-	WebAuthnEnroll     bool `env:"GOTRUE_MFA_WEB_AUTHN_ENROLL_ENABLED" envDefault:"false" desc:"Users may add a security key as second factor."`
-	WebAuthnVerify     bool `env:"GOTRUE_MFA_WEB_AUTHN_VERIFY_ENABLED" envDefault:"false" desc:"Security keys are accepted as second factor."`
-}
-
-// Passkey is about signing in with passkeys.
-type Passkey struct {
-	Enabled bool `env:"GOTRUE_PASSKEY_ENABLED" envDefault:"false" desc:"People may sign in with a passkey."`
-}
-
-// SAML is about single sign-on.
-type SAML struct {
-	Enabled        bool   `env:"GOTRUE_SAML_ENABLED" envDefault:"false" desc:"People may sign in through a SAML identity provider."`
-	PrivateKeyNext Secret `env:"GOTRUE_SAML_PRIVATE_KEY_NEXT" desc:"Key that will follow the current one: base64 of a PKCS#1 RSA key."`
-}
-
-// Experimental holds settings that may change.
-type Experimental struct {
-	CursorPagination bool `env:"GOTRUE_EXPERIMENTAL_CURSOR_PAGINATION_ENABLED" envDefault:"false" desc:"GET /admin/users without page pages by cursor."`
-}
-
 // Captcha is about proof of a human before sign-in.
 type Captcha struct {
 	Enabled  bool          `env:"GOTRUE_SECURITY_CAPTCHA_ENABLED" envDefault:"false" desc:"Public endpoints that create or open accounts demand a captcha."`

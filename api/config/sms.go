@@ -16,6 +16,7 @@ type SMS struct {
 	OTPExp            uint              `env:"GOTRUE_SMS_OTP_EXP" envDefault:"60" desc:"Lifetime of codes in seconds."`
 	OTPLength         int               `env:"GOTRUE_SMS_OTP_LENGTH" envDefault:"6" desc:"Digits of codes, 6 to 10; other values count as 6."`
 	Template          string            `env:"GOTRUE_SMS_TEMPLATE" envDefault:"Your code is {{ .Code }}" desc:"Text of the messages, a Go template; {{ .Code }} is the code."`
+	MFATemplate       string            `env:"GOTRUE_MFA_PHONE_TEMPLATE" envDefault:"Your code is {{ .Code }}" desc:"The same for a code of a second factor."`
 	TestOTP           map[string]string `env:"GOTRUE_SMS_TEST_OTP" secret:"true" desc:"Fixed codes for testing, phone:code pairs separated by commas; these phones get no message."`
 	TestOTPValidUntil time.Time         `env:"GOTRUE_SMS_TEST_OTP_VALID_UNTIL" desc:"End of the test codes; not set means never."`
 
@@ -67,14 +68,19 @@ func (s *SMS) check(l *loader) {
 		phones[strings.NewReplacer("+", "", " ", "").Replace(phone)] = code
 	}
 	s.TestOTP = phones
-	if s.Template == "" {
-		s.Template = "Your code is {{ .Code }}"
+	s.checkTemplate(l, "GOTRUE_SMS_TEMPLATE", &s.Template)
+	s.checkTemplate(l, "GOTRUE_MFA_PHONE_TEMPLATE", &s.MFATemplate)
+}
+
+func (s *SMS) checkTemplate(l *loader, name string, text *string) {
+	if *text == "" {
+		*text = "Your code is {{ .Code }}"
 	}
 	if s.Provider == "" {
 		return
 	}
-	if text, err := template.New("").Parse(s.Template); err != nil || text.Execute(io.Discard, struct{ Code string }{}) != nil {
-		l.fail("GOTRUE_SMS_TEMPLATE", "must be a Go template that uses nothing but {{ .Code }}")
+	if t, err := template.New("").Parse(*text); err != nil || t.Execute(io.Discard, struct{ Code string }{}) != nil {
+		l.fail(name, "must be a Go template that uses nothing but {{ .Code }}")
 	}
 }
 

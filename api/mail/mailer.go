@@ -5,10 +5,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"net/mail"
 	"net/url"
+	"slices"
 	"strings"
+	"time"
 )
 
 // Mailer renders and sends mails. It is safe for concurrent use.
@@ -20,9 +21,10 @@ type Mailer struct {
 	headers   map[string][]string
 	libraries map[string]*library
 	kinds     map[string]kind
-	http      *http.Client
+	templates *cache
 	log       *slog.Logger
-	smtp      dialer
+	relays    []*relay // in the order of preference
+	sources   []string // of the operator's texts
 }
 
 // Request asks for one mail.
@@ -38,9 +40,9 @@ type Request struct {
 	Payload []byte
 }
 
-// Message is one mail, ready to be sent.
+// Message is one mail, ready to be sent. Language is the tag of the language of its text.
 type Message struct {
-	ID, Type, To, From, Subject, HTML, Text string
+	ID, Type, To, From, Language, Subject, HTML, Text string
 }
 
 // PermanentError is a failure that trying again does not mend: the server answered 5xx to the sender,
@@ -53,6 +55,7 @@ func (e *PermanentError) Unwrap() error { return e.err }
 // New prepares a Mailer. siteURL is the base of relative template settings and the default of
 // variable SiteURL; the host of externalURL greets the SMTP server. Mistakes in subjects and extra
 // headers are logged, not returned: a server that worked with them must start.
+// Errors: what the settings that begin with POSTERN_ say about languages and files is wrong.
 func New(s Settings, siteURL, externalURL string, log *slog.Logger) (*Mailer, error) {
 	m := &Mailer{
 		settings:  s,
@@ -60,7 +63,7 @@ func New(s Settings, siteURL, externalURL string, log *slog.Logger) (*Mailer, er
 		host:      hostOf(externalURL),
 		libraries: map[string]*library{},
 		kinds:     kinds(),
-		http:      &http.Client{Timeout: fetchTimeout},
+		templates: newCache(&s, log),
 		log:       log,
 	}
 	m.from = mail.Address{Name: s.SenderName, Address: s.AdminEmail}
@@ -71,15 +74,48 @@ func New(s Settings, siteURL, externalURL string, log *slog.Logger) (*Mailer, er
 		}
 	}
 	m.headers = extraHeaders(s.Headers, log)
-	for name, k := range m.kinds {
-		var err error
-		if m.libraries[name], err = newLibrary(name, k, &s, siteURL, log); err != nil {
-			return nil, err
-		}
+	if err := m.readTexts(); err != nil {
+		return nil, err
 	}
-	m.smtp = newDialer(s, m.host)
+	m.relays = newRelays(s, m.host)
+	if len(m.relays) == 0 && s.FallbackHost != "" {
+		log.Warn("POSTERN_SMTP_FALLBACK_HOST is set without GOTRUE_SMTP_HOST: no mail is sent")
+	}
 	return m, nil
 }
+
+// readTexts finds the texts of all kinds, and reads those that are files.
+func (m *Mailer) readTexts() error {
+	b, err := newShelf(&m.settings, m.siteURL, m.log)
+	if err != nil {
+		return err
+	}
+	for _, name := range Kinds() {
+		if m.libraries[name], err = b.library(name, m.kinds[name]); err != nil {
+			return err
+		}
+	}
+	for _, l := range m.libraries {
+		for _, e := range l.editions {
+			m.sources = append(m.sources, e.sources()...)
+		}
+	}
+	slices.Sort(m.sources)
+	m.sources = slices.Compact(m.sources)
+	for _, source := range m.sources {
+		if strings.HasPrefix(source, "http") {
+			continue
+		}
+		if err := m.templates.preload(source); err != nil {
+			return fmt.Errorf("POSTERN_MAILER_TEMPLATES_DIR: %s: %w", source, err)
+		}
+	}
+	return nil
+}
+
+// Refresh begins to load the operator's templates that are new or will soon be too old, if
+// GOTRUE_MAILER_TEMPLATE_RELOADING_ENABLED is on. It does not wait; call it every second or so.
+func (m *Mailer) Refresh(now time.Time) { m.templates.refresh(now, m.sources) }
 
 // extraHeaders reads GOTRUE_SMTP_HEADERS, without the headers that every mail has from us.
 func extraHeaders(setting string, log *slog.Logger) map[string][]string {
@@ -114,16 +150,32 @@ func hostOf(rawURL string) string {
 	return "localhost"
 }
 
-// Deliver renders and sends mails, and returns an error or nil for each, as [Mailer.Send] does.
+// Deliver renders and sends mails, and returns an error or nil for each, as [Mailer.Send] does. Mails
+// whose template has yet to be loaded for the first time go last, so that they hold up no others.
 func (m *Mailer) Deliver(ctx context.Context, requests []Request) []error {
 	errs := make([]error, len(requests))
-	if m.settings.Host == "" {
+	if len(m.relays) == 0 {
 		return errs
 	}
+	var ready, late []int
+	for i, r := range requests {
+		if m.isReady(r) {
+			ready = append(ready, i)
+		} else {
+			late = append(late, i)
+		}
+	}
+	m.deliver(ctx, requests, ready, errs)
+	m.deliver(ctx, requests, late, errs)
+	return errs
+}
+
+// deliver does that for the requests at some places.
+func (m *Mailer) deliver(ctx context.Context, requests []Request, places []int, errs []error) {
 	var messages []Message
 	var at []int // where the request of a message is
-	for i, r := range requests {
-		message, err := m.Render(ctx, r)
+	for _, i := range places {
+		message, err := m.Render(ctx, requests[i])
 		if err != nil {
 			errs[i] = err
 			continue
@@ -133,42 +185,63 @@ func (m *Mailer) Deliver(ctx context.Context, requests []Request) []error {
 	for i, err := range m.Send(ctx, messages) {
 		errs[at[i]] = err
 	}
-	return errs
+}
+
+// isReady tells whether a mail can be rendered without waiting for a template. If not, loading begins.
+func (m *Mailer) isReady(r Request) bool {
+	isReady := true
+	if e, _, err := m.edition(r); err == nil {
+		for _, source := range e.sources() {
+			isReady = m.templates.isReady(source) && isReady
+		}
+	}
+	return isReady
+}
+
+// edition returns what a mail is made from, in the language of its reader, and the variables for it.
+func (m *Mailer) edition(r Request) (edition, map[string]any, error) {
+	l, known := m.libraries[r.Template]
+	if !known {
+		return edition{}, nil, &PermanentError{fmt.Errorf("there is no mail template %q", r.Template)}
+	}
+	vars, languages, err := m.variables(r.Payload)
+	if err != nil {
+		return edition{}, nil, &PermanentError{fmt.Errorf("payload of a mail: %w", err)}
+	}
+	return l.editions[l.choice.pick(languages)], vars, nil
 }
 
 // Render makes the message that a request asks for, from the operator's templates or the built-in
-// ones. It may fetch a template, for 10 s at most.
+// ones. It may wait for a template, for 10 s at most.
 func (m *Mailer) Render(ctx context.Context, r Request) (Message, error) {
-	k, known := m.kinds[r.Template]
-	if !known {
-		return Message{}, &PermanentError{fmt.Errorf("there is no mail template %q", r.Template)}
-	}
-	vars, err := m.variables(r.Payload)
+	e, vars, err := m.edition(r)
 	if err != nil {
-		return Message{}, &PermanentError{fmt.Errorf("payload of a mail: %w", err)}
+		return Message{}, err
 	}
-	lib := m.libraries[r.Template]
-	subject, html, err := lib.text(ctx, m).render(vars)
+	t := e.text(ctx, m.templates)
+	subject, html, err := t.render(vars)
 	if err != nil {
 		m.log.Warn("a mail template failed, the built-in text is used", "mail", r.Template, "error", err)
-		if subject, html, err = lib.builtin.render(vars); err != nil {
+		t = e.builtin
+		if subject, html, err = t.render(vars); err != nil {
 			return Message{}, fmt.Errorf("built-in text of mail %s: %w", r.Template, err)
 		}
 	}
 	return Message{
-		ID:      r.ID,
-		Type:    k.linkType,
-		To:      r.To,
-		From:    m.from.String(),
-		Subject: oneLine(subject),
-		HTML:    html,
-		Text:    plainText(html),
+		ID:       r.ID,
+		Type:     m.kinds[r.Template].linkType,
+		To:       r.To,
+		From:     m.from.String(),
+		Language: t.tag.String(),
+		Subject:  oneLine(subject),
+		HTML:     html,
+		Text:     plainText(html),
 	}, nil
 }
 
 // variables turns a payload into what templates see (spec/06 section 7.1): its keys in the names of
-// the templates, and Data, the user metadata, always an object.
-func (m *Mailer) variables(payload []byte) (map[string]any, error) {
+// the templates, and Data, the user metadata, always an object. It also returns the reader's languages.
+func (m *Mailer) variables(payload []byte) (vars map[string]any, languages []string, err error) {
 	var p struct {
 		Email           string `json:"email"`
 		NewEmail        string `json:"new_email"`
@@ -184,9 +257,11 @@ func (m *Mailer) variables(payload []byte) (map[string]any, error) {
 		Provider        string `json:"provider"`
 		FactorType      string `json:"factor_type"`
 		Data            any    `json:"data"`
+
+		Languages []string `json:"languages"`
 	}
 	if err := json.Unmarshal(payload, &p); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if p.SiteURL == "" {
 		p.SiteURL = m.siteURL
@@ -198,7 +273,7 @@ func (m *Mailer) variables(payload []byte) (map[string]any, error) {
 		"SiteURL": p.SiteURL, "ConfirmationURL": p.ConfirmationURL, "Data": data,
 		"OldEmail": p.OldEmail, "Phone": p.Phone, "OldPhone": p.OldPhone,
 		"Provider": p.Provider, "FactorType": p.FactorType,
-	}, nil
+	}, p.Languages, nil
 }
 
 // oneLine replaces what could end a header line by a space.

@@ -47,8 +47,8 @@ func TestBuiltinTexts(t *testing.T) {
 		"mfa_factor_unenrolled_notification": "A verification method was removed from your account",
 	}
 	links := map[string]bool{"invite": true, "confirmation": true, "recovery": true, "magic_link": true, "email_change": true}
-	if len(subjects) != len(mail.KindNames()) {
-		t.Fatalf("%d kinds, %d tested", len(mail.KindNames()), len(subjects))
+	if len(subjects) != len(mail.Kinds()) {
+		t.Fatalf("%d kinds, %d tested", len(mail.Kinds()), len(subjects))
 	}
 	m := mailer(t, mail.Settings{})
 	const link = "https://auth.example.com/verify?token=abc&type=signup&redirect_to=https://app.example.com"

@@ -6,119 +6,84 @@ import (
 	"errors"
 	"fmt"
 	"html/template"
-	"io"
+	"io/fs"
 	"log/slog"
-	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
-	"sync"
-	"time"
+
+	"golang.org/x/text/language"
 )
 
-//go:embed templates/*.html
+// builtinFiles are layout.html, and for each language its kinds and phrases that several kinds share.
+//
+//go:embed templates
 var builtinFiles embed.FS
 
-// fetchTimeout bounds the loading of one template.
-const fetchTimeout = 10 * time.Second
+const (
+	bodySuffix    = ".html"
+	subjectSuffix = ".subject"
+	placeholder   = "{lang}" // in the setting of a template
+)
 
 // text is how one kind of mail reads: subject and body, both with the escaping of HTML.
 type text struct {
+	tag           language.Tag // of the body
 	subject, body *template.Template
 }
 
-// library holds the texts of one kind: the built-in one, and the operator's as it was last loaded.
+// edition is one kind in one language.
+type edition struct {
+	tag       language.Tag
+	builtin   text
+	subject   *template.Template // of the setting; nil: none
+	subjectAt string             // source of the operator's subject; empty: none
+	bodyAt    string             // source of the operator's body; empty: the built-in one is used
+}
+
+// library holds the editions of one kind.
 type library struct {
-	builtin text
-	subject *template.Template // the operator's, or the built-in one
-	url     string             // of the operator's body; empty: there is none
-
-	mu      sync.Mutex // held while loading, so that a template is loaded once
-	loaded  text       // the operator's; the zero value until it could be loaded
-	loadDue time.Time  // when to load (again)
+	choice   choice
+	editions map[language.Tag]edition
 }
 
-// newLibrary parses the built-in text of a kind and the operator's subject. A subject that cannot be
-// parsed is logged, and the built-in one is used.
-func newLibrary(name string, k kind, s *Settings, siteURL string, log *slog.Logger) (*library, error) {
-	body, err := template.ParseFS(builtinFiles, "templates/layout.html", "templates/"+name+".html")
-	if err != nil {
-		return nil, fmt.Errorf("built-in mail %s: %w", name, err)
-	}
-	builtinSubject, err := template.New("subject").Parse(k.subject)
-	if err != nil {
-		return nil, fmt.Errorf("built-in subject of mail %s: %w", name, err)
-	}
-	l := &library{builtin: text{builtinSubject, body}, subject: builtinSubject}
-	subject, url := k.custom(s)
-	if subject != "" {
-		parsed, err := template.New("subject").Parse(subject)
-		if err != nil {
-			log.Warn("the subject of a mail is no valid template, the built-in one is used", "mail", name, "error", err)
-		} else {
-			l.subject = parsed
+// sources are where the operator's texts of an edition are.
+func (e edition) sources() []string {
+	var list []string
+	for _, source := range []string{e.subjectAt, e.bodyAt} {
+		if source != "" {
+			list = append(list, source)
 		}
 	}
-	switch {
-	case url == "":
-	case strings.HasPrefix(url, "http"):
-		l.url = url
-	default:
-		l.url = strings.TrimSuffix(siteURL, "/") + "/" + strings.TrimPrefix(url, "/")
-	}
-	return l, nil
+	return list
 }
 
-// text returns the text to use now. It loads the operator's template when that is due; on failure
-// the previous version stays in use, and without one the built-in subject and body.
-func (l *library) text(ctx context.Context, m *Mailer) text {
-	if l.url == "" {
-		return text{l.subject, l.builtin.body}
+// text returns the text to use now: the operator's as it was last loaded, and without one the built-in
+// subject and body (spec/06 section 7.1).
+func (e edition) text(ctx context.Context, c *cache) text {
+	t := e.builtin
+	if e.bodyAt != "" {
+		body := c.get(ctx, e.bodyAt)
+		if body == nil {
+			return t
+		}
+		t.body, t.tag = body, e.tag
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if time.Now().After(l.loadDue) {
-		body, err := m.fetch(ctx, l.url)
-		if err == nil {
-			l.loaded = text{l.subject, body}
-			l.loadDue = time.Now().Add(m.settings.TemplateMaxAge)
-		} else {
-			m.log.Warn("a mail template could not be loaded", "url", l.url, "error", err)
-			l.loadDue = time.Now().Add(m.settings.TemplateRetryInterval)
+	if e.subject != nil {
+		t.subject = e.subject
+	}
+	if e.subjectAt != "" {
+		if subject := c.get(ctx, e.subjectAt); subject != nil {
+			t.subject = subject
 		}
 	}
-	if l.loaded.body == nil {
-		return l.builtin
-	}
-	return l.loaded
-}
-
-// fetch loads and parses the template at url: status 200, at most TemplateMaxSize bytes of it.
-func (m *Mailer) fetch(ctx context.Context, url string) (*template.Template, error) {
-	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return nil, err
-	}
-	res, err := m.http.Do(req)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = res.Body.Close() }()
-	if res.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("status %s", res.Status)
-	}
-	body, err := io.ReadAll(io.LimitReader(res.Body, m.settings.TemplateMaxSize))
-	if err != nil {
-		return nil, err
-	}
-	if len(body) == 0 {
-		return nil, errors.New("empty body")
-	}
-	return template.New("body").Parse(string(body))
+	return t
 }
 
 // render fills subject and body in.
 func (t text) render(vars map[string]any) (subject, body string, err error) {
+	vars["Language"] = t.tag.String()
 	var b strings.Builder
 	if err := t.subject.Execute(&b, vars); err != nil {
 		return "", "", err
@@ -129,4 +94,217 @@ func (t text) render(vars map[string]any) (subject, body string, err error) {
 		return "", "", err
 	}
 	return subject, b.String(), nil
+}
+
+// shelf is what libraries are made from: the built-in texts, the operator's folder and settings.
+type shelf struct {
+	settings  *Settings
+	siteURL   string
+	fallback  language.Tag                       // POSTERN_MAILER_DEFAULT_LANGUAGE
+	offered   []language.Tag                     // POSTERN_MAILER_LANGUAGES
+	builtin   []language.Tag                     // languages of the built-in texts
+	files     map[language.Tag]map[string]string // of the folder: language, name of the file, its path
+	kindNames map[string]kind
+	log       *slog.Logger
+}
+
+// newShelf reads the settings about languages. Errors: a text that is no language, a folder that cannot
+// be read.
+func newShelf(s *Settings, siteURL string, log *slog.Logger) (*shelf, error) {
+	b := &shelf{settings: s, siteURL: siteURL, kindNames: kinds(), log: log}
+	var err error
+	if b.fallback, err = language.Parse(defaultLanguage(s)); err != nil {
+		return nil, fmt.Errorf("POSTERN_MAILER_DEFAULT_LANGUAGE is %q: not a language tag such as en or pt-BR", s.DefaultLanguage)
+	}
+	for _, name := range s.Languages {
+		tag, err := language.Parse(strings.TrimSpace(name))
+		if err != nil {
+			return nil, fmt.Errorf("POSTERN_MAILER_LANGUAGES holds %q: not a language tag such as en or pt-BR", name)
+		}
+		b.offered = append(b.offered, tag)
+	}
+	folders, err := fs.ReadDir(builtinFiles, "templates")
+	if err != nil {
+		return nil, err
+	}
+	for _, folder := range folders {
+		if folder.IsDir() {
+			b.builtin = append(b.builtin, language.Make(folder.Name()))
+		}
+	}
+	if b.files, err = b.readDir(s.TemplatesDir); err != nil {
+		return nil, fmt.Errorf("POSTERN_MAILER_TEMPLATES_DIR: %w", err)
+	}
+	return b, nil
+}
+
+func defaultLanguage(s *Settings) string {
+	if s.DefaultLanguage == "" {
+		return "en"
+	}
+	return s.DefaultLanguage
+}
+
+// readDir lists the operator's folder. Dot files are passed over, other files without a meaning are logged.
+func (b *shelf) readDir(dir string) (map[language.Tag]map[string]string, error) {
+	files := map[language.Tag]map[string]string{}
+	if dir == "" {
+		return files, nil
+	}
+	paths, err := filepath.Glob(filepath.Join(dir, "*", "*"))
+	if err != nil {
+		return nil, err
+	}
+	if _, err := os.ReadDir(dir); err != nil {
+		return nil, err
+	}
+	for _, path := range paths {
+		folder, name := filepath.Base(filepath.Dir(path)), filepath.Base(path)
+		if strings.HasPrefix(folder, ".") || strings.HasPrefix(name, ".") {
+			continue
+		}
+		tag, err := language.Parse(folder)
+		suffix := filepath.Ext(name)
+		_, isKind := b.kindNames[strings.TrimSuffix(name, suffix)]
+		if err != nil || !isKind || suffix != bodySuffix && suffix != subjectSuffix {
+			b.log.Warn("POSTERN_MAILER_TEMPLATES_DIR holds a file that is not LANGUAGE/KIND.html or LANGUAGE/KIND.subject", "file", path)
+			continue
+		}
+		if files[tag] == nil {
+			files[tag] = map[string]string{}
+		}
+		files[tag][name] = path
+	}
+	return files, nil
+}
+
+// library puts the editions of a kind together. The languages are those that the operator has a body in
+// and the default one; where there is no such body, those of the built-in texts.
+func (b *shelf) library(name string, k kind) (*library, error) {
+	subjectText, setting := k.custom(b.settings)
+	subject := b.parseSubject(name, subjectText)
+	bodies := b.bodies(name, setting)
+	tags := []language.Tag{b.fallback}
+	if bodies[b.fallback] == "" {
+		tags[0] = b.related(b.fallback)
+	}
+	for tag := range bodies {
+		tags = append(tags, tag)
+	}
+	for _, tag := range b.builtin {
+		// A subject for all languages is a subject for one: the default.
+		if len(bodies) == 0 && (subject == nil || b.files[tag][name+subjectSuffix] != "") {
+			tags = append(tags, tag)
+		}
+	}
+	l := &library{editions: map[language.Tag]edition{}}
+	var offered []language.Tag
+	for i, tag := range tags {
+		if _, ok := l.editions[tag]; ok || i > 0 && !b.isOffered(tag) {
+			continue
+		}
+		builtin, err := b.builtinText(name, tag)
+		if err != nil {
+			return nil, err
+		}
+		l.editions[tag] = edition{tag, builtin, subject, b.files[tag][name+subjectSuffix], bodies[tag]}
+		offered = append(offered, tag)
+	}
+	slices.SortFunc(offered[1:], func(a, b language.Tag) int { return strings.Compare(a.String(), b.String()) })
+	l.choice = newChoice(offered)
+	b.warn(name, l)
+	return l, nil
+}
+
+// warn logs what an operator has probably forgotten.
+func (b *shelf) warn(name string, l *library) {
+	for tag, files := range b.files {
+		e, ok := l.editions[tag]
+		switch {
+		case !ok && files[name+subjectSuffix]+files[name+bodySuffix] != "":
+			b.log.Warn("a mail text is not used: its language is not offered, or it is a subject without a body",
+				"mail", name, "language", tag)
+		case ok && e.bodyAt != "" && e.subjectAt == "" && e.subject == nil && base(e.builtin.tag) != base(tag):
+			b.log.Warn("a mail text has no subject in its language", "mail", name, "language", tag)
+		}
+	}
+}
+
+func base(tag language.Tag) language.Base {
+	b, _ := tag.Base()
+	return b
+}
+
+// isOffered tells whether POSTERN_MAILER_LANGUAGES allows a language: it names it, or a regional form of it.
+func (b *shelf) isOffered(tag language.Tag) bool {
+	for _, offered := range b.offered {
+		for ; offered != language.Und; offered = offered.Parent() {
+			if offered == tag {
+				return true
+			}
+		}
+	}
+	return len(b.offered) == 0
+}
+
+// related returns the language of the built-in texts that suits a language best, English where none does.
+func (b *shelf) related(tag language.Tag) language.Tag {
+	return newChoice(append([]language.Tag{language.English}, b.builtin...)).pick([]string{tag.String()})
+}
+
+// bodies returns the sources of the operator's bodies of a kind by language. A file wins over a URL.
+func (b *shelf) bodies(name, setting string) map[language.Tag]string {
+	bodies := map[language.Tag]string{}
+	url := setting
+	if setting != "" && !strings.HasPrefix(setting, "http") {
+		url = strings.TrimSuffix(b.siteURL, "/") + "/" + strings.TrimPrefix(setting, "/")
+	}
+	switch {
+	case setting == "":
+	case !strings.Contains(url, placeholder):
+		bodies[b.fallback] = url
+	default:
+		languages := b.offered
+		if len(languages) == 0 {
+			languages = b.builtin
+		}
+		for _, tag := range append(slices.Clone(languages), b.fallback) {
+			bodies[tag] = strings.ReplaceAll(url, placeholder, tag.String())
+		}
+	}
+	for tag, files := range b.files {
+		if path := files[name+bodySuffix]; path != "" {
+			bodies[tag] = path
+		}
+	}
+	return bodies
+}
+
+// parseSubject parses the subject of a setting. One that cannot be parsed is logged, and not used.
+func (b *shelf) parseSubject(name, subject string) *template.Template {
+	if subject == "" {
+		return nil
+	}
+	parsed, err := template.New("subject").Parse(subject)
+	if err != nil {
+		b.log.Warn("the subject of a mail is no valid template, the built-in one is used", "mail", name, "error", err)
+		return nil
+	}
+	return parsed
+}
+
+// builtinText parses the built-in text of a kind in a language: in a related one, else in English, where
+// there is none. Layout and phrases know the texts of the kind as templates title, content and so on.
+func (b *shelf) builtinText(name string, tag language.Tag) (text, error) {
+	related := b.related(tag)
+	folder := "templates/" + related.String() + "/"
+	parse := func() (*template.Template, error) {
+		return template.ParseFS(builtinFiles, "templates/layout.html", folder+"phrases.html", folder+name+bodySuffix)
+	}
+	body, err1 := parse()
+	subjects, err2 := parse() // a set of its own: the parts are escaped for the place where they stand
+	if err := errors.Join(err1, err2); err != nil {
+		return text{}, fmt.Errorf("built-in mail %s: %w", name, err)
+	}
+	return text{related, subjects.Lookup("subject"), body.Lookup("layout.html")}, nil
 }

@@ -13,6 +13,10 @@ import (
 type Carriers struct {
 	Mail *mail.Mailer
 	SMS  *sms.Sender
+	// Background is what the carriers need besides, such as fresh templates: it runs as long as they do.
+	Background func(ctx context.Context)
+	// Hook calls a hook over HTTP, by name, for messages of SQL callers (sql/functions/outbox/queue_hook.sql).
+	Hook func(ctx context.Context, name string, payload []byte) error
 }
 
 // carrier delivers the messages of one kind, the word in column postern.outbox.kind.
@@ -29,6 +33,9 @@ func (c Carriers) list() []carrier {
 	}
 	if c.SMS != nil {
 		list = append(list, carrier{"sms", make(chan struct{}, 1), c.sendTexts})
+	}
+	if c.Hook != nil {
+		list = append(list, carrier{"webhook", make(chan struct{}, 1), c.callHooks})
 	}
 	return list
 }
@@ -50,4 +57,16 @@ func (c Carriers) sendTexts(ctx context.Context, batch []gen.ClaimOutboxRow) []e
 		requests[i] = sms.Request{Template: row.Template, To: row.Recipient, Payload: row.Payload}
 	}
 	return c.SMS.Deliver(ctx, requests)
+}
+
+func (c Carriers) callHooks(ctx context.Context, batch []gen.ClaimOutboxRow) []error {
+	errs := make([]error, len(batch))
+	for i, row := range batch {
+		if ctx.Err() != nil {
+			errs[i] = mail.ErrNotTried
+			continue
+		}
+		errs[i] = c.Hook(ctx, row.Template, row.Payload)
+	}
+	return errs
 }

@@ -14,6 +14,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -25,10 +26,9 @@ import (
 )
 
 const (
-	callTimeout   = 5 * time.Second // of one statement
-	retryPause    = time.Second     // after a statement failed
-	listenPause   = 30 * time.Second
-	cleanInterval = time.Hour
+	callTimeout = 5 * time.Second // of one statement
+	retryPause  = time.Second     // after a statement failed
+	listenPause = 30 * time.Second
 )
 
 // Options adjusts a worker. Zero values mean the defaults.
@@ -42,11 +42,18 @@ type Options struct {
 
 // Worker delivers messages while its Run does.
 type Worker struct {
-	db       *pgxpool.Pool
-	queries  *gen.Queries
-	carriers []carrier
-	options  Options
-	log      *slog.Logger
+	db      *pgxpool.Pool
+	queries *gen.Queries
+	current atomic.Pointer[crew]
+	options Options
+	log     *slog.Logger
+}
+
+// crew are the carriers of one configuration.
+type crew struct {
+	carriers   []carrier
+	background func(context.Context)
+	replaced   chan struct{} // closed when others take over
 }
 
 // New makes a worker that takes messages from db and delivers them through the carriers.
@@ -56,13 +63,23 @@ func New(db *pgxpool.Pool, c Carriers, o Options, log *slog.Logger) *Worker {
 	o.Lease = cmp.Or(o.Lease, time.Minute)
 	o.Poll = cmp.Or(o.Poll, 2*time.Second)
 	o.Pace = cmp.Or(o.Pace, 50*time.Millisecond)
-	return &Worker{db: db, queries: gen.New(db), carriers: c.list(), options: o, log: log}
+	w := &Worker{db: db, queries: gen.New(db), options: o, log: log}
+	w.SetCarriers(c)
+	return w
+}
+
+// SetCarriers has other carriers deliver from now on, after a reload. What is on the wire is finished.
+func (w *Worker) SetCarriers(c Carriers) {
+	before := w.current.Swap(&crew{carriers: c.list(), background: c.Background, replaced: make(chan struct{})})
+	if before != nil {
+		close(before.replaced)
+	}
 }
 
 // Wake makes the worker look for messages now. Call it after a request that may have queued one; it
 // never blocks and costs next to nothing.
 func (w *Worker) Wake() {
-	for _, c := range w.carriers {
+	for _, c := range w.current.Load().carriers {
 		select {
 		case c.wake <- struct{}{}:
 		default:
@@ -77,9 +94,20 @@ func (w *Worker) Run(ctx context.Context) {
 	var running sync.WaitGroup
 	defer running.Wait()
 	running.Go(func() { w.listen(ctx) })
-	running.Go(func() { w.clean(ctx) })
-	for _, c := range w.carriers {
-		running.Go(func() { w.carry(ctx, c) })
+	for ctx.Err() == nil {
+		now := w.current.Load()
+		shift, end := context.WithCancel(ctx)
+		for _, c := range now.carriers {
+			running.Go(func() { w.carry(shift, c) })
+		}
+		if now.background != nil {
+			running.Go(func() { now.background(shift) })
+		}
+		select {
+		case <-now.replaced:
+		case <-ctx.Done():
+		}
+		end()
 	}
 }
 
@@ -228,17 +256,6 @@ func (w *Worker) listenOnce(ctx context.Context) error {
 		if _, err := conn.WaitForNotification(ctx); err != nil {
 			return err
 		}
-	}
-}
-
-// clean deletes old messages once an hour.
-func (w *Worker) clean(ctx context.Context) {
-	for pause(ctx, cleanInterval) {
-		call, cancel := context.WithTimeout(ctx, time.Minute)
-		if _, err := w.queries.CleanOutbox(call); err != nil {
-			w.log.Warn("old messages could not be deleted", "error", err)
-		}
-		cancel()
 	}
 }
 

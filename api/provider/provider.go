@@ -18,10 +18,7 @@ import (
 	"github.com/postern-auth/postern/api/config"
 )
 
-const (
-	callTimeout = 10 * time.Second // of one call, GOTRUE_INTERNAL_HTTP_TIMEOUT's default
-	maxAnswer   = 1 << 20          // bytes read of an answer
-)
+const maxAnswer = 1 << 20 // bytes read of an answer
 
 // Provider is one configured provider.
 type Provider struct {
@@ -59,9 +56,9 @@ type kind struct {
 
 func kinds() map[string]kind { return map[string]kind{"github": github()} }
 
-// New returns the provider of that name with further scopes, separated by commas. The error is the reason for the
+// New returns the provider of that name with further scopes, separated by commas. timeout limits each call to it. The error is the reason for the
 // message "Unsupported provider: <reason>".
-func New(name, scopes string, settings map[string]config.Provider) (*Provider, error) {
+func New(name, scopes string, settings map[string]config.Provider, timeout time.Duration) (*Provider, error) {
 	name = strings.ToLower(name)
 	k, hasKind := kinds()[name]
 	c, hasSettings := settings[name]
@@ -92,7 +89,7 @@ func New(name, scopes string, settings map[string]config.Provider) (*Provider, e
 			ClientID: c.ClientID[0], ClientSecret: string(c.Secret), RedirectURL: c.RedirectURI, Scopes: all,
 			Endpoint: oauth2.Endpoint{AuthURL: k.authorizeURL, TokenURL: k.tokenURL},
 		},
-		http: &http.Client{Timeout: callTimeout},
+		http: &http.Client{Timeout: timeout},
 	}, nil
 }
 

@@ -62,17 +62,25 @@ type checker interface {
 type Sender struct {
 	provider provider // nil: there is none
 	text     *template.Template
+	mfaText  *template.Template // of codes for second factors
 	log      *slog.Logger
 }
 
 // New prepares a Sender for the provider that the settings name. Without a usable one it starts as well, and each
 // message fails. transport carries the requests, each for the time limit at most.
 func New(c config.SMS, limit time.Duration, transport http.RoundTripper, log *slog.Logger) (*Sender, error) {
+	if c.UsableProvider() == "" {
+		return &Sender{log: log}, nil // nobody will see the texts, right or wrong
+	}
 	text, err := template.New("sms").Parse(c.Template)
 	if err != nil {
 		return nil, fmt.Errorf("GOTRUE_SMS_TEMPLATE: %w", err)
 	}
-	s := &Sender{text: text, log: log}
+	mfaText, err := template.New("mfa").Parse(c.MFATemplate)
+	if err != nil {
+		return nil, fmt.Errorf("GOTRUE_MFA_PHONE_TEMPLATE: %w", err)
+	}
+	s := &Sender{text: text, mfaText: mfaText, log: log}
 	p := poster{&http.Client{
 		Transport: transport, Timeout: limit,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -152,7 +160,11 @@ func (s *Sender) render(r Request) (message, error) {
 		return message{}, fmt.Errorf("payload of a text message: %w", err)
 	}
 	var text strings.Builder
-	if err := s.text.Execute(&text, struct{ Code string }{p.OTP}); err != nil {
+	t := s.text
+	if r.Template == "mfa" {
+		t = s.mfaText
+	}
+	if err := t.Execute(&text, struct{ Code string }{p.OTP}); err != nil {
 		return message{}, fmt.Errorf("text of a message: %w", err)
 	}
 	return message{to: r.To, channel: p.Channel, code: p.OTP, text: text.String()}, nil

@@ -117,7 +117,7 @@ func (r *devRun) listen(ctx context.Context) error {
 // openDatabase returns the URL of the database to serve: DATABASE_URL, or the private one with the
 // roles of a Supabase project and the schema owner's login.
 func (r *devRun) openDatabase(ctx context.Context) (string, error) {
-	if given := os.Getenv("DATABASE_URL"); given != "" {
+	if given := databaseURL(); given != "" {
 		return given, nil
 	}
 	cluster, err := dev.Start(ctx, dev.Options{Dir: r.options.dir, Durable: true, Port: r.options.dbPort, Log: r.log})

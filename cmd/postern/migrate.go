@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,24 +25,42 @@ func migrateCommand() *cobra.Command {
 			"database of any age. Safe to run again, and from many processes at once.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			url := os.Getenv("DATABASE_URL")
-			if url == "" {
-				return errors.New("DATABASE_URL is not set; it says which database to migrate, for example " +
-					"postgres://supabase_auth_admin:secret@localhost:5432/postgres")
-			}
-			conn, err := connectForMigration(cmd.Context(), url)
-			if err != nil {
-				return err
-			}
-			defer conn.Close(context.WithoutCancel(cmd.Context()))
 			if isPlan {
-				return printPlan(cmd.Context(), cmd.OutOrStdout(), conn)
+				return withMigrationConnection(cmd, func(conn *pgx.Conn) error {
+					return printPlan(cmd.Context(), cmd.OutOrStdout(), conn)
+				})
 			}
-			return sql.Install(cmd.Context(), conn, slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil)))
+			return migrate(cmd)
 		},
 	}
 	cmd.Flags().BoolVar(&isPlan, "plan", false, "print what would run and change nothing")
 	return cmd
+}
+
+// migrate brings the database of the settings to the schema of this version.
+func migrate(cmd *cobra.Command) error {
+	return withMigrationConnection(cmd, func(conn *pgx.Conn) error {
+		return sql.Install(cmd.Context(), conn, slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil)))
+	})
+}
+
+func withMigrationConnection(cmd *cobra.Command, f func(*pgx.Conn) error) error {
+	url := databaseURL()
+	if url == "" {
+		return errors.New("DATABASE_URL is not set; it says which database to migrate, for example " +
+			"postgres://supabase_auth_admin:secret@localhost:5432/postgres")
+	}
+	conn, err := connectForMigration(cmd.Context(), url)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(context.WithoutCancel(cmd.Context()))
+	return f(conn)
+}
+
+// databaseURL is the setting of that name, by either of its names.
+func databaseURL() string {
+	return cmp.Or(os.Getenv("GOTRUE_DB_DATABASE_URL"), os.Getenv("DATABASE_URL"))
 }
 
 // connectForMigration opens one connection that prepares no statements, which also works through a

@@ -1,70 +1,102 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"os"
 	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/postern-auth/postern/api"
 	"github.com/postern-auth/postern/api/config"
+	"github.com/postern-auth/postern/api/listen"
+	"github.com/postern-auth/postern/api/reload"
 )
 
-func serveCommand() *cobra.Command {
+func serveCommand(sources *config.Sources) *cobra.Command {
 	return &cobra.Command{
 		Use:   "serve",
 		Short: "Answer the REST API and deliver mail",
 		Long: "Answer the REST API and deliver mail until a signal ends the process. Settings are environment\n" +
 			"variables; docs/configuration.md lists them. The database must be migrated: postern migrate.",
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := config.Load(os.Environ())
-			if err != nil {
-				return err
-			}
-			if cfg.Captcha.Enabled {
-				return errors.New("GOTRUE_SECURITY_CAPTCHA_ENABLED is set, but this version cannot check captchas: " +
-					"starting would promise a protection that is not there")
-			}
-			log := newLogger(cfg)
-			for _, warning := range append(cfg.Warnings(), missingFeatures(os.Environ())...) {
-				log.Warn(warning)
-			}
-			listener, err := net.Listen("tcp", cfg.API.Address())
-			if err != nil {
-				return fmt.Errorf("%w: choose another PORT, or stop what uses this one", err)
-			}
-			server, err := api.New(cmd.Context(), cfg, log)
-			if err != nil {
-				listener.Close()
-				return err
-			}
-			log.Info("Postern API started on: "+listener.Addr().String(), "version", api.Version)
-			return server.Serve(cmd.Context(), listener)
-		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return serve(cmd.Context(), *sources) },
 	}
 }
 
-// missingFeatures are warnings about switches of features that have no settings yet.
-func missingFeatures(environ []string) []string {
-	var warnings []string
+// loadSettings reads the settings of the process environment and refuses those that promise what is not there.
+func loadSettings() (*config.Config, error) {
+	cfg, err := config.Load(os.Environ())
+	if err != nil {
+		return nil, err
+	}
+	return cfg, refuseMissing(os.Environ())
+}
+
+// serve answers requests until ctx is done.
+func serve(ctx context.Context, sources config.Sources) error {
+	cfg, err := loadSettings()
+	if err != nil {
+		return err
+	}
+	log, err := newLogger(cfg.Log)
+	if err != nil {
+		return err
+	}
+	warn(log, cfg)
+	listener, err := listen.Listen(ctx, cfg.API.Address())
+	if err != nil {
+		return fmt.Errorf("%w: choose another PORT, or stop what uses this one", err)
+	}
+	server, err := api.New(ctx, cfg, log)
+	if err != nil {
+		listener.Close()
+		return err
+	}
+	log.Info("Postern API started on: "+listener.Addr().String(), "version", api.Version)
+	group, ctx := errgroup.WithContext(ctx)
+	if sources.Dir != "" {
+		watcher := reload.New(sources.Dir, cfg.Reloading, reloader(server, sources, log), api.ErrNotPublished, log)
+		group.Go(func() error { watcher.Run(ctx); return nil })
+	}
+	group.Go(func() error { return server.Serve(ctx, listener) })
+	return group.Wait()
+}
+
+// reloader returns what a reload does: read the directory, then put the settings of the environment into force.
+func reloader(server *api.Server, sources config.Sources, log *slog.Logger) func(context.Context) error {
+	return func(ctx context.Context) error {
+		if err := sources.ApplyDir(); err != nil {
+			return err
+		}
+		cfg, err := loadSettings()
+		if err != nil {
+			return err
+		}
+		warn(log, cfg)
+		return server.Reload(ctx, cfg)
+	}
+}
+
+func warn(log *slog.Logger, cfg *config.Config) {
+	for _, warning := range cfg.Warnings() {
+		log.Warn(warning)
+	}
+}
+
+// refuseMissing stops the start where a switch would promise a protection that this version does not have.
+func refuseMissing(environ []string) error {
 	for _, entry := range environ {
 		name, value, _ := strings.Cut(entry, "=")
-		isHook := strings.HasPrefix(name, "GOTRUE_HOOK_") && strings.HasSuffix(name, "_ENABLED")
-		if on, _ := strconv.ParseBool(value); on && (isHook || name == "GOTRUE_SECURITY_DB_ENCRYPTION_ENCRYPT" ||
-			name == "GOTRUE_PASSWORD_HIBP_ENABLED" || name == "GOTRUE_OAUTH_SERVER_ENABLED") {
-			warnings = append(warnings, name+" is set, but this version does not have that yet: it stays off")
+		if on, _ := strconv.ParseBool(value); on && name == "GOTRUE_PASSWORD_HIBP_ENABLED" {
+			return errors.New(name + " is set, but this version does not have that yet: " +
+				"starting would promise a protection that is not there")
 		}
 	}
-	return warnings
-}
-
-// newLogger writes JSON lines to standard error (spec/07 section 5).
-func newLogger(cfg *config.Config) *slog.Logger {
-	return slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: cfg.Log.Slog()}))
+	return nil
 }

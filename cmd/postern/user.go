@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -41,7 +40,7 @@ func userCommand() *cobra.Command {
 // withDatabase connects to DATABASE_URL, runs f and explains errors that the functions of schema postern raise.
 func withDatabase(cmd *cobra.Command, f func(ctx context.Context, db *gen.Queries) error) error {
 	ctx := cmd.Context()
-	url := os.Getenv("DATABASE_URL")
+	url := databaseURL()
 	if url == "" {
 		return errors.New("DATABASE_URL is not set; it says which database holds the users, for example " +
 			"postgres://supabase_auth_admin:secret@localhost:5432/postgres")
@@ -67,7 +66,7 @@ func explain(err error) error {
 		return err
 	}
 	switch pg.Code {
-	case "3F000", "42883":
+	case "3F000", "42883", "42P01":
 		return errors.New("this database is not Postern's, or is older than this program: run postern migrate first")
 	case "42501":
 		return errors.New(pg.Message + ": connect as the owner of schema auth or as a member of postern_admin")

@@ -84,16 +84,7 @@ begin
   perform postern_internal.audit_user(
     'factor_deleted', postern_internal.lock_user(p_user_id), p_context,
     jsonb_build_object('user_id', p_user_id, 'factor_id', p_factor_id));
-  with lowered as (
-    update auth.sessions as s set aal = 'aal1', factor_id = null, updated_at = postern_internal.clock()
-    where s.user_id = p_user_id and s.factor_id = p_factor_id
-    returning s.id
-  )
-  delete from auth.mfa_amr_claims as c using lowered
-  where c.session_id = lowered.id
-    and c.authentication_method = case v_factor.factor_type
-      when 'phone' then 'mfa/phone' when 'webauthn' then 'mfa/webauthn' else 'totp' end;
-  delete from auth.mfa_factors as f where f.id = p_factor_id;
+  perform postern_internal.drop_factor(v_factor);
   perform postern_internal.record_event(
     'factor.deleted', p_user_id, p_context, jsonb_build_object('factor_id', p_factor_id));
   return postern_internal.factor_json(v_factor);

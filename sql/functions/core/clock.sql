@@ -7,6 +7,15 @@ as $$
   select coalesce(nullif(current_setting('postern.clock', true), '')::timestamptz, now())
 $$;
 
+-- The time of this moment, for what several transactions count together: one that waited for another has begun before
+-- that one ended.
+create or replace function postern_internal.wall_clock()
+returns timestamptz
+language sql volatile security invoker
+as $$
+  select coalesce(nullif(current_setting('postern.clock', true), '')::timestamptz, clock_timestamp())
+$$;
+
 -- A time as clients read it: RFC 3339, UTC, microseconds, trailing zeros trimmed (spec/00 section 7).
 create or replace function postern_internal.rfc3339(p_at timestamptz)
 returns text
@@ -18,7 +27,7 @@ $$;
 -- The id that the auth schema writes into every instance_id, and the actor id of administrators.
 create or replace function postern_internal.nil_uuid()
 returns uuid
-language sql immutable security invoker
+language sql immutable parallel safe security invoker
 as $$
   select '00000000-0000-0000-0000-000000000000'::uuid
 $$;

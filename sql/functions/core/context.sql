@@ -6,21 +6,33 @@
 --   site_url, verify_urls {invite, confirmation, recovery, email_change}
 --   default_role, admin_role, jwt_aud                  JWT_DEFAULT_GROUP_NAME, JWT_ADMIN_GROUP_NAME, JWT_AUD
 --   autoconfirm, secure_email_change, allow_unverified, signup_disabled, phone_autoconfirm
+--   language                                           Accept-Language of the caller, for mails (may be missing)
+--   authorized_addresses                               in lower case; empty: mail may go to anybody
 --   otp_exp, otp_length, mail_frequency                seconds, digits, seconds (may be a fraction)
 --   sms_otp_exp, sms_otp_length, sms_frequency         the same for text messages
 --   sms_provider ('' when none can be used), sms_checks_codes (it makes the codes itself)
 --   sms_test_otps {phone: code}, sms_test_otps_until   fixed codes, and when they end (may be missing)
 --   flow_expiry                                        seconds that a PKCE code lives
+--   other_device_page                                  POSTERN_MAILER_OTHER_DEVICE_PAGE; missing: false
 --   rotation, reuse_interval, allow_reuse, token_version, upgrade_percentage    refresh tokens
 --   timebox, inactivity, low_aal (seconds or missing), single_per_user, tags    sessions
 --   reauthenticate, current_password                   rules for a new password
 --   audit_disabled, notifications {password_changed, email_changed, ...}
+--   retention {tokens, audit, events, session_ends, anonymous_users}            seconds; published only, for maintenance
+--   linking_domains {provider: domain}                 providers outside the default linking domain
+--   email_identity                                     a first password brings an e-mail identity
+--   mfa {enroll, verify: types of factors; challenge_expiry, factor_expiry, phone_frequency: seconds; max_enrolled,
+--     max_verified, max_guesses, code_reuse}           second factors
 --   seals                                              true where values are encrypted (core/ask.sql); else missing
 --   new_session {id, plain, stored}                    with it: id and key for a session of format 2 tokens
---   own_linking_domains                                providers outside the default linking domain
 --   external_url, issuer, jwt_exp                      API_EXTERNAL_URL; iss and lifetime (s) of tokens, where a hook sees claims
+--   audit_log                                          present: audit entries are sent to the caller, too (audit/audit.sql)
 --   hooks                                              the operator's hooks that are on, see hooks/run.sql
 --   answers, by_sql                                    a server that can be asked (core/ask.sql), or an SQL caller
+-- Only servers send these, so SQL callers have no limits (functions/limits):
+--   limit {name, who, every, burst}                    the client's bucket, on limited routes
+--   account, account_limits {passwords, factors, messages: {every, burst}}, otp_attempts
+--   quotas {mail, sms: {events, every}}
 create or replace function postern_internal.context()
 returns jsonb
 language sql stable security invoker set search_path = ''
@@ -36,10 +48,13 @@ as $$
       'rotation', true, 'reuse_interval', 10, 'allow_reuse', false, 'token_version', 1,
       'upgrade_percentage', 0, 'single_per_user', false, 'tags', '[]'::jsonb,
       'reauthenticate', false, 'current_password', false, 'audit_disabled', false,
-      'notifications', '{}'::jsonb, 'hooks', '{}'::jsonb, 'own_linking_domains', '[]'::jsonb
+      'notifications', '{}'::jsonb, 'hooks', '{}'::jsonb, 'linking_domains', '{}'::jsonb, 'email_identity', false,
+      'authorized_addresses', '[]'::jsonb,
+      'mfa', '{"enroll": ["totp"], "verify": ["totp"], "challenge_expiry": 300, "factor_expiry": 300,
+        "phone_frequency": 60, "max_enrolled": 10, "max_verified": 10, "max_guesses": 5, "code_reuse": false}'::jsonb
     )
     || coalesce((select value from postern.settings), '{}')
-    || jsonb_build_object('actor', session_user, 'by_sql', true)
+    || jsonb_build_object('actor', session_user, 'by_sql', true, 'ip', host(inet_client_addr()))
 $$;
 
 -- Stores what SQL callers read as settings. Called by a server when it starts; writes only changes.

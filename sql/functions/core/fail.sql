@@ -1,6 +1,7 @@
 -- Ends the call with a wire error that leaves no trace.
 -- Raises: SQLSTATE PT<status>, MESSAGE = wire message, DETAIL = wire error_code, HINT = further members of
--- the body as JSON. SCHEMA marks the error as ours: a user's own trigger may raise PTnnn, too.
+-- the body as JSON (retry_after, seconds, becomes a header). SCHEMA marks the error as ours: a user's own trigger may
+-- raise PTnnn, too.
 create or replace function postern_internal.fail(
   p_status int,
   p_code text,

@@ -46,9 +46,7 @@ begin
     end;
   elsif not p_context ? 'by_sql' then
     perform set_config('postern.afterwards', jsonb_build_object('hook', 'after-user-created', 'payload',
-      jsonb_build_object('metadata', jsonb_build_object(
-        'uuid', postern_internal.random_uuid(), 'time', postern_internal.rfc3339(postern_internal.clock()),
-        'name', 'after-user-created', 'ip_address', coalesce(p_context ->> 'ip', ''))) || v_payload)::text, true);
+      postern_internal.hook_metadata('after-user-created', p_context) || v_payload)::text, true);
   end if;
 end;
 $$;

@@ -20,19 +20,32 @@ begin
   if v_hook is null or (p_context ? 'by_sql' and not v_hook ? 'function') then
     return null;
   end if;
-  p_payload := jsonb_build_object('metadata', jsonb_build_object(
-      'uuid', postern_internal.random_uuid(), 'time', postern_internal.rfc3339(postern_internal.clock()),
-      'name', p_name, 'ip_address', coalesce(p_context ->> 'ip', ''))) || p_payload;
+  p_payload := postern_internal.hook_metadata(p_name, p_context) || p_payload;
   if v_hook ? 'function' then
     v_output := postern_internal.call_hook_function(v_hook, p_payload);
   else
     v_output := postern_internal.ask('hook:' || concat_ws(':', p_name, p_key), p_payload, p_context);
   end if;
   if coalesce(v_output #>> '{error,message}', '') <> '' then
-    v_status := case when v_output #>> '{error,http_code}' ~ '^[2-5][0-9]{2}$' then v_output #>> '{error,http_code}' end;
-    perform postern_internal.fail(coalesce(v_status, 500), '', v_output #>> '{error,message}');
+    v_status := 500;
+    if v_output #>> '{error,http_code}' ~ '^[2-5][0-9]{2}$' then
+      v_status := (v_output #>> '{error,http_code}')::int;
+    end if;
+    perform postern_internal.fail(v_status, '', v_output #>> '{error,message}');
   end if;
   return v_output;
+end;
+$$;
+
+-- The member metadata of every payload.
+create or replace function postern_internal.hook_metadata(p_name text, p_context jsonb)
+returns jsonb
+language plpgsql volatile security invoker set search_path = ''
+as $$
+begin
+  return jsonb_build_object('metadata', jsonb_build_object(
+    'uuid', postern_internal.random_uuid(), 'time', postern_internal.rfc3339(postern_internal.clock()),
+    'name', p_name, 'ip_address', coalesce(p_context ->> 'ip', '')));
 end;
 $$;
 

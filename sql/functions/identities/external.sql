@@ -6,8 +6,8 @@ returns text
 language sql stable security invoker
 as $$
   select case
-    when p_provider like 'sso:%' or p_context -> 'own_linking_domains' ? p_provider then p_provider
-    else 'default'
+    when p_provider like 'sso:%' then p_provider
+    else coalesce(p_context -> 'linking_domains' ->> p_provider, 'default')
   end
 $$;
 

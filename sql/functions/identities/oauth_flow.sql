@@ -35,7 +35,7 @@ end;
 $$;
 
 -- The flow of a state that came back. With p_lock it is kept from parallel callbacks until the end of the transaction.
--- Raises: bad_oauth_state, flow_state_already_used (400).
+-- Raises: bad_oauth_state, flow_state_already_used (400), user_not_found (422).
 create or replace function postern_internal.find_oauth_flow(
   p_state uuid,
   p_context jsonb,
@@ -58,6 +58,10 @@ begin
     perform postern_internal.fail(400, 'bad_oauth_state', 'OAuth state has expired');
   elsif v_flow.code_challenge is not null and v_flow.user_id is not null then
     perform postern_internal.fail(400, 'flow_state_already_used', 'State has already been used');
+  elsif v_flow.linking_target_id is not null
+    and not exists (select from auth.users as u where u.id = v_flow.linking_target_id)
+  then
+    perform postern_internal.fail(422, 'user_not_found', 'Linking target user not found');
   end if;
   return v_flow;
 end;
@@ -85,8 +89,9 @@ $$;
 -- /callback, second call: signs in who came back, or prepares the code exchange of a PKCE flow.
 -- p_identity: sub, data (identity_data without the two flags), emails [{email, verified, primary}], access_token,
 -- refresh_token.
--- Raises: as find_oauth_flow; signup_disabled (422), user_banned (403), invite_not_found (404), validation_failed (400).
--- Returns as failure, because user and identity stay: provider_email_needs_verification (422).
+-- Raises: as find_oauth_flow and link_identity; signup_disabled (422), user_banned (403), invite_not_found (404),
+--   validation_failed (400).
+-- Returns as failure, because user and identity stay: provider_email_needs_verification, email_not_confirmed (422).
 -- Locks: the flow, then the user. Writes: flow_state, users, identities, audit, events, outbox, and what issue_session
 -- writes.
 create or replace function postern_internal.finish_oauth(
@@ -102,17 +107,20 @@ as $$
 declare
   v_flow auth.flow_state := postern_internal.find_oauth_flow(p_state, p_context, p_lock => true);
   v_user auth.users;
+  v_linked record;
 begin
-  v_user := case
-    when v_flow.invite_token is not null
-      then postern_internal.accept_invite(v_flow.invite_token, v_flow.provider_type, p_identity, p_context)
-    else postern_internal.external_account(v_flow.provider_type, p_identity, p_context)
-  end;
-  if v_flow.invite_token is null then
+  if v_flow.linking_target_id is not null then
+    v_linked := postern_internal.link_identity(v_flow.linking_target_id, v_flow.provider_type, p_identity, p_context);
+    v_user := v_linked.account;
+    failure := v_linked.failure;
+  elsif v_flow.invite_token is not null then
+    v_user := postern_internal.accept_invite(v_flow.invite_token, v_flow.provider_type, p_identity, p_context);
+  else
+    v_user := postern_internal.external_account(v_flow.provider_type, p_identity, p_context);
     failure := postern_internal.admit_external(v_flow.provider_type, v_flow.email_optional, v_user, p_identity, p_context);
-    if failure is not null then
-      return;
-    end if;
+  end if;
+  if failure is not null then
+    return;
   end if;
 
   if v_flow.code_challenge is null then

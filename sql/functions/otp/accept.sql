@@ -10,9 +10,14 @@ begin
     perform postern_internal.replace_password(
       p_user.id, postern_internal.unusable_password_hash(), p_context);
   end if;
-  perform postern_internal.audit_user('user_signedup', p_user, p_context, '{"provider": "email"}');
+  if p_user.email_confirmed_at is null then
+    perform postern_internal.audit_user('user_signedup', p_user, p_context, '{"provider": "email"}');
+  else -- the link confirmed the address on another device before
+    perform postern_internal.audit_user('login', p_user, p_context);
+  end if;
   perform postern_internal.confirm_email_address(p_user.id, p_context);
   perform postern_internal.mark_identity_verified(p_user);
+  perform postern_internal.end_anonymity(p_user.id);
 end;
 $$;
 

@@ -1,23 +1,30 @@
 -- Remembers the PKCE challenge of a flow that begins with a mail (spec/01 section 1.7); nothing without one.
--- Shape and method of the challenge were checked by the caller. Writes: flow_state.
+-- Shape and method of the challenge were checked by the caller. Writes: flow_state, flow_devices.
 create or replace function postern_internal.begin_flow(
   p_user_id uuid,
   p_provider_type text,
   p_authentication_method text,
   p_code_challenge text,            -- null or '' when the client uses no PKCE
-  p_code_challenge_method text
+  p_code_challenge_method text,
+  p_context jsonb
 )
 returns void
 language plpgsql volatile security invoker set search_path = ''
 as $$
+declare
+  v_id uuid := gen_random_uuid();
 begin
+  if coalesce(p_code_challenge, '') = '' then
+    return;
+  end if;
   insert into auth.flow_state (
     id, user_id, auth_code, code_challenge, code_challenge_method, provider_type, authentication_method,
     provider_access_token, provider_refresh_token, created_at, updated_at)
-  select gen_random_uuid(), p_user_id, gen_random_uuid()::text, p_code_challenge,
+  values (
+    v_id, p_user_id, gen_random_uuid()::text, p_code_challenge,
     p_code_challenge_method::auth.code_challenge_method, p_provider_type, p_authentication_method, '', '',
-    postern_internal.clock(), postern_internal.clock()
-  where p_code_challenge <> '';
+    postern_internal.clock(), postern_internal.clock());
+  perform postern_internal.remember_device(v_id, p_context);
 end;
 $$;
 
@@ -39,6 +46,7 @@ declare
   v_flow auth.flow_state;
   v_user auth.users;
 begin
+  perform postern_internal.take_limits(p_context);
   select f.* into v_flow from auth.flow_state as f where f.auth_code = p_auth_code;
   if v_flow.user_id is null then
     perform postern_internal.fail(404, 'flow_state_not_found', c_not_found);
@@ -61,6 +69,7 @@ begin
   if not found or v_user.id is null then
     perform postern_internal.fail(404, 'flow_state_not_found', c_not_found);
   end if;
+  delete from postern.flow_devices as d where d.flow_id = v_flow.id;
   if postern_internal.is_banned(v_user) then
     perform postern_internal.fail(403, 'user_banned', 'User is banned');
   end if;
@@ -84,6 +93,18 @@ as $$
     end + make_interval(secs => (p_context ->> 'flow_expiry')::float)
 $$;
 
+-- The user's newest flow of a kind; no row where there is none.
+create or replace function postern_internal.newest_flow(p_user_id uuid, p_authentication_method text)
+returns setof auth.flow_state
+language sql stable security invoker
+as $$
+  select f.*
+  from auth.flow_state as f
+  where f.user_id = p_user_id and f.authentication_method = p_authentication_method
+  order by f.created_at desc
+  limit 1
+$$;
+
 -- The code that a followed PKCE link hands to the client: of the user's newest flow of that kind.
 -- Raises: flow_state_not_found (400).
 create or replace function postern_internal.issue_auth_code(p_user_id uuid, p_authentication_method text)
@@ -95,10 +116,7 @@ declare
 begin
   update auth.flow_state as f
   set auth_code_issued_at = postern_internal.clock(), updated_at = postern_internal.clock()
-  where f.id = (
-    select n.id from auth.flow_state as n
-    where n.user_id = p_user_id and n.authentication_method = p_authentication_method
-    order by n.created_at desc limit 1)
+  where f.id = (select n.id from postern_internal.newest_flow(p_user_id, p_authentication_method) as n)
   returning f.auth_code into v_code;
   if v_code is null then
     perform postern_internal.fail(400, 'flow_state_not_found',

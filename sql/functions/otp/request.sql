@@ -19,6 +19,7 @@ declare
   v_user auth.users;
   v_registered record;
 begin
+  perform postern_internal.take_limits(p_context, p_email);
   v_user := postern_internal.lock_user(
     (select u.id from postern_internal.find_users_by_email(p_email, p_context ->> 'aud') as u));
   if v_user.id is null and not p_create_user then
@@ -34,7 +35,7 @@ begin
     perform postern_internal.audit_user('login', v_user, p_context, '{"provider": "email"}');
   end if;
   perform postern_internal.begin_flow(
-    v_user.id, 'magiclink', 'magiclink', p_code_challenge, p_code_challenge_method);
+    v_user.id, 'magiclink', 'magiclink', p_code_challenge, p_code_challenge_method, p_context);
   perform postern_internal.audit_user('user_recovery_requested', v_user, p_context);
   perform postern_internal.send_recovery(
     v_user, 'magic_link', coalesce(p_code_challenge <> '', false), p_context);
@@ -59,6 +60,7 @@ declare
   v_user auth.users;
   v_registered record;
 begin
+  perform postern_internal.take_limits(p_context, p_phone);
   v_user := postern_internal.lock_user(
     (select u.id from postern_internal.find_users_by_phone(p_phone, p_context ->> 'aud') as u));
   if v_user.id is null and not p_create_user then
@@ -94,13 +96,14 @@ as $$
 declare
   v_user auth.users;
 begin
+  perform postern_internal.take_limits(p_context, p_email);
   v_user := postern_internal.lock_user(
     (select u.id from postern_internal.find_users_by_email(p_email, p_context ->> 'aud') as u));
   if v_user.id is null then
     return;
   end if;
   perform postern_internal.begin_flow(
-    v_user.id, 'recovery', 'recovery', p_code_challenge, p_code_challenge_method);
+    v_user.id, 'recovery', 'recovery', p_code_challenge, p_code_challenge_method, p_context);
   perform postern_internal.audit_user('user_recovery_requested', v_user, p_context);
   perform postern_internal.send_recovery(
     v_user, 'recovery', coalesce(p_code_challenge <> '', false), p_context);
@@ -127,6 +130,7 @@ declare
   v_user auth.users;
   v_is_pkce boolean := coalesce(p_code_challenge <> '', false);
 begin
+  perform postern_internal.take_limits(p_context, coalesce(nullif(p_email, ''), p_phone));
   v_user := postern_internal.lock_user(case
     when p_email <> '' then (
       select u.id from postern_internal.find_users_by_email(p_email, p_context ->> 'aud') as u)
@@ -139,11 +143,11 @@ begin
     perform postern_internal.audit_user('user_confirmation_requested', v_user, p_context);
     perform postern_internal.check_mail_frequency(v_user.confirmation_sent_at, p_context);
     perform postern_internal.begin_flow(
-      v_user.id, 'email/signup', 'email/signup', p_code_challenge, p_code_challenge_method);
+      v_user.id, 'email/signup', 'email/signup', p_code_challenge, p_code_challenge_method, p_context);
     perform postern_internal.send_confirmation(v_user, 'confirmation', v_is_pkce, p_context);
   elsif p_type = 'email_change' and coalesce(v_user.email_change, '') <> '' then
     perform postern_internal.begin_flow(
-      v_user.id, 'email_change', 'email_change', p_code_challenge, p_code_challenge_method);
+      v_user.id, 'email_change', 'email_change', p_code_challenge, p_code_challenge_method, p_context);
     perform postern_internal.send_email_change(v_user, v_user.email_change, v_is_pkce, p_context);
   elsif p_type = 'sms' and v_user.phone_confirmed_at is null then
     perform postern_internal.audit_user('user_recovery_requested', v_user, p_context);

@@ -8,6 +8,7 @@ language sql stable security invoker
 as $$
   select jsonb_build_object(
     'email', coalesce(p_user.email, ''),
+    'languages', postern_internal.mail_languages(p_user.raw_user_meta_data, p_context),
     'site_url', p_context ->> 'site_url',
     'redirect_to', coalesce(p_context ->> 'redirect_to', p_context ->> 'site_url'),
     'data', postern_internal.read_metadata(p_user.raw_user_meta_data))
@@ -178,7 +179,8 @@ begin
 end;
 $$;
 
--- A notification, if its switch MAILER_NOTIFICATIONS_<X>_ENABLED is on and there is an address to send it to.
+-- A notification, if its switch MAILER_NOTIFICATIONS_<X>_ENABLED is on and there is an address to send it to. One that
+-- is not authorized gets none, and the change goes on.
 -- p_kind is password_changed, email_changed, ...
 create or replace function postern_internal.notify_user(
   p_kind text,
@@ -190,10 +192,16 @@ returns void
 language plpgsql volatile security invoker set search_path = ''
 as $$
 begin
-  if (p_context -> 'notifications' ->> p_kind)::boolean and coalesce(p_user.email, '') <> '' then
-    perform postern_internal.send_mails(p_kind || '_notification', p_user, array[
-      postern_internal.mail_payload(p_user, p_context) - 'redirect_to'
-        || jsonb_build_object('recipient', p_user.email) || p_extra], p_context);
+  if (p_context -> 'notifications' ->> p_kind)::boolean and coalesce(p_user.email, '') <> ''
+    and postern_internal.is_mail_authorized(p_user.email, p_context)
+  then
+    begin
+      perform postern_internal.send_mails(p_kind || '_notification', p_user, array[
+        postern_internal.mail_payload(p_user, p_context) - 'redirect_to'
+          || jsonb_build_object('recipient', p_user.email) || p_extra], p_context);
+    exception when sqlstate 'PT429' then
+      null; -- the limit on all mails is used up: the change matters more than the mail about it
+    end;
   end if;
 end;
 $$;

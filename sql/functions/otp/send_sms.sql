@@ -70,13 +70,21 @@ returns void
 language plpgsql volatile security invoker set search_path = ''
 as $$
 declare
+  v_hook jsonb := p_context -> 'hooks' -> 'send-sms';
+  v_payload jsonb;
   v_is_foreign boolean := (p_context ->> 'sms_checks_codes')::boolean;
 begin
-  if (p_context -> 'hooks') ? 'send-sms' then
-    perform postern_internal.run_hook('send-sms', p_kind, jsonb_build_object(
+  perform postern_internal.take_quota('sms', p_context);
+  if v_hook is not null then
+    v_payload := jsonb_build_object(
       'user', postern_internal.user_document(p_user),
       'sms', jsonb_build_object('otp', p_otp, 'phone', p_phone)
-        || case p_kind when 'mfa' then '{"sms_type": "mfa"}' else '{}'::jsonb end), p_context);
+        || case p_kind when 'mfa' then '{"sms_type": "mfa"}' else '{}'::jsonb end);
+    if v_hook ? 'function' or not p_context ? 'by_sql' then
+      perform postern_internal.run_hook('send-sms', p_kind, v_payload, p_context);
+    else
+      perform postern_internal.queue_hook('send-sms', p_phone, p_user.id, v_payload, p_context);
+    end if;
     return;
   end if;
   if p_context ->> 'sms_provider' = '' then

@@ -52,39 +52,45 @@ create or replace function postern_internal.check_mail_frequency(p_last_sent_at 
 returns void
 language plpgsql stable security invoker set search_path = ''
 as $$
+declare
+  v_refusal text := postern_internal.too_soon(p_last_sent_at, (p_context ->> 'mail_frequency')::float);
 begin
-  perform postern_internal.check_frequency(
-    p_last_sent_at, (p_context ->> 'mail_frequency')::float, 'over_email_send_rate_limit');
+  if v_refusal is not null then
+    perform postern_internal.fail(429, 'over_email_send_rate_limit', v_refusal, jsonb_build_object(
+      'retry_after', extract(epoch from p_last_sent_at - postern_internal.clock()) + (p_context ->> 'mail_frequency')::float));
+  end if;
 end;
 $$;
 
--- The same for text messages, within SMS_MAX_FREQUENCY. Raises: over_sms_send_rate_limit (429).
+-- Refuses a second text message of one kind within SMS_MAX_FREQUENCY of the first.
+-- Raises: over_sms_send_rate_limit (429).
 create or replace function postern_internal.check_sms_frequency(p_last_sent_at timestamptz, p_context jsonb)
 returns void
 language plpgsql stable security invoker set search_path = ''
 as $$
+declare
+  v_refusal text := postern_internal.too_soon(p_last_sent_at, (p_context ->> 'sms_frequency')::float);
 begin
-  perform postern_internal.check_frequency(
-    p_last_sent_at, (p_context ->> 'sms_frequency')::float, 'over_sms_send_rate_limit');
+  if v_refusal is not null then
+    perform postern_internal.fail(429, 'over_sms_send_rate_limit', v_refusal, jsonb_build_object(
+      'retry_after', extract(epoch from p_last_sent_at - postern_internal.clock()) + (p_context ->> 'sms_frequency')::float));
+  end if;
 end;
 $$;
 
--- Refuses with p_code (429) what comes less than p_seconds after p_last_at.
-create or replace function postern_internal.check_frequency(
-  p_last_at timestamptz,
-  p_seconds float,
-  p_code text
-)
-returns void
+-- The words for what comes less than p_seconds after p_last_at; null when it does not.
+create or replace function postern_internal.too_soon(p_last_at timestamptz, p_seconds float)
+returns text
 language plpgsql stable security invoker set search_path = ''
 as $$
 declare
   v_wait interval := p_last_at + make_interval(secs => p_seconds) - postern_internal.clock();
 begin
   if v_wait > interval '0' then
-    perform postern_internal.fail(429, p_code, format(
-      'For security purposes, you can only request this after %s seconds.', trunc(extract(epoch from v_wait))));
+    return format(
+      'For security purposes, you can only request this after %s seconds.', trunc(extract(epoch from v_wait)));
   end if;
+  return null;
 end;
 $$;
 

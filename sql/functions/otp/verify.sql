@@ -1,8 +1,11 @@
 -- GET and POST /verify (spec/01 section 10): a mailed link or code, once.
 -- p_token_hash is the hash of a link; or p_token is a code and p_email (or p_phone) where it was sent.
 -- p_gives_code: a pkce_ token ends in a code for the client (GET), not in a session (POST).
--- Raises: otp_expired, user_banned (403), validation_failed, flow_state_not_found (400). Nothing is left then,
--- so the link stays usable.
+-- Such a link confirms the address in any browser and gives the code only to the one that began, as far as that can
+-- be told (sql/functions/otp/device.sql).
+-- Raises: otp_expired, user_banned (403), validation_failed, flow_state_not_found (400), over_request_rate_limit (429).
+-- Nothing is left then, so the link stays usable.
+-- Returns as failure, because it was counted: otp_expired (403) for a wrong code.
 -- Locks: the user, who therefore redeems one token at a time: of parallel calls one succeeds.
 -- Writes: one_time_tokens, users, identities, audit, events, outbox; flow_state or what issue_session writes.
 create or replace function postern_internal.verify_otp(
@@ -16,18 +19,28 @@ create or replace function postern_internal.verify_otp(
   out issued jsonb,         -- the grant of a new session
   out auth_code text,       -- or the code for the client
   out is_half_done boolean, -- or the first of the two confirmations of an e-mail change
-  out effective_type text   -- email became signup or magiclink
+  out effective_type text,  -- email became signup or magiclink
+  out began_on jsonb,       -- or, in another browser, where the user began: {"browser", "platform"}
+  out failure jsonb
 )
 language plpgsql volatile security invoker set search_path = ''
 as $$
 declare
   v_token auth.one_time_tokens;
   v_user auth.users;
+  v_method text; -- of the flow whose code is wanted
 begin
+  perform postern_internal.take_limits(p_context);
+  is_half_done := false;
+  effective_type := p_type;
   v_token := case
     when p_token_hash <> '' then postern_internal.find_token_by_hash(p_type, p_token_hash)
     else postern_internal.find_token_by_code(p_type, p_token, p_email, p_phone, p_context)
   end;
+  if v_token.id is null then
+    failure := postern_internal.failure(403, 'otp_expired', 'Token has expired or is invalid');
+    return;
+  end if;
   v_user := postern_internal.lock_user(v_token.user_id);
   if postern_internal.is_banned(v_user) then
     perform postern_internal.fail(403, 'user_banned', 'User is banned');
@@ -44,7 +57,14 @@ begin
     when v_token.token_type = 'recovery_token' then 'magiclink'
     else 'signup'
   end;
-  is_half_done := false;
+  if p_gives_code and v_token.token_hash like 'pkce\_%' then
+    v_method := case effective_type when 'signup' then 'email/signup' else effective_type end;
+    began_on := postern_internal.begun_elsewhere(v_user.id, v_method, p_context);
+    if began_on is not null and effective_type <> 'email_change' then
+      perform postern_internal.confirm_elsewhere(v_user, v_token, p_context);
+      return;
+    end if;
+  end if;
   case
     when effective_type in ('signup', 'invite') then
       perform postern_internal.accept_signup(v_user, p_context);
@@ -54,14 +74,14 @@ begin
       is_half_done := postern_internal.accept_email_change(v_user, v_token.token_type, p_context);
   end case;
   if is_half_done then
+    began_on := null; -- the second link is what finishes it
     return;
   end if;
 
   perform postern_internal.recompute_providers(v_user.id);
-  if p_gives_code and v_token.token_hash like 'pkce\_%' then
-    auth_code := postern_internal.issue_auth_code(
-      v_user.id, case effective_type when 'signup' then 'email/signup' else effective_type end);
-  else
+  if v_method is not null and began_on is null then
+    auth_code := postern_internal.issue_auth_code(v_user.id, v_method);
+  elsif v_method is null then
     issued := postern_internal.issue_session(v_user.id, 'otp', p_context);
   end if;
 end;
@@ -131,7 +151,7 @@ end;
 $$;
 
 -- The token of a typed-in code: of the user with that address, or for an e-mail change of whoever the address was
--- hashed for. Raises: otp_expired (403).
+-- hashed for. None for a wrong code, which is counted. Locks and writes: as count_wrong_code.
 create or replace function postern_internal.find_token_by_code(
   p_type text,
   p_token text,
@@ -140,9 +160,10 @@ create or replace function postern_internal.find_token_by_code(
   p_context jsonb
 )
 returns auth.one_time_tokens
-language plpgsql stable security invoker set search_path = ''
+language plpgsql volatile security invoker set search_path = ''
 as $$
 declare
+  v_types auth.one_time_token_type[] := postern_internal.accepted_token_types(p_type);
   v_hash text := postern_internal.otp_hash(lower(p_email), p_token);
   v_user_id uuid;
   v_token auth.one_time_tokens;
@@ -154,12 +175,12 @@ begin
   select t.* into v_token
   from auth.one_time_tokens as t
   where t.token_hash in (v_hash, 'pkce_' || v_hash)
-    and t.token_type = any (postern_internal.accepted_token_types(p_type))
+    and t.token_type = any (v_types)
     and (p_type = 'email_change' or t.user_id = v_user_id)
   order by t.token_type, t.token_hash
   limit 1;
-  if v_token.id is null then
-    perform postern_internal.fail_otp(false);
+  if v_token.id is null and (v_user_id is not null or p_type = 'email_change') then
+    perform postern_internal.count_wrong_code(v_types, v_user_id, p_email, p_context);
   end if;
   return v_token;
 end;

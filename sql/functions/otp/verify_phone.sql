@@ -5,14 +5,16 @@
 -- Raises: otp_expired, user_banned (403), phone_exists (422). Nothing is left then, so the code stays usable.
 -- Locks: the user, who therefore redeems one code at a time: of parallel calls one succeeds.
 -- Writes: one_time_tokens, users, identities, audit, events, outbox, and what issue_session writes.
--- Returns the grant of a new session.
+-- issued is the grant of a new session. Returned as failure, because it was counted: otp_expired for a wrong code, unless the
+-- provider says so, who counts by itself.
 create or replace function postern_internal.verify_phone_otp(
   p_type text,
   p_phone text,
   p_token text,
-  p_context jsonb
+  p_context jsonb,
+  out issued jsonb,
+  out failure jsonb
 )
-returns jsonb
 language plpgsql volatile security invoker set search_path = ''
 as $$
 declare
@@ -22,13 +24,22 @@ declare
   v_user auth.users;
   v_claimed text;           -- the number as the locked row has it
 begin
+  perform postern_internal.take_limits(p_context);
   v_user := postern_internal.lock_user(
     postern_internal.find_phone_claimant(p_type, p_phone, p_token, v_is_test, p_context));
   v_claimed := case p_type when 'sms' then v_user.phone else v_user.phone_change end;
   if v_claimed is distinct from p_phone
     or not (v_is_test or postern_internal.redeem_phone_otp(v_user, v_token_type, p_phone, p_token, p_context))
   then
-    perform postern_internal.fail_otp(false);
+    if postern_internal.is_foreign_code(p_phone, p_context) then
+      perform postern_internal.fail_otp(false);
+    end if;
+    if v_user.id is not null then
+      perform postern_internal.count_wrong_code(
+        array[v_token_type], case p_type when 'sms' then v_user.id end, p_phone, p_context);
+    end if;
+    failure := postern_internal.failure(403, 'otp_expired', 'Token has expired or is invalid');
+    return;
   end if;
   if postern_internal.is_banned(v_user) then
     perform postern_internal.fail(403, 'user_banned', 'User is banned');
@@ -41,7 +52,7 @@ begin
       perform postern_internal.apply_phone_change(v_user, p_context);
   end case;
   perform postern_internal.recompute_providers(v_user.id);
-  return postern_internal.issue_session(v_user.id, 'otp', p_context);
+  issued := postern_internal.issue_session(v_user.id, 'otp', p_context);
 end;
 $$;
 

@@ -1,5 +1,5 @@
 -- Deletes finished messages: delivered and dropped ones after 7 days, dead ones after 30 days, at
--- most 10,000 per call. Called by every worker once an hour. What expired, and no worker wants to
+-- most 10,000 per call. Called by maintenance (maintenance/history.sql). What expired, and no worker wants to
 -- claim, because none delivers that kind any more, is dead then.
 -- Returns: how many were deleted. Locks: the rows it deletes, skipping those that others hold.
 create or replace function postern_internal.clean_outbox()
@@ -24,6 +24,7 @@ begin
   )
   delete from postern.outbox as o using old where o.id = old.id;
   get diagnostics v_count = row_count;
+  perform postern_internal.clean_limits();
   return v_count;
 end;
 $$;

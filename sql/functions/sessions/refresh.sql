@@ -23,6 +23,7 @@ declare
   v_expiry text;
   v_key text;               -- of a format 2 token
 begin
+  perform postern_internal.take_limits(p_context);
   if p_token ~ '^[a-z0-9]{12}$' then
     select t.session_id, s.user_id into v_session_id, v_user_id
     from auth.refresh_tokens as t left join auth.sessions as s on s.id = t.session_id

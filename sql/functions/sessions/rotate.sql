@@ -2,6 +2,7 @@
 --   live token                            -> a new one, the old one revoked
 --   parent of the live token              -> the live one again: the client missed the answer
 --   older, used within the reuse interval -> a new one
+--   from before a second factor           -> refused, even within the reuse interval
 --   older                                 -> refused, and with rotation on all tokens of the session revoked
 create or replace function postern_internal.rotate_v1(
   p_user auth.users,
@@ -16,6 +17,7 @@ as $$
 declare
   v_now timestamptz := postern_internal.clock();
   v_live auth.refresh_tokens;
+  v_is_late boolean;
   v_next text;
   v_key text;
 begin
@@ -30,10 +32,10 @@ begin
         || '{"reuse": true}';
       return;
     end if;
-    if coalesce(p_token.updated_at, '-infinity')
-      + make_interval(secs => (p_context ->> 'reuse_interval')::int) <= v_now
-    then
-      if (p_context ->> 'rotation')::boolean then
+    v_is_late := coalesce(p_token.updated_at, '-infinity')
+      + make_interval(secs => (p_context ->> 'reuse_interval')::int) <= v_now;
+    if v_is_late or postern_internal.is_before_upgrade(p_session.id, p_token.id, null) then
+      if v_is_late and (p_context ->> 'rotation')::boolean then
         update auth.refresh_tokens set revoked = true, updated_at = v_now
         where session_id = p_session.id and revoked is not true;
         perform postern_internal.note_session_end(p_session, 'reuse', p_context);
@@ -100,6 +102,8 @@ as $$
 declare
   v_behind bigint := p_session.refresh_token_counter - p_counter;
   v_causes text;            -- why a used token is accepted
+  v_is_fresh boolean := p_last_active + make_interval(secs => (p_context ->> 'reuse_interval')::int)
+    > postern_internal.clock();
 begin
   if v_behind < 0 then
     perform postern_internal.fail(
@@ -107,15 +111,15 @@ begin
   elsif v_behind > 0 then
     v_causes := concat_ws(',',
       case
-        when p_last_active + make_interval(secs => (p_context ->> 'reuse_interval')::int)
-          > postern_internal.clock() then 'concurrent-refresh'
+        when v_is_fresh and not postern_internal.is_before_upgrade(p_session.id, null, p_counter)
+          then 'concurrent-refresh'
       end,
       case when v_behind = 1 then 'fail-to-save' end,
       case when (p_context ->> 'allow_reuse')::boolean then 'always-allow' end);
     if v_causes = '' then
       failure := postern_internal.failure(
         400, 'refresh_token_already_used', 'Invalid Refresh Token: Already Used');
-      if (p_context ->> 'rotation')::boolean then
+      if (p_context ->> 'rotation')::boolean and not v_is_fresh then
         perform postern_internal.end_sessions(
           p_user.id, 'reuse', p_context || '{"actor": "server"}', p_only => p_session.id);
         failure := failure || '{"rotated": true}';
@@ -132,6 +136,19 @@ begin
       postern_internal.refresh_token_v2(p_session.id, p_session.refresh_token_counter, p_key),
       'token_refresh', p_context)
     || jsonb_build_object('reuse', v_behind > 0, 'reuse_causes', v_causes);
+end;
+$$;
+
+-- Whether a used token is from before the session reached aal2 (postern.session_upgrades): by its row for format 1, by its
+-- counter for format 2.
+create or replace function postern_internal.is_before_upgrade(p_session_id uuid, p_token_id bigint, p_counter bigint)
+returns boolean
+language plpgsql stable security invoker set search_path = ''
+as $$
+begin
+  return exists (
+    select from postern.session_upgrades as u
+    where u.session_id = p_session_id and (p_token_id < u.first_token_id or p_counter < u.first_counter));
 end;
 $$;
 

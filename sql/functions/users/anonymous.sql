@@ -8,6 +8,7 @@ declare
   v_new auth.users;
   v_issued jsonb;
 begin
+  perform postern_internal.take_limits(p_context);
   v_new.aud := p_context ->> 'aud';
   v_new.role := p_context ->> 'default_role';
   v_new.encrypted_password := '';

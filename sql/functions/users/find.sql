@@ -39,7 +39,7 @@ begin
   join auth.users as u on u.id = i.user_id and u.aud = p_context ->> 'aud'
   where i.email = lower(p_email)
     and i.provider not like 'sso:%'
-    and not (p_context -> 'own_linking_domains') ? i.provider
+    and not (p_context -> 'linking_domains') ? i.provider
   order by i.created_at, i.id
   limit 1;
   if v_owner is null then

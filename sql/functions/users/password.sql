@@ -1,6 +1,7 @@
 -- Sets a password hash with all that follows from it (spec/01 section 6): every one-time token of the user is
--- void, and every session but p_except ends. The caller holds the user's lock.
--- Writes: users, one_time_tokens, sessions, session_ends, events.
+-- void, and every session but p_except ends. With setting email_identity the first password of a user with a confirmed
+-- address brings the e-mail identity. The caller holds the user's lock.
+-- Writes: users, identities, one_time_tokens, sessions, session_ends, events.
 create or replace function postern_internal.replace_password(
   p_user_id uuid,
   p_password_hash text,
@@ -12,7 +13,9 @@ language plpgsql volatile security invoker set search_path = ''
 as $$
 declare
   v_user auth.users;
+  v_is_first boolean;
 begin
+  select coalesce(u.encrypted_password, '') = '' into v_is_first from auth.users as u where u.id = p_user_id;
   delete from auth.one_time_tokens where user_id = p_user_id;
   update auth.users
   set encrypted_password = p_password_hash, updated_at = postern_internal.clock(),
@@ -22,6 +25,13 @@ begin
     reauthentication_token = '', reauthentication_sent_at = null
   where id = p_user_id
   returning * into v_user;
+  if v_is_first and (p_context ->> 'email_identity')::boolean and v_user.email <> ''
+    and v_user.email_confirmed_at is not null
+  then
+    perform postern_internal.add_identity(
+      p_user_id, 'email',
+      postern_internal.base_identity_data(p_user_id, v_user.email) || '{"email_verified": true}', p_context);
+  end if;
   perform postern_internal.end_sessions(p_user_id, 'password_change', p_context, p_except => p_except);
   perform postern_internal.record_event('user.password_changed', p_user_id, p_context);
   return v_user;
@@ -30,22 +40,25 @@ $$;
 
 -- First call of a password sign-in: the hash to compare with. Always one row; nulls for a stranger, an account
 -- without a password is the same.
+-- Raises: over_request_rate_limit (429), the client's or the account's.
 create or replace function postern_internal.find_password_hash(
   p_email text,             -- '' when a phone number is given
   p_phone text,
-  p_aud text,
+  p_context jsonb,
   out user_id uuid,
   out password_hash text
 )
-language plpgsql stable security invoker set search_path = ''
+language plpgsql volatile security invoker set search_path = ''
 as $$
 begin
+  perform postern_internal.take_limits(p_context);
+  perform postern_internal.check_password_limit(p_context);
   if p_email <> '' then
     select u.id, nullif(u.encrypted_password, '') into user_id, password_hash
-    from postern_internal.find_users_by_email(p_email, p_aud) as u;
+    from postern_internal.find_users_by_email(p_email, p_context ->> 'aud') as u;
   else
     select u.id, nullif(u.encrypted_password, '') into user_id, password_hash
-    from postern_internal.find_users_by_phone(p_phone, p_aud) as u;
+    from postern_internal.find_users_by_phone(p_phone, p_context ->> 'aud') as u;
   end if;
 end;
 $$;
@@ -55,8 +68,9 @@ $$;
 -- p_new_hash takes its place after a good sign-in: of an outdated form, or not encrypted as it should be; null: none does.
 -- A ban is told only to who knows the password. The password-verification hook is told of every try at an account that
 -- has a password and no ban, and may reject it, and end all sessions.
--- Returns as failure: invalid_credentials, user_banned, email_not_confirmed, phone_not_confirmed (400).
--- Locks: the user. Writes: users, audit, and what issue_session writes.
+-- Returns as failure: invalid_credentials, user_banned, email_not_confirmed, phone_not_confirmed (400),
+--   over_request_rate_limit (429).
+-- Locks: the user. Writes: limits, users, audit, and what issue_session writes.
 create or replace function postern_internal.sign_in_with_password(
   p_user_id uuid,           -- null for a stranger
   p_matched_hash text,
@@ -70,15 +84,20 @@ language plpgsql volatile security invoker set search_path = ''
 as $$
 declare
   v_user auth.users;
+  v_is_right boolean;
 begin
   if p_matched_hash is not null or (p_context -> 'hooks') ? 'password-verification' then
     v_user := postern_internal.lock_user(p_user_id);
   end if;
-  failure := postern_internal.verify_password_attempt(v_user, p_matched_hash, p_context);
+  v_is_right := p_matched_hash is not null and v_user.id is not null
+    and v_user.encrypted_password is not distinct from p_matched_hash;
+  failure := coalesce(
+    postern_internal.count_password(v_is_right, p_context),
+    postern_internal.verify_password_attempt(v_user, p_matched_hash, p_context));
   if failure is not null then
     return;
   end if;
-  if v_user.id is null or v_user.encrypted_password is distinct from p_matched_hash then
+  if not v_is_right then
     failure := postern_internal.failure(400, 'invalid_credentials', 'Invalid login credentials');
   elsif postern_internal.is_banned(v_user) then
     failure := postern_internal.failure(400, 'user_banned', 'User is banned');

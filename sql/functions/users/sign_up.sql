@@ -40,7 +40,7 @@ begin
     'user_confirmation_requested', account, p_context, '{"provider": "email"}');
   perform postern_internal.check_mail_frequency(account.confirmation_sent_at, p_context);
   perform postern_internal.begin_flow(
-    account.id, 'email', 'email/signup', p_code_challenge, p_code_challenge_method);
+    account.id, 'email', 'email/signup', p_code_challenge, p_code_challenge_method, p_context);
   perform postern_internal.send_confirmation(
     account, 'confirmation', coalesce(p_code_challenge <> '', false), p_context);
   account := postern_internal.lock_user(account.id);
@@ -136,6 +136,7 @@ as $$
 declare
   v_registered record;
 begin
+  perform postern_internal.take_limits(p_context, p_email);
   v_registered := postern_internal.register_email(
     p_email, p_password_hash, p_data, p_code_challenge, p_code_challenge_method, p_context);
   select r.issued, r.account, r.failure into issued, account, failure

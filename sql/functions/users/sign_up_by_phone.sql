@@ -64,6 +64,7 @@ as $$
 declare
   v_registered record;
 begin
+  perform postern_internal.take_limits(p_context, p_phone);
   v_registered := postern_internal.register_phone(p_phone, p_password_hash, p_data, p_channel, p_context);
   select r.issued, r.account, r.failure into issued, account, failure
   from postern_internal.answer_sign_up(

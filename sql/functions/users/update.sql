@@ -20,6 +20,7 @@ declare
   v_new_phone text := nullif(p_changes ->> 'phone', coalesce(v_user.phone, ''));
   v_owner uuid;
 begin
+  perform postern_internal.take_limits(p_context);
   v_new_email := nullif(v_new_email, '');
   v_new_phone := nullif(v_new_phone, '');
   if jsonb_typeof(p_changes -> 'app_metadata') = 'object'
@@ -199,7 +200,7 @@ begin
     return;
   end if;
   perform postern_internal.begin_flow(p_user.id, 'email_change', 'email_change',
-    p_changes ->> 'code_challenge', p_changes ->> 'code_challenge_method');
+    p_changes ->> 'code_challenge', p_changes ->> 'code_challenge_method', p_context);
   perform postern_internal.send_email_change(
     p_user, p_changes ->> 'email', coalesce(p_changes ->> 'code_challenge' <> '', false), p_context);
 end;
