@@ -2067,6 +2067,26 @@ begin
 end;
 $$;
 
+-- Name: check_factor_limit(uuid, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.check_factor_limit(p_factor_id uuid, p_context jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_limit jsonb := p_context -> 'account_limits' -> 'factors';
+  v_wait float8;
+begin
+  if v_limit is not null then
+    v_wait := postern_internal.token_wait(
+      'factors', p_factor_id::text, (v_limit ->> 'every')::float8, (v_limit ->> 'burst')::int);
+    if v_wait > 0 then
+      perform postern_internal.fail_limit(v_wait);
+    end if;
+  end if;
+end;
+$$;
+
 -- Name: check_is_free(text, text, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.check_is_free(p_email text, p_phone text, p_context jsonb) RETURNS void
@@ -2546,6 +2566,26 @@ CREATE FUNCTION postern_internal.context() RETURNS jsonb
     )
     || coalesce((select value from postern.settings), '{}')
     || jsonb_build_object('actor', session_user, 'by_sql', true, 'ip', host(inet_client_addr()))
+$$;
+
+-- Name: count_factor_code(uuid, boolean, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.count_factor_code(p_factor_id uuid, p_is_right boolean, p_context jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_limit jsonb := p_context -> 'account_limits' -> 'factors';
+begin
+  if v_limit is null then
+    return;
+  elsif p_is_right then
+    delete from postern.limits where name = 'factors' and who = p_factor_id::text;
+  else
+    perform postern_internal.take_token(
+      'factors', p_factor_id::text, (v_limit ->> 'every')::float8, (v_limit ->> 'burst')::int);
+  end if;
+end;
 $$;
 
 -- Name: count_password(boolean, jsonb); Type: FUNCTION; Schema: postern_internal
@@ -5590,6 +5630,7 @@ begin
   elsif not p_has_code then
     perform postern_internal.fail(400, 'validation_failed', 'Code needs to be non-empty');
   end if;
+  perform postern_internal.check_factor_limit(v_factor.id, p_context);
   v_found := postern_internal.find_challenge(v_user, v_factor, p_challenge_id, p_session_id, p_context);
   failure := v_found.failure;
   factor_type := v_factor.factor_type;
@@ -7678,6 +7719,7 @@ declare
     and not (p_context -> 'hooks') ? 'send-sms';
   v_is_valid boolean;
 begin
+  perform postern_internal.check_factor_limit(v_factor.id, p_context);
   v_found := postern_internal.find_challenge(v_user, v_factor, p_challenge_id, p_session_id, p_context);
   failure := v_found.failure;
   if failure is not null then
@@ -7688,6 +7730,7 @@ begin
     when v_factor.factor_type = 'phone' then p_matched = (v_found.challenge).otp_code
     when p_matched = v_factor.secret then postern_internal.use_totp_step(v_factor, p_step, p_context)
   end, false);
+  perform postern_internal.count_factor_code(v_factor.id, v_is_valid, p_context);
   failure := postern_internal.verify_factor_attempt(v_factor, v_is_valid, p_context);
   if failure is not null then
     return;
@@ -9577,6 +9620,10 @@ REVOKE ALL ON FUNCTION postern_internal.check_email(p_email text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION postern_internal.check_enroll_enabled(p_type auth.factor_type, p_context jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION check_factor_limit(p_factor_id uuid, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.check_factor_limit(p_factor_id uuid, p_context jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION check_is_free(p_email text, p_phone text, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.check_is_free(p_email text, p_phone text, p_context jsonb) FROM PUBLIC;
@@ -9660,6 +9707,10 @@ REVOKE ALL ON FUNCTION postern_internal.confirm_phone_number(p_user_id uuid, p_c
 -- Name: FUNCTION context(); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.context() FROM PUBLIC;
+
+-- Name: FUNCTION count_factor_code(p_factor_id uuid, p_is_right boolean, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.count_factor_code(p_factor_id uuid, p_is_right boolean, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION count_password(p_is_right boolean, p_context jsonb); Type: ACL; Schema: postern_internal
 
