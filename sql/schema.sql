@@ -7952,7 +7952,10 @@ $$;
 CREATE FUNCTION postern_internal.wall_clock() RETURNS timestamp with time zone
     LANGUAGE sql
     AS $$
-  select coalesce(nullif(current_setting('postern.clock', true), '')::timestamptz, clock_timestamp())
+  select case
+    when coalesce(current_setting('postern.seed', true), '') <> '' then clock_timestamp()
+    else coalesce(nullif(current_setting('postern.clock', true), '')::timestamptz, clock_timestamp())
+  end
 $$;
 
 -- Name: write_audit(text[], uuid, text, boolean, text, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
