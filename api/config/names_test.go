@@ -12,7 +12,6 @@ import (
 //
 // TEMPORARY: empty this list when the branches password and upkeep are merged.
 var notYet = []string{
-	"GOTRUE_PASSWORD_",     // password
 	"GOTRUE_INDEX_WORKER_", // upkeep
 }
 
