@@ -213,6 +213,9 @@ func (s *Server) adminUpdateUser(ctx context.Context, r *request) (reply, error)
 		args.Changes = p.document()
 		if p.Password != nil {
 			hash, err := s.passwords.Hash(ctx, *p.Password)
+			if err == nil {
+				hash, err = s.sealPassword(id, hash)
+			}
 			if err != nil {
 				return nil, err
 			}

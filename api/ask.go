@@ -106,6 +106,8 @@ func (s *Server) answer(ctx context.Context, q *question) (json.RawMessage, erro
 	case "hook":
 		name, _, _ := strings.Cut(rest, ":")
 		return s.hooks.call(ctx, name, q.Payload)
+	case "session-key":
+		return s.answerSessionKey(rest, q.Payload)
 	case "sms-code":
 		return s.checkCode(ctx, q.Payload)
 	}

@@ -70,6 +70,9 @@ func newSettingsDocument(c *config.Config, h *hooks) (*settingsDocument, error) 
 			doc[key] = limit.Seconds()
 		}
 	}
+	if c.Encryption.Encrypt {
+		doc["seals"] = true
+	}
 	if len(c.SMS.TestOTP) > 0 {
 		doc["sms_test_otps"] = c.SMS.TestOTP
 	}
@@ -132,16 +135,18 @@ func lowered(list []string) []string {
 
 // caller is the part of the context that differs between requests.
 type caller struct {
-	Aud        string            `json:"aud"`
-	Actor      string            `json:"actor,omitempty"` // the role of an administrator; a user acts as themselves
-	IP         string            `json:"ip,omitempty"`
-	UserAgent  string            `json:"user_agent,omitempty"`
-	RedirectTo string            `json:"redirect_to"`
-	AuditLog   bool              `json:"audit_log,omitempty"`   // entries of the audit log go into the server's log, too
-	Language   string            `json:"language,omitempty"`    // Accept-Language, for the mails of this request
-	VerifyURLs map[string]string `json:"verify_urls,omitempty"` // where a forwarded host replaces the external one
-	Limit      *limit.Bucket     `json:"limit,omitempty"`       // until its token is taken
-	Account    string            `json:"account,omitempty"`     // the address of a password sign-in
+	Aud         string            `json:"aud"`
+	Actor       string            `json:"actor,omitempty"` // the role of an administrator; a user acts as themselves
+	IP          string            `json:"ip,omitempty"`
+	UserAgent   string            `json:"user_agent,omitempty"`
+	RedirectTo  string            `json:"redirect_to"`
+	AuditLog    bool              `json:"audit_log,omitempty"`    // entries of the audit log go into the server's log, too
+	Language    string            `json:"language,omitempty"`     // Accept-Language, for the mails of this request
+	ExternalURL string            `json:"external_url,omitempty"` // where a forwarded host replaces the configured one
+	VerifyURLs  map[string]string `json:"verify_urls,omitempty"`
+	Limit       *limit.Bucket     `json:"limit,omitempty"`   // until its token is taken
+	Account     string            `json:"account,omitempty"` // the address of a password sign-in
+	NewSession  *sessionKey       `json:"new_session,omitempty"`
 }
 
 // callContext returns the context document of a request: settings and caller.
@@ -149,12 +154,13 @@ func (s *Server) callContext(r *request) json.RawMessage {
 	c := caller{
 		Aud: r.audience(), Actor: r.actor, IP: r.clientIP(), UserAgent: r.userAgent(), RedirectTo: r.redirectTarget(),
 		Language: r.language(), AuditLog: r.audit != nil, Account: r.account,
+		NewSession: s.prepareSession(r),
 	}
 	if r.limit != nil && !r.limit.isTaken {
 		c.Limit, r.limit.isSent = &r.limit.bucket, true
 	}
 	if base := r.baseURL(); base != s.cfg.API.ExternalURL {
-		c.VerifyURLs = verifyURLs(s.cfg, base)
+		c.ExternalURL, c.VerifyURLs = base, verifyURLs(s.cfg, base)
 	}
 	text, _ := json.Marshal(c) // strings only: cannot fail
 	doc := make([]byte, 0, len(s.settings.open)+len(text)+1)

@@ -236,20 +236,3 @@ func TestBothPages(t *testing.T) {
 		t.Errorf("an implicit link leads to %s", to)
 	}
 }
-
-// Old devices go with new ones.
-func TestDevicesAreForgotten(t *testing.T) {
-	t.Parallel()
-	s := setup(t, otherPages)
-	s.newUser("ann@example.com")
-	for range 3 {
-		s.do("POST", "/otp", pkce("ann@example.com"), "User-Agent", firefoxLinux)
-	}
-	s.exec("update postern.flow_devices set created_at = created_at - interval '25 hours'")
-	for _, want := range []string{"2", "2", "3"} { // two go for each that comes
-		s.do("POST", "/otp", pkce("ann@example.com"), "User-Agent", firefoxLinux)
-		if n := s.scan("select count(*) from postern.flow_devices"); n != want {
-			t.Errorf("%s devices, want %s", n, want)
-		}
-	}
-}

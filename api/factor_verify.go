@@ -108,7 +108,7 @@ func (s *Server) verifyFactor(ctx context.Context, r *request) (reply, error) {
 		return nil, err
 	}
 	defer s.outbox.Wake()
-	row, err := call(ctx, r, func(db *gen.Queries, document json.RawMessage) (gen.VerifyFactorRow, error) {
+	row, err := sealedCall(ctx, r, func(db *gen.Queries, document json.RawMessage) (gen.VerifyFactorRow, error) {
 		args.Context = document
 		return db.VerifyFactor(ctx, args)
 	})

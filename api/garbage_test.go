@@ -246,7 +246,7 @@ func TestGarbageOnTheWire(t *testing.T) {
 		}
 	}
 	for _, name := range []string{
-		"Authorization", "X-Forwarded-For", "Sb-Forwarded-For", "X-Forwarded-Host", "X-Supabase-Api-Version", "X-JWT-AUD", "redirect_to", "Referer",
+		"Authorization", "X-Forwarded-For", "Sb-Forwarded-For", "X-Forwarded-Host", "Accept-Language", "X-Supabase-Api-Version", "X-JWT-AUD", "redirect_to", "Referer",
 		"User-Agent", "Origin", "Content-Type", "Access-Control-Request-Method",
 	} {
 		for _, value := range []string{"\xff\xfe", "a b c", "Bearer", "Bearer  x", "Bearer \xff", strings.Repeat("x", 30_000), "9999-99-99", "1.2.3.4, ::1%eth0", "\U0001F600", "http://[::1"} {

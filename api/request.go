@@ -45,8 +45,9 @@ type request struct {
 	sessionID *uuid.UUID    // its session_id; nil when the token has none
 	actor     string        // its role, behind the guard admin
 
-	limit   *requestLimit // on limited routes, for clients that are known
-	account string        // the address of a password sign-in, whether somebody has it or not
+	limit      *requestLimit // on limited routes, for clients that are known
+	account    string        // the address of a password sign-in, whether somebody has it or not
+	newSession *sessionKey   // of the session that it may open; see prepareSession
 }
 
 // errText is the refusal of texts that PostgreSQL cannot hold (DESIGN section 9, row 14).
@@ -217,9 +218,8 @@ func (r *request) redirectTarget() string {
 	return r.server.redirects.Target(wanted, r.Referer())
 }
 
-// baseURL is the public URL of this server as the client knows it, without a slash at the end unless the setting has
-// one: API_EXTERNAL_URL, or a host of GOTRUE_MAILER_EXTERNAL_HOSTS. What the server tells clients to come back to
-// begins with it.
+// baseURL is the public URL of this server as the client knows it: API_EXTERNAL_URL, or a host of
+// GOTRUE_MAILER_EXTERNAL_HOSTS. Links and redirects that lead back to this server begin with it.
 func (r *request) baseURL() string {
 	cfg := r.server.cfg
 	if len(cfg.Mailer.ExternalHosts) == 0 {

@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -128,7 +129,7 @@ func (s *Server) carriers() outbox.Carriers {
 func (s *Server) background(ctx context.Context) {
 	var running sync.WaitGroup
 	defer running.Wait()
-	running.Go(func() { s.mailer.Run(ctx) })
+	running.Go(func() { s.refreshTemplates(ctx) })
 	running.Go(func() { indexworker.Run(ctx, s.pool.Config().ConnConfig, s.cfg.IndexWorker, s.log) })
 	if s.cfg.Maintenance.Enabled {
 		running.Go(func() {
@@ -206,4 +207,18 @@ func maxConnections(ctx context.Context, cc *pgx.ConnConfig, c config.Database) 
 func (s *Server) Close() {
 	s.passwords.Close()
 	s.pool.Close()
+}
+
+// refreshTemplates keeps the templates of mails fresh until ctx is done.
+func (s *Server) refreshTemplates(ctx context.Context) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		s.mailer.Refresh(time.Now())
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
 }

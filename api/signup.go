@@ -69,13 +69,8 @@ func (s *Server) signUp(ctx context.Context, r *request) (reply, error) {
 	if p.Email == "" && p.Phone == "" {
 		return s.signUpAnonymously(ctx, r, data)
 	}
-	if err := s.checkSignUp(&p); err != nil {
+	if err := s.checkSignUp(ctx, &p); err != nil {
 		return nil, err
-	}
-	if !s.cfg.Mailer.Autoconfirm {
-		if err := s.mailCheck.Check(ctx, p.Email); err != nil {
-			return nil, err
-		}
 	}
 	hash, err := s.passwords.Hash(ctx, p.Password)
 	if err != nil {
@@ -110,7 +105,7 @@ func (s *Server) signedUp(row gen.SignUpRow, err error) (reply, error) {
 }
 
 // checkSignUp checks what the settings and the shape of the input decide, in the order of the spec.
-func (s *Server) checkSignUp(p *signUpParams) (err error) {
+func (s *Server) checkSignUp(ctx context.Context, p *signUpParams) (err error) {
 	switch {
 	case s.cfg.API.DisableSignup:
 		return unprocessable("signup_disabled", "Signups not allowed for this instance")
@@ -129,8 +124,10 @@ func (s *Server) checkSignUp(p *signUpParams) (err error) {
 	if !s.cfg.External.EmailEnabled {
 		return badRequest("email_provider_disabled", "Email signups are disabled")
 	}
-	p.Email, err = input.Email(p.Email)
-	return err
+	if p.Email, err = input.Email(p.Email); err != nil || s.cfg.Mailer.Autoconfirm {
+		return err
+	}
+	return s.mailCheck.Check(ctx, p.Email)
 }
 
 // signUpAnonymously creates an account without an address (spec/01 section 3.2).

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"strings"
 
+	"github.com/google/uuid"
+
 	"github.com/postern-auth/postern/api/password"
 	"github.com/postern-auth/postern/gen"
 )
@@ -74,21 +76,13 @@ func (s *Server) passwordGrant(ctx context.Context, r *request) (reply, error) {
 		return nil, err
 	}
 	r.limitTaken()
-	hash := ""
-	if stored.PasswordHash != nil {
-		hash = *stored.PasswordHash
-	}
-	matches, err := s.verifyPassword(ctx, hash, p.Password)
+	matched, renewed, err := s.matchPassword(ctx, stored, p.Password)
 	if err != nil {
 		return nil, err
 	}
-	var matched *string
-	if matches {
-		matched = stored.PasswordHash
-	}
 	row, err := call(ctx, r, func(db *gen.Queries, document json.RawMessage) (gen.SignInWithPasswordRow, error) {
 		return db.SignInWithPassword(ctx, gen.SignInWithPasswordParams{
-			UserID: stored.UserID, MatchedHash: matched, Provider: provider, Context: document,
+			UserID: stored.UserID, MatchedHash: matched, NewHash: renewed, Provider: provider, Context: document,
 		})
 	})
 	if err != nil {
@@ -107,14 +101,51 @@ func (s *Server) passwordGrant(ctx context.Context, r *request) (reply, error) {
 	}{t, s.weakness(p.Password)}, t.header)
 }
 
-// verifyPassword compares in the pool. A stored hash that nobody can read matches nothing, and is logged.
-func (s *Server) verifyPassword(ctx context.Context, hash, text string) (bool, error) {
-	matches, err := s.passwords.Verify(ctx, hash, text)
+// matchPassword compares a password with what is stored, in the pool. matched is the stored value if it is the password's;
+// renewed is what should take its place: the hash is of an outdated form, or not encrypted as the settings want it.
+func (s *Server) matchPassword(
+	ctx context.Context, stored gen.FindPasswordHashRow, text string,
+) (matched, renewed *string, err error) {
+	hash, isStale := "", false
+	if stored.UserID != nil && stored.PasswordHash != nil {
+		if hash, isStale, err = s.seals.Open(stored.UserID.String(), *stored.PasswordHash); err != nil {
+			s.log.Warn("a stored password hash cannot be decrypted", "user", stored.UserID, "error", err)
+		}
+	}
+	matches, better, err := s.passwords.VerifyAndRenew(ctx, hash, text)
+	if err = s.unreadable(ctx, err); err != nil || !matches {
+		return nil, nil, err
+	}
+	if better != "" {
+		hash = better
+	}
+	if better != "" || isStale {
+		sealed, err := s.sealPassword(*stored.UserID, hash)
+		if err != nil {
+			return nil, nil, err
+		}
+		renewed = &sealed
+	}
+	return stored.PasswordHash, renewed, nil
+}
+
+// unreadable logs a stored hash that nobody can read: it matches nothing. Other errors of the pool stay.
+func (s *Server) unreadable(ctx context.Context, err error) error {
 	if err == nil || errors.Is(err, password.ErrBusy) || ctx.Err() != nil {
-		return matches, err
+		return err
 	}
 	s.log.Warn("a stored password hash cannot be read", "error", err)
-	return false, nil
+	return nil
+}
+
+// verifyPassword compares in the pool with a stored value of a user.
+func (s *Server) verifyPassword(ctx context.Context, userID uuid.UUID, stored, text string) (bool, error) {
+	hash, _, err := s.seals.Open(userID.String(), stored)
+	if err != nil {
+		return false, s.unreadable(ctx, err)
+	}
+	matches, err := s.passwords.Verify(ctx, hash, text)
+	return matches, s.unreadable(ctx, err)
 }
 
 // passwordProvider is the way of a password sign-in, email or phone, if it is open.
@@ -162,7 +193,7 @@ func (s *Server) refreshGrant(ctx context.Context, r *request) (reply, error) {
 		r.limit.isSent = true              // by whoever makes the call
 	}
 	row, err, _ := s.refreshes.Do(shared, func() (any, error) {
-		return call(ctx, r, func(db *gen.Queries, document json.RawMessage) (gen.RefreshSessionRow, error) {
+		return refreshCall(ctx, r, p.RefreshToken, func(db *gen.Queries, document json.RawMessage) (gen.RefreshSessionRow, error) {
 			return db.RefreshSession(ctx, p.RefreshToken, document)
 		})
 	})

@@ -135,21 +135,25 @@ func (s *Server) hashNewPassword(
 		if current == "" {
 			return badRequest("current_password_required", message)
 		}
-		if ok, err := s.verifyPassword(ctx, old, current); err != nil {
+		if ok, err := s.verifyPassword(ctx, args.UserID, old, current); err != nil {
 			return err
 		} else if !ok {
 			return badRequest("current_password_invalid", message)
 		}
 	}
 	if old != "" {
-		if same, err := s.verifyPassword(ctx, old, given); err != nil {
+		if same, err := s.verifyPassword(ctx, args.UserID, old, given); err != nil {
 			return err
 		} else if same {
 			return unprocessable("same_password", "New password should be different from the old password.")
 		}
 	}
 	hash, err := s.passwords.Hash(ctx, given)
-	args.OldHash, args.PasswordHash = &old, &hash
+	if err != nil {
+		return err
+	}
+	sealed, err := s.sealPassword(args.UserID, hash)
+	args.OldHash, args.PasswordHash = &old, &sealed
 	return err
 }
 

@@ -122,7 +122,7 @@ func (q *Queries) RefreshSession(ctx context.Context, token string, context []by
 const signInWithPassword = `-- name: SignInWithPassword :one
 select issued, failure from postern_internal.sign_in_with_password(
   p_user_id => $1, p_matched_hash => $2, p_provider => $3,
-  p_context => $4)
+  p_context => $4, p_new_hash => $5)
 `
 
 type SignInWithPasswordParams struct {
@@ -130,6 +130,7 @@ type SignInWithPasswordParams struct {
 	MatchedHash *string
 	Provider    string
 	Context     []byte
+	NewHash     *string
 }
 
 type SignInWithPasswordRow struct {
@@ -143,6 +144,7 @@ func (q *Queries) SignInWithPassword(ctx context.Context, arg SignInWithPassword
 		arg.MatchedHash,
 		arg.Provider,
 		arg.Context,
+		arg.NewHash,
 	)
 	var i SignInWithPasswordRow
 	err := row.Scan(&i.Issued, &i.Failure)

@@ -12,7 +12,7 @@ select user_id, password_hash from postern_internal.find_password_hash(
 -- name: SignInWithPassword :one
 select issued, failure from postern_internal.sign_in_with_password(
   p_user_id => sqlc.narg(user_id), p_matched_hash => sqlc.narg(matched_hash), p_provider => @provider,
-  p_context => @context);
+  p_context => @context, p_new_hash => sqlc.narg(new_hash));
 
 -- name: ExchangeCode :one
 select postern_internal.exchange_code(

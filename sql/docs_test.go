@@ -25,7 +25,7 @@ var sections = []struct {
 	{"Sessions", []string{"list_sessions", "sign_out", "why_signed_out"}},
 	{"Limits", []string{"list_limits", "reset_limit"}},
 	{"Mail", []string{"invite_user", "send_magic_link", "list_outbox", "retry_outbox"}},
-	{"Upkeep", []string{"run_maintenance"}},
+	{"Upkeep", []string{"run_maintenance", "doctor"}},
 }
 
 const sqlIntroduction = `# Administration in SQL

@@ -222,7 +222,7 @@ $$;
 
 COMMENT ON FUNCTION postern.create_user(email text, password text, phone text, password_hash text, email_confirm boolean, phone_confirm boolean, user_metadata jsonb, app_metadata jsonb, role text, id uuid, ban_duration interval) IS 'Creates a user and returns the id, like POST /admin/users: the same checks, identities, audit entry and events. No mail is sent.
 email, phone: at least one of them. phone may begin with + and hold spaces.
-password: hashed with bcrypt by the extension pgcrypto; or password_hash: bcrypt, Argon2i, Argon2id or Firebase scrypt. Neither: nobody can sign in with a password.
+password: hashed with bcrypt by the extension pgcrypto; or password_hash: bcrypt, Argon2, Firebase scrypt, or one of the forms of imports that docs/passwords.md lists. Neither: nobody can sign in with a password.
 email_confirm, phone_confirm: true marks the address or number as confirmed.
 user_metadata, app_metadata: JSON objects.
 role: role in tokens; default: that of every new user.
@@ -254,6 +254,28 @@ soft: true keeps the row and its id for tables that refer to it, with hashes ins
 Errors: user_not_found (PT404).
 Example: select postern.delete_user(''ann@example.com'');
 Example: select postern.delete_user(id::text, soft => true) from auth.users where last_sign_in_at < now() - interval ''3 years'';';
+
+-- Name: doctor(); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.doctor(OUT severity text, OUT area text, OUT what text, OUT fix text)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+  select f.severity, f.area, f.what, f.fix
+  from (
+    select 1 as part, d.* from postern_internal.doctor_triggers() as d
+    union all select 2, d.* from postern_internal.doctor_foreign_keys() as d
+    union all select 3, d.* from postern_internal.doctor_indexes() as d
+    union all select 4, d.* from postern_internal.doctor_users() as d
+    union all select 5, d.* from postern_internal.doctor_work() as d
+  ) as f
+  order by array_position(array['error', 'warning', 'note'], f.severity), f.part, f.what
+$$;
+
+-- Name: FUNCTION doctor(); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.doctor() IS 'Looks for what is wrong in this database, the worst first: triggers and foreign keys of the application on auth tables, broken indexes, rows made by hand, messages that nobody delivers, maintenance that fails. Severity is error, warning or note; fix is a statement or a sentence. The command postern doctor shows this and checks settings, keys, mail and DNS as well.
+Example: select severity, what, fix from postern.doctor() where severity <> ''note'';';
 
 -- Name: ensure_user(text, jsonb, jsonb, boolean); Type: FUNCTION; Schema: postern
 
@@ -630,7 +652,7 @@ $$;
 
 COMMENT ON FUNCTION postern.set_password_hash(who text, password_hash text) IS 'Sets a user''s password by its hash, ends all sessions of the user and returns the user''s id.
 who: the user''s id, e-mail address, or phone number with a leading +.
-password_hash: bcrypt ($2a$, $2b$, $2y$), Argon2i, Argon2id or Firebase scrypt.
+password_hash: bcrypt, Argon2, Firebase scrypt, or one of the forms of imports that docs/passwords.md lists.
 Errors: user_not_found (PT404), validation_failed (PT400).
 Example: select postern.set_password_hash(u.email, o.hash) from old_users o join auth.users u using (email);';
 
@@ -1580,9 +1602,9 @@ declare
   v_payload jsonb;
 begin
   v_payload := p_payload;
-  return case when jsonb_typeof(v_payload) = 'object' then v_payload else '{}' end;
+  return case when jsonb_typeof(v_payload) = 'object' then v_payload else jsonb_build_object() end;
 exception when data_exception or program_limit_exceeded then
-  return '{}';
+  return jsonb_build_object();
 end;
 $$;
 
@@ -1641,6 +1663,14 @@ begin
   end if;
   return v_user;
 end;
+$$;
+
+-- Name: base64_length(text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.base64_length(p_text text) RETURNS integer
+    LANGUAGE sql IMMUTABLE
+    AS $$
+  select case when length(rtrim(p_text, '=')) % 4 = 1 then 0 else length(rtrim(p_text, '=')) * 3 / 4 end
 $$;
 
 -- Name: base64url(bytea); Type: FUNCTION; Schema: postern_internal
@@ -1810,6 +1840,14 @@ begin
   end if;
   return null;
 end;
+$$;
+
+-- Name: big_endian(bytea, integer); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.big_endian(p_bytes bytea, p_position integer) RETURNS bigint
+    LANGUAGE sql IMMUTABLE
+    AS $$
+  select ('x' || encode(substr(p_bytes, p_position, 4), 'hex'))::bit(32)::bigint
 $$;
 
 -- Name: call_hook_function(jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
@@ -2008,6 +2046,27 @@ begin
 end;
 $_$;
 
+-- Name: check_enroll_enabled(auth.factor_type, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.check_enroll_enabled(p_type auth.factor_type, p_context jsonb) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+begin
+  if (p_context #> '{mfa,enroll}') ? p_type::text then
+    return;
+  end if;
+  case p_type
+    when 'totp' then
+      perform postern_internal.fail(422, 'mfa_totp_enroll_not_enabled', 'MFA enroll is disabled for TOTP');
+    when 'phone' then
+      perform postern_internal.fail(422, 'mfa_phone_enroll_not_enabled', 'MFA enroll is disabled for Phone');
+    else
+      perform postern_internal.fail(422, 'mfa_webauthn_enroll_not_enabled', 'MFA enroll is disabled for WebAuthn');
+  end case;
+end;
+$$;
+
 -- Name: check_is_free(text, text, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.check_is_free(p_email text, p_phone text, p_context jsonb) RETURNS void
@@ -2059,19 +2118,15 @@ $$;
 CREATE FUNCTION postern_internal.check_password_hash(p_hash text) RETURNS text
     LANGUAGE plpgsql
     SET search_path TO ''
-    AS $_$
+    AS $$
 begin
-  if p_hash !~ '^\$2[abxy]\$[0-9]{2}\$[./A-Za-z0-9]{53}$'
-    and p_hash !~ '^\$argon2id?\$v=19\$m=[0-9]{1,7},t=[0-9]{1,2},p=[0-9]{1,2}\$[A-Za-z0-9+/]+\$[A-Za-z0-9+/]+$'
-    and p_hash !~ ('^\$fbscrypt\$v=1,n=[0-9]{1,2},r=[0-9]{1,7},p=[0-9]{1,2}'
-      || '(,ss=[A-Za-z0-9+/]+={0,2})?(,sk=[A-Za-z0-9+/]+={0,2})?\$[A-Za-z0-9+/]+={0,2}\$[A-Za-z0-9+/]+={0,2}$')
-  then
-    perform postern_internal.fail(400, 'validation_failed',
-      'Not a password hash of a known format: bcrypt, Argon2i, Argon2id or Firebase scrypt');
+  if not postern_internal.is_password_hash(p_hash) then
+    perform postern_internal.fail(400, 'validation_failed', 'Not a password hash of a known format: bcrypt, Argon2, '
+      || 'scrypt, PBKDF2, LDAP, sha-crypt, phpass, Django, ASP.NET or Keycloak, within the limits of docs/passwords.md');
   end if;
   return p_hash;
 end;
-$_$;
+$$;
 
 -- Name: check_password_limit(jsonb); Type: FUNCTION; Schema: postern_internal
 
@@ -2222,10 +2277,17 @@ CREATE FUNCTION postern_internal.check_verify_enabled(p_type auth.factor_type, p
     SET search_path TO ''
     AS $$
 begin
-  if not (p_context #> '{mfa,verify}') ? p_type::text then
-    perform postern_internal.fail(422, format('mfa_%s_verify_not_enabled', p_type),
-      'MFA verification is disabled for ' || postern_internal.factor_label(p_type));
+  if (p_context #> '{mfa,verify}') ? p_type::text then
+    return;
   end if;
+  case p_type
+    when 'totp' then
+      perform postern_internal.fail(422, 'mfa_totp_verify_not_enabled', 'MFA verification is disabled for TOTP');
+    when 'phone' then
+      perform postern_internal.fail(422, 'mfa_phone_verify_not_enabled', 'MFA verification is disabled for Phone');
+    else
+      perform postern_internal.fail(422, 'mfa_webauthn_verify_not_enabled', 'MFA verification is disabled for WebAuthn');
+  end case;
 end;
 $$;
 
@@ -2725,6 +2787,207 @@ begin
 end;
 $$;
 
+-- Name: digest_length(text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.digest_length(p_digest text) RETURNS integer
+    LANGUAGE sql IMMUTABLE
+    AS $$
+  select case p_digest when 'sha1' then 20 when 'sha256' then 32 when 'sha512' then 64 end
+$$;
+
+-- Name: doctor_foreign_keys(); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.doctor_foreign_keys(OUT severity text, OUT area text, OUT what text, OUT fix text)
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    AS $_$
+  with keys as (
+    select k.oid, k.conname, k.conrelid::regclass as relation, k.confrelid::regclass as target, k.confdeltype, k.conrelid, k.conkey,
+      (select string_agg(quote_ident(a.attname), ', ') from pg_catalog.pg_attribute as a
+        where a.attrelid = k.conrelid and a.attnum = any (k.conkey)) as columns
+    from pg_catalog.pg_constraint as k
+    join pg_catalog.pg_class as c on c.oid = k.confrelid
+    join pg_catalog.pg_class as r on r.oid = k.conrelid
+    where k.contype = 'f' and k.conparentid = 0 and c.relnamespace = 'auth'::regnamespace
+      and r.relnamespace <> 'auth'::regnamespace
+  )
+  select 'warning', 'foreign keys',
+    format('%s (%s) refers to %s without ON DELETE: such a user cannot be deleted', k.relation, k.columns, k.target),
+    format('alter table %s drop constraint %I, add constraint %2$I %s; -- or set null', k.relation, k.conname,
+      regexp_replace(replace(pg_catalog.pg_get_constraintdef(k.oid), ' ON DELETE RESTRICT', ''),
+        '(REFERENCES [^(]+\([^)]*\)(?: MATCH FULL)?)', '\1 ON DELETE CASCADE'))
+  from keys as k
+  where k.confdeltype in ('a', 'r')
+  union all
+  select 'note', 'foreign keys',
+    format('%s (%s) refers to %s and has no index: deleting a user reads the whole table', k.relation, k.columns, k.target),
+    format('create index concurrently on %s (%s);', k.relation, k.columns)
+  from keys as k
+  where not exists (
+    select from pg_catalog.pg_index as i
+    where i.indrelid = k.conrelid and i.indisvalid and i.indkey[0] = any (k.conkey))
+$_$;
+
+-- Name: doctor_indexes(); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.doctor_indexes(OUT severity text, OUT area text, OUT what text, OUT fix text)
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    AS $$
+  select 'warning', 'indexes', format('index %s is invalid: a build was interrupted, and no query uses it', i.indexrelid::regclass),
+    format('reindex index concurrently %s;', i.indexrelid::regclass)
+  from pg_catalog.pg_index as i
+  join pg_catalog.pg_class as c on c.oid = i.indrelid
+  where c.relnamespace in ('auth'::regnamespace, 'postern'::regnamespace) and not i.indisvalid and c.relkind = 'r'
+  union all
+  select 'note', 'indexes', format(
+      'the audit log has about %s entries and no index by time: GET /admin/audit reads all of it', c.reltuples::bigint),
+    'create index concurrently audit_log_entries_created_at_idx on auth.audit_log_entries (created_at desc);'
+      || ' -- or give the log an end: POSTERN_RETENTION_AUDIT'
+  from pg_catalog.pg_class as c
+  where c.oid = 'auth.audit_log_entries'::regclass and c.reltuples >= 1000000
+    and not exists (
+      select from pg_catalog.pg_index as i
+      join pg_catalog.pg_attribute as a on a.attrelid = i.indrelid and a.attnum = i.indkey[0]
+      where i.indrelid = c.oid and a.attname = 'created_at')
+  union all
+  select 'note', 'roles', format('role %s is missing: %s', r.name, r.purpose),
+    format('create role %s %s; -- then: postern migrate', r.name, r.options)
+  from (values
+    ('anon', 'nologin noinherit', 'requests without a session'),
+    ('authenticated', 'nologin noinherit', 'requests with a session'),
+    ('service_role', 'nologin noinherit bypassrls', 'requests with the service key'),
+    ('postern_admin', 'nologin', 'administration in SQL without owning the schema'),
+    ('postern_support', 'nologin', 'reading administration in SQL')
+  ) as r (name, options, purpose)
+  where to_regrole(r.name) is null
+$$;
+
+-- Name: doctor_triggers(); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.doctor_triggers(OUT severity text, OUT area text, OUT what text, OUT fix text)
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    AS $$
+  select case when f.has_rights and f.has_path then 'note' else 'warning' end, 'triggers',
+    format('trigger %I on %s calls %s: %s', f.tgname, f.relation, f.function, concat_ws('; ',
+      case when not f.has_rights then
+        'without SECURITY DEFINER it has only the rights of the server''s role, and where those do not do, sign-ups fail' end,
+      case when not f.has_path then
+        'without a search_path of its own it finds other tables than in your session, or none' end,
+      case when f.has_rights and f.has_path then 'when it fails, the request fails with it' end)),
+    case
+      when f.has_rights and f.has_path then ''
+      else format('alter function %s security definer set search_path = %I, pg_temp;', f.function, f.schema)
+    end
+  from (
+    select t.tgname, t.tgrelid::regclass as relation, t.tgfoid::regprocedure as function, n.nspname as schema,
+      p.prosecdef as has_rights,
+      exists (select from unnest(p.proconfig) as s (setting) where s.setting like 'search_path=%') as has_path
+    from pg_catalog.pg_trigger as t
+    join pg_catalog.pg_class as c on c.oid = t.tgrelid
+    join pg_catalog.pg_proc as p on p.oid = t.tgfoid
+    join pg_catalog.pg_namespace as n on n.oid = p.pronamespace
+    where c.relnamespace = 'auth'::regnamespace and not t.tgisinternal and t.tgenabled <> 'D'
+  ) as f
+  order by f.relation::text, f.tgname
+$$;
+
+-- Name: doctor_users(); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.doctor_users(OUT severity text, OUT area text, OUT what text, OUT fix text)
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    AS $$
+  select 'warning', 'users', format(f.what, case when f.n > 1000 then 'more than 1000' else f.n::text end), f.fix
+  from (
+    select 'users with NULL where Supabase Auth reads text: %s; Postern reads it as empty, going back would not work' as what,
+      (select count(*) from (select from auth.users as u where u.aud is null or u.role is null
+        or u.confirmation_token is null or u.recovery_token is null or u.email_change_token_new is null
+        or u.email_change_token_current is null or u.email_change is null or u.phone_change is null
+        or u.phone_change_token is null or u.reauthentication_token is null or u.email_change_confirm_status is null
+        or u.created_at is null or u.updated_at is null limit 1001) as x) as n,
+      'update auth.users set aud = coalesce(aud, ''authenticated''), role = coalesce(role, ''authenticated''),'
+        || ' confirmation_token = coalesce(confirmation_token, ''''), recovery_token = coalesce(recovery_token, ''''),'
+        || ' email_change_token_new = coalesce(email_change_token_new, ''''),'
+        || ' email_change_token_current = coalesce(email_change_token_current, ''''),'
+        || ' email_change = coalesce(email_change, ''''), phone_change = coalesce(phone_change, ''''),'
+        || ' phone_change_token = coalesce(phone_change_token, ''''),'
+        || ' reauthentication_token = coalesce(reauthentication_token, ''''),'
+        || ' email_change_confirm_status = coalesce(email_change_confirm_status, 0),'
+        || ' created_at = coalesce(created_at, now()), updated_at = coalesce(updated_at, now())'
+        || ' where num_nulls(aud, role, confirmation_token, recovery_token, email_change_token_new,'
+        || ' email_change_token_current, email_change, phone_change, phone_change_token, reauthentication_token,'
+        || ' email_change_confirm_status, created_at, updated_at) > 0;' as fix
+    union all
+    select 'users that nobody finds, because instance_id is not all zeros: %s',
+      (select count(*) from (select from auth.users as u
+        where u.instance_id is distinct from '00000000-0000-0000-0000-000000000000' limit 1001) as x),
+      'update auth.users set instance_id = ''00000000-0000-0000-0000-000000000000'''
+        || ' where instance_id is distinct from ''00000000-0000-0000-0000-000000000000'';'
+    union all
+    select 'users with capital letters in their e-mail address: %s; it is stored in lower case everywhere else',
+      (select count(*) from (select from auth.users as u where u.email <> lower(u.email) and u.deleted_at is null limit 1001) as x),
+      'update auth.users set email = lower(email) where email <> lower(email) and deleted_at is null;'
+    union all
+    select 'users with a phone number that is not digits only: %s; they cannot sign in with it',
+      (select count(*) from (select from auth.users as u where u.phone ~ '[^0-9]' and u.deleted_at is null limit 1001) as x),
+      'update auth.users set phone = regexp_replace(phone, ''[^0-9]'', '''', ''g'') where phone ~ ''[^0-9]'' and deleted_at is null;'
+    union all
+    select 'users with an e-mail address and no identity: %s; apps show no way to sign in for them',
+      (select count(*) from (select from auth.users as u
+        where u.email <> '' and u.deleted_at is null and not u.is_anonymous
+          and not exists (select from auth.identities as i where i.user_id = u.id) limit 1001) as x),
+      'insert into auth.identities (user_id, provider, provider_id, identity_data, created_at, updated_at)'
+        || ' select id, ''email'', id::text, jsonb_build_object(''sub'', id, ''email'', email, ''email_verified'','
+        || ' email_confirmed_at is not null, ''phone_verified'', false), now(), now() from auth.users as u'
+        || ' where email <> '''' and deleted_at is null and not is_anonymous'
+        || ' and not exists (select from auth.identities as i where i.user_id = u.id);'
+  ) as f
+  where f.n > 0
+$$;
+
+-- Name: doctor_work(); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.doctor_work(OUT severity text, OUT area text, OUT what text, OUT fix text)
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    AS $$
+  select 'warning', 'outbox', format('%s messages could not be delivered; the last error: %s', count(*),
+      (array_agg(coalesce(o.last_error, 'none') order by o.id desc))[1]),
+    'select * from postern.list_outbox(''dead''); -- then postern.retry_outbox(id)'
+  from postern.outbox as o
+  where o.state = 'dead'
+  having count(*) > 0
+  union all
+  select 'error', 'outbox', format('%s messages have been due for more than 10 minutes: nobody delivers them', count(*)),
+    'Start a server (postern serve) whose settings can deliver: ' || string_agg(distinct o.kind, ', ')
+  from postern.outbox as o
+  where o.state in ('queued', 'sending') and o.next_attempt_at < postern_internal.clock() - interval '10 minutes'
+  having count(*) > 0
+  union all
+  select 'warning', 'maintenance', format('rule %s failed: %s', m.rule, m.last_error),
+    'Mend what the message says; the next pass tries again: select * from postern.run_maintenance();'
+  from postern.maintenance as m
+  where m.failed_at > postern_internal.clock() - interval '1 day' and m.failed_at >= m.ran_at
+  union all
+  select 'warning', 'maintenance', format('maintenance last ran %s: expired rows pile up',
+      coalesce('at ' || postern_internal.rfc3339(max(m.ran_at)), 'never')),
+    'Set POSTERN_MAINTENANCE_ENABLED=true on a server, or run select * from postern.run_maintenance(); by a scheduler'
+  from postern.settings as s
+  left join postern.maintenance as m on m.rule = 'pass' or m.rule = 'outbox'
+  where s.published_at < postern_internal.clock() - interval '1 day'
+  having count(s.is_only_row) > 0
+    and coalesce(max(m.ran_at) < postern_internal.clock() - interval '1 day', true)
+  union all
+  select 'warning', 'maintenance', format(
+      '%s anonymous users are past their time and cannot be deleted; the last reason: %s', count(*),
+      (array_agg(r.reason order by r.refused_at desc))[1]),
+    'Give the foreign key that the message names ON DELETE CASCADE or SET NULL'
+  from postern.retention_refusals as r
+  having count(*) > 0
+$$;
+
 -- Name: drop_factor(auth.mfa_factors); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.drop_factor(p_factor auth.mfa_factors) RETURNS void
@@ -2840,10 +3103,7 @@ declare
   v_type auth.factor_type := (p_factor ->> 'factor_type')::auth.factor_type;
   v_id uuid := (p_factor ->> 'id')::uuid;
 begin
-  if not (p_context #> '{mfa,enroll}') ? v_type::text then
-    perform postern_internal.fail(422, format('mfa_%s_enroll_not_enabled', v_type),
-      'MFA enroll is disabled for ' || postern_internal.factor_label(v_type));
-  end if;
+  perform postern_internal.check_enroll_enabled(v_type, p_context);
   perform postern_internal.refuse(p_refusal);
   if v_type = 'phone' then
     perform postern_internal.make_room_for_phone(p_user_id, p_factor ->> 'phone');
@@ -3018,14 +3278,6 @@ CREATE FUNCTION postern_internal.factor_json(p_factor auth.mfa_factors) RETURNS 
       'phone', coalesce(p_factor.phone, ''),
       'last_challenged_at', postern_internal.rfc3339(p_factor.last_challenged_at)
     )
-$$;
-
--- Name: factor_label(auth.factor_type); Type: FUNCTION; Schema: postern_internal
-
-CREATE FUNCTION postern_internal.factor_label(p_type auth.factor_type) RETURNS text
-    LANGUAGE sql IMMUTABLE
-    AS $$
-  select case p_type when 'totp' then 'TOTP' when 'phone' then 'Phone' else 'WebAuthn' end
 $$;
 
 -- Name: factor_method(auth.factor_type); Type: FUNCTION; Schema: postern_internal
@@ -3895,6 +4147,23 @@ begin
 end;
 $$;
 
+-- Name: is_argon2_hash(text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.is_argon2_hash(p_hash text) RETURNS boolean
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO ''
+    AS $_$
+declare
+  v text[] := regexp_match(p_hash, '^(?:argon2)?\$argon2id?\$v=19\$m=([0-9]{1,7}),t=([0-9]{1,2}),p=([0-9]{1,2})'
+    || '\$([A-Za-z0-9+/]+)\$([A-Za-z0-9+/]+)$');
+begin
+  return coalesce(
+    v[1]::int between 1 and 1048576 and v[2]::int between 1 and 20 and v[3]::int between 1 and 16
+      and postern_internal.base64_length(v[4]) > 0 and postern_internal.base64_length(v[5]) >= 4,
+    false);
+end;
+$_$;
+
 -- Name: is_asking(); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.is_asking() RETURNS boolean
@@ -3902,6 +4171,35 @@ CREATE FUNCTION postern_internal.is_asking() RETURNS boolean
     AS $$
   select coalesce(current_setting('postern.question', true), '') <> ''
 $$;
+
+-- Name: is_aspnet_hash(text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.is_aspnet_hash(p_hash text) RETURNS boolean
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO ''
+    AS $_$
+declare
+  v_text text := (regexp_match(p_hash, '^(?:\$aspnet\$)?(A[A-Za-z0-9+/]+={0,2})$'))[1];
+  v_blob bytea;
+  v_salt bigint;            -- its length
+begin
+  if v_text is null or length(v_text) % 4 <> 0 then
+    return false;
+  end if;
+  v_blob := decode(v_text, 'base64');
+  if get_byte(v_blob, 0) = 0 then
+    return length(v_blob) = 49;
+  elsif get_byte(v_blob, 0) <> 1 or length(v_blob) <= 13 then
+    return false;
+  end if;
+  v_salt := postern_internal.big_endian(v_blob, 10);
+  return postern_internal.big_endian(v_blob, 2) <= 2
+    and v_salt between 16 and 128
+    and postern_internal.is_pbkdf2_within_limits(
+      (array['sha1', 'sha256', 'sha512'])[postern_internal.big_endian(v_blob, 2) + 1],
+      postern_internal.big_endian(v_blob, 6), length(v_blob) - 13 - v_salt);
+end;
+$_$;
 
 -- Name: is_banned(auth.users); Type: FUNCTION; Schema: postern_internal
 
@@ -3970,6 +4268,127 @@ CREATE FUNCTION postern_internal.is_otp_alive(p_sent_at timestamp with time zone
     p_sent_at + make_interval(secs => (p_context ->> 'otp_exp')::float) >= postern_internal.clock(), false)
 $$;
 
+-- Name: is_password_hash(text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.is_password_hash(p_hash text) RETURNS boolean
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO ''
+    AS $_$
+declare
+  c_base64 constant text := '([A-Za-z0-9+/.]+={0,2})';
+  v text[];
+begin
+  if octet_length(p_hash) > 4096 then
+    return false;
+  elsif p_hash ~ '^\{[ \t\r\n]*"' then
+    return postern_internal.is_password_hash(postern_internal.keycloak_hash(p_hash));
+  end if;
+  v := regexp_match(p_hash, '^(?:bcrypt(?:_sha256)?\$)?\$2[abxy]\$([0-9]{2})\$[./A-Za-z0-9]{53}$');
+  if v is not null then
+    return v[1]::int between 4 and 17;
+  end if;
+  v := regexp_match(p_hash, '^\$pbkdf2(?:-(sha1|sha256|sha512))?\$(?:i=)?([0-9]{1,7})(?:,l=[0-9]{1,3})?\$'
+    || c_base64 || '\$' || c_base64 || '$');
+  if v is not null then
+    return postern_internal.base64_length(v[3]) > 0
+      and postern_internal.is_pbkdf2_within_limits(v[1], v[2]::int, postern_internal.base64_length(v[4]));
+  end if;
+  v := regexp_match(p_hash, '^pbkdf2_(sha1|sha256)\$([0-9]{1,7})\$[!-#%-~]{1,128}\$' || c_base64 || '$');
+  if v is not null then
+    return postern_internal.is_pbkdf2_within_limits(v[1], v[2]::int, postern_internal.base64_length(v[3]));
+  end if;
+  v := regexp_match(p_hash, '^\{[Ss][Ss][Hh][Aa](256|512)?\}' || c_base64 || '$');
+  if v is not null then
+    return postern_internal.base64_length(v[2]) - postern_internal.digest_length('sha' || coalesce(v[1], '1'))
+      between 1 and 64;
+  end if;
+  v := regexp_match(p_hash, '^\$(?:5\$(?:rounds=([0-9]{1,7})\$)?[./0-9A-Za-z]{1,16}\$[./0-9A-Za-z]{43}'
+    || '|6\$(?:rounds=([0-9]{1,7})\$)?[./0-9A-Za-z]{1,16}\$[./0-9A-Za-z]{86})$');
+  if v is not null then
+    return coalesce(v[1], v[2], '5000')::int between 1000 and 1000000;
+  end if;
+  v := regexp_match(p_hash, '^\$[PH]\$([./0-9A-Za-z])[./0-9A-Za-z]{30}$');
+  if v is not null then
+    return postern_internal.itoa64(v[1]) between 7 and 24;
+  end if;
+  return postern_internal.is_argon2_hash(p_hash)
+    or postern_internal.is_scrypt_hash(p_hash)
+    or postern_internal.is_aspnet_hash(p_hash);
+end;
+$_$;
+
+-- Name: is_pbkdf2_within_limits(text, bigint, bigint); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.is_pbkdf2_within_limits(p_digest text, p_iterations bigint, p_length bigint) RETURNS boolean
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_size int := postern_internal.digest_length(coalesce(p_digest, 'sha1'));
+begin
+  return p_length between 16 and 128
+    and p_iterations >= 1 and p_iterations * ((p_length + v_size - 1) / v_size) <= 5000000;
+end;
+$$;
+
+-- Name: is_scrypt_hash(text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.is_scrypt_hash(p_hash text) RETURNS boolean
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO ''
+    AS $_$
+declare
+  c_base64 constant text := '([A-Za-z0-9+/.]+={0,2})';
+  c_padded constant text := '([A-Za-z0-9+/]+={0,2})';
+  v text[];
+begin
+  v := regexp_match(p_hash, '^\$fbscrypt\$v=1,n=([0-9]{1,2}),r=([0-9]{1,7}),p=([0-9]{1,2})'
+    || '(?:,ss=' || c_padded || ')?(?:,sk=' || c_padded || ')?\$' || c_padded || '\$' || c_padded || '$');
+  if v is not null then
+    return length(v[6]) % 4 = 0 and length(v[7]) % 4 = 0
+      and coalesce(length(v[4]), 0) % 4 = 0 and coalesce(length(v[5]), 0) % 4 = 0
+      and postern_internal.is_scrypt_within_limits(v[1]::int, v[2]::int, v[3]::int);
+  end if;
+  v := regexp_match(p_hash, '^\$scrypt\$ln=([0-9]{1,2}),r=([0-9]{1,7}),p=([0-9]{1,2})\$'
+    || c_base64 || '\$' || c_base64 || '$');
+  if v is not null then
+    return postern_internal.base64_length(v[4]) > 0
+      and postern_internal.base64_length(v[5]) between 16 and 128
+      and postern_internal.is_scrypt_within_limits(v[1]::int, v[2]::int, v[3]::int);
+  end if;
+  v := regexp_match(p_hash, '^\$s0\$([0-9a-f]{1,2})([0-9a-f]{2})([0-9a-f]{2})\$' || c_base64 || '\$' || c_base64 || '$');
+  if v is not null then
+    return postern_internal.base64_length(v[4]) > 0
+      and postern_internal.base64_length(v[5]) between 16 and 128
+      and postern_internal.is_scrypt_within_limits(
+        ('x' || lpad(v[1], 2, '0'))::bit(8)::int, ('x' || v[2])::bit(8)::int, ('x' || v[3])::bit(8)::int);
+  end if;
+  v := regexp_match(
+    p_hash, '^\$7\$([./0-9A-Za-z])([./0-9A-Za-z]{5})([./0-9A-Za-z]{5})[./0-9A-Za-z]{1,86}\$[./0-9A-Za-z]{43}$');
+  if v is not null then
+    return postern_internal.is_scrypt_within_limits(
+      postern_internal.itoa64(v[1]), postern_internal.itoa64(v[2]), postern_internal.itoa64(v[3]));
+  end if;
+  v := regexp_match(
+    p_hash, '^scrypt\$([0-9]{1,8})\$[!-#%-~]{1,128}\$([0-9]{1,7})\$([0-9]{1,2})\$' || c_base64 || '$');
+  return coalesce(postern_internal.base64_length(v[4]) between 16 and 128
+    and v[1]::int > 0 and v[1]::int & (v[1]::int - 1) = 0
+    and postern_internal.is_scrypt_within_limits(
+      length(ltrim(v[1]::int::bit(32)::text, '0')) - 1, v[2]::int, v[3]::int), false);
+end;
+$_$;
+
+-- Name: is_scrypt_within_limits(integer, integer, integer); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.is_scrypt_within_limits(p_log_n integer, p_r integer, p_p integer) RETURNS boolean
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO ''
+    AS $$
+begin
+  return p_log_n between 1 and 23 and p_r >= 1 and (1::bigint << p_log_n) * p_r <= 8388608 and p_p between 1 and 16;
+end;
+$$;
+
 -- Name: is_sms_otp_alive(timestamp with time zone, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.is_sms_otp_alive(p_sent_at timestamp with time zone, p_context jsonb) RETURNS boolean
@@ -4019,16 +4438,18 @@ declare
   v_user auth.users;
   v_session auth.sessions;
   v_refresh_token text;
+  v_key text;
 begin
   update auth.users set last_sign_in_at = v_now, updated_at = v_now where id = p_user_id returning * into v_user;
 
-  v_session.id := postern_internal.random_uuid();
+  v_session.id := coalesce((p_context #>> '{new_session,id}')::uuid, postern_internal.random_uuid());
   v_session.user_id := p_user_id;
   v_session.created_at := v_now;
   if (p_context ->> 'token_version')::int = 2 then
-    v_session.refresh_token_hmac_key := postern_internal.random_key();
+    v_key := coalesce(p_context #>> '{new_session,plain}', postern_internal.random_key());
+    v_session.refresh_token_hmac_key := coalesce(p_context #>> '{new_session,stored}', v_key);
     v_session.refresh_token_counter := 0;
-    v_refresh_token := postern_internal.refresh_token_v2(v_session.id, 0, v_session.refresh_token_hmac_key);
+    v_refresh_token := postern_internal.refresh_token_v2(v_session.id, 0, v_key);
   else
     v_refresh_token := postern_internal.random_refresh_token();
   end if;
@@ -4053,6 +4474,61 @@ begin
   return postern_internal.session_grant(v_user, v_session, v_refresh_token, p_method, p_context);
 end;
 $$;
+
+-- Name: itoa64(text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.itoa64(p_digits text) RETURNS integer
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_number int := 0;
+begin
+  for i in 1 .. length(p_digits) loop
+    v_number := v_number | ((strpos('./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz',
+      substr(p_digits, i, 1)) - 1) << (6 * (i - 1)));
+  end loop;
+  return v_number;
+end;
+$$;
+
+-- Name: keycloak_hash(text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.keycloak_hash(p_credential text) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO ''
+    AS $_$
+declare
+  v_secret json;
+  v_data json;
+  v_parameters json;
+begin
+  v_secret := p_credential::json -> 'secretData';
+  v_data := p_credential::json -> 'credentialData';
+  if json_typeof(v_secret) = 'string' then
+    v_secret := (v_secret #>> '{}')::json;
+  end if;
+  if json_typeof(v_data) = 'string' then
+    v_data := (v_data #>> '{}')::json;
+  end if;
+  v_parameters := v_data -> 'additionalParameters';
+  if (v_secret ->> 'value' ~ '^[A-Za-z0-9+/]+={0,2}$' and v_secret ->> 'salt' ~ '^[A-Za-z0-9+/]+={0,2}$')
+    is not true
+  then
+    return '';
+  elsif v_data ->> 'algorithm' in ('pbkdf2', 'pbkdf2-sha256', 'pbkdf2-sha512') then
+    return coalesce('$' || (v_data ->> 'algorithm') || '$i=' || (v_data ->> 'hashIterations') || '$'
+      || (v_secret ->> 'salt') || '$' || (v_secret ->> 'value'), '');
+  elsif v_data ->> 'algorithm' = 'argon2' and v_parameters #>> '{version,0}' = '1.3' then
+    return coalesce('$argon2' || (v_parameters #>> '{type,0}') || '$v=19$m=' || (v_parameters #>> '{memory,0}')
+      || ',t=' || (v_data ->> 'hashIterations') || ',p=' || (v_parameters #>> '{parallelism,0}')
+      || '$' || rtrim(v_secret ->> 'salt', '=') || '$' || rtrim(v_secret ->> 'value', '='), '');
+  end if;
+  return '';
+exception when data_exception then
+  return ''; -- no JSON
+end;
+$_$;
 
 -- Name: last_active(auth.sessions); Type: FUNCTION; Schema: postern_internal
 
@@ -4799,6 +5275,26 @@ begin
     perform postern_internal.fail(404, 'user_not_found', 'User not found');
   end if;
   return v_user;
+end;
+$$;
+
+-- Name: new_session_key(uuid, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.new_session_key(p_session_id uuid, p_context jsonb, OUT plain text, OUT stored text)
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_answer jsonb;
+begin
+  if p_context ? 'seals' and p_context ? 'answers' then
+    v_answer := postern_internal.ask('session-key:new', jsonb_build_object('id', p_session_id), p_context);
+    plain := v_answer ->> 'plain';
+    stored := v_answer ->> 'stored';
+    return;
+  end if;
+  plain := postern_internal.random_key();
+  stored := plain;
 end;
 $$;
 
@@ -5614,6 +6110,7 @@ declare
   v_token auth.refresh_tokens;
   v_last_active timestamptz;
   v_expiry text;
+  v_key text;               -- of a format 2 token
 begin
   perform postern_internal.take_limits(p_context);
   if p_token ~ '^[a-z0-9]{12}$' then
@@ -5641,10 +6138,16 @@ begin
     select t.* into v_token from auth.refresh_tokens as t
     where t.token = p_token and t.session_id = v_session.id;
   end if;
+  if v_counter is not null then
+    v_key := postern_internal.session_key(v_session, p_context);
+    if postern_internal.is_asking() then
+      return;
+    end if;
+  end if;
   if v_session.id is null
     or (v_counter is null and v_token.id is null)
     or (v_counter is not null and sha256(p_token::bytea) is distinct from sha256(
-      postern_internal.refresh_token_v2(v_session.id, v_counter, v_session.refresh_token_hmac_key)::bytea))
+      postern_internal.refresh_token_v2(v_session.id, v_counter, v_key)::bytea))
   then
     perform postern_internal.fail(
       400, 'refresh_token_not_found', 'Invalid Refresh Token: Refresh Token Not Found');
@@ -5678,7 +6181,7 @@ begin
     from postern_internal.rotate_v1(v_user, v_session, v_token, p_context) as r;
   else
     select r.issued, r.failure into issued, failure
-    from postern_internal.rotate_v2(v_user, v_session, v_counter, v_last_active, p_context) as r;
+    from postern_internal.rotate_v2(v_user, v_session, v_key, v_counter, v_last_active, p_context) as r;
   end if;
   if failure is not null then
     failure := jsonb_build_object('user_id', v_user.id, 'session_id', v_session.id) || failure;
@@ -5826,12 +6329,6 @@ begin
   select p_flow_id, a.browser, a.platform, postern_internal.clock()
   from postern_internal.read_user_agent(p_context ->> 'user_agent') as a
   where a.browser is not null or a.platform is not null;
-  delete from postern.flow_devices as d
-  where d.flow_id in (
-    select o.flow_id from postern.flow_devices as o
-    where o.created_at < postern_internal.clock() - interval '1 day'
-    limit 2
-    for update skip locked);
 end;
 $$;
 
@@ -5985,6 +6482,7 @@ declare
   v_live auth.refresh_tokens;
   v_is_late boolean;
   v_next text;
+  v_key text;
 begin
   if coalesce(p_token.revoked, false) then
     select t.* into v_live from auth.refresh_tokens as t
@@ -6025,19 +6523,18 @@ begin
     postern_internal.nil_uuid(), v_next, p_user.id::text, p_session.id, p_token.token,
     postern_internal.upgrades_to_v2(p_session.id, p_context), v_now, v_now);
   if postern_internal.upgrades_to_v2(p_session.id, p_context) then
-    p_session.refresh_token_hmac_key := coalesce(p_session.refresh_token_hmac_key, postern_internal.random_key());
+    v_key := postern_internal.upgraded_session_key(p_session, p_context);
     p_session.refresh_token_counter := coalesce(p_session.refresh_token_counter + 1, 0);
-    v_next := postern_internal.refresh_token_v2(
-      p_session.id, p_session.refresh_token_counter, p_session.refresh_token_hmac_key);
+    v_next := postern_internal.refresh_token_v2(p_session.id, p_session.refresh_token_counter, v_key);
   end if;
   p_session := postern_internal.touch_session(p_session, p_context);
   issued := postern_internal.session_grant(p_user, p_session, v_next, 'token_refresh', p_context) || '{"reuse": false}';
 end;
 $$;
 
--- Name: rotate_v2(auth.users, auth.sessions, bigint, timestamp with time zone, jsonb); Type: FUNCTION; Schema: postern_internal
+-- Name: rotate_v2(auth.users, auth.sessions, text, bigint, timestamp with time zone, jsonb); Type: FUNCTION; Schema: postern_internal
 
-CREATE FUNCTION postern_internal.rotate_v2(p_user auth.users, p_session auth.sessions, p_counter bigint, p_last_active timestamp with time zone, p_context jsonb, OUT issued jsonb, OUT failure jsonb)
+CREATE FUNCTION postern_internal.rotate_v2(p_user auth.users, p_session auth.sessions, p_key text, p_counter bigint, p_last_active timestamp with time zone, p_context jsonb, OUT issued jsonb, OUT failure jsonb)
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
@@ -6075,8 +6572,7 @@ begin
   p_session := postern_internal.touch_session(p_session, p_context);
   issued := postern_internal.session_grant(
       p_user, p_session,
-      postern_internal.refresh_token_v2(
-        p_session.id, p_session.refresh_token_counter, p_session.refresh_token_hmac_key),
+      postern_internal.refresh_token_v2(p_session.id, p_session.refresh_token_counter, p_key),
       'token_refresh', p_context)
     || jsonb_build_object('reuse', v_behind > 0, 'reuse_causes', v_causes);
 end;
@@ -6103,8 +6599,11 @@ begin
     v_output := postern_internal.ask('hook:' || concat_ws(':', p_name, p_key), p_payload, p_context);
   end if;
   if coalesce(v_output #>> '{error,message}', '') <> '' then
-    v_status := case when v_output #>> '{error,http_code}' ~ '^[2-5][0-9]{2}$' then v_output #>> '{error,http_code}' end;
-    perform postern_internal.fail(coalesce(v_status, 500), '', v_output #>> '{error,message}');
+    v_status := 500;
+    if v_output #>> '{error,http_code}' ~ '^[2-5][0-9]{2}$' then
+      v_status := (v_output #>> '{error,http_code}')::int;
+    end if;
+    perform postern_internal.fail(v_status, '', v_output #>> '{error,message}');
   end if;
   return v_output;
 end;
@@ -6497,6 +6996,28 @@ begin
 end;
 $$;
 
+-- Name: session_key(auth.sessions, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.session_key(p_session auth.sessions, p_context jsonb) RETURNS text
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_key text := p_session.refresh_token_hmac_key;
+  v_answer jsonb;
+begin
+  if v_key is null or (left(v_key, 1) <> '{' and not (p_context ? 'seals' and p_context ? 'answers')) then
+    return v_key;
+  end if;
+  v_answer := postern_internal.ask(
+    'session-key:open', jsonb_build_object('id', p_session.id, 'stored', v_key), p_context);
+  if v_answer ->> 'stored' is not null then
+    update auth.sessions set refresh_token_hmac_key = v_answer ->> 'stored' where id = p_session.id;
+  end if;
+  return v_answer ->> 'plain';
+end;
+$$;
+
 -- Name: set_ban(uuid, double precision, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.set_ban(p_user_id uuid, p_seconds double precision, p_context jsonb) RETURNS auth.users
@@ -6519,9 +7040,9 @@ begin
 end;
 $$;
 
--- Name: sign_in_with_password(uuid, text, text, jsonb); Type: FUNCTION; Schema: postern_internal
+-- Name: sign_in_with_password(uuid, text, text, jsonb, text); Type: FUNCTION; Schema: postern_internal
 
-CREATE FUNCTION postern_internal.sign_in_with_password(p_user_id uuid, p_matched_hash text, p_provider text, p_context jsonb, OUT issued jsonb, OUT failure jsonb)
+CREATE FUNCTION postern_internal.sign_in_with_password(p_user_id uuid, p_matched_hash text, p_provider text, p_context jsonb, p_new_hash text, OUT issued jsonb, OUT failure jsonb)
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
@@ -6549,6 +7070,9 @@ begin
   elsif p_provider = 'phone' and v_user.phone_confirmed_at is null then
     failure := postern_internal.failure(400, 'phone_not_confirmed', 'Phone not confirmed');
   else
+    if p_new_hash is not null then
+      update auth.users set encrypted_password = p_new_hash where id = v_user.id;
+    end if;
     perform postern_internal.audit_user(
       'login', v_user, p_context, jsonb_build_object('provider', p_provider));
     issued := postern_internal.issue_session(v_user.id, 'password', p_context);
@@ -6648,7 +7172,7 @@ begin
     p_session.refresh_token_counter := p_session.refresh_token_counter + 2;
     update auth.sessions as s set refresh_token_counter = p_session.refresh_token_counter where s.id = p_session.id;
     v_token := postern_internal.refresh_token_v2(
-      p_session.id, p_session.refresh_token_counter, p_session.refresh_token_hmac_key);
+      p_session.id, p_session.refresh_token_counter, postern_internal.session_key(p_session, p_context));
   else
     update auth.refresh_tokens as t set revoked = true, updated_at = v_now
     where t.session_id = p_session.id and t.revoked is not true;
@@ -6876,7 +7400,6 @@ begin
     updated_at = postern_internal.clock(),
     user_agent = nullif(p_context ->> 'user_agent', ''),
     ip = (p_context ->> 'ip')::inet,
-    refresh_token_hmac_key = p_session.refresh_token_hmac_key,
     refresh_token_counter = p_session.refresh_token_counter
   where id = p_session.id
   returning * into p_session;
@@ -7013,6 +7536,24 @@ begin
   perform postern_internal.audit_user('user_modified', v_user, p_context);
   perform postern_internal.record_event('user.updated', v_user.id, p_context);
   return postern_internal.user_document(postern_internal.lock_user(v_user.id));
+end;
+$$;
+
+-- Name: upgraded_session_key(auth.sessions, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.upgraded_session_key(p_session auth.sessions, p_context jsonb) RETURNS text
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_new record;
+begin
+  if p_session.refresh_token_hmac_key is not null then
+    return postern_internal.session_key(p_session, p_context);
+  end if;
+  v_new := postern_internal.new_session_key(p_session.id, p_context);
+  update auth.sessions set refresh_token_hmac_key = v_new.stored where id = p_session.id;
+  return v_new.plain;
 end;
 $$;
 
@@ -7388,7 +7929,7 @@ declare
   v_id uuid;
   v_action text;
   v_entry jsonb;
-  v_notice jsonb := '[]';
+  v_notice jsonb := '[]'::jsonb;
 begin
   foreach v_action in array p_actions loop
     v_id := gen_random_uuid();
@@ -8688,6 +9229,11 @@ GRANT ALL ON FUNCTION postern.create_user(email text, password text, phone text,
 REVOKE ALL ON FUNCTION postern.delete_user(who text, soft boolean) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.delete_user(who text, soft boolean) TO postern_admin;
 
+-- Name: FUNCTION doctor(); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.doctor() FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.doctor() TO postern_admin;
+
 -- Name: FUNCTION ensure_user(email text, user_metadata jsonb, app_metadata jsonb, email_confirm boolean); Type: ACL; Schema: postern
 
 REVOKE ALL ON FUNCTION postern.ensure_user(email text, user_metadata jsonb, app_metadata jsonb, email_confirm boolean) FROM PUBLIC;
@@ -8947,6 +9493,10 @@ REVOKE ALL ON FUNCTION postern_internal.audit_user(p_action text, p_user auth.us
 
 REVOKE ALL ON FUNCTION postern_internal.authenticate(p_user_id uuid, p_session_id uuid, p_lock boolean) FROM PUBLIC;
 
+-- Name: FUNCTION base64_length(p_text text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.base64_length(p_text text) FROM PUBLIC;
+
 -- Name: FUNCTION base64url(p_bytes bytea); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.base64url(p_bytes bytea) FROM PUBLIC;
@@ -8987,6 +9537,10 @@ REVOKE ALL ON FUNCTION postern_internal.begin_phone_change(p_user auth.users, p_
 
 REVOKE ALL ON FUNCTION postern_internal.begun_elsewhere(p_user_id uuid, p_authentication_method text, p_context jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION big_endian(p_bytes bytea, p_position integer); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.big_endian(p_bytes bytea, p_position integer) FROM PUBLIC;
+
 -- Name: FUNCTION call_hook_function(p_hook jsonb, p_payload jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.call_hook_function(p_hook jsonb, p_payload jsonb) FROM PUBLIC;
@@ -9018,6 +9572,10 @@ REVOKE ALL ON FUNCTION postern_internal.check_admin_session(p_user_id uuid, p_se
 -- Name: FUNCTION check_email(p_email text); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.check_email(p_email text) FROM PUBLIC;
+
+-- Name: FUNCTION check_enroll_enabled(p_type auth.factor_type, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.check_enroll_enabled(p_type auth.factor_type, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION check_is_free(p_email text, p_phone text, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -9135,6 +9693,30 @@ REVOKE ALL ON FUNCTION postern_internal.decide_account(p_provider text, p_subjec
 
 REVOKE ALL ON FUNCTION postern_internal.delete_user_by_command(p_who text, p_aud text) FROM PUBLIC;
 
+-- Name: FUNCTION digest_length(p_digest text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.digest_length(p_digest text) FROM PUBLIC;
+
+-- Name: FUNCTION doctor_foreign_keys(); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.doctor_foreign_keys() FROM PUBLIC;
+
+-- Name: FUNCTION doctor_indexes(); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.doctor_indexes() FROM PUBLIC;
+
+-- Name: FUNCTION doctor_triggers(); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.doctor_triggers() FROM PUBLIC;
+
+-- Name: FUNCTION doctor_users(); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.doctor_users() FROM PUBLIC;
+
+-- Name: FUNCTION doctor_work(); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.doctor_work() FROM PUBLIC;
+
 -- Name: FUNCTION drop_factor(p_factor auth.mfa_factors); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.drop_factor(p_factor auth.mfa_factors) FROM PUBLIC;
@@ -9182,10 +9764,6 @@ REVOKE ALL ON FUNCTION postern_internal.external_data(p_identity jsonb) FROM PUB
 -- Name: FUNCTION factor_json(p_factor auth.mfa_factors); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.factor_json(p_factor auth.mfa_factors) FROM PUBLIC;
-
--- Name: FUNCTION factor_label(p_type auth.factor_type); Type: ACL; Schema: postern_internal
-
-REVOKE ALL ON FUNCTION postern_internal.factor_label(p_type auth.factor_type) FROM PUBLIC;
 
 -- Name: FUNCTION factor_method(p_type auth.factor_type); Type: ACL; Schema: postern_internal
 
@@ -9343,9 +9921,17 @@ REVOKE ALL ON FUNCTION postern_internal.invite_account(p_email text, p_data json
 
 REVOKE ALL ON FUNCTION postern_internal.is_aal2(p_session_id uuid) FROM PUBLIC;
 
+-- Name: FUNCTION is_argon2_hash(p_hash text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.is_argon2_hash(p_hash text) FROM PUBLIC;
+
 -- Name: FUNCTION is_asking(); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.is_asking() FROM PUBLIC;
+
+-- Name: FUNCTION is_aspnet_hash(p_hash text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.is_aspnet_hash(p_hash text) FROM PUBLIC;
 
 -- Name: FUNCTION is_banned(p_user auth.users); Type: ACL; Schema: postern_internal
 
@@ -9371,6 +9957,22 @@ REVOKE ALL ON FUNCTION postern_internal.is_mail_authorized(p_email text, p_conte
 
 REVOKE ALL ON FUNCTION postern_internal.is_otp_alive(p_sent_at timestamp with time zone, p_context jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION is_password_hash(p_hash text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.is_password_hash(p_hash text) FROM PUBLIC;
+
+-- Name: FUNCTION is_pbkdf2_within_limits(p_digest text, p_iterations bigint, p_length bigint); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.is_pbkdf2_within_limits(p_digest text, p_iterations bigint, p_length bigint) FROM PUBLIC;
+
+-- Name: FUNCTION is_scrypt_hash(p_hash text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.is_scrypt_hash(p_hash text) FROM PUBLIC;
+
+-- Name: FUNCTION is_scrypt_within_limits(p_log_n integer, p_r integer, p_p integer); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.is_scrypt_within_limits(p_log_n integer, p_r integer, p_p integer) FROM PUBLIC;
+
 -- Name: FUNCTION is_sms_otp_alive(p_sent_at timestamp with time zone, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.is_sms_otp_alive(p_sent_at timestamp with time zone, p_context jsonb) FROM PUBLIC;
@@ -9386,6 +9988,14 @@ REVOKE ALL ON FUNCTION postern_internal.issue_auth_code(p_user_id uuid, p_authen
 -- Name: FUNCTION issue_session(p_user_id uuid, p_method text, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.issue_session(p_user_id uuid, p_method text, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION itoa64(p_digits text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.itoa64(p_digits text) FROM PUBLIC;
+
+-- Name: FUNCTION keycloak_hash(p_credential text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.keycloak_hash(p_credential text) FROM PUBLIC;
 
 -- Name: FUNCTION last_active(p_session auth.sessions); Type: ACL; Schema: postern_internal
 
@@ -9526,6 +10136,10 @@ REVOKE ALL ON FUNCTION postern_internal.need_factor(p_user_id uuid, p_factor_id 
 -- Name: FUNCTION need_user(p_user_id uuid, p_to_delete boolean); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.need_user(p_user_id uuid, p_to_delete boolean) FROM PUBLIC;
+
+-- Name: FUNCTION new_session_key(p_session_id uuid, p_context jsonb, OUT plain text, OUT stored text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.new_session_key(p_session_id uuid, p_context jsonb, OUT plain text, OUT stored text) FROM PUBLIC;
 
 -- Name: FUNCTION newest_flow(p_user_id uuid, p_authentication_method text); Type: ACL; Schema: postern_internal
 
@@ -9743,9 +10357,9 @@ GRANT SELECT ON TABLE auth.refresh_tokens TO postgres WITH GRANT OPTION;
 
 REVOKE ALL ON FUNCTION postern_internal.rotate_v1(p_user auth.users, p_session auth.sessions, p_token auth.refresh_tokens, p_context jsonb, OUT issued jsonb, OUT failure jsonb) FROM PUBLIC;
 
--- Name: FUNCTION rotate_v2(p_user auth.users, p_session auth.sessions, p_counter bigint, p_last_active timestamp with time zone, p_context jsonb, OUT issued jsonb, OUT failure jsonb); Type: ACL; Schema: postern_internal
+-- Name: FUNCTION rotate_v2(p_user auth.users, p_session auth.sessions, p_key text, p_counter bigint, p_last_active timestamp with time zone, p_context jsonb, OUT issued jsonb, OUT failure jsonb); Type: ACL; Schema: postern_internal
 
-REVOKE ALL ON FUNCTION postern_internal.rotate_v2(p_user auth.users, p_session auth.sessions, p_counter bigint, p_last_active timestamp with time zone, p_context jsonb, OUT issued jsonb, OUT failure jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION postern_internal.rotate_v2(p_user auth.users, p_session auth.sessions, p_key text, p_counter bigint, p_last_active timestamp with time zone, p_context jsonb, OUT issued jsonb, OUT failure jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION run_hook(p_name text, p_key text, p_payload jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -9799,13 +10413,17 @@ REVOKE ALL ON FUNCTION postern_internal.session_expiry(p_session auth.sessions, 
 
 REVOKE ALL ON FUNCTION postern_internal.session_grant(p_user auth.users, p_session auth.sessions, p_refresh_token text, p_method text, p_context jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION session_key(p_session auth.sessions, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.session_key(p_session auth.sessions, p_context jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION set_ban(p_user_id uuid, p_seconds double precision, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.set_ban(p_user_id uuid, p_seconds double precision, p_context jsonb) FROM PUBLIC;
 
--- Name: FUNCTION sign_in_with_password(p_user_id uuid, p_matched_hash text, p_provider text, p_context jsonb, OUT issued jsonb, OUT failure jsonb); Type: ACL; Schema: postern_internal
+-- Name: FUNCTION sign_in_with_password(p_user_id uuid, p_matched_hash text, p_provider text, p_context jsonb, p_new_hash text, OUT issued jsonb, OUT failure jsonb); Type: ACL; Schema: postern_internal
 
-REVOKE ALL ON FUNCTION postern_internal.sign_in_with_password(p_user_id uuid, p_matched_hash text, p_provider text, p_context jsonb, OUT issued jsonb, OUT failure jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION postern_internal.sign_in_with_password(p_user_id uuid, p_matched_hash text, p_provider text, p_context jsonb, p_new_hash text, OUT issued jsonb, OUT failure jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION sign_up(p_email text, p_password_hash text, p_data jsonb, p_code_challenge text, p_code_challenge_method text, p_context jsonb, OUT issued jsonb, OUT account jsonb, OUT failure jsonb); Type: ACL; Schema: postern_internal
 
@@ -9886,6 +10504,10 @@ REVOKE ALL ON FUNCTION postern_internal.unusable_password_hash() FROM PUBLIC;
 -- Name: FUNCTION update_user(p_user_id uuid, p_session_id uuid, p_changes jsonb, p_old_hash text, p_password_hash text, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.update_user(p_user_id uuid, p_session_id uuid, p_changes jsonb, p_old_hash text, p_password_hash text, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION upgraded_session_key(p_session auth.sessions, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.upgraded_session_key(p_session auth.sessions, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION upgrades_to_v2(p_session_id uuid, p_context jsonb); Type: ACL; Schema: postern_internal
 

@@ -77,6 +77,8 @@ func TestValues(t *testing.T) {
 		"GOTRUE_RATE_LIMIT_EMAIL_SENT=5/90s", "GOTRUE_RATE_LIMIT_VERIFY=2.5",
 		"GOTRUE_EXTERNAL_FLOW_STATE_EXPIRY_DURATION=1s",
 		"GOTRUE_EXTERNAL_LINKEDIN_OIDC_ENABLED=true", "GOTRUE_EXTERNAL_LINKEDIN_OIDC_CLIENT_ID=one,two",
+		`GOTRUE_MAILER_EMAIL_VALIDATION_SERVICE_HEADERS={"A": "x", "B": ["y", "z"]}`, `GOTRUE_MAILER_EMAIL_VALIDATION_BLOCKED_MX=["mx.a", "mx.b"]`,
+		"POSTERN_MAILER_LANGUAGES=en,pt-BR", "POSTERN_SMTP_FALLBACK_PORT=465",
 		"GOTRUE_UNKNOWN=ignored", "nonsense",
 		"GOTRUE_EXPERIMENTAL_PROVIDER_LINKING_DOMAINS=github=work, gitlab=work", "GOTRUE_EXPERIMENTAL_PROVIDERS_WITH_OWN_LINKING_DOMAIN=apple,github",
 		"GOTRUE_WEBAUTHN_RP_ID=example.com", "OTEL_EXPORTER_OTLP_PROTOCOL=grpc",
@@ -100,6 +102,10 @@ func TestValues(t *testing.T) {
 		"verify rate": {c.Limits.Verify, 2.5},
 		"flow floor":  {c.External.FlowStateExpiry, 5 * time.Minute},
 		"provider":    {c.Providers["linkedin_oidc"], Provider{Enabled: true, ClientID: []string{"one", "two"}}},
+		"headers":     {c.MailCheck.ServiceHeaders, JSONHeaders{"A": {"x"}, "B": {"y", "z"}}},
+		"blocked":     {c.MailCheck.BlockedMX, JSONList{"mx.a", "mx.b"}},
+		"languages":   {c.Mail.Languages, []string{"en", "pt-BR"}},
+		"relay":       {c.Mail.FallbackPort, 465},
 		"other":       {c.Providers["linkedin"], Provider{}},
 		"domains":     {c.Experimental.LinkingDomains, LinkingDomains{"github": "work", "gitlab": "work", "apple": "apple"}},
 		"rp id":       {c.WebAuthn.RPID, "example.com"},
@@ -120,6 +126,10 @@ func TestProblems(t *testing.T) {
 		{"GOTRUE_SITE_URL=", `GOTRUE_SITE_URL must be an absolute URL such as https://app.example.com`},
 		{"GOTRUE_JWT_SECRET=", `GOTRUE_JWT_SECRET is empty: give at least 32 random bytes`},
 		{"GOTRUE_JWT_EXP=", `GOTRUE_JWT_EXP is empty: remove it or give it a value (must be a whole number)`},
+		{"GOTRUE_MAILER_EMAIL_VALIDATION_BLOCKED_MX=mx.a", `GOTRUE_MAILER_EMAIL_VALIDATION_BLOCKED_MX is "mx.a": must be a JSON list of texts such as ["mx.example.com"]`},
+		{"GOTRUE_MAILER_EMAIL_VALIDATION_SERVICE_HEADERS={", `GOTRUE_MAILER_EMAIL_VALIDATION_SERVICE_HEADERS must be a JSON object such as {"Authorization": "Bearer x"}`},
+		{`GOTRUE_MAILER_EMAIL_VALIDATION_SERVICE_HEADERS={"A": 1}`, `GOTRUE_MAILER_EMAIL_VALIDATION_SERVICE_HEADERS must be a JSON object such as {"Authorization": "Bearer x"}`},
+		{"GOTRUE_MAILER_EMAIL_VALIDATION_SERVICE_URL=check.example.com", `GOTRUE_MAILER_EMAIL_VALIDATION_SERVICE_URL is "check.example.com": must be an absolute URL such as https://check.example.com/email`},
 		{"GOTRUE_JWT_EXP=1h", `GOTRUE_JWT_EXP is "1h": must be a whole number`},
 		{"GOTRUE_JWT_EXP=-1", `GOTRUE_JWT_EXP is "-1": must be a number of seconds, 0 or more`},
 		{"GOTRUE_MAILER_OTP_EXP=-1", `GOTRUE_MAILER_OTP_EXP is "-1": must be a whole number, 0 or more`},
@@ -300,6 +310,9 @@ func TestWarnings(t *testing.T) {
 	if w := load(t, "GOTRUE_JWT_DEFAULT_GROUP_NAME=x", "GOTRUE_OPERATOR_TOKEN=x", "GOTRUE_LOG_TSFORMAT=x", "GOTRUE_LOG_FIELDS=",
 		"GOTRUE_PASSKEY_ENABLED=true", "GOTRUE_EXTERNAL_WEB3_SOLANA_ENABLED=1", "RP_ID=x", "GOTRUE_WEBAUTHN_RP_ORIGINS=x").Warnings(); len(w) != 5 {
 		t.Errorf("got %q, want five", w)
+	}
+	if w := load(t, "GOTRUE_JWT_DEFAULT_GROUP_NAME=authenticated", `GOTRUE_MAILER_EMAIL_VALIDATION_BLOCKED_MX=["mx.a"]`).Warnings(); len(w) != 1 {
+		t.Errorf("got %q, want one about blocked mail servers", w)
 	}
 	if w := load(t, "GOTRUE_JWT_SECRET=short", "GOTRUE_DB_DRIVER=mysql").Warnings(); len(w) != 3 {
 		t.Errorf("got %q, want three", w)

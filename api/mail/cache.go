@@ -193,33 +193,20 @@ func (c *cache) readFile(name string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(f, c.maxSize))
 }
 
-// run keeps sources fresh until ctx ends, if that is on: it loads them now, and again before they are
-// too old, as long as mails use them (spec/06 section 7).
-func (c *cache) run(ctx context.Context, sources []string) {
+// refresh begins to load what no mail has used yet, and what will soon be too old for the mails that use it, if that
+// is on (spec/06 section 7).
+func (c *cache) refresh(now time.Time, sources []string) {
 	if !c.isReloading {
 		return
 	}
-	for _, source := range sources {
-		c.isReady(source)
-	}
-	tick := time.NewTicker(max(time.Second, c.retry/4))
-	defer tick.Stop()
-	for {
-		select {
-		case <-tick.C:
-			c.renew(time.Now())
-		case <-ctx.Done():
-			return
-		}
-	}
-}
-
-// renew begins to load what will soon be too old.
-func (c *cache) renew(now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for source, e := range c.entries {
-		if e.flight == nil && now.After(e.renewal) && now.Sub(e.used) <= c.idle {
+	for _, source := range sources {
+		e := c.entries[source]
+		switch {
+		case e == nil:
+			c.want(source)
+		case e.flight == nil && now.After(e.renewal) && now.Sub(e.used) <= c.idle:
 			c.load(source, e)
 		}
 	}

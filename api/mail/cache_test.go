@@ -86,40 +86,31 @@ func TestReloading(t *testing.T) {
 		_, _ = fmt.Fprintf(w, "hello")
 	}))
 	defer server.Close()
-	for _, isOn := range []bool{false, true} {
-		m := mailer(t, mail.Settings{
-			TemplateInvite: server.URL, TemplateReloading: isOn, TemplateReloadingMaxIdle: 2 * time.Hour,
-			TemplateMaxAge: time.Hour, TemplateRetryInterval: time.Hour,
-		})
-		ctx, stop := context.WithCancel(t.Context())
-		ended := make(chan struct{})
-		go func() { m.Run(ctx); close(ended) }()
-		if isOn {
-			<-hits // nobody has asked for a mail
-		} else {
-			<-ended
-		}
-		stop()
-		<-ended
+	s := mail.Settings{
+		TemplateInvite: server.URL, TemplateReloading: true, TemplateReloadingMaxIdle: 2 * time.Hour, TemplateMaxAge: time.Hour,
 	}
-
-	m := mailer(t, mail.Settings{
-		TemplateInvite: server.URL, TemplateReloadingMaxIdle: 2 * time.Hour, TemplateMaxAge: time.Hour,
-	})
-	render(t, m, "invite", payload)
-	<-hits
+	m := mailer(t, s)
 	began := time.Now()
 	for _, step := range []struct {
-		after   time.Duration
-		reloads bool
-	}{{53 * time.Minute, false}, {55 * time.Minute, true}, {119 * time.Minute, true}, {121 * time.Minute, false}} {
-		m.Renew(began.Add(step.after))
-		if step.reloads {
+		after time.Duration
+		loads bool
+	}{{0, true}, {53 * time.Minute, false}, {55 * time.Minute, true}, {119 * time.Minute, true}, {121 * time.Minute, false}} {
+		m.Refresh(began.Add(step.after))
+		if step.loads {
 			<-hits
 			render(t, m, "invite", payload) // waits for the end of the loading
 		}
 		if len(hits) != 0 {
 			t.Errorf("loaded after %s", step.after)
 		}
+	}
+
+	s.TemplateReloading = false
+	m = mailer(t, s)
+	m.Refresh(began)
+	render(t, m, "invite", payload)
+	m.Refresh(began.Add(59 * time.Minute))
+	if <-hits; len(hits) != 0 {
+		t.Error("loaded without a mail, and the reloading off")
 	}
 }

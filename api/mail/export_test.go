@@ -1,9 +1,6 @@
 package mail
 
-import (
-	"crypto/x509"
-	"time"
-)
+import "crypto/x509"
 
 // Trust makes a Mailer accept the certificate of a test server. implicitTLS stands for port 465,
 // which tests cannot listen on.
@@ -14,9 +11,6 @@ func (m *Mailer) Trust(roots *x509.CertPool, implicitTLS bool) {
 
 // PlainText is plainText.
 func PlainText(html string) string { return plainText(html) }
-
-// Renew is what the background reload does at a time, if it is on.
-func (m *Mailer) Renew(now time.Time) { m.templates.renew(now) }
 
 // TrustFallback is Trust for the second server.
 func (m *Mailer) TrustFallback(roots *x509.CertPool) { m.relays[1].tls.RootCAs = roots }

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Mailer renders and sends mails. It is safe for concurrent use.
@@ -23,6 +24,7 @@ type Mailer struct {
 	templates *cache
 	log       *slog.Logger
 	relays    []*relay // in the order of preference
+	sources   []string // of the operator's texts
 }
 
 // Request asks for one mail.
@@ -93,7 +95,14 @@ func (m *Mailer) readTexts() error {
 			return err
 		}
 	}
-	for _, source := range m.sources() {
+	for _, l := range m.libraries {
+		for _, e := range l.editions {
+			m.sources = append(m.sources, e.sources()...)
+		}
+	}
+	slices.Sort(m.sources)
+	m.sources = slices.Compact(m.sources)
+	for _, source := range m.sources {
 		if strings.HasPrefix(source, "http") {
 			continue
 		}
@@ -104,21 +113,9 @@ func (m *Mailer) readTexts() error {
 	return nil
 }
 
-// sources lists where the operator's texts are.
-func (m *Mailer) sources() []string {
-	var list []string
-	for _, l := range m.libraries {
-		for _, e := range l.editions {
-			list = append(list, e.sources()...)
-		}
-	}
-	slices.Sort(list)
-	return slices.Compact(list)
-}
-
-// Run keeps the operator's templates fresh until ctx ends, if GOTRUE_MAILER_TEMPLATE_RELOADING_ENABLED
-// is on; otherwise it returns at once.
-func (m *Mailer) Run(ctx context.Context) { m.templates.run(ctx, m.sources()) }
+// Refresh begins to load the operator's templates that are new or will soon be too old, if
+// GOTRUE_MAILER_TEMPLATE_RELOADING_ENABLED is on. It does not wait; call it every second or so.
+func (m *Mailer) Refresh(now time.Time) { m.templates.refresh(now, m.sources) }
 
 // extraHeaders reads GOTRUE_SMTP_HEADERS, without the headers that every mail has from us.
 func extraHeaders(setting string, log *slog.Logger) map[string][]string {

@@ -109,7 +109,7 @@ func (w *world) queue(to string, user any) {
 		'{"token": "123456", "confirmation_url": "https://auth.example.com/verify?token=abc"}')`, to, user)
 }
 
-// start runs a worker until the test ends, or stop is called.
+// start makes a worker and runs it until the test ends, or stop is called.
 func (w *world) start(port int, o outbox.Options) (worker *outbox.Worker, stop func()) {
 	w.t.Helper()
 	mailer, err := newMailer(port)
@@ -117,12 +117,17 @@ func (w *world) start(port int, o outbox.Options) (worker *outbox.Worker, stop f
 		w.t.Fatal(err)
 	}
 	worker = outbox.New(w.db, outbox.Carriers{Mail: mailer}, o, slog.New(slog.DiscardHandler))
+	return worker, w.run(worker)
+}
+
+// run runs a worker until the test ends, or stop is called.
+func (w *world) run(worker *outbox.Worker) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() { worker.Run(ctx); close(done) }()
 	stop = func() { cancel(); <-done }
 	w.t.Cleanup(stop)
-	return worker, stop
+	return stop
 }
 
 // until waits for a query to return a text, 20 s at most.

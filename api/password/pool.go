@@ -95,22 +95,42 @@ func (p *Pool) Hash(ctx context.Context, password string) (string, error) {
 // password, and one that ValidHash refuses take the same time and are false; the latter comes with an error.
 // Other errors: ErrBusy, those of ctx.
 func (p *Pool) Verify(ctx context.Context, hash, password string) (bool, error) {
+	ok, _, err := p.verify(ctx, hash, password, false)
+	return ok, err
+}
+
+// VerifyAndRenew is Verify for a sign-in. renewed is a bcrypt hash of the same password where the given one is right and
+// outdated: of another cost than usual, or of a form that only imports have. Otherwise it is empty.
+func (p *Pool) VerifyAndRenew(ctx context.Context, hash, password string) (ok bool, renewed string, err error) {
+	return p.verify(ctx, hash, password, true)
+}
+
+func (p *Pool) verify(ctx context.Context, hash, password string, isSignIn bool) (bool, string, error) {
 	check, invalid := parse(hash)
 	if invalid != nil {
 		check, _ = parse(dummyHash)
 	}
 	var ok bool
+	var renewed []byte
 	var failure error
-	if err := p.do(ctx, func() { ok, failure = check([]byte(password)) }); err != nil {
-		return false, err
-	}
+	err := p.do(ctx, func() {
+		ok, failure = check.matches([]byte(password))
+		if check.isCheap {
+			_ = bcrypt.CompareHashAndPassword([]byte(dummyHash), []byte(password))
+		}
+		if isSignIn && ok && check.isOutdated && len(password) <= MaxLength {
+			renewed, failure = bcrypt.GenerateFromPassword([]byte(password), bcryptCost)
+		}
+	})
 	switch {
+	case err != nil:
+		return false, "", err
 	case hash == "":
-		return false, nil
+		return false, "", nil
 	case invalid != nil:
-		return false, invalid
+		return false, "", invalid
 	}
-	return ok, failure
+	return ok, string(renewed), failure
 }
 
 // do runs a function on a worker and waits for it. When ctx ends first, the function leaves the queue, or, if it

@@ -67,6 +67,9 @@ func New(c config.Encryption) (*Keys, error) {
 // Encrypts tells whether encryption is on: whether Seal changes anything.
 func (k *Keys) Encrypts() bool { return k.current != "" }
 
+// CanOpen tells whether there are keys: whether a sealed value may be met.
+func (k *Keys) CanOpen() bool { return len(k.keys) > 0 }
+
 // IsSealed tells whether a stored value has the encrypted form. A password hash or a secret never has.
 func IsSealed(stored string) bool {
 	_, ok := parse(stored)

@@ -265,6 +265,14 @@ func TestCheck(t *testing.T) {
 	}
 }
 
+// A template that cannot be read keeps nobody from starting who sends nothing.
+func TestTemplateWithoutProvider(t *testing.T) {
+	t.Parallel()
+	if s := newSender(t, http.DefaultTransport, "GOTRUE_SMS_TEMPLATE={{ .Code"); s.CanSend() {
+		t.Error("it can send")
+	}
+}
+
 // A provider that says nothing costs the time limit, and no more than that.
 func TestSilence(t *testing.T) {
 	t.Parallel()

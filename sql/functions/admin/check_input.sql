@@ -34,20 +34,15 @@ begin
 end;
 $$;
 
--- A password hash that sign-in can compare with: bcrypt, Argon2i, Argon2id or Firebase scrypt (spec/01 section 12.2).
--- Raises: validation_failed (400).
+-- A password hash that sign-in can compare with. Raises: validation_failed (400).
 create or replace function postern_internal.check_password_hash(p_hash text)
 returns text
 language plpgsql volatile security invoker set search_path = ''
 as $$
 begin
-  if p_hash !~ '^\$2[abxy]\$[0-9]{2}\$[./A-Za-z0-9]{53}$'
-    and p_hash !~ '^\$argon2id?\$v=19\$m=[0-9]{1,7},t=[0-9]{1,2},p=[0-9]{1,2}\$[A-Za-z0-9+/]+\$[A-Za-z0-9+/]+$'
-    and p_hash !~ ('^\$fbscrypt\$v=1,n=[0-9]{1,2},r=[0-9]{1,7},p=[0-9]{1,2}'
-      || '(,ss=[A-Za-z0-9+/]+={0,2})?(,sk=[A-Za-z0-9+/]+={0,2})?\$[A-Za-z0-9+/]+={0,2}\$[A-Za-z0-9+/]+={0,2}$')
-  then
-    perform postern_internal.fail(400, 'validation_failed',
-      'Not a password hash of a known format: bcrypt, Argon2i, Argon2id or Firebase scrypt');
+  if not postern_internal.is_password_hash(p_hash) then
+    perform postern_internal.fail(400, 'validation_failed', 'Not a password hash of a known format: bcrypt, Argon2, '
+      || 'scrypt, PBKDF2, LDAP, sha-crypt, phpass, Django, ASP.NET or Keycloak, within the limits of docs/passwords.md');
   end if;
   return p_hash;
 end;

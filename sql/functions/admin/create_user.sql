@@ -173,7 +173,7 @@ comment on function postern.create_user(
   text, text, text, text, boolean, boolean, jsonb, jsonb, text, uuid, interval) is
 'Creates a user and returns the id, like POST /admin/users: the same checks, identities, audit entry and events. No mail is sent.
 email, phone: at least one of them. phone may begin with + and hold spaces.
-password: hashed with bcrypt by the extension pgcrypto; or password_hash: bcrypt, Argon2i, Argon2id or Firebase scrypt. Neither: nobody can sign in with a password.
+password: hashed with bcrypt by the extension pgcrypto; or password_hash: bcrypt, Argon2, Firebase scrypt, or one of the forms of imports that docs/passwords.md lists. Neither: nobody can sign in with a password.
 email_confirm, phone_confirm: true marks the address or number as confirmed.
 user_metadata, app_metadata: JSON objects.
 role: role in tokens; default: that of every new user.

@@ -171,7 +171,7 @@ $$;
 comment on function postern.set_password_hash(text, text) is
 'Sets a user''s password by its hash, ends all sessions of the user and returns the user''s id.
 who: the user''s id, e-mail address, or phone number with a leading +.
-password_hash: bcrypt ($2a$, $2b$, $2y$), Argon2i, Argon2id or Firebase scrypt.
+password_hash: bcrypt, Argon2, Firebase scrypt, or one of the forms of imports that docs/passwords.md lists.
 Errors: user_not_found (PT404), validation_failed (PT400).
 Example: select postern.set_password_hash(u.email, o.hash) from old_users o join auth.users u using (email);';
 

@@ -71,7 +71,7 @@ $$;
 
 -- A new refresh token for a session that reached aal2. Older ones are no longer the previous one of anything, so that
 -- none of them leads to aal2 (spec/01 section 5.5); session_upgrades keeps the reuse interval from excusing them.
--- The caller holds the locks of user and session. Writes: refresh_tokens and audit (format 1) or sessions (format 2);
+-- Raises: as session_key. The caller holds the locks of user and session. Writes: refresh_tokens and audit (format 1) or sessions (format 2);
 -- session_upgrades.
 create or replace function postern_internal.swap_refresh_token(
   p_user auth.users,
@@ -90,7 +90,7 @@ begin
     p_session.refresh_token_counter := p_session.refresh_token_counter + 2;
     update auth.sessions as s set refresh_token_counter = p_session.refresh_token_counter where s.id = p_session.id;
     v_token := postern_internal.refresh_token_v2(
-      p_session.id, p_session.refresh_token_counter, p_session.refresh_token_hmac_key);
+      p_session.id, p_session.refresh_token_counter, postern_internal.session_key(p_session, p_context));
   else
     update auth.refresh_tokens as t set revoked = true, updated_at = v_now
     where t.session_id = p_session.id and t.revoked is not true;

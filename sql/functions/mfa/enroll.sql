@@ -22,10 +22,7 @@ declare
   v_type auth.factor_type := (p_factor ->> 'factor_type')::auth.factor_type;
   v_id uuid := (p_factor ->> 'id')::uuid;
 begin
-  if not (p_context #> '{mfa,enroll}') ? v_type::text then
-    perform postern_internal.fail(422, format('mfa_%s_enroll_not_enabled', v_type),
-      'MFA enroll is disabled for ' || postern_internal.factor_label(v_type));
-  end if;
+  perform postern_internal.check_enroll_enabled(v_type, p_context);
   perform postern_internal.refuse(p_refusal);
   if v_type = 'phone' then
     perform postern_internal.make_room_for_phone(p_user_id, p_factor ->> 'phone');

@@ -16,14 +16,6 @@ begin
 end;
 $$;
 
--- A type of factor as messages name it.
-create or replace function postern_internal.factor_label(p_type auth.factor_type)
-returns text
-language sql immutable security invoker
-as $$
-  select case p_type when 'totp' then 'TOTP' when 'phone' then 'Phone' else 'WebAuthn' end
-$$;
-
 -- The authentication method that using a factor adds to a session.
 create or replace function postern_internal.factor_method(p_type auth.factor_type)
 returns text
@@ -48,10 +40,37 @@ returns void
 language plpgsql stable security invoker set search_path = ''
 as $$
 begin
-  if not (p_context #> '{mfa,verify}') ? p_type::text then
-    perform postern_internal.fail(422, format('mfa_%s_verify_not_enabled', p_type),
-      'MFA verification is disabled for ' || postern_internal.factor_label(p_type));
+  if (p_context #> '{mfa,verify}') ? p_type::text then
+    return;
   end if;
+  case p_type
+    when 'totp' then
+      perform postern_internal.fail(422, 'mfa_totp_verify_not_enabled', 'MFA verification is disabled for TOTP');
+    when 'phone' then
+      perform postern_internal.fail(422, 'mfa_phone_verify_not_enabled', 'MFA verification is disabled for Phone');
+    else
+      perform postern_internal.fail(422, 'mfa_webauthn_verify_not_enabled', 'MFA verification is disabled for WebAuthn');
+  end case;
+end;
+$$;
+
+-- Whether factors of this type can be added. Raises: mfa_..._enroll_not_enabled (422).
+create or replace function postern_internal.check_enroll_enabled(p_type auth.factor_type, p_context jsonb)
+returns void
+language plpgsql stable security invoker set search_path = ''
+as $$
+begin
+  if (p_context #> '{mfa,enroll}') ? p_type::text then
+    return;
+  end if;
+  case p_type
+    when 'totp' then
+      perform postern_internal.fail(422, 'mfa_totp_enroll_not_enabled', 'MFA enroll is disabled for TOTP');
+    when 'phone' then
+      perform postern_internal.fail(422, 'mfa_phone_enroll_not_enabled', 'MFA enroll is disabled for Phone');
+    else
+      perform postern_internal.fail(422, 'mfa_webauthn_enroll_not_enabled', 'MFA enroll is disabled for WebAuthn');
+  end case;
 end;
 $$;
 

@@ -34,7 +34,7 @@ begin
 end;
 $$;
 
--- Remembers where a flow begins. Takes the occasion to drop two that are over, so that none stays for long.
+-- Remembers where a flow begins; maintenance forgets it after a day.
 -- Writes: flow_devices; nothing without other_device_page, or for what is no browser.
 create or replace function postern_internal.remember_device(p_flow_id uuid, p_context jsonb)
 returns void
@@ -48,12 +48,6 @@ begin
   select p_flow_id, a.browser, a.platform, postern_internal.clock()
   from postern_internal.read_user_agent(p_context ->> 'user_agent') as a
   where a.browser is not null or a.platform is not null;
-  delete from postern.flow_devices as d
-  where d.flow_id in (
-    select o.flow_id from postern.flow_devices as o
-    where o.created_at < postern_internal.clock() - interval '1 day'
-    limit 2
-    for update skip locked);
 end;
 $$;
 

@@ -1,4 +1,4 @@
--- Queues one mail, without asking whether its recipient may have it (send_mail does); it is sent after the
+-- Queues one mail, without asking whether its recipient may have it (send_mails does); it is sent after the
 -- surrounding transaction commits, and never if it rolls back.
 -- Templates: invite, confirmation, recovery, email_change, magic_link, reauthentication, and
 -- password_changed_, email_changed_, phone_changed_, identity_linked_, identity_unlinked_,

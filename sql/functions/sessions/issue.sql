@@ -1,5 +1,6 @@
 -- Opens a session for a user who proved who they are, and returns its grant (spec/01 section 1.4).
 -- p_method is the authentication method of the AMR claim: password, otp, magiclink, recovery, ...
+-- With encryption the server brings id and sealed key of a format 2 session along: a key is sealed for one row.
 -- Locks and updates the user. Writes: users, sessions, refresh_tokens (format 1), mfa_amr_claims, events.
 create or replace function postern_internal.issue_session(p_user_id uuid, p_method text, p_context jsonb)
 returns jsonb
@@ -10,16 +11,18 @@ declare
   v_user auth.users;
   v_session auth.sessions;
   v_refresh_token text;
+  v_key text;
 begin
   update auth.users set last_sign_in_at = v_now, updated_at = v_now where id = p_user_id returning * into v_user;
 
-  v_session.id := postern_internal.random_uuid();
+  v_session.id := coalesce((p_context #>> '{new_session,id}')::uuid, postern_internal.random_uuid());
   v_session.user_id := p_user_id;
   v_session.created_at := v_now;
   if (p_context ->> 'token_version')::int = 2 then
-    v_session.refresh_token_hmac_key := postern_internal.random_key();
+    v_key := coalesce(p_context #>> '{new_session,plain}', postern_internal.random_key());
+    v_session.refresh_token_hmac_key := coalesce(p_context #>> '{new_session,stored}', v_key);
     v_session.refresh_token_counter := 0;
-    v_refresh_token := postern_internal.refresh_token_v2(v_session.id, 0, v_session.refresh_token_hmac_key);
+    v_refresh_token := postern_internal.refresh_token_v2(v_session.id, 0, v_key);
   else
     v_refresh_token := postern_internal.random_refresh_token();
   end if;
@@ -43,13 +46,4 @@ begin
 
   return postern_internal.session_grant(v_user, v_session, v_refresh_token, p_method, p_context);
 end;
-$$;
-
--- A key for the refresh tokens of one session: base64url of 32 bytes, 244 of their bits random.
-create or replace function postern_internal.random_key()
-returns text
-language sql volatile security invoker set search_path = ''
-as $$
-  select postern_internal.base64url(sha256(
-    uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())))
 $$;

@@ -21,6 +21,7 @@ declare
   v_token auth.refresh_tokens;
   v_last_active timestamptz;
   v_expiry text;
+  v_key text;               -- of a format 2 token
 begin
   perform postern_internal.take_limits(p_context);
   if p_token ~ '^[a-z0-9]{12}$' then
@@ -48,10 +49,16 @@ begin
     select t.* into v_token from auth.refresh_tokens as t
     where t.token = p_token and t.session_id = v_session.id;
   end if;
+  if v_counter is not null then
+    v_key := postern_internal.session_key(v_session, p_context);
+    if postern_internal.is_asking() then
+      return;
+    end if;
+  end if;
   if v_session.id is null
     or (v_counter is null and v_token.id is null)
     or (v_counter is not null and sha256(p_token::bytea) is distinct from sha256(
-      postern_internal.refresh_token_v2(v_session.id, v_counter, v_session.refresh_token_hmac_key)::bytea))
+      postern_internal.refresh_token_v2(v_session.id, v_counter, v_key)::bytea))
   then
     perform postern_internal.fail(
       400, 'refresh_token_not_found', 'Invalid Refresh Token: Refresh Token Not Found');
@@ -85,7 +92,7 @@ begin
     from postern_internal.rotate_v1(v_user, v_session, v_token, p_context) as r;
   else
     select r.issued, r.failure into issued, failure
-    from postern_internal.rotate_v2(v_user, v_session, v_counter, v_last_active, p_context) as r;
+    from postern_internal.rotate_v2(v_user, v_session, v_key, v_counter, v_last_active, p_context) as r;
   end if;
   if failure is not null then
     failure := jsonb_build_object('user_id', v_user.id, 'session_id', v_session.id) || failure;

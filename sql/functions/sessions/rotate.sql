@@ -19,6 +19,7 @@ declare
   v_live auth.refresh_tokens;
   v_is_late boolean;
   v_next text;
+  v_key text;
 begin
   if coalesce(p_token.revoked, false) then
     select t.* into v_live from auth.refresh_tokens as t
@@ -59,13 +60,29 @@ begin
     postern_internal.nil_uuid(), v_next, p_user.id::text, p_session.id, p_token.token,
     postern_internal.upgrades_to_v2(p_session.id, p_context), v_now, v_now);
   if postern_internal.upgrades_to_v2(p_session.id, p_context) then
-    p_session.refresh_token_hmac_key := coalesce(p_session.refresh_token_hmac_key, postern_internal.random_key());
+    v_key := postern_internal.upgraded_session_key(p_session, p_context);
     p_session.refresh_token_counter := coalesce(p_session.refresh_token_counter + 1, 0);
-    v_next := postern_internal.refresh_token_v2(
-      p_session.id, p_session.refresh_token_counter, p_session.refresh_token_hmac_key);
+    v_next := postern_internal.refresh_token_v2(p_session.id, p_session.refresh_token_counter, v_key);
   end if;
   p_session := postern_internal.touch_session(p_session, p_context);
   issued := postern_internal.session_grant(p_user, p_session, v_next, 'token_refresh', p_context) || '{"reuse": false}';
+end;
+$$;
+
+-- The key of a session that moves to format 2; made where there is none yet. Writes: sessions.
+create or replace function postern_internal.upgraded_session_key(p_session auth.sessions, p_context jsonb)
+returns text
+language plpgsql volatile security invoker set search_path = ''
+as $$
+declare
+  v_new record;
+begin
+  if p_session.refresh_token_hmac_key is not null then
+    return postern_internal.session_key(p_session, p_context);
+  end if;
+  v_new := postern_internal.new_session_key(p_session.id, p_context);
+  update auth.sessions set refresh_token_hmac_key = v_new.stored where id = p_session.id;
+  return v_new.plain;
 end;
 $$;
 
@@ -73,6 +90,7 @@ $$;
 create or replace function postern_internal.rotate_v2(
   p_user auth.users,
   p_session auth.sessions,
+  p_key text,               -- what session_key returned
   p_counter bigint,
   p_last_active timestamptz,
   p_context jsonb,
@@ -115,8 +133,7 @@ begin
   p_session := postern_internal.touch_session(p_session, p_context);
   issued := postern_internal.session_grant(
       p_user, p_session,
-      postern_internal.refresh_token_v2(
-        p_session.id, p_session.refresh_token_counter, p_session.refresh_token_hmac_key),
+      postern_internal.refresh_token_v2(p_session.id, p_session.refresh_token_counter, p_key),
       'token_refresh', p_context)
     || jsonb_build_object('reuse', v_behind > 0, 'reuse_causes', v_causes);
 end;
@@ -146,7 +163,6 @@ begin
     updated_at = postern_internal.clock(),
     user_agent = nullif(p_context ->> 'user_agent', ''),
     ip = (p_context ->> 'ip')::inet,
-    refresh_token_hmac_key = p_session.refresh_token_hmac_key,
     refresh_token_counter = p_session.refresh_token_counter
   where id = p_session.id
   returning * into p_session;

@@ -64,17 +64,19 @@ end;
 $$;
 
 -- Second call of a password sign-in: records the outcome of the comparison (spec/01 section 4.1).
--- p_matched_hash is the hash that matched, null when none did; it must still be the user's.
+-- p_matched_hash is what was stored of the hash that matched, null when none did; it must still be the user's.
+-- p_new_hash takes its place after a good sign-in: of an outdated form, or not encrypted as it should be; null: none does.
 -- A ban is told only to who knows the password. The password-verification hook is told of every try at an account that
 -- has a password and no ban, and may reject it, and end all sessions.
 -- Returns as failure: invalid_credentials, user_banned, email_not_confirmed, phone_not_confirmed (400),
 --   over_request_rate_limit (429).
--- Locks: the user. Writes: limits, audit, and what issue_session writes.
+-- Locks: the user. Writes: limits, users, audit, and what issue_session writes.
 create or replace function postern_internal.sign_in_with_password(
   p_user_id uuid,           -- null for a stranger
   p_matched_hash text,
   p_provider text,          -- email | phone
   p_context jsonb,
+  p_new_hash text,
   out issued jsonb,
   out failure jsonb
 )
@@ -104,6 +106,9 @@ begin
   elsif p_provider = 'phone' and v_user.phone_confirmed_at is null then
     failure := postern_internal.failure(400, 'phone_not_confirmed', 'Phone not confirmed');
   else
+    if p_new_hash is not null then
+      update auth.users set encrypted_password = p_new_hash where id = v_user.id;
+    end if;
     perform postern_internal.audit_user(
       'login', v_user, p_context, jsonb_build_object('provider', p_provider));
     issued := postern_internal.issue_session(v_user.id, 'password', p_context);
