@@ -4588,6 +4588,9 @@ declare
   v_who text := btrim(p_who);
   v_keys text[] := array[v_who];
 begin
+  if v_who is null then
+    return null;
+  end if;
   if v_who like '%:%' and v_who !~ '[^0-9a-fA-F:.]' then
     begin
       v_keys := v_keys || host(v_who::inet) || network(set_masklen(v_who::inet, 64))::text;
