@@ -4750,6 +4750,21 @@ CREATE FUNCTION postern_internal.list_json(p_ids uuid[]) RETURNS jsonb
   from unnest(p_ids) with ordinality as i (id, n) join auth.users as u on u.id = i.id
 $$;
 
+-- Name: list_sealed_values(text, uuid, integer); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.list_sealed_values(p_column text, p_after uuid, p_limit integer, OUT id uuid, OUT stored text)
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $_$
+declare
+  v_place text[] := postern_internal.sealed_column(p_column);
+begin
+  return query execute format(
+    'select t.id, t.%2$I::text from auth.%1$I as t where ($1 is null or t.id > $1) and t.%2$I <> '''' order by t.id limit $2',
+    v_place[1], v_place[2]) using p_after, p_limit;
+end;
+$_$;
+
 -- Name: list_users(text, boolean, bigint, bigint, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.list_users(p_filter text, p_is_ascending boolean, p_offset bigint, p_limit bigint, p_context jsonb, OUT total bigint, OUT users jsonb)
@@ -6435,6 +6450,23 @@ begin
 end;
 $$;
 
+-- Name: replace_sealed_values(text, uuid[], text[], text[]); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.replace_sealed_values(p_column text, p_ids uuid[], p_old text[], p_new text[]) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $_$
+declare
+  v_place text[] := postern_internal.sealed_column(p_column);
+  v_count int;
+begin
+  execute format('update auth.%1$I as t set %2$I = c.new from unnest($1, $2, $3) as c (id, old, new) '
+    || 'where t.id = c.id and t.%2$I = c.old', v_place[1], v_place[2]) using p_ids, p_old, p_new;
+  get diagnostics v_count = row_count;
+  return v_count;
+end;
+$_$;
+
 -- Name: resend(text, text, text, text, text, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.resend(p_type text, p_email text, p_phone text, p_code_challenge text, p_code_challenge_method text, p_context jsonb) RETURNS text
@@ -6652,6 +6684,22 @@ begin
   return v_output;
 end;
 $_$;
+
+-- Name: sealed_column(text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.sealed_column(p_column text) RETURNS text[]
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO ''
+    AS $$
+begin
+  if p_column is null or p_column not in ('users.encrypted_password', 'mfa_factors.secret', 'mfa_challenges.otp_code',
+    'sessions.refresh_token_hmac_key', 'custom_oauth_providers.client_secret')
+  then
+    perform postern_internal.fail(400, 'validation_failed', format('No sealed values are in %s', p_column));
+  end if;
+  return string_to_array(p_column, '.');
+end;
+$$;
 
 -- Name: send_confirmation(auth.users, text, boolean, jsonb); Type: FUNCTION; Schema: postern_internal
 
@@ -10086,6 +10134,10 @@ REVOKE ALL ON FUNCTION postern_internal.list_audit(p_scope text, p_text text, p_
 
 REVOKE ALL ON FUNCTION postern_internal.list_json(p_ids uuid[]) FROM PUBLIC;
 
+-- Name: FUNCTION list_sealed_values(p_column text, p_after uuid, p_limit integer); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.list_sealed_values(p_column text, p_after uuid, p_limit integer) FROM PUBLIC;
+
 -- Name: FUNCTION list_users(p_filter text, p_is_ascending boolean, p_offset bigint, p_limit bigint, p_context jsonb, OUT total bigint, OUT users jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.list_users(p_filter text, p_is_ascending boolean, p_offset bigint, p_limit bigint, p_context jsonb, OUT total bigint, OUT users jsonb) FROM PUBLIC;
@@ -10394,6 +10446,10 @@ REVOKE ALL ON FUNCTION postern_internal.remove_account(p_user auth.users, p_is_s
 
 REVOKE ALL ON FUNCTION postern_internal.replace_password(p_user_id uuid, p_password_hash text, p_context jsonb, p_except uuid) FROM PUBLIC;
 
+-- Name: FUNCTION replace_sealed_values(p_column text, p_ids uuid[], p_old text[], p_new text[]); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.replace_sealed_values(p_column text, p_ids uuid[], p_old text[], p_new text[]) FROM PUBLIC;
+
 -- Name: FUNCTION resend(p_type text, p_email text, p_phone text, p_code_challenge text, p_code_challenge_method text, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.resend(p_type text, p_email text, p_phone text, p_code_challenge text, p_code_challenge_method text, p_context jsonb) FROM PUBLIC;
@@ -10421,6 +10477,10 @@ REVOKE ALL ON FUNCTION postern_internal.rotate_v2(p_user auth.users, p_session a
 -- Name: FUNCTION run_hook(p_name text, p_key text, p_payload jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.run_hook(p_name text, p_key text, p_payload jsonb, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION sealed_column(p_column text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.sealed_column(p_column text) FROM PUBLIC;
 
 -- Name: FUNCTION send_confirmation(p_user auth.users, p_template text, p_is_pkce boolean, p_context jsonb); Type: ACL; Schema: postern_internal
 
