@@ -24,7 +24,7 @@ build: ## compile bin/postern
 test: verify unit e2e conformance ## everything: verify, Go and SQL tests with -race, real clients, conformance
 
 unit: ## Go tests with -race; they include the SQL tests
-	$(GO) test -race ./...
+	$(GO) test -race -timeout 30m ./...
 
 verify: ## generated code is current, formatting, go vet, staticcheck, plpgsql_check
 	@e2e/verify.sh '$(SQLC)' '$(STATICCHECK)'

@@ -10,12 +10,17 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/postern-auth/postern/api/config"
+	"github.com/postern-auth/postern/api/password"
 	"github.com/postern-auth/postern/gen"
 )
 
-// NewTexting is New with the way to the providers of text messages.
-func NewTexting(ctx context.Context, cfg *config.Config, log *slog.Logger, toSMS http.RoundTripper) (*Server, error) {
-	return newServer(ctx, cfg, log, toSMS)
+// NewTexting is New with the way to the providers of text messages; cost is that of new password hashes.
+func NewTexting(
+	ctx context.Context, cfg *config.Config, log *slog.Logger, toSMS http.RoundTripper, cost int,
+) (*Server, error) {
+	return newServer(ctx, cfg, log, toSMS, func(workers, queue int) *password.Pool {
+		return password.NewWithCost(cost, workers, queue)
+	})
 }
 
 // Routes returns method and path of every route, for tests that try them all.

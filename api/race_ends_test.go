@@ -2,6 +2,8 @@ package api_test
 
 import (
 	"context"
+	"crypto/sha1"
+	"encoding/base64"
 	"fmt"
 	"net/http"
 	"testing"
@@ -91,4 +93,32 @@ func useAccount(s *server, i int, email string, ann, second session) (response, 
 		return s.try("PUT", "/user", map[string]any{"data": map[string]int{"n": i}}, bearer(second.AccessToken)...)
 	}
 	return s.try("POST", "/logout?scope=others", nil, bearer(second.AccessToken)...)
+}
+
+// The first sign-in of somebody imported renews the hash. Those that come at the same moment compared with the old one:
+// all are let in, and nobody is told that the password is wrong.
+func TestParallelFirstSignIns(t *testing.T) {
+	t.Parallel()
+	on := pair(t)
+	for round := range rounds(3, 50) {
+		email := fmt.Sprintf("import%d@example.com", round)
+		on[0].newUser(email)
+		on[0].exec("update auth.users set encrypted_password = $1 where email = $2", ssha(password), email)
+		answers := race(t, on, 12, func(s *server, _ int) (response, error) {
+			return s.try("POST", "/token?grant_type=password", m{"email": email, "password": password})
+		})
+		if got := outcomes(answers); got["200"] != 12 {
+			t.Errorf("round %d: %v", round, got)
+		}
+		if n := on[0].scan("select count(*) from postern.limits where name = 'passwords'"); n != "0" {
+			t.Errorf("round %d: counted as wrong passwords", round)
+		}
+	}
+}
+
+// ssha is a salted SHA-1 hash as LDAP servers export it.
+func ssha(text string) string {
+	salt := []byte("salt1234")
+	sum := sha1.Sum(append([]byte(text), salt...))
+	return "{SSHA}" + base64.StdEncoding.EncodeToString(append(sum[:], salt...))
 }

@@ -85,11 +85,14 @@ type process struct {
 // New connects to the database, which must be migrated, and prepares everything to serve.
 // Errors: settings that contradict each other, an unreachable database, one that is too old (sql.TooOldError).
 func New(ctx context.Context, cfg *config.Config, log *slog.Logger) (*Server, error) {
-	return newServer(ctx, cfg, log, http.DefaultTransport)
+	return newServer(ctx, cfg, log, http.DefaultTransport, password.New)
 }
 
-// newServer is New with the way to the providers of text messages, which tests lead elsewhere.
-func newServer(ctx context.Context, cfg *config.Config, log *slog.Logger, toSMS http.RoundTripper) (*Server, error) {
+// newServer is New with the way to the providers of text messages, which tests lead elsewhere, and the pool that hashes
+// passwords, which tests do at less cost.
+func newServer(
+	ctx context.Context, cfg *config.Config, log *slog.Logger, toSMS http.RoundTripper, hashing func(workers, queue int) *password.Pool,
+) (*Server, error) {
 	s, err := newGeneration(&process{log: log, toSMS: toSMS}, cfg, nil)
 	if err != nil {
 		return nil, err
@@ -103,7 +106,7 @@ func newServer(ctx context.Context, cfg *config.Config, log *slog.Logger, toSMS 
 	hashers := max(runtime.NumCPU()-1, 1)
 	s.db = gen.New(s.pool)
 	s.exports = make(chan struct{}, maxExports)
-	s.passwords = password.New(hashers, hashQueue*runtime.NumCPU())
+	s.passwords = hashing(hashers, hashQueue*runtime.NumCPU())
 	s.outbox = outbox.New(s.pool, s.carriers(), s.outboxOptions(), log)
 	s.observe()
 	if err := sql.Ready(ctx, s.pool); err != nil {

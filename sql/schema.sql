@@ -7145,8 +7145,11 @@ begin
   if p_matched_hash is not null or (p_context -> 'hooks') ? 'password-verification' then
     v_user := postern_internal.lock_user(p_user_id);
   end if;
-  v_is_right := p_matched_hash is not null and v_user.id is not null
-    and v_user.encrypted_password is not distinct from p_matched_hash;
+  if p_matched_hash is not null and v_user.id is not null and v_user.encrypted_password is distinct from p_matched_hash then
+    failure := postern_internal.failure(409, 'conflict', 'The password was changed by another request');
+    return;
+  end if;
+  v_is_right := p_matched_hash is not null and v_user.id is not null;
   failure := coalesce(
     postern_internal.count_password(v_is_right, p_context),
     postern_internal.verify_password_attempt(v_user, p_matched_hash, p_context));

@@ -28,7 +28,7 @@ func parseBcrypt(hash string) (*checker, error) {
 	if cost > maxBcryptCost {
 		return nil, fmt.Errorf("the password hash has the bcrypt cost %d, at most %d is allowed", cost, maxBcryptCost)
 	}
-	return &checker{isOutdated: cost != bcryptCost, isCheap: cost < bcryptCost, matches: func(password []byte) (bool, error) {
+	return &checker{cost: cost, matches: func(password []byte) (bool, error) {
 		err := bcrypt.CompareHashAndPassword([]byte(hash), password)
 		if errors.Is(err, bcrypt.ErrMismatchedHashAndPassword) {
 			return false, nil

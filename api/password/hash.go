@@ -16,16 +16,23 @@ const maxHashLength = 4096
 type checker struct {
 	// matches tells whether the hash was made of a password.
 	matches func(password []byte) (bool, error)
-	// isOutdated asks for a new bcrypt hash once the password is known: the cost is not the usual one, or the form is
-	// one of those that imports bring and the reference cannot read.
-	isOutdated bool
+	// isImported: the form is one of those that imports bring and the reference cannot read.
+	isImported bool
 	// isCheap: comparing may take less time than with a usual hash, which would tell an account from none.
 	isCheap bool
+	// cost of a bcrypt hash, 0 for other forms.
+	cost int
 }
+
+// needsRenewal asks for a new bcrypt hash once the password is known; usual is the cost of new ones.
+func (c *checker) needsRenewal(usual int) bool { return c.isImported || c.cost > 0 && c.cost != usual }
+
+// needsPadding asks for as much work as a usual hash takes besides the comparison.
+func (c *checker) needsPadding(usual int) bool { return c.isCheap || c.cost > 0 && c.cost < usual }
 
 // imported is the checker of a family that only imports have.
 func imported(matches func(password []byte) (bool, error)) *checker {
-	return &checker{isOutdated: true, isCheap: true, matches: func(password []byte) (bool, error) {
+	return &checker{isImported: true, isCheap: true, matches: func(password []byte) (bool, error) {
 		if len(password) > maxImportedPassword {
 			return false, nil
 		}

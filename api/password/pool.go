@@ -5,6 +5,7 @@ package password
 import (
 	"context"
 	"errors"
+	"fmt"
 	"runtime"
 	"slices"
 	"sync"
@@ -36,6 +37,8 @@ type Pool struct {
 	closed  bool
 	workers sync.WaitGroup
 	count   int
+	cost    int    // of new bcrypt hashes
+	dummy   string // a hash of that cost, which nobody knows a password for
 
 	calls   atomic.Int64
 	observe func(Event) // nil: nobody wants to know
@@ -49,14 +52,17 @@ type job struct {
 
 // New starts a pool. workers is the number of threads, 0 for one per core; queue is how many passwords may wait,
 // 0 for 32 per worker.
-func New(workers, queue int) *Pool {
+func New(workers, queue int) *Pool { return NewWithCost(bcryptCost, workers, queue) }
+
+// NewWithCost is New with another bcrypt cost than the usual: tests take the least there is.
+func NewWithCost(cost, workers, queue int) *Pool {
 	if workers <= 0 {
 		workers = runtime.GOMAXPROCS(0)
 	}
 	if queue <= 0 {
 		queue = queuePerWorker * workers
 	}
-	p := &Pool{limit: queue, count: workers}
+	p := &Pool{limit: queue, count: workers, cost: cost, dummy: fmt.Sprintf("$2a$%02d%s", cost, dummyHash[len("$2a$10"):])}
 	p.filled.L = &p.mu
 	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + workers)
 	for range workers {
@@ -85,8 +91,8 @@ func (p *Pool) Hash(ctx context.Context, password string) (string, error) {
 	}
 	var hash []byte
 	var failure error
-	end := p.observed(true, dummyHash) // which has the usual cost
-	err := p.do(ctx, func() { hash, failure = bcrypt.GenerateFromPassword([]byte(password), bcryptCost) })
+	end := p.observed(true, p.dummy) // which has the usual cost
+	err := p.do(ctx, func() { hash, failure = bcrypt.GenerateFromPassword([]byte(password), p.cost) })
 	if err != nil {
 		return "", err
 	}
@@ -112,7 +118,7 @@ func (p *Pool) verify(ctx context.Context, hash, password string, isSignIn bool)
 	check, invalid := parse(hash)
 	compared := hash
 	if invalid != nil {
-		compared = dummyHash
+		compared = p.dummy
 		check, _ = parse(compared)
 	}
 	end := p.observed(false, compared)
@@ -121,11 +127,11 @@ func (p *Pool) verify(ctx context.Context, hash, password string, isSignIn bool)
 	var failure error
 	err := p.do(ctx, func() {
 		ok, failure = check.matches([]byte(password))
-		if check.isCheap {
-			_ = bcrypt.CompareHashAndPassword([]byte(dummyHash), []byte(password))
+		if check.needsPadding(p.cost) {
+			_ = bcrypt.CompareHashAndPassword([]byte(p.dummy), []byte(password))
 		}
-		if isSignIn && ok && check.isOutdated && len(password) <= MaxLength {
-			renewed, failure = bcrypt.GenerateFromPassword([]byte(password), bcryptCost)
+		if isSignIn && ok && check.needsRenewal(p.cost) && len(password) <= MaxLength {
+			renewed, failure = bcrypt.GenerateFromPassword([]byte(password), p.cost)
 		}
 	})
 	if err == nil {

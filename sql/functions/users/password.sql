@@ -69,7 +69,8 @@ $$;
 -- A ban is told only to who knows the password. The password-verification hook is told of every try at an account that
 -- has a password and no ban, and may reject it, and end all sessions.
 -- Returns as failure: invalid_credentials, user_banned, email_not_confirmed, phone_not_confirmed (400),
---   over_request_rate_limit (429).
+--   over_request_rate_limit (429); conflict (409) where another sign-in has renewed the hash since it was read, or the
+--   password was changed: the server compares again.
 -- Locks: the user. Writes: limits, users, audit, and what issue_session writes.
 create or replace function postern_internal.sign_in_with_password(
   p_user_id uuid,           -- null for a stranger
@@ -89,8 +90,11 @@ begin
   if p_matched_hash is not null or (p_context -> 'hooks') ? 'password-verification' then
     v_user := postern_internal.lock_user(p_user_id);
   end if;
-  v_is_right := p_matched_hash is not null and v_user.id is not null
-    and v_user.encrypted_password is not distinct from p_matched_hash;
+  if p_matched_hash is not null and v_user.id is not null and v_user.encrypted_password is distinct from p_matched_hash then
+    failure := postern_internal.failure(409, 'conflict', 'The password was changed by another request');
+    return;
+  end if;
+  v_is_right := p_matched_hash is not null and v_user.id is not null;
   failure := coalesce(
     postern_internal.count_password(v_is_right, p_context),
     postern_internal.verify_password_attempt(v_user, p_matched_hash, p_context));
