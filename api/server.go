@@ -53,6 +53,7 @@ type Server struct {
 	mailer    *mail.Mailer
 	mailCheck *mailcheck.Checker // nil: off
 	seals     *seal.Keys
+	policy    *password.Policy // for new passwords
 	sms       *sms.Sender
 	settings  *settingsDocument
 	captcha   *captcha.Verifier       // nil: none is demanded
