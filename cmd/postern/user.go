@@ -37,8 +37,13 @@ func userCommand() *cobra.Command {
 	return cmd
 }
 
-// withDatabase connects to DATABASE_URL, runs f and explains errors that the functions of schema postern raise.
+// withDatabase is withConnection for the functions of schema postern.
 func withDatabase(cmd *cobra.Command, f func(ctx context.Context, db *gen.Queries) error) error {
+	return withConnection(cmd, func(ctx context.Context, conn *pgx.Conn) error { return f(ctx, gen.New(conn)) })
+}
+
+// withConnection connects to DATABASE_URL, runs f and explains errors that the functions of schema postern raise.
+func withConnection(cmd *cobra.Command, f func(ctx context.Context, conn *pgx.Conn) error) error {
 	ctx := cmd.Context()
 	url := databaseURL()
 	if url == "" {
@@ -56,7 +61,7 @@ func withDatabase(cmd *cobra.Command, f func(ctx context.Context, db *gen.Querie
 		return fmt.Errorf("connecting to DATABASE_URL: %w", err)
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	return explain(f(ctx, gen.New(conn)))
+	return explain(f(ctx, conn))
 }
 
 // explain turns errors of the database into sentences for people.
