@@ -2124,6 +2124,12 @@ begin
     perform postern_internal.fail(400, 'validation_failed', 'Not a password hash of a known format: bcrypt, Argon2, '
       || 'scrypt, PBKDF2, LDAP, sha-crypt, phpass, Django, ASP.NET or Keycloak, within the limits of docs/passwords.md');
   end if;
+  if p_hash ~ '^\{[ \t\r\n]*"' then
+    p_hash := postern_internal.keycloak_hash(p_hash);
+  end if;
+  if length(p_hash) > 255 then
+    perform postern_internal.fail(400, 'validation_failed', 'The password hash is longer than 255 characters');
+  end if;
   return p_hash;
 end;
 $$;
