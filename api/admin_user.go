@@ -136,8 +136,7 @@ func (s *Server) adminCreateUser(ctx context.Context, r *request) (reply, error)
 	switch {
 	case refused != nil:
 	case p.PasswordHash != "":
-		hash := password.StoredForm(p.PasswordHash)
-		args.PasswordHash = &hash
+		args.PasswordHash = &p.PasswordHash
 	case p.Password != nil && *p.Password != "":
 		hash, err := s.passwords.Hash(ctx, *p.Password)
 		if err != nil {
@@ -207,7 +206,7 @@ func (s *Server) adminUpdateUser(ctx context.Context, r *request) (reply, error)
 		if p.Password == nil {
 			return nil
 		}
-		return s.policy.Check(ctx, *p.Password)
+		return s.policy.Strength(ctx, *p.Password)
 	})
 	args := gen.AdminUpdateUserParams{UserID: id, Changes: json.RawMessage("{}"), Refusal: refusal(refused), Context: r.context()}
 	if refused == nil {

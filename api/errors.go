@@ -147,7 +147,7 @@ func toWire(err error) *Error {
 	case errors.As(err, &tooLong):
 		return invalid(tooLong.Error())
 	case errors.As(err, &unchecked):
-		return &Error{Status: http.StatusInternalServerError, Code: codeUnexpected, Message: unchecked.Error(), cause: err}
+		return &Error{Status: http.StatusInternalServerError, Code: codeUnexpected, Message: unchecked.Error(), cause: unchecked.Cause}
 	case errors.As(err, &shape):
 		return invalid(shape.Message)
 	case errors.As(err, &refused):

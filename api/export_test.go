@@ -57,8 +57,5 @@ func (c *countingDB) QueryRow(ctx context.Context, query string, args ...any) pg
 	return c.DBTX.QueryRow(ctx, query, args...)
 }
 
-// StandInForHIBP leads questions about breaches elsewhere.
-func (s *Server) StandInForHIBP(to http.RoundTripper) { s.policy = s.policy.Via(to) }
-
 // StandInForCaptcha leads questions to the captcha provider elsewhere.
 func (s *Server) StandInForCaptcha(to http.RoundTripper) { s.captcha = s.captcha.Via(to) }

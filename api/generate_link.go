@@ -63,7 +63,7 @@ func (s *Server) checkLink(ctx context.Context, p *linkParams) (err error) {
 		if p.Password == "" {
 			return invalid("Signup requires a valid password")
 		}
-		return s.policy.Check(ctx, p.Password)
+		return s.policy.Strength(ctx, p.Password)
 	case "email_change_current", "email_change_new":
 		p.NewEmail, err = input.Email(p.NewEmail)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"reflect"
 
 	"github.com/postern-auth/postern/api/captcha"
@@ -37,9 +38,9 @@ func newGeneration(p *process, cfg *config.Config, before *Server) (*Server, err
 	if s.seals, err = seal.New(cfg.Encryption); err != nil {
 		return nil, err
 	}
-	if before != nil && reflect.DeepEqual(before.cfg.Password, cfg.Password) {
-		s.policy = before.policy // with what it remembers of breaches
-	} else if s.policy, err = password.NewPolicy(cfg.Password, p.log); err != nil {
+	if before != nil && reflect.DeepEqual(before.cfg.Password, cfg.Password) && cfg.Password.CommonFile == "" {
+		s.policy = before.policy // with what it remembers
+	} else if s.policy, err = password.NewPolicy(cfg.Password, &http.Client{}, p.log); err != nil {
 		return nil, err
 	}
 	if s.sms, err = sms.New(cfg.SMS, cfg.API.InternalHTTPTimeout, p.toSMS, p.log); err != nil {

@@ -53,7 +53,7 @@ type Server struct {
 	mailer    *mail.Mailer
 	mailCheck *mailcheck.Checker // nil: off
 	seals     *seal.Keys
-	policy    *password.Policy // for new passwords
+	policy    *password.Policy
 	sms       *sms.Sender
 	settings  *settingsDocument
 	captcha   *captcha.Verifier       // nil: none is demanded

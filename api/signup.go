@@ -111,7 +111,7 @@ func (s *Server) checkSignUp(ctx context.Context, p *signUpParams) (err error) {
 	case p.Password == "":
 		return invalid("Signup requires a valid password")
 	}
-	if err := s.policy.Check(ctx, p.Password); err != nil {
+	if err := s.policy.Strength(ctx, p.Password); err != nil {
 		return err
 	}
 	if p.Phone != "" {

@@ -124,9 +124,7 @@ func (s *Server) matchPassword(
 		if err != nil {
 			return nil, nil, err
 		}
-		if sealed != *stored.PasswordHash {
-			renewed = &sealed
-		}
+		renewed = &sealed
 	}
 	return stored.PasswordHash, renewed, nil
 }
@@ -173,10 +171,8 @@ type weakPassword struct {
 	Reasons []string `json:"reasons"`
 }
 
-// weakness is nil where a password is good, or cannot be looked up: whoever knows it is signed in already.
 func (s *Server) weakness(ctx context.Context, text string) *weakPassword {
-	var weak *password.Weak
-	if errors.As(s.policy.Check(ctx, text), &weak) {
+	if weak, ok := s.policy.Strength(ctx, text).(*password.Weak); ok {
 		return &weakPassword{weak.Message, weak.Reasons}
 	}
 	return nil

@@ -96,7 +96,7 @@ func (s *Server) checkChanges(ctx context.Context, p *userChanges) (err error) {
 		return err
 	}
 	if p.HasPassword {
-		return s.policy.Check(ctx, *p.Password)
+		return s.policy.Strength(ctx, *p.Password)
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package password
 
 import (
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -57,11 +58,14 @@ func TestForeignHashes(t *testing.T) {
 
 // A right password brings a bcrypt hash of cost 10 where the stored one is of another cost or form. Argon2 and Firebase's
 // scrypt stay: the reference reads them.
+// family is what a form begins with, up to its numbers.
+var family = regexp.MustCompile(`^.[^0-9]*`)
+
 func TestRenew(t *testing.T) {
 	t.Parallel()
 	p, seen := newPool(t, 1, 0), map[string]bool{}
 	for _, v := range vectors(t) {
-		if form := v.hash[:min(len(v.hash), 6)]; seen[form] { // one of each form is enough
+		if form := family.FindString(v.hash); seen[form] { // one of each is enough, hashing is slow
 			continue
 		} else {
 			seen[form] = true

@@ -28,51 +28,51 @@ type Weak struct {
 
 func (w *Weak) Error() string { return w.Message }
 
-// Policy tells which new passwords are accepted. Any number of goroutines may share it.
+// Unchecked is a new password that could not be looked up, where the settings refuse it then: 500 unexpected_failure.
+type Unchecked struct{ Cause error }
+
+func (u *Unchecked) Error() string {
+	return "Unable to perform password strength check with HaveIBeenPwned.org."
+}
+
+// Unwrap returns what went wrong, which is for the log.
+func (u *Unchecked) Unwrap() error { return u.Cause }
+
+// Policy decides which new passwords are good enough (spec/06 section 6). Any number of goroutines may share it.
 type Policy struct {
-	cfg      config.Password
-	common   map[string]bool // nil: off
-	breaches *breaches       // nil: off
+	rules    config.Password
+	common   *commonPasswords
+	breaches *breaches // nil: not asked
 	log      *slog.Logger
 }
 
-// NewPolicy makes the policy of the settings. It fails when POSTERN_PASSWORD_COMMON_FILE cannot be read.
-func NewPolicy(cfg config.Password, log *slog.Logger) (*Policy, error) {
-	p := &Policy{cfg: cfg, log: log}
-	if cfg.CommonEnabled {
-		var err error
-		if p.common, err = commonPasswords(cfg.CommonFile); err != nil {
-			return nil, err
-		}
+// NewPolicy reads the list of the settings. client asks Have I Been Pwned. Errors: those of the file.
+func NewPolicy(rules config.Password, client *http.Client, log *slog.Logger) (*Policy, error) {
+	common, err := newCommonPasswords(rules.Common, rules.CommonFile)
+	if err != nil {
+		return nil, err
 	}
-	if cfg.HIBP.Enabled {
-		p.breaches = newBreaches(cfg.HIBP)
+	p := &Policy{rules: rules, common: common, log: log}
+	if rules.HIBP.Enabled {
+		p.breaches = newBreaches(rules.HIBP, client)
 	}
 	return p, nil
 }
 
-// Via returns the same policy with another way to HaveIBeenPwned.org, for tests that stand in for it.
-func (p *Policy) Via(transport http.RoundTripper) *Policy {
-	other := *p
-	other.breaches = newBreaches(p.cfg.HIBP)
-	other.breaches.client.Transport = transport
-	return &other
-}
-
-// Check returns TooLong or *Weak unless the policy allows the password; their texts are the wire's (spec/00 section 4).
-// Other errors: *Unchecked, and that ctx ended.
-func (p *Policy) Check(ctx context.Context, password string) error {
+// Strength returns TooLong, *Weak or *Unchecked unless the policy allows the password; their texts are the wire's. It may
+// ask Have I Been Pwned, which takes up to five seconds: hold no connection of the database. Other errors: those of ctx.
+func (p *Policy) Strength(ctx context.Context, password string) error {
 	if len(password) > MaxLength {
 		return TooLong{}
 	}
 	var messages, reasons []string
-	if len(password) < p.cfg.MinLength {
-		messages = append(messages, fmt.Sprintf("Password should be at least %d characters.", p.cfg.MinLength))
+	if len(password) < p.rules.MinLength {
+		messages = append(messages, fmt.Sprintf("Password should be at least %d characters.", p.rules.MinLength))
 		reasons = append(reasons, "length")
 	}
-	for _, set := range p.cfg.RequiredCharacters {
+	for _, set := range p.rules.RequiredCharacters {
 		if !strings.ContainsAny(password, set) {
-			messages = append(messages, fmt.Sprintf("Password should contain at least one character of each: %s.", strings.Join(p.cfg.RequiredCharacters, ", ")))
+			messages = append(messages, fmt.Sprintf("Password should contain at least one character of each: %s.", strings.Join(p.rules.RequiredCharacters, ", ")))
 			reasons = append(reasons, "characters")
 			break
 		}
@@ -91,23 +91,23 @@ func (p *Policy) Check(ctx context.Context, password string) error {
 	return &Weak{Message: strings.Join(messages, " "), Reasons: reasons}
 }
 
-// isKnown tells whether a password is common or was in a breach. The network is asked last.
+// isKnown tells whether a password is on a list or in a breach.
 func (p *Policy) isKnown(ctx context.Context, password string) (bool, error) {
-	switch {
-	case p.common[strings.ToLower(password)]:
+	if p.common.contain(password) {
 		return true, nil
-	case p.breaches == nil:
+	}
+	if p.breaches == nil {
 		return false, nil
 	}
-	isKnown, err := p.breaches.know(ctx, password)
+	isKnown, err := p.breaches.contain(ctx, password)
 	switch {
 	case err == nil:
 		return isKnown, nil
 	case ctx.Err() != nil:
 		return false, ctx.Err()
-	case p.cfg.HIBP.FailClosed:
+	case p.rules.HIBP.FailClosed:
 		return false, &Unchecked{err}
 	}
-	p.log.Warn("a password was not looked up at HaveIBeenPwned.org, and is let through", "error", err)
+	p.log.Warn("a password could not be looked up in breaches", "error", err)
 	return false, nil
 }

@@ -2,15 +2,17 @@ package password
 
 import (
 	"context"
+	"crypto/sha1"
 	"errors"
-	"io"
+	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -19,9 +21,9 @@ import (
 	"github.com/postern-auth/postern/api/config"
 )
 
-func newPolicy(t *testing.T, c config.Password) *Policy {
+func newPolicy(t testing.TB, rules config.Password) *Policy {
 	t.Helper()
-	p, err := NewPolicy(c, slog.New(slog.DiscardHandler))
+	p, err := NewPolicy(rules, &http.Client{}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,7 +53,7 @@ func TestStrength(t *testing.T) {
 		{strict, "xyz", &Weak{length + " " + characters, []string{"length", "characters"}}},
 		{strict, "a0:", &Weak{length, []string{"length"}}},
 	} {
-		if diff := cmp.Diff(test.want, newPolicy(t, test.policy).Check(t.Context(), test.password)); diff != "" {
+		if diff := cmp.Diff(test.want, newPolicy(t, test.policy).Strength(t.Context(), test.password)); diff != "" {
 			t.Errorf("%q (-want +got):\n%s", test.password, diff)
 		}
 	}
@@ -60,165 +62,193 @@ func TestStrength(t *testing.T) {
 	}
 }
 
-const (
-	pwned     = "Password is known to be weak and easy to guess, please choose a different one."
-	unchecked = "Unable to perform password strength check with HaveIBeenPwned.org."
-)
+const known = "Password is known to be weak and easy to guess, please choose a different one."
+
+// pwned is a stand-in for Have I Been Pwned that knows one password, and notes what it was asked.
+type pwned struct {
+	*httptest.Server
+	mu       sync.Mutex
+	requests []string
+	answer   func(w http.ResponseWriter, r *http.Request, hash string)
+}
+
+func newPwned(t *testing.T, password string) *pwned {
+	t.Helper()
+	hash := fmt.Sprintf("%X", sha1.Sum([]byte(password)))
+	p := &pwned{answer: func(w http.ResponseWriter, r *http.Request, hash string) {
+		if strings.HasSuffix(r.URL.Path, hash[:5]) {
+			fmt.Fprintf(w, "%s:42\r\n", hash[5:])
+		}
+		fmt.Fprintf(w, "%035d:1\r\n%035d:0", 7, 8)
+	}}
+	p.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		p.mu.Lock()
+		p.requests = append(p.requests, r.Method+" "+r.URL.RequestURI()+" "+r.UserAgent())
+		p.mu.Unlock()
+		p.answer(w, r, hash)
+	}))
+	t.Cleanup(p.Close)
+	return p
+}
+
+func (p *pwned) rules() config.Password {
+	return config.Password{MinLength: 6, HIBP: config.HIBP{Enabled: true, URL: p.URL, UserAgent: "auth of example.com"}}
+}
+
+func TestBreaches(t *testing.T) {
+	t.Parallel()
+	service := newPwned(t, "P@ssw0rd")
+	p := newPolicy(t, service.rules())
+	for password, want := range map[string]error{
+		"P@ssw0rd": &Weak{known, []string{"pwned"}},
+		"p@ssw0rd": nil,
+	} {
+		if diff := cmp.Diff(want, p.Strength(t.Context(), password)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", password, diff)
+		}
+	}
+	// the prefixes are those of the two hashes; the rest stays here
+	for _, want := range []string{"GET /range/21BD1 auth of example.com", "GET /range/57B2A auth of example.com"} {
+		if !strings.Contains(strings.Join(service.requests, "\n")+"\n", want+"\n") {
+			t.Errorf("no request %q in %q", want, service.requests)
+		}
+	}
+	short := newPwned(t, "short")
+	rules := short.rules()
+	rules.RequiredCharacters = config.CharacterSets{"0"}
+	want := &Weak{"Password should be at least 6 characters. Password should contain at least one character of each: 0. " + known, []string{"length", "characters", "pwned"}}
+	if diff := cmp.Diff(error(want), newPolicy(t, rules).Strength(t.Context(), "short")); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+// When the service fails, the settings decide.
+func TestBreachesFail(t *testing.T) {
+	t.Parallel()
+	broken := newPwned(t, "P@ssw0rd")
+	broken.answer = func(w http.ResponseWriter, _ *http.Request, _ string) { w.WriteHeader(http.StatusServiceUnavailable) }
+	closed, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := closed.Addr().String()
+	closed.Close()
+	for _, url := range []string{broken.URL, "http://" + address} {
+		rules := config.Password{MinLength: 6, HIBP: config.HIBP{Enabled: true, URL: url}}
+		if err := newPolicy(t, rules).Strength(t.Context(), "P@ssw0rd"); err != nil {
+			t.Errorf("open: %v", err)
+		}
+		rules.HIBP.FailClosed = true
+		var unchecked *Unchecked
+		if err := newPolicy(t, rules).Strength(t.Context(), "P@ssw0rd"); !errors.As(err, &unchecked) ||
+			err.Error() != "Unable to perform password strength check with HaveIBeenPwned.org." {
+			t.Errorf("closed: %v", err)
+		}
+	}
+}
+
+// transport is a round tripper that never answers, and tells how long it would have been waited for.
+type transport struct{ left chan time.Duration }
+
+func (s transport) RoundTrip(r *http.Request) (*http.Response, error) {
+	deadline, _ := r.Context().Deadline()
+	s.left <- time.Until(deadline)
+	return nil, context.DeadlineExceeded
+}
+
+func TestBreachesAreAskedForFiveSeconds(t *testing.T) {
+	t.Parallel()
+	silent := transport{make(chan time.Duration, 1)}
+	p, err := NewPolicy(config.Password{HIBP: config.HIBP{Enabled: true, FailClosed: true, URL: "http://x"}}, &http.Client{Transport: silent}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var unchecked *Unchecked
+	if err := p.Strength(t.Context(), "P@ssw0rd"); !errors.As(err, &unchecked) {
+		t.Errorf("got %v", err)
+	}
+	if left := <-silent.left; left > 5*time.Second || left < 4*time.Second {
+		t.Errorf("the limit is %v, want 5s", left)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := p.Strength(ctx, "P@ssw0rd"); !errors.Is(err, context.Canceled) {
+		t.Errorf("a request that is over: %v", err)
+	}
+}
+
+// With the filter a prefix is asked for once, and the answers stay the same; a full filter begins anew.
+func TestBreachesAreRemembered(t *testing.T) {
+	t.Parallel()
+	service := newPwned(t, "P@ssw0rd")
+	rules := service.rules()
+	rules.HIBP.BloomEnabled, rules.HIBP.BloomItems, rules.HIBP.BloomFalsePositives = true, 5, 0.0000099
+	p := newPolicy(t, rules)
+	for _, step := range []struct {
+		password string
+		requests int
+	}{
+		{"P@ssw0rd", 1}, {"P@ssw0rd", 1}, // three entries
+		{"p@ssw0rd", 2}, {"p@ssw0rd", 2}, // two more fit
+		{"P@ssw0rd", 2},
+		{"another one", 3}, {"another one", 3}, // does not: all is forgotten
+		{"P@ssw0rd", 4}, {"P@ssw0rd", 4},
+	} {
+		err := p.Strength(t.Context(), step.password)
+		if want := step.password == "P@ssw0rd"; (err != nil) != want {
+			t.Errorf("%s: %v", step.password, err)
+		}
+		if len(service.requests) != step.requests {
+			t.Errorf("%s: %d requests, want %d", step.password, len(service.requests), step.requests)
+		}
+	}
+	small := newBreachMemory(2, 0.01)
+	small.remember("21BD1", []string{"a", "b", "c"})
+	if _, isRemembered := small.look("21BD1" + strings.Repeat("0", 35)); isRemembered {
+		t.Error("an answer larger than the filter is remembered in part")
+	}
+}
 
 func TestCommonPasswords(t *testing.T) {
 	t.Parallel()
-	list := strings.Split(strings.TrimSuffix(commonList, "\n"), "\n")
-	if !slices.IsSorted(list) || len(slices.Compact(slices.Clone(list))) != len(list) || len(list) < 1000 {
-		t.Errorf("the list of %d is not sorted, or holds something twice", len(list))
-	}
-	for _, word := range list {
-		if word != strings.ToLower(word) || len(word) < 6 {
-			t.Errorf("%q is not in lower case, or too short to be allowed at all", word)
-		}
-	}
-	file := filepath.Join(t.TempDir(), "own.txt")
-	if err := os.WriteFile(file, []byte("Acme-2026\r\n\nlast line"), 0o600); err != nil {
+	file := filepath.Join(t.TempDir(), "ours.txt")
+	if err := os.WriteFile(file, []byte("Acme-Rocket\r\n\ncafé99\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	off := config.Password{MinLength: 8, CommonFile: file}
-	on := config.Password{MinLength: 8, CommonEnabled: true, CommonFile: file, RequiredCharacters: config.CharacterSets{"abcm", "12"}}
-	for text, want := range map[string]string{
-		"PassWord123": pwned, "acme-2026": pwned, "aCme-2026": pwned, "correct-horse-1": "", "acme-2026 ": "",
-		"Last Line": "Password should contain at least one character of each: abcm, 12. " + pwned,
-		"123456":    "Password should be at least 8 characters. Password should contain at least one character of each: abcm, 12. " + pwned,
+	both := newPolicy(t, config.Password{MinLength: 6, Common: true, CommonFile: file})
+	own := newPolicy(t, config.Password{MinLength: 6, CommonFile: file})
+	off := newPolicy(t, config.Password{MinLength: 6})
+	for password, in := range map[string]struct{ list, file bool }{
+		"123456": {true, false}, "password": {true, false}, "PassWord": {true, false}, "Password123!": {true, false}, "Summer2026": {true, false},
+		"Sommer2025!": {true, false}, "qwertyuiop": {true, false}, "iloveyou1": {true, false}, "P@ssw0rd": {true, false}, "dragon007": {true, false},
+		"acme-rocket": {false, true}, "ACME-ROCKET": {false, true}, "acme-rocket1": {false, false}, "CAFÉ99": {false, true},
+		"dragon8374829": {false, false}, "correct-horse-9": {false, false}, "xkvoqwpz": {false, false}, "password of mine": {false, false},
 	} {
-		got := ""
-		if err := newPolicy(t, on).Check(t.Context(), text); err != nil {
-			got = err.Error()
-		}
-		if got != want {
-			t.Errorf("%q: %q, want %q", text, got, want)
-		}
-	}
-	if err := newPolicy(t, off).Check(t.Context(), "password123"); err != nil {
-		t.Errorf("switched off: %v", err)
-	}
-	on.CommonFile = file + ".none"
-	if _, err := NewPolicy(on, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "POSTERN_PASSWORD_COMMON_FILE") {
-		t.Errorf("a file that is not there: %v", err)
-	}
-}
-
-// standIn takes the place of HaveIBeenPwned.org, through its real address.
-type standIn func(*http.Request) (*http.Response, error)
-
-func (f standIn) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
-
-func answer(status int, body string) (*http.Response, error) {
-	return &http.Response{StatusCode: status, Body: io.NopCloser(strings.NewReader(body))}, nil
-}
-
-// The SHA-1 of "password" is 5BAA61E4C9B93F3F0682250B6CF8331B7EE68FD8.
-func TestBreaches(t *testing.T) {
-	t.Parallel()
-	const rest = "1E4C9B93F3F0682250B6CF8331B7EE68FD8"
-	const others = "0018A45C4D1DEF81644B54AB7F969B88D65:10\r\n"
-	for name, c := range map[string]struct {
-		status       int
-		body         string // "": no connection
-		open, closed string
-	}{
-		"hit":          {200, others + rest + ":3861493", pwned, pwned},
-		"first line":   {200, rest + ":1\r\n" + others, pwned, pwned},
-		"lower case":   {200, strings.ToLower(rest) + ":1\n", pwned, pwned},
-		"padding":      {200, others + rest + ":0\r\n", "", ""},
-		"miss":         {200, others, "", ""},
-		"longer":       {200, others + rest + "0:1", "", ""},
-		"unavailable":  {503, "", "", unchecked},
-		"an error":     {429, rest + ":1", "", unchecked},
-		"unreachable":  {0, "", "", unchecked},
-		"endless line": {200, strings.Repeat("x", 1<<17), "", unchecked},
-	} {
-		for isClosed, want := range map[bool]string{false: c.open, true: c.closed} {
-			cfg := config.Password{MinLength: 6, HIBP: config.HIBP{Enabled: true, FailClosed: isClosed, UserAgent: "agent/1"}}
-			p := newPolicy(t, cfg).Via(standIn(func(r *http.Request) (*http.Response, error) {
-				if r.Method+" "+r.URL.String() != "GET https://api.pwnedpasswords.com/range/5BAA6" || r.Header.Get("User-Agent") != "agent/1" {
-					t.Errorf("asked %s %s as %s", r.Method, r.URL, r.UserAgent())
-				}
-				if c.status == 0 {
-					return nil, errors.New("unreachable")
-				}
-				return answer(c.status, c.body)
-			}))
-			got := ""
-			err := p.Check(t.Context(), "password")
-			if err != nil {
-				got = err.Error()
+		for name, c := range map[string]struct {
+			policy *Policy
+			want   bool
+		}{"both": {both, in.list || in.file}, "own": {own, in.file}, "off": {off, false}} {
+			var want error
+			if c.want {
+				want = &Weak{known, []string{"pwned"}}
 			}
-			var weak *Weak
-			if got != want || errors.As(err, &weak) != (want == pwned) {
-				t.Errorf("%s, closed %t: %v, want %q", name, isClosed, err, want)
+			if diff := cmp.Diff(want, c.policy.Strength(t.Context(), password)); diff != "" {
+				t.Errorf("%s, %s (-want +got):\n%s", password, name, diff)
 			}
 		}
 	}
-}
-
-// A server that never answers costs the time limit; a request that is given up ends at once, without a verdict.
-func TestBreachesTimeOut(t *testing.T) {
-	t.Parallel()
-	if p := newPolicy(t, config.Password{HIBP: config.HIBP{Enabled: true}}); p.breaches.client.Timeout != 5*time.Second {
-		t.Errorf("the time limit is %s", p.breaches.client.Timeout)
-	}
-	silent := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
-	defer silent.Close()
-	to := standIn(func(r *http.Request) (*http.Response, error) {
-		there, err := http.NewRequestWithContext(r.Context(), http.MethodGet, silent.URL, nil)
-		if err != nil {
-			return nil, err
-		}
-		return http.DefaultTransport.RoundTrip(there)
-	})
-	for isClosed, want := range map[bool]string{false: "", true: unchecked} {
-		cfg := config.Password{HIBP: config.HIBP{Enabled: true, FailClosed: isClosed}}
-		p := newPolicy(t, cfg).Via(to)
-		p.breaches.client.Timeout = 50 * time.Millisecond
-		got := ""
-		if err := p.Check(t.Context(), "password"); err != nil {
-			got = err.Error()
-		}
-		if got != want {
-			t.Errorf("closed %t: %q, want %q", isClosed, got, want)
-		}
-		ctx, cancel := context.WithCancel(t.Context())
-		cancel()
-		if err := p.Check(ctx, "password"); !errors.Is(err, context.Canceled) {
-			t.Errorf("given up: %v", err)
-		}
+	if _, err := NewPolicy(config.Password{CommonFile: file + "x"}, nil, nil); err == nil || !strings.Contains(err.Error(), "POSTERN_PASSWORD_COMMON_FILE") {
+		t.Errorf("a missing file: %v", err)
 	}
 }
 
-// What was found once is known without a question, up to the size of the filter; what was not found is asked again.
-func TestBloomFilter(t *testing.T) {
+// The list is sorted, in lower case and without repetitions, so that a change of it can be read.
+func TestCommonListIsTidy(t *testing.T) {
 	t.Parallel()
-	const correctHorse = "0E76D" // the first digits of its SHA-1
-	asked := map[string]int{}
-	cfg := config.HIBP{Enabled: true, BloomEnabled: true, BloomItems: 1, FalsePositives: 1e-6}
-	policy := newPolicy(t, config.Password{HIBP: cfg}).Via(standIn(func(r *http.Request) (*http.Response, error) {
-		prefix := strings.TrimPrefix(r.URL.Path, "/range/")
-		asked[prefix]++
-		return answer(200, map[string]string{
-			"5BAA6": "1E4C9B93F3F0682250B6CF8331B7EE68FD8:1", // password
-			"B1B37": "73A05C0ED0176787A4F1574FF0075F7521E:1", // qwerty
-		}[prefix])
-	}))
-	for range 3 {
-		for text, isKnown := range map[string]bool{"password": true, "correct-horse-9": false} {
-			if err := policy.Check(t.Context(), text); (err != nil) != isKnown {
-				t.Errorf("%s: %v", text, err)
-			}
+	lines := strings.Split(strings.TrimSuffix(commonText, "\n"), "\n")
+	for i, line := range lines {
+		if line == "" || line != strings.ToLower(line) || i > 0 && lines[i-1] >= line {
+			t.Errorf("line %d: %q", i+1, line)
 		}
-	}
-	for range 2 { // the filter is full
-		if err := policy.Check(t.Context(), "qwerty"); err == nil {
-			t.Error("qwerty is good")
-		}
-	}
-	if diff := cmp.Diff(map[string]int{"5BAA6": 1, "B1B37": 2, correctHorse: 3}, asked); diff != "" {
-		t.Errorf("asked (-want +got):\n%s", diff)
 	}
 }

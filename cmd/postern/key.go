@@ -20,7 +20,7 @@ import (
 )
 
 func keyCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "key", Short: "Make keys for signing, and API keys; change the key of encryption"}
+	cmd := &cobra.Command{Use: "key", Short: "Make keys for signing and API keys, rotate the one that encrypts"}
 	var algorithm string
 	generate := &cobra.Command{
 		Use:   "generate",

@@ -26,12 +26,9 @@ func serveCommand(sources *config.Sources) *cobra.Command {
 	}
 }
 
-// loadSettings reads the settings of the process environment.
-func loadSettings() (*config.Config, error) { return config.Load(os.Environ()) }
-
 // serve answers requests until ctx is done.
 func serve(ctx context.Context, sources config.Sources) error {
-	cfg, err := loadSettings()
+	cfg, err := config.Load(os.Environ())
 	if err != nil {
 		return err
 	}
@@ -65,7 +62,7 @@ func reloader(server *api.Server, sources config.Sources, log *slog.Logger) func
 		if err := sources.ApplyDir(); err != nil {
 			return err
 		}
-		cfg, err := loadSettings()
+		cfg, err := config.Load(os.Environ())
 		if err != nil {
 			return err
 		}

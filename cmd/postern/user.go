@@ -37,13 +37,8 @@ func userCommand() *cobra.Command {
 	return cmd
 }
 
-// withDatabase is withConnection for the functions of schema postern.
+// withDatabase connects to DATABASE_URL, runs f and explains errors that the functions of schema postern raise.
 func withDatabase(cmd *cobra.Command, f func(ctx context.Context, db *gen.Queries) error) error {
-	return withConnection(cmd, func(ctx context.Context, conn *pgx.Conn) error { return f(ctx, gen.New(conn)) })
-}
-
-// withConnection connects to DATABASE_URL, runs f and explains errors that the functions of schema postern raise.
-func withConnection(cmd *cobra.Command, f func(ctx context.Context, conn *pgx.Conn) error) error {
 	ctx := cmd.Context()
 	url := databaseURL()
 	if url == "" {
@@ -61,7 +56,7 @@ func withConnection(cmd *cobra.Command, f func(ctx context.Context, conn *pgx.Co
 		return fmt.Errorf("connecting to DATABASE_URL: %w", err)
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	return explain(f(ctx, conn))
+	return explain(f(ctx, gen.New(conn)))
 }
 
 // explain turns errors of the database into sentences for people.
