@@ -13,6 +13,8 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/julienschmidt/httprouter"
 	"github.com/rs/cors"
+
+	"github.com/postern-auth/postern/api/telemetry"
 )
 
 // route is one row of the table below. guard is nil for public endpoints.
@@ -126,6 +128,10 @@ func (s *Server) serve(w http.ResponseWriter, hr *http.Request, p httprouter.Par
 		defer cancel()
 	}
 
+	var end func(telemetry.Answer)
+	if s.telemetry != nil {
+		ctx, end = s.telemetry.Request(ctx, hr, rt.path, p)
+	}
 	answer, err := s.run(ctx, r, rt)
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) && isConflict(pg) {
@@ -140,6 +146,9 @@ func (s *Server) serve(w http.ResponseWriter, hr *http.Request, p httprouter.Par
 		answer.write(out)
 	}
 	s.logRequest(r, out, err, told, time.Since(start))
+	if end != nil {
+		end(told.measured(out))
+	}
 }
 
 // run calls guard and handler; a panic becomes an error.

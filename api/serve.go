@@ -39,6 +39,7 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { s.outbox.Run(ctx); return nil })
+	group.Go(func() error { s.expose(ctx); return nil })
 	group.Go(func() error {
 		err := server.Serve(listener)
 		if errors.Is(err, http.ErrServerClosed) || s.isDraining.Load() {

@@ -30,6 +30,7 @@ import (
 	"github.com/postern-auth/postern/api/redirect"
 	"github.com/postern-auth/postern/api/seal"
 	"github.com/postern-auth/postern/api/sms"
+	"github.com/postern-auth/postern/api/telemetry"
 	"github.com/postern-auth/postern/api/token"
 	"github.com/postern-auth/postern/gen"
 	"github.com/postern-auth/postern/sql"
@@ -72,7 +73,8 @@ type process struct {
 	refreshes singleflight.Group // by refresh token
 	refusals  limit.Refusals
 	warnNoKey sync.Once
-	exports   chan struct{} // one for each export of the audit log that runs
+	telemetry *telemetry.Telemetry // nil: metrics and tracing are off
+	exports   chan struct{}        // one for each export of the audit log that runs
 
 	isDraining atomic.Bool // connections are to be given up after the next answer
 
@@ -92,7 +94,8 @@ func newServer(ctx context.Context, cfg *config.Config, log *slog.Logger, toSMS 
 	if err != nil {
 		return nil, err
 	}
-	if s.pool, err = connect(ctx, cfg, log); err != nil {
+	s.telemetry = telemetry.New(ctx, cfg, Version, log)
+	if s.pool, err = connect(ctx, cfg, log, s.telemetry); err != nil {
 		return nil, err
 	}
 	// One processor is left to everything else: low priority alone does not do where the kernel weighs processes or
@@ -101,7 +104,8 @@ func newServer(ctx context.Context, cfg *config.Config, log *slog.Logger, toSMS 
 	s.db = gen.New(s.pool)
 	s.exports = make(chan struct{}, maxExports)
 	s.passwords = password.New(hashers, hashQueue*runtime.NumCPU())
-	s.outbox = outbox.New(s.pool, s.carriers(), outbox.Options{}, log)
+	s.outbox = outbox.New(s.pool, s.carriers(), s.outboxOptions(), log)
+	s.observe()
 	if err := sql.Ready(ctx, s.pool); err != nil {
 		s.Close()
 		return nil, err
@@ -134,13 +138,13 @@ func (s *Server) background(ctx context.Context) {
 	running.Go(func() { indexworker.Run(ctx, s.pool.Config().ConnConfig, s.cfg.IndexWorker, s.log) })
 	if s.cfg.Maintenance.Enabled {
 		running.Go(func() {
-			maintenance.New(s.pool, maintenance.Options{Interval: s.cfg.Maintenance.Interval}, s.log).Run(ctx)
+			maintenance.New(s.pool, s.maintenanceOptions(), s.log).Run(ctx)
 		})
 	}
 }
 
 // connect opens the pool of database connections.
-func connect(ctx context.Context, cfg *config.Config, log *slog.Logger) (*pgxpool.Pool, error) {
+func connect(ctx context.Context, cfg *config.Config, log *slog.Logger, t *telemetry.Telemetry) (*pgxpool.Pool, error) {
 	c := cfg.DB
 	pc, err := pgxpool.ParseConfig(string(c.URL))
 	if err != nil {
@@ -155,9 +159,7 @@ func connect(ctx context.Context, cfg *config.Config, log *slog.Logger) (*pgxpoo
 		pgxuuid.Register(conn.TypeMap()) // without it, UUIDs travel through database/sql and text
 		return nil
 	}
-	if statements := newStatementLog(cfg.Log.SQL, log); statements != nil {
-		pc.ConnConfig.Tracer = statements
-	}
+	pc.ConnConfig.Tracer = queryTracer(newStatementLog(cfg.Log.SQL, log), t)
 	pc.PrepareConn = followTrail
 	pc.ConnConfig.OnNotice = noteAudit
 	params := pc.ConnConfig.RuntimeParams
@@ -206,6 +208,7 @@ func maxConnections(ctx context.Context, cc *pgx.ConnConfig, c config.Database) 
 
 // Close releases what New took. Serve does it by itself.
 func (s *Server) Close() {
+	s.telemetry.Shutdown(context.Background())
 	s.passwords.Close()
 	s.pool.Close()
 }

@@ -150,7 +150,6 @@ func TestProblems(t *testing.T) {
 		{"GOTRUE_INTERNAL_HTTP_TIMEOUT=0s", `GOTRUE_INTERNAL_HTTP_TIMEOUT is "0s": must be longer than 0`},
 		{"GOTRUE_LOG_SQL=some", `GOTRUE_LOG_SQL is "some": must be none, statement or all`},
 		{"GOTRUE_METRICS_EXPORTER=statsd", `GOTRUE_METRICS_EXPORTER is "statsd": must be opentelemetry or prometheus`},
-		{"OTEL_EXPORTER_OTLP_PROTOCOL=http/json", `OTEL_EXPORTER_OTLP_PROTOCOL is "http/json": must be http/protobuf or grpc`},
 		{"GOTRUE_RELOADING_SIGNAL_NUMBER=0", `GOTRUE_RELOADING_SIGNAL_NUMBER is "0": must be the number of a signal, 1 to 64`},
 		{"GOTRUE_CUSTOM_OAUTH_EXTERNAL_URL=here", `GOTRUE_CUSTOM_OAUTH_EXTERNAL_URL is "here": must be an absolute URL such as https://auth.example.com`},
 		{"GOTRUE_EXPERIMENTAL_PROVIDER_LINKING_DOMAINS=a:b", `GOTRUE_EXPERIMENTAL_PROVIDER_LINKING_DOMAINS is "a:b": has an invalid provider linking domain "a:b", expected format "provider=domain"`},

@@ -12,7 +12,7 @@ import (
 type Metrics struct {
 	Enabled        bool   `env:"GOTRUE_METRICS_ENABLED" envDefault:"false" desc:"Count requests, mails, hashes and connections, and export the figures."`
 	Exporter       string `env:"GOTRUE_METRICS_EXPORTER" envDefault:"opentelemetry" desc:"opentelemetry pushes to a collector (the standard OTEL_ variables name it); prometheus listens to be asked."`
-	Protocol       string `env:"OTEL_EXPORTER_OTLP_PROTOCOL" long:"GOTRUE_METRICS_OTEL_EXPORTER_OTLP_PROTOCOL" envDefault:"http/protobuf" desc:"How to push to a collector: http/protobuf or grpc."`
+	Protocol       string `env:"OTEL_EXPORTER_OTLP_PROTOCOL" long:"GOTRUE_METRICS_OTEL_EXPORTER_OTLP_PROTOCOL" envDefault:"http/protobuf" desc:"How to push to a collector: http/protobuf or grpc. With another value nothing is pushed, and the log says so."`
 	PrometheusHost string `env:"OTEL_EXPORTER_PROMETHEUS_HOST" long:"GOTRUE_METRICS_OTEL_EXPORTER_PROMETHEUS_HOST" envDefault:"0.0.0.0" desc:"Address that Prometheus asks."`
 	PrometheusPort string `env:"OTEL_EXPORTER_PROMETHEUS_PORT" long:"GOTRUE_METRICS_OTEL_EXPORTER_PROMETHEUS_PORT" envDefault:"9100" desc:"Its port; every path answers."`
 }
@@ -21,7 +21,6 @@ func (m *Metrics) check(l *loader) {
 	if m.Exporter != "opentelemetry" && m.Exporter != "prometheus" {
 		l.fail("GOTRUE_METRICS_EXPORTER", "must be opentelemetry or prometheus")
 	}
-	checkProtocol(l, "OTEL_EXPORTER_OTLP_PROTOCOL", m.Protocol)
 	checkPort(l, "OTEL_EXPORTER_PROMETHEUS_PORT", m.PrometheusPort)
 }
 
@@ -41,14 +40,6 @@ func (t *Tracing) check(l *loader, metrics Metrics) {
 	}
 	if t.Protocol == "" {
 		t.Protocol = metrics.Protocol
-		return
-	}
-	checkProtocol(l, "GOTRUE_TRACING_OTEL_EXPORTER_OTLP_PROTOCOL", t.Protocol)
-}
-
-func checkProtocol(l *loader, name, value string) {
-	if value != "http/protobuf" && value != "grpc" {
-		l.fail(name, "must be http/protobuf or grpc")
 	}
 }
 

@@ -38,6 +38,8 @@ type Options struct {
 	Lease   time.Duration // how long a claim holds, far above the time one message may take (10 s); default 1m
 	Poll    time.Duration // how often to look without being woken; default 2s
 	Pace    time.Duration // least time between two claims unless there is a backlog; default 50ms
+	// Observe is told about every attempt to deliver a message; default nobody.
+	Observe func(kind, template string, err error)
 }
 
 // Worker delivers messages while its Run does.
@@ -180,6 +182,9 @@ func (w *Worker) deliver(ctx context.Context, c carrier, batch []gen.ClaimOutbox
 	for i, err := range c.deliver(sending, batch) {
 		row := batch[i]
 		outcome, text := outcomeOf(err)
+		if w.options.Observe != nil && outcome != "returned" {
+			w.options.Observe(c.kind, row.Template, err)
+		}
 		if text != "" {
 			w.log.Warn("a message was not delivered", "kind", c.kind, "id", row.ID, "template", row.Template,
 				"attempt", row.Attempts, "outcome", outcome, "error", text)

@@ -37,7 +37,8 @@ type Pool struct {
 	workers sync.WaitGroup
 	count   int
 
-	calls atomic.Int64
+	calls   atomic.Int64
+	observe func(Event) // nil: nobody wants to know
 }
 
 type job struct {
@@ -84,10 +85,12 @@ func (p *Pool) Hash(ctx context.Context, password string) (string, error) {
 	}
 	var hash []byte
 	var failure error
+	end := p.observed(true, dummyHash) // which has the usual cost
 	err := p.do(ctx, func() { hash, failure = bcrypt.GenerateFromPassword([]byte(password), bcryptCost) })
 	if err != nil {
 		return "", err
 	}
+	end(false)
 	return string(hash), failure
 }
 
@@ -107,9 +110,12 @@ func (p *Pool) VerifyAndRenew(ctx context.Context, hash, password string) (ok bo
 
 func (p *Pool) verify(ctx context.Context, hash, password string, isSignIn bool) (bool, string, error) {
 	check, invalid := parse(hash)
+	compared := hash
 	if invalid != nil {
-		check, _ = parse(dummyHash)
+		compared = dummyHash
+		check, _ = parse(compared)
 	}
+	end := p.observed(false, compared)
 	var ok bool
 	var renewed []byte
 	var failure error
@@ -122,6 +128,9 @@ func (p *Pool) verify(ctx context.Context, hash, password string, isSignIn bool)
 			renewed, failure = bcrypt.GenerateFromPassword([]byte(password), bcryptCost)
 		}
 	})
+	if err == nil {
+		end(ok && invalid == nil)
+	}
 	switch {
 	case err != nil:
 		return false, "", err
