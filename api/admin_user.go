@@ -136,7 +136,8 @@ func (s *Server) adminCreateUser(ctx context.Context, r *request) (reply, error)
 	switch {
 	case refused != nil:
 	case p.PasswordHash != "":
-		args.PasswordHash = &p.PasswordHash
+		hash := password.StoredForm(p.PasswordHash)
+		args.PasswordHash = &hash
 	case p.Password != nil && *p.Password != "":
 		hash, err := s.passwords.Hash(ctx, *p.Password)
 		if err != nil {

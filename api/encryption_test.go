@@ -107,6 +107,19 @@ func TestPasswordsAreEncrypted(t *testing.T) {
 	}
 }
 
+// A hash that would not fit into its column encrypted stays as it is, and signs in.
+func TestLongHashesStayPlain(t *testing.T) {
+	t.Parallel()
+	const hash = "$fbscrypt$v=1,n=14,r=8,p=1,ss=Bw==,sk=jxspr8Ki0RYycVU8zykbdLGjFQ3McFUH0uiiTvC8pVMXAn210wjLNmdZJzxUECKbm0QsEmYUSDzZvpjeJ9WmXA==" +
+		"$42xEC+ixf3L2lw==$lSrfV15cpx95/sZS2W9c9Kp6i/LVgQNDNC/qzrCnh1SAyZvqmZqAjTdn3aoItz+VHjoZilo78198JAdRuid5lQ=="
+	s := setup(t, encryption("new")...)
+	s.do("POST", "/admin/users", m{"email": "ann@example.com", "password_hash": hash, "email_confirm": true}, s.asAdmin()...)
+	s.play([]scenario{{name: "sign-in", path: "POST /token?grant_type=password", body: m{"email": "ann@example.com", "password": "user1password"}, status: 200}})
+	if stored := s.scan("select encrypted_password from auth.users"); stored != hash {
+		t.Errorf("stored %s", stored)
+	}
+}
+
 // Keys of format 2 refresh tokens are sealed in the same call that opens the session, opened to refresh, and sealed anew
 // under a new key.
 func TestRefreshTokenKeysAreEncrypted(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/postern-auth/postern/api/seal"
 	"github.com/postern-auth/postern/gen"
 )
 
@@ -95,11 +96,15 @@ func refreshCall[T any](
 	return sealedCall(ctx, r, f)
 }
 
-// sealPassword encrypts a new password hash of an account that exists (spec/01 section 1.5).
+// sealPassword encrypts a new password hash of an account that exists (spec/01 section 1.5). A hash that does not fit into
+// its column once it is encrypted, as some of Firebase's, stays plain.
 func (s *Server) sealPassword(userID uuid.UUID, hash string) (string, error) {
 	stored, err := s.seals.Seal(userID.String(), hash)
 	if err != nil {
 		return "", fmt.Errorf("encrypting a password hash: %w", err)
+	}
+	if len(stored) > seal.MaxPassword {
+		return hash, nil
 	}
 	return stored, nil
 }

@@ -144,7 +144,9 @@ func (s *Server) matchPassword(
 		if err != nil {
 			return nil, nil, err
 		}
-		renewed = &sealed
+		if sealed != *stored.PasswordHash {
+			renewed = &sealed
+		}
 	}
 	return stored.PasswordHash, renewed, nil
 }

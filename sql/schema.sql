@@ -2144,6 +2144,12 @@ begin
     perform postern_internal.fail(400, 'validation_failed', 'Not a password hash of a known format: bcrypt, Argon2, '
       || 'scrypt, PBKDF2, LDAP, sha-crypt, phpass, Django, ASP.NET or Keycloak, within the limits of docs/passwords.md');
   end if;
+  if p_hash ~ '^\{[ \t\r\n]*"' then
+    p_hash := postern_internal.keycloak_hash(p_hash);
+  end if;
+  if length(p_hash) > 255 then
+    perform postern_internal.fail(400, 'validation_failed', 'The password hash is longer than 255 characters');
+  end if;
   return p_hash;
 end;
 $$;
@@ -6460,8 +6466,11 @@ declare
   v_place text[] := postern_internal.sealed_column(p_column);
   v_count int;
 begin
-  execute format('update auth.%1$I as t set %2$I = c.new from unnest($1, $2, $3) as c (id, old, new) '
-    || 'where t.id = c.id and t.%2$I = c.old', v_place[1], v_place[2]) using p_ids, p_old, p_new;
+  execute format('with locked as ('
+    || 'select t.id, c.new from unnest($1, $2, $3) as c (id, old, new) '
+    || 'join auth.%1$I as t on t.id = c.id and t.%2$I = c.old order by t.id for no key update of t) '
+    || 'update auth.%1$I as t set %2$I = locked.new from locked where t.id = locked.id',
+    v_place[1], v_place[2]) using p_ids, p_old, p_new;
   get diagnostics v_count = row_count;
   return v_count;
 end;

@@ -25,6 +25,15 @@ func parseKeycloak(text string) (*checker, error) {
 	return parsePBKDF2(phc)
 }
 
+// StoredForm is how a valid hash is stored: a credential of Keycloak, which users.encrypted_password has no room for, in
+// the PHC form, anything else as it is.
+func StoredForm(hash string) string {
+	if phc, err := keycloakPHC(hash); err == nil {
+		return phc
+	}
+	return hash
+}
+
 // object is a JSON object; its names are taken to the letter, which encoding/json does not do for structs.
 type object map[string]json.RawMessage
 

@@ -8,9 +8,12 @@ import (
 	"github.com/postern-auth/postern/gen"
 )
 
+// passwordColumn is the one column with a limit: MaxPassword.
+const passwordColumn = "users.encrypted_password"
+
 // Columns are the places of sealed values, table and column of schema auth.
 var Columns = []string{
-	"users.encrypted_password", "mfa_factors.secret", "mfa_challenges.otp_code", "sessions.refresh_token_hmac_key",
+	passwordColumn, "mfa_factors.secret", "mfa_challenges.otp_code", "sessions.refresh_token_hmac_key",
 	"custom_oauth_providers.client_secret",
 }
 
@@ -19,6 +22,7 @@ type Rotation struct {
 	Column     string `json:"column"`
 	Checked    int    `json:"checked"`
 	Sealed     int    `json:"sealed"`     // anew, under the current key
+	TooLong    int    `json:"too_long"`   // for their column, once they are encrypted: left as they were
 	Unreadable int    `json:"unreadable"` // under a key that is not known, or damaged: left as they were
 }
 
@@ -46,6 +50,8 @@ func (k *Keys) Rotate(
 			case err != nil:
 				done.Unreadable++
 				unreadable(row.ID, err)
+			case isChanged && column == passwordColumn && len(sealed) > MaxPassword:
+				done.TooLong++
 			case isChanged:
 				args.Ids, args.Old, args.New = append(args.Ids, row.ID), append(args.Old, row.Stored), append(args.New, sealed)
 			}

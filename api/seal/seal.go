@@ -23,6 +23,9 @@ const (
 	nonceLength = 12
 )
 
+// MaxPassword is the longest value in bytes that users.encrypted_password takes.
+const MaxPassword = 255
+
 // envelope is the stored form. Byte strings are standard base64 with padding.
 type envelope struct {
 	KeyID     string `json:"key_id"`

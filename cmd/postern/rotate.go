@@ -64,7 +64,8 @@ func rotateEncryption(ctx context.Context, cmd *cobra.Command, db *gen.Queries, 
 		report = append(report, done)
 		unreadable += done.Unreadable
 		if !isJSON {
-			fmt.Fprintf(cmd.OutOrStdout(), "%s: %d checked, %d encrypted anew, %d unreadable\n", column, done.Checked, done.Sealed, done.Unreadable)
+			fmt.Fprintf(cmd.OutOrStdout(), "%s: %d checked, %d encrypted anew, %d unreadable, %d too long to be encrypted\n",
+				column, done.Checked, done.Sealed, done.Unreadable, done.TooLong)
 		}
 	}
 	if isJSON {

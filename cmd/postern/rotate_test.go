@@ -142,7 +142,37 @@ func TestRotateEncryption(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "1 values cannot be read") || !strings.Contains(out, "users.encrypted_password: 5 checked, 4 encrypted anew, 1 unreadable") {
 		t.Errorf("%s, %v", out, err)
 	}
+	long := "$fbscrypt$" + strings.Repeat("x", 200)
+	if _, err := conn.Exec(t.Context(), "update auth.users set encrypted_password = $1 where id::text like '%3'", long); err != nil {
+		t.Fatal(err)
+	}
+	out, err = run(t, "key", "rotate-encryption")
+	if kept := stored(t, conn)["users.encrypted_password 00000000-0000-4000-8000-000000000003"]; err != nil || kept != long ||
+		!strings.Contains(out, "users.encrypted_password: 5 checked, 0 encrypted anew, 0 unreadable, 1 too long to be encrypted\n") {
+		t.Errorf("a hash that has no room once it is encrypted: %s, %v, stored %s", out, err, kept)
+	}
 	if _, err := run(t, "key", "rotate-encryption", "--batch", "0"); err == nil {
 		t.Error("a batch of nothing is accepted")
+	}
+}
+
+// A value that changed since it was read stays, and its neighbours are replaced.
+func TestRotationOverwritesNothing(t *testing.T) {
+	url := apitest.Database(t)
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close(context.Background()) })
+	secrets(t, conn)
+	const first, second = "00000000-0000-4000-8000-000000000001", "00000000-0000-4000-8000-000000000002"
+	var n int
+	err = conn.QueryRow(t.Context(), `
+		select postern_internal.replace_sealed_values('users.encrypted_password', $1::text[]::uuid[],
+		  array['somebody was faster', (select u.encrypted_password from auth.users as u where u.id = $2::text::uuid)], array['new 1', 'new 2'])`,
+		[]string{first, second}, second).Scan(&n)
+	values := stored(t, conn)
+	if err != nil || n != 1 || values["users.encrypted_password "+second] != "new 2" || !seal.IsSealed(values["users.encrypted_password "+first]) {
+		t.Errorf("%d replaced, %v: %v", n, err, values)
 	}
 }

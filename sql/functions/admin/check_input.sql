@@ -34,7 +34,8 @@ begin
 end;
 $$;
 
--- A password hash that sign-in can compare with. Raises: validation_failed (400).
+-- A password hash that sign-in can compare with, as it is stored: a credential of Keycloak, which the column has no room
+-- for, in the PHC form. Raises: validation_failed (400).
 create or replace function postern_internal.check_password_hash(p_hash text)
 returns text
 language plpgsql volatile security invoker set search_path = ''
@@ -43,6 +44,12 @@ begin
   if not postern_internal.is_password_hash(p_hash) then
     perform postern_internal.fail(400, 'validation_failed', 'Not a password hash of a known format: bcrypt, Argon2, '
       || 'scrypt, PBKDF2, LDAP, sha-crypt, phpass, Django, ASP.NET or Keycloak, within the limits of docs/passwords.md');
+  end if;
+  if p_hash ~ '^\{[ \t\r\n]*"' then
+    p_hash := postern_internal.keycloak_hash(p_hash);
+  end if;
+  if length(p_hash) > 255 then
+    perform postern_internal.fail(400, 'validation_failed', 'The password hash is longer than 255 characters');
   end if;
   return p_hash;
 end;

@@ -17,6 +17,7 @@ end;
 $$;
 
 -- Replaces values of one column where they are still what they were. Returns how many. Raises: as list_sealed_values.
+-- Locks: the rows, in id order.
 create or replace function postern_internal.replace_sealed_values(
   p_column text,
   p_ids uuid[],
@@ -30,8 +31,11 @@ declare
   v_place text[] := postern_internal.sealed_column(p_column);
   v_count int;
 begin
-  execute format('update auth.%1$I as t set %2$I = c.new from unnest($1, $2, $3) as c (id, old, new) '
-    || 'where t.id = c.id and t.%2$I = c.old', v_place[1], v_place[2]) using p_ids, p_old, p_new;
+  execute format('with locked as ('
+    || 'select t.id, c.new from unnest($1, $2, $3) as c (id, old, new) '
+    || 'join auth.%1$I as t on t.id = c.id and t.%2$I = c.old order by t.id for no key update of t) '
+    || 'update auth.%1$I as t set %2$I = locked.new from locked where t.id = locked.id',
+    v_place[1], v_place[2]) using p_ids, p_old, p_new;
   get diagnostics v_count = row_count;
   return v_count;
 end;
