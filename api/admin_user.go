@@ -206,7 +206,7 @@ func (s *Server) adminUpdateUser(ctx context.Context, r *request) (reply, error)
 		if p.Password == nil {
 			return nil
 		}
-		return password.Strength(s.cfg.Password, *p.Password)
+		return s.policy.Strength(ctx, *p.Password)
 	})
 	args := gen.AdminUpdateUserParams{UserID: id, Changes: json.RawMessage("{}"), Refusal: refusal(refused), Context: r.context()}
 	if refused == nil {

@@ -52,7 +52,7 @@ func answeringCall[T any](
 	ctx context.Context, r *request, isAsking bool, f func(db *gen.Queries, document json.RawMessage) (T, error),
 ) (T, error) {
 	s := r.server
-	attempt := &hookedCall{pool: s.pool, isAsking: isAsking, seed: rand.Text()}
+	attempt := &hookedCall{pool: s.pool, isAsking: isAsking, isLimited: len(s.hooks.functions) > 0, seed: rand.Text()}
 	answers := map[string]json.RawMessage{}
 	for range maxQuestions {
 		document := r.context()
@@ -140,10 +140,11 @@ func (s *Server) afterwards(ctx context.Context, text string) error {
 
 // hookedCall makes one statement of the generated queries at a time, with what hooks need around it. It is a [gen.DBTX].
 type hookedCall struct {
-	pool     *pgxpool.Pool
-	isAsking bool   // in a transaction that is rolled back when there is a question
-	seed     string // of random values
-	now      string // fixed time, '' for the first call
+	pool      *pgxpool.Pool
+	isAsking  bool   // in a transaction that is rolled back when there is a question
+	isLimited bool   // in time, as a hook of the database may run
+	seed      string // of random values
+	now       string // fixed time, '' for the first call
 
 	question   *question
 	afterwards string
@@ -207,7 +208,9 @@ func (c *hookedCall) send(
 		batch.Queue(`select set_config('postern.seed', $1, true), set_config('postern.draw', '', true),
 			set_config('postern.clock', $2, true)`, c.seed, c.now)
 	}
-	batch.Queue("select set_config('statement_timeout', $1, true)", fmt.Sprint(hookTimeout.Milliseconds()))
+	if c.isLimited {
+		batch.Queue("select set_config('statement_timeout', $1, true)", fmt.Sprint(hookTimeout.Milliseconds()))
+	}
 	batch.Queue(query, args...)
 	batch.Queue(`select coalesce(current_setting('postern.question', true), ''),
 		coalesce(current_setting('postern.afterwards', true), ''), postern_internal.clock()::text`)

@@ -3,6 +3,7 @@ package api
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
 	"strings"
 	"time"
 
@@ -18,7 +19,27 @@ type settingsDocument struct {
 }
 
 func newSettingsDocument(c *config.Config, h *hooks) (*settingsDocument, error) {
-	doc := map[string]any{
+	doc := alwaysThere(c, h)
+	maps.Copy(doc, sometimesThere(c))
+	text, err := json.Marshal(doc)
+	if err != nil {
+		return nil, err
+	}
+	doc["aud"] = c.JWT.Aud
+	doc["retention"] = c.Retention()
+	for _, key := range unpublished {
+		delete(doc, key)
+	}
+	published, err := json.Marshal(doc)
+	if err != nil {
+		return nil, err
+	}
+	return &settingsDocument{published: published, open: bytes.TrimSuffix(text, []byte("}"))}, nil
+}
+
+// alwaysThere are the settings that every context has.
+func alwaysThere(c *config.Config, h *hooks) map[string]any {
+	return map[string]any{
 		"site_url":            c.Site.URL,
 		"verify_urls":         verifyURLs(c, c.API.ExternalURL),
 		"jwt_aud":             c.JWT.Aud,
@@ -57,12 +78,19 @@ func newSettingsDocument(c *config.Config, h *hooks) (*settingsDocument, error) 
 		"jwt_exp":             c.JWT.Exp,
 		"hooks":               h.document,
 		"other_device_page":   c.Links.OtherDevicePage,
+		"account_limits":      accountLimits(c.Limits),
+		"quotas":              quotas(c),
+
+		"authorized_addresses": lowered(c.External.EmailAuthorizedAddresses),
 	}
-	doc["account_limits"], doc["quotas"] = accountLimits(c.Limits), quotas(c)
+}
+
+// sometimesThere are the settings that a context lacks where they are off.
+func sometimesThere(c *config.Config) map[string]any {
+	doc := map[string]any{}
 	if n := c.Limits.OTPMaxAttempts; n > 0 {
 		doc["otp_attempts"] = n
 	}
-	doc["authorized_addresses"] = lowered(c.External.EmailAuthorizedAddresses)
 	for key, limit := range map[string]time.Duration{
 		"timebox": c.Sessions.Timebox, "inactivity": c.Sessions.InactivityTimeout, "low_aal": c.Sessions.AllowLowAAL,
 	} {
@@ -79,20 +107,7 @@ func newSettingsDocument(c *config.Config, h *hooks) (*settingsDocument, error) 
 	if until := c.SMS.TestOTPValidUntil; !until.IsZero() {
 		doc["sms_test_otps_until"] = until
 	}
-	text, err := json.Marshal(doc)
-	if err != nil {
-		return nil, err
-	}
-	doc["aud"] = c.JWT.Aud
-	doc["retention"] = c.Retention()
-	for _, key := range unpublished {
-		delete(doc, key)
-	}
-	published, err := json.Marshal(doc)
-	if err != nil {
-		return nil, err
-	}
-	return &settingsDocument{published: published, open: bytes.TrimSuffix(text, []byte("}"))}, nil
+	return doc
 }
 
 // unpublished are the settings that are about clients, and not for SQL callers.

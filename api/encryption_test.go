@@ -115,7 +115,9 @@ func TestRefreshTokenKeysAreEncrypted(t *testing.T) {
 	plain := setup(t, version2)
 	first := setupOn(t, plain.dsn, append(encryption("old"), version2)...)
 	second := setupOn(t, plain.dsn, append(encryption("new"), version2)...)
-	stored := func(id string) string { return plain.scan("select refresh_token_hmac_key from auth.sessions where user_id = $1", id) }
+	stored := func(id string) string {
+		return plain.scan("select refresh_token_hmac_key from auth.sessions where user_id = $1", id)
+	}
 	refresh := func(s *server, token string) response {
 		return s.do("POST", "/token?grant_type=refresh_token", m{"refresh_token": token})
 	}

@@ -129,6 +129,7 @@ func toWire(err error) *Error {
 	var called *hook.Error
 	var weak *password.Weak
 	var tooLong password.TooLong
+	var unchecked *password.Unchecked
 	var shape *input.Error
 	var refused *mailcheck.Invalid
 	var pg *pgconn.PgError
@@ -145,6 +146,8 @@ func toWire(err error) *Error {
 		}
 	case errors.As(err, &tooLong):
 		return invalid(tooLong.Error())
+	case errors.As(err, &unchecked):
+		return &Error{Status: http.StatusInternalServerError, Code: codeUnexpected, Message: unchecked.Error(), cause: unchecked.Cause}
 	case errors.As(err, &shape):
 		return invalid(shape.Message)
 	case errors.As(err, &refused):

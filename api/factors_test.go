@@ -296,3 +296,40 @@ func TestSecretsAreSealed(t *testing.T) {
 		t.Errorf("without the key: %d %s", r.Status, r.Text)
 	}
 }
+
+// A new challenge is no new set of guesses: wrong codes count per factor, too, and the right one forgets them.
+func TestFactorLimit(t *testing.T) {
+	t.Parallel()
+	s := setup(t, "POSTERN_LIMIT_FACTOR_FAILURES=3/1h")
+	ann := s.newSession("ann@example.com")
+	f := s.enrollApp(ann, "phone")
+	guess := func(code string) response {
+		return s.do("POST", "/factors/"+f.ID+"/verify", m{"challenge_id": s.challengeFor(ann, f), "code": code}, bearer(ann.AccessToken)...)
+	}
+	wrong := func() string { // not one of the codes of these minutes
+		for _, code := range []string{"000000", "111111", "222222", "333333", "444444"} {
+			if code != f.code(t, -1) && code != f.code(t, 0) && code != f.code(t, 1) {
+				return code
+			}
+		}
+		return "555555"
+	}
+	for range 2 {
+		if r := guess(wrong()); r.Status != 422 {
+			t.Fatalf("a wrong code: %d %s", r.Status, r.Text)
+		}
+	}
+	r := guess(f.code(t, 0))
+	s.need(r, "access_token")
+	ann = r.session()
+	for range 3 {
+		if r := guess(wrong()); r.Status != 422 {
+			t.Fatalf("a wrong code after the right one: %d %s", r.Status, r.Text)
+		}
+	}
+	if r := guess(f.code(t, 1)); r.Status != 429 || r.Body["error_code"] != "over_request_rate_limit" || r.Header.Get("Retry-After") == "" {
+		t.Errorf("over the limit: %d %s", r.Status, r.Text)
+	}
+	s.exec("select postern.reset_limit($1)", f.ID)
+	s.need(guess(f.code(t, 1)), "access_token")
+}

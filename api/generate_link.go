@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 
 	"github.com/postern-auth/postern/api/input"
-	"github.com/postern-auth/postern/api/password"
 	"github.com/postern-auth/postern/gen"
 )
 
@@ -36,7 +35,7 @@ func (s *Server) generateLink(ctx context.Context, r *request) (reply, error) {
 		p.RedirectTo = r.redirectTarget()
 	}
 	var args gen.GenerateLinkParams
-	refused := s.checkLink(&p)
+	refused := s.checkLink(ctx, &p)
 	if p.Type == "signup" && refused == nil {
 		hash, err := s.passwords.Hash(ctx, p.Password)
 		if err != nil {
@@ -58,13 +57,13 @@ func (s *Server) generateLink(ctx context.Context, r *request) (reply, error) {
 }
 
 // checkLink checks what matters for some accounts only: the password of a new one, the new address of one that is there.
-func (s *Server) checkLink(p *linkParams) (err error) {
+func (s *Server) checkLink(ctx context.Context, p *linkParams) (err error) {
 	switch p.Type {
 	case "signup":
 		if p.Password == "" {
 			return invalid("Signup requires a valid password")
 		}
-		return password.Strength(s.cfg.Password, p.Password)
+		return s.policy.Strength(ctx, p.Password)
 	case "email_change_current", "email_change_new":
 		p.NewEmail, err = input.Email(p.NewEmail)
 	}

@@ -76,7 +76,9 @@ func ownBurst(b limit.Bucket) int {
 // accountLimits are the limits per account, as SQL reads them; those that are switched off are missing.
 func accountLimits(c config.Limits) map[string]any {
 	all := map[string]any{}
-	for name, rate := range map[string]config.Rate{"passwords": c.PasswordFailures, "messages": c.MessagesPerAddress} {
+	for name, rate := range map[string]config.Rate{
+		"passwords": c.PasswordFailures, "factors": c.FactorFailures, "messages": c.MessagesPerAddress,
+	} {
 		if rate.Events >= 1 {
 			all[name] = map[string]any{"every": rate.Every().Seconds(), "burst": int(min(rate.Events, math.MaxInt32))}
 		}

@@ -40,6 +40,9 @@ func TestLimitsAcrossServers(t *testing.T) {
 			t.Errorf("%s: %s limits are listed", client, n)
 		}
 	}
+	if listed, there := on[0].scan("select count(*) from postern.list_limits()"), on[0].scan("select count(*) from postern.limits where full_at > clock_timestamp()"); listed != there || there == "0" {
+		t.Errorf("%s limits are listed of %s", listed, there)
+	}
 	if r := on[0].do("POST", "/recover", m{"email": "nobody@example.com"}, "X-Forwarded-For", "203.0.113.0, 203.0.113.77"); r.Status != 200 {
 		t.Errorf("another client behind a spoofed address: %d", r.Status)
 	}

@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"reflect"
 
 	"github.com/postern-auth/postern/api/captcha"
 	"github.com/postern-auth/postern/api/config"
 	"github.com/postern-auth/postern/api/mail"
 	"github.com/postern-auth/postern/api/mailcheck"
+	"github.com/postern-auth/postern/api/password"
 	"github.com/postern-auth/postern/api/redirect"
 	"github.com/postern-auth/postern/api/seal"
 	"github.com/postern-auth/postern/api/sms"
@@ -34,6 +36,11 @@ func newGeneration(p *process, cfg *config.Config, before *Server) (*Server, err
 		return nil, err
 	}
 	if s.seals, err = seal.New(cfg.Encryption); err != nil {
+		return nil, err
+	}
+	if before != nil && reflect.DeepEqual(before.cfg.Password, cfg.Password) && cfg.Password.CommonFile == "" {
+		s.policy = before.policy // with what it remembers
+	} else if s.policy, err = password.NewPolicy(cfg.Password, &http.Client{}, p.log); err != nil {
 		return nil, err
 	}
 	if s.sms, err = sms.New(cfg.SMS, cfg.API.InternalHTTPTimeout, p.toSMS, p.log); err != nil {

@@ -54,6 +54,7 @@ type Server struct {
 	mailer    *mail.Mailer
 	mailCheck *mailcheck.Checker // nil: off
 	seals     *seal.Keys
+	policy    *password.Policy
 	sms       *sms.Sender
 	settings  *settingsDocument
 	captcha   *captcha.Verifier       // nil: none is demanded

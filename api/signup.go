@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 
 	"github.com/postern-auth/postern/api/input"
-	"github.com/postern-auth/postern/api/password"
 	"github.com/postern-auth/postern/gen"
 )
 
@@ -112,7 +111,7 @@ func (s *Server) checkSignUp(ctx context.Context, p *signUpParams) (err error) {
 	case p.Password == "":
 		return invalid("Signup requires a valid password")
 	}
-	if err := password.Strength(s.cfg.Password, p.Password); err != nil {
+	if err := s.policy.Strength(ctx, p.Password); err != nil {
 		return err
 	}
 	if p.Phone != "" {

@@ -98,7 +98,7 @@ func (s *Server) passwordGrant(ctx context.Context, r *request) (reply, error) {
 	return jsonReply(struct {
 		*tokens
 		WeakPassword *weakPassword `json:"weak_password"`
-	}{t, s.weakness(p.Password)}, t.header)
+	}{t, s.weakness(ctx, p.Password)}, t.header)
 }
 
 // matchPassword compares a password with what is stored, in the pool. matched is the stored value if it is the password's;
@@ -171,8 +171,8 @@ type weakPassword struct {
 	Reasons []string `json:"reasons"`
 }
 
-func (s *Server) weakness(text string) *weakPassword {
-	if weak, ok := password.Strength(s.cfg.Password, text).(*password.Weak); ok {
+func (s *Server) weakness(ctx context.Context, text string) *weakPassword {
+	if weak, ok := s.policy.Strength(ctx, text).(*password.Weak); ok {
 		return &weakPassword{weak.Message, weak.Reasons}
 	}
 	return nil

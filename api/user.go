@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/postern-auth/postern/api/input"
-	"github.com/postern-auth/postern/api/password"
 	"github.com/postern-auth/postern/gen"
 )
 
@@ -43,7 +42,7 @@ func (s *Server) updateUser(ctx context.Context, r *request) (reply, error) {
 	if err := r.decode(&p); err != nil {
 		return nil, err
 	}
-	if err := s.checkChanges(&p); err != nil {
+	if err := s.checkChanges(ctx, &p); err != nil {
 		return nil, err
 	}
 	if err := s.mailCheck.Check(ctx, p.Email); err != nil {
@@ -70,7 +69,7 @@ func (s *Server) updateUser(ctx context.Context, r *request) (reply, error) {
 }
 
 // checkChanges checks the shape, in the order of the spec.
-func (s *Server) checkChanges(p *userChanges) (err error) {
+func (s *Server) checkChanges(ctx context.Context, p *userChanges) (err error) {
 	p.HasPassword = p.Password != nil
 	if p.Data, err = object("data", p.Data); err != nil {
 		return err
@@ -97,7 +96,7 @@ func (s *Server) checkChanges(p *userChanges) (err error) {
 		return err
 	}
 	if p.HasPassword {
-		return password.Strength(s.cfg.Password, *p.Password)
+		return s.policy.Strength(ctx, *p.Password)
 	}
 	return nil
 }

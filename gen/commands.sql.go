@@ -46,6 +46,66 @@ func (q *Queries) DeleteUserByCommand(ctx context.Context, who string, aud strin
 	return err
 }
 
+const listSealedValues = `-- name: ListSealedValues :many
+select v.id::text as id, v.stored::text as stored from postern_internal.list_sealed_values(
+  p_column => $1::text, p_after => cast(nullif($2::text, '') as uuid), p_limit => cast($3::text as int)) as v
+`
+
+type ListSealedValuesParams struct {
+	Place   string
+	After   string
+	MaxRows string
+}
+
+type ListSealedValuesRow struct {
+	ID     string
+	Stored string
+}
+
+func (q *Queries) ListSealedValues(ctx context.Context, arg ListSealedValuesParams) ([]ListSealedValuesRow, error) {
+	rows, err := q.db.Query(ctx, listSealedValues, arg.Place, arg.After, arg.MaxRows)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ListSealedValuesRow
+	for rows.Next() {
+		var i ListSealedValuesRow
+		if err := rows.Scan(&i.ID, &i.Stored); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const replaceSealedValues = `-- name: ReplaceSealedValues :one
+select postern_internal.replace_sealed_values(
+  p_column => $1::text, p_ids => cast($2::text[] as uuid[]), p_old => $3::text[], p_new => $4::text[])::int as replaced
+`
+
+type ReplaceSealedValuesParams struct {
+	Place string
+	Ids   []string
+	Old   []string
+	New   []string
+}
+
+func (q *Queries) ReplaceSealedValues(ctx context.Context, arg ReplaceSealedValuesParams) (int32, error) {
+	row := q.db.QueryRow(ctx, replaceSealedValues,
+		arg.Place,
+		arg.Ids,
+		arg.Old,
+		arg.New,
+	)
+	var replaced int32
+	err := row.Scan(&replaced)
+	return replaced, err
+}
+
 const sqlBanUser = `-- name: SqlBanUser :one
 select postern.ban_user(who => $1::text, duration => cast($2::text as interval))::timestamptz as banned_until
 `

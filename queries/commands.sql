@@ -35,3 +35,11 @@ select postern_internal.create_user_by_command(
 
 -- name: DeleteUserByCommand :exec
 select postern_internal.delete_user_by_command(p_who => @who::text, p_aud => @aud::text);
+
+-- name: ListSealedValues :many
+select v.id::text as id, v.stored::text as stored from postern_internal.list_sealed_values(
+  p_column => @place::text, p_after => cast(nullif(@after::text, '') as uuid), p_limit => cast(@max_rows::text as int)) as v;
+
+-- name: ReplaceSealedValues :one
+select postern_internal.replace_sealed_values(
+  p_column => @place::text, p_ids => cast(@ids::text[] as uuid[]), p_old => @old::text[], p_new => @new::text[])::int as replaced;

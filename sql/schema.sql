@@ -1602,9 +1602,9 @@ declare
   v_payload jsonb;
 begin
   v_payload := p_payload;
-  return case when jsonb_typeof(v_payload) = 'object' then v_payload else '{}' end;
+  return case when jsonb_typeof(v_payload) = 'object' then v_payload else jsonb_build_object() end;
 exception when data_exception or program_limit_exceeded then
-  return '{}';
+  return jsonb_build_object();
 end;
 $$;
 
@@ -2064,6 +2064,26 @@ begin
     else
       perform postern_internal.fail(422, 'mfa_webauthn_enroll_not_enabled', 'MFA enroll is disabled for WebAuthn');
   end case;
+end;
+$$;
+
+-- Name: check_factor_limit(uuid, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.check_factor_limit(p_factor_id uuid, p_context jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_limit jsonb := p_context -> 'account_limits' -> 'factors';
+  v_wait float8;
+begin
+  if v_limit is not null then
+    v_wait := postern_internal.token_wait(
+      'factors', p_factor_id::text, (v_limit ->> 'every')::float8, (v_limit ->> 'burst')::int);
+    if v_wait > 0 then
+      perform postern_internal.fail_limit(v_wait);
+    end if;
+  end if;
 end;
 $$;
 
@@ -2546,6 +2566,26 @@ CREATE FUNCTION postern_internal.context() RETURNS jsonb
     )
     || coalesce((select value from postern.settings), '{}')
     || jsonb_build_object('actor', session_user, 'by_sql', true, 'ip', host(inet_client_addr()))
+$$;
+
+-- Name: count_factor_code(uuid, boolean, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.count_factor_code(p_factor_id uuid, p_is_right boolean, p_context jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_limit jsonb := p_context -> 'account_limits' -> 'factors';
+begin
+  if v_limit is null then
+    return;
+  elsif p_is_right then
+    delete from postern.limits where name = 'factors' and who = p_factor_id::text;
+  else
+    perform postern_internal.take_token(
+      'factors', p_factor_id::text, (v_limit ->> 'every')::float8, (v_limit ->> 'burst')::int);
+  end if;
+end;
 $$;
 
 -- Name: count_password(boolean, jsonb); Type: FUNCTION; Schema: postern_internal
@@ -4548,6 +4588,9 @@ declare
   v_who text := btrim(p_who);
   v_keys text[] := array[v_who];
 begin
+  if v_who is null then
+    return null;
+  end if;
   if v_who like '%:%' and v_who !~ '[^0-9a-fA-F:.]' then
     begin
       v_keys := v_keys || host(v_who::inet) || network(set_masklen(v_who::inet, 64))::text;
@@ -4706,6 +4749,21 @@ CREATE FUNCTION postern_internal.list_json(p_ids uuid[]) RETURNS jsonb
     jsonb_agg(postern_internal.user_json(u) || '{"identities": null}' order by i.n), '[]')
   from unnest(p_ids) with ordinality as i (id, n) join auth.users as u on u.id = i.id
 $$;
+
+-- Name: list_sealed_values(text, uuid, integer); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.list_sealed_values(p_column text, p_after uuid, p_limit integer, OUT id uuid, OUT stored text)
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $_$
+declare
+  v_place text[] := postern_internal.sealed_column(p_column);
+begin
+  return query execute format(
+    'select t.id, t.%2$I::text from auth.%1$I as t where ($1 is null or t.id > $1) and t.%2$I <> '''' order by t.id limit $2',
+    v_place[1], v_place[2]) using p_after, p_limit;
+end;
+$_$;
 
 -- Name: list_users(text, boolean, bigint, bigint, jsonb); Type: FUNCTION; Schema: postern_internal
 
@@ -5590,6 +5648,7 @@ begin
   elsif not p_has_code then
     perform postern_internal.fail(400, 'validation_failed', 'Code needs to be non-empty');
   end if;
+  perform postern_internal.check_factor_limit(v_factor.id, p_context);
   v_found := postern_internal.find_challenge(v_user, v_factor, p_challenge_id, p_session_id, p_context);
   failure := v_found.failure;
   factor_type := v_factor.factor_type;
@@ -6391,6 +6450,23 @@ begin
 end;
 $$;
 
+-- Name: replace_sealed_values(text, uuid[], text[], text[]); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.replace_sealed_values(p_column text, p_ids uuid[], p_old text[], p_new text[]) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $_$
+declare
+  v_place text[] := postern_internal.sealed_column(p_column);
+  v_count int;
+begin
+  execute format('update auth.%1$I as t set %2$I = c.new from unnest($1, $2, $3) as c (id, old, new) '
+    || 'where t.id = c.id and t.%2$I = c.old', v_place[1], v_place[2]) using p_ids, p_old, p_new;
+  get diagnostics v_count = row_count;
+  return v_count;
+end;
+$_$;
+
 -- Name: resend(text, text, text, text, text, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.resend(p_type text, p_email text, p_phone text, p_code_challenge text, p_code_challenge_method text, p_context jsonb) RETURNS text
@@ -6599,12 +6675,31 @@ begin
     v_output := postern_internal.ask('hook:' || concat_ws(':', p_name, p_key), p_payload, p_context);
   end if;
   if coalesce(v_output #>> '{error,message}', '') <> '' then
-    v_status := case when v_output #>> '{error,http_code}' ~ '^[2-5][0-9]{2}$' then v_output #>> '{error,http_code}' end;
-    perform postern_internal.fail(coalesce(v_status, 500), '', v_output #>> '{error,message}');
+    v_status := 500;
+    if v_output #>> '{error,http_code}' ~ '^[2-5][0-9]{2}$' then
+      v_status := (v_output #>> '{error,http_code}')::int;
+    end if;
+    perform postern_internal.fail(v_status, '', v_output #>> '{error,message}');
   end if;
   return v_output;
 end;
 $_$;
+
+-- Name: sealed_column(text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.sealed_column(p_column text) RETURNS text[]
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO ''
+    AS $$
+begin
+  if p_column is null or p_column not in ('users.encrypted_password', 'mfa_factors.secret', 'mfa_challenges.otp_code',
+    'sessions.refresh_token_hmac_key', 'custom_oauth_providers.client_secret')
+  then
+    perform postern_internal.fail(400, 'validation_failed', format('No sealed values are in %s', p_column));
+  end if;
+  return string_to_array(p_column, '.');
+end;
+$$;
 
 -- Name: send_confirmation(auth.users, text, boolean, jsonb); Type: FUNCTION; Schema: postern_internal
 
@@ -7675,6 +7770,7 @@ declare
     and not (p_context -> 'hooks') ? 'send-sms';
   v_is_valid boolean;
 begin
+  perform postern_internal.check_factor_limit(v_factor.id, p_context);
   v_found := postern_internal.find_challenge(v_user, v_factor, p_challenge_id, p_session_id, p_context);
   failure := v_found.failure;
   if failure is not null then
@@ -7685,6 +7781,7 @@ begin
     when v_factor.factor_type = 'phone' then p_matched = (v_found.challenge).otp_code
     when p_matched = v_factor.secret then postern_internal.use_totp_step(v_factor, p_step, p_context)
   end, false);
+  perform postern_internal.count_factor_code(v_factor.id, v_is_valid, p_context);
   failure := postern_internal.verify_factor_attempt(v_factor, v_is_valid, p_context);
   if failure is not null then
     return;
@@ -7906,7 +8003,10 @@ $$;
 CREATE FUNCTION postern_internal.wall_clock() RETURNS timestamp with time zone
     LANGUAGE sql
     AS $$
-  select coalesce(nullif(current_setting('postern.clock', true), '')::timestamptz, clock_timestamp())
+  select case
+    when coalesce(current_setting('postern.seed', true), '') <> '' then clock_timestamp()
+    else coalesce(nullif(current_setting('postern.clock', true), '')::timestamptz, clock_timestamp())
+  end
 $$;
 
 -- Name: write_audit(text[], uuid, text, boolean, text, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
@@ -7926,7 +8026,7 @@ declare
   v_id uuid;
   v_action text;
   v_entry jsonb;
-  v_notice jsonb := '[]';
+  v_notice jsonb := '[]'::jsonb;
 begin
   foreach v_action in array p_actions loop
     v_id := gen_random_uuid();
@@ -9574,6 +9674,10 @@ REVOKE ALL ON FUNCTION postern_internal.check_email(p_email text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION postern_internal.check_enroll_enabled(p_type auth.factor_type, p_context jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION check_factor_limit(p_factor_id uuid, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.check_factor_limit(p_factor_id uuid, p_context jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION check_is_free(p_email text, p_phone text, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.check_is_free(p_email text, p_phone text, p_context jsonb) FROM PUBLIC;
@@ -9657,6 +9761,10 @@ REVOKE ALL ON FUNCTION postern_internal.confirm_phone_number(p_user_id uuid, p_c
 -- Name: FUNCTION context(); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.context() FROM PUBLIC;
+
+-- Name: FUNCTION count_factor_code(p_factor_id uuid, p_is_right boolean, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.count_factor_code(p_factor_id uuid, p_is_right boolean, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION count_password(p_is_right boolean, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -10026,6 +10134,10 @@ REVOKE ALL ON FUNCTION postern_internal.list_audit(p_scope text, p_text text, p_
 
 REVOKE ALL ON FUNCTION postern_internal.list_json(p_ids uuid[]) FROM PUBLIC;
 
+-- Name: FUNCTION list_sealed_values(p_column text, p_after uuid, p_limit integer); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.list_sealed_values(p_column text, p_after uuid, p_limit integer) FROM PUBLIC;
+
 -- Name: FUNCTION list_users(p_filter text, p_is_ascending boolean, p_offset bigint, p_limit bigint, p_context jsonb, OUT total bigint, OUT users jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.list_users(p_filter text, p_is_ascending boolean, p_offset bigint, p_limit bigint, p_context jsonb, OUT total bigint, OUT users jsonb) FROM PUBLIC;
@@ -10334,6 +10446,10 @@ REVOKE ALL ON FUNCTION postern_internal.remove_account(p_user auth.users, p_is_s
 
 REVOKE ALL ON FUNCTION postern_internal.replace_password(p_user_id uuid, p_password_hash text, p_context jsonb, p_except uuid) FROM PUBLIC;
 
+-- Name: FUNCTION replace_sealed_values(p_column text, p_ids uuid[], p_old text[], p_new text[]); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.replace_sealed_values(p_column text, p_ids uuid[], p_old text[], p_new text[]) FROM PUBLIC;
+
 -- Name: FUNCTION resend(p_type text, p_email text, p_phone text, p_code_challenge text, p_code_challenge_method text, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.resend(p_type text, p_email text, p_phone text, p_code_challenge text, p_code_challenge_method text, p_context jsonb) FROM PUBLIC;
@@ -10361,6 +10477,10 @@ REVOKE ALL ON FUNCTION postern_internal.rotate_v2(p_user auth.users, p_session a
 -- Name: FUNCTION run_hook(p_name text, p_key text, p_payload jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.run_hook(p_name text, p_key text, p_payload jsonb, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION sealed_column(p_column text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.sealed_column(p_column text) FROM PUBLIC;
 
 -- Name: FUNCTION send_confirmation(p_user auth.users, p_template text, p_is_pkce boolean, p_context jsonb); Type: ACL; Schema: postern_internal
 

@@ -61,3 +61,15 @@ func (e *Encryption) check(l *loader) {
 		l.failSecret(decryptionKeys, "is wrong: encryption key must also be present in decryption keys, as %s:<key>", e.KeyID)
 	}
 }
+
+// LoadEncryption reads only these settings, for commands that need no others. The error is an *Error.
+func LoadEncryption(environ []string) (Encryption, error) {
+	var e Encryption
+	l := newLoader(environ)
+	l.load(&e, "")
+	e.check(l)
+	if len(l.problems) > 0 {
+		return e, &Error{Problems: l.problems}
+	}
+	return e, nil
+}

@@ -26,6 +26,7 @@ type Limits struct {
 	ByAddress          bool     `env:"POSTERN_RATE_LIMIT_BY_ADDRESS" envDefault:"true" desc:"Clients are told apart by their address where neither GOTRUE_RATE_LIMIT_HEADER nor Sb-Forwarded-For does; false: such clients have no limits, as in Supabase Auth."`
 	TrustedProxies     Networks `env:"POSTERN_TRUSTED_PROXIES" envDefault:"127.0.0.0/8,::1/128,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,100.64.0.0/10,169.254.0.0/16,fc00::/7,fe80::/10" desc:"Networks, comma-separated, whose X-Forwarded-For is believed: the client is the right-most address that is in none of them. 0.0.0.0/0,::/0 believes everybody and takes the left-most, as Supabase Auth does."`
 	PasswordFailures   Rate     `env:"POSTERN_LIMIT_PASSWORD_FAILURES" envDefault:"50/1m" desc:"Wrong passwords per account, whoever tries: N at once, and one more per duration; the right password forgets them. 0: no limit."`
+	FactorFailures     Rate     `env:"POSTERN_LIMIT_FACTOR_FAILURES" envDefault:"50/1m" desc:"Wrong codes per second factor, whoever tries and however many challenges, in the same form; the right code forgets them. 0: no limit."`
 	MessagesPerAddress Rate     `env:"POSTERN_LIMIT_MESSAGES_PER_ADDRESS" envDefault:"60/2m" desc:"Requests for a mail or a message to one address (sign-up, link, code, recovery, resending), in the same form. 0: no limit."`
 	OTPMaxAttempts     int      `env:"POSTERN_OTP_MAX_ATTEMPTS" envDefault:"10" desc:"Wrong guesses after which a mailed or sent code is void, its link as well; 0: no limit."`
 }

@@ -59,28 +59,3 @@ func (c *Captcha) check(l *loader) {
 		l.failSecret("GOTRUE_SECURITY_CAPTCHA_SECRET", "is needed when GOTRUE_SECURITY_CAPTCHA_ENABLED is true")
 	}
 }
-
-// minPasswordLength is the floor of GOTRUE_PASSWORD_MIN_LENGTH.
-const minPasswordLength = 6
-
-// Password is the policy for new passwords. Package password checks it.
-type Password struct {
-	MinLength          int           `env:"GOTRUE_PASSWORD_MIN_LENGTH" envDefault:"6" desc:"Shortest password in bytes; values below 6 count as 6."`
-	RequiredCharacters CharacterSets `env:"GOTRUE_PASSWORD_REQUIRED_CHARACTERS" desc:"Sets of characters, separated by a colon: a password needs one of each; \\: is a colon in a set."`
-}
-
-func (p *Password) check(*loader) { p.MinLength = max(p.MinLength, minPasswordLength) }
-
-// CharacterSets are sets of characters; a good password has at least one of each.
-type CharacterSets []string
-
-// UnmarshalText reads sets separated by ":", in which "\:" is a colon. Empty sets are skipped.
-func (c *CharacterSets) UnmarshalText(text []byte) error {
-	const colon = "\x00" // cannot be part of an environment variable
-	for set := range strings.SplitSeq(strings.ReplaceAll(string(text), `\:`, colon), ":") {
-		if set != "" {
-			*c = append(*c, strings.ReplaceAll(set, colon, ":"))
-		}
-	}
-	return nil
-}

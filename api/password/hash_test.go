@@ -2,13 +2,11 @@ package password
 
 import (
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	"golang.org/x/crypto/bcrypt"
-
-	"github.com/postern-auth/postern/api/config"
 )
 
 // vector is a line of testdata/hashes.tsv.
@@ -60,11 +58,14 @@ func TestForeignHashes(t *testing.T) {
 
 // A right password brings a bcrypt hash of cost 10 where the stored one is of another cost or form. Argon2 and Firebase's
 // scrypt stay: the reference reads them.
+// family is what a form begins with, up to its numbers.
+var family = regexp.MustCompile(`^.[^0-9]*`)
+
 func TestRenew(t *testing.T) {
 	t.Parallel()
 	p, seen := newPool(t, 1, 0), map[string]bool{}
 	for _, v := range vectors(t) {
-		if form := v.hash[:min(len(v.hash), 6)]; seen[form] { // one of each form is enough
+		if form := family.FindString(v.hash); seen[form] { // one of each is enough, hashing is slow
 			continue
 		} else {
 			seen[form] = true
@@ -159,38 +160,6 @@ func TestValidHash(t *testing.T) {
 		if err := ValidHash(hash); err == nil {
 			t.Errorf("%q is accepted", hash)
 		}
-	}
-}
-
-func TestStrength(t *testing.T) {
-	t.Parallel()
-	strict := config.Password{MinLength: 10, RequiredCharacters: config.CharacterSets{"abc", "0123", "é:"}}
-	const length = "Password should be at least 10 characters."
-	const characters = "Password should contain at least one character of each: abc, 0123, é:."
-	for _, test := range []struct {
-		policy   config.Password
-		password string
-		want     error
-	}{
-		{config.Password{MinLength: 6}, "123456", nil},
-		{config.Password{MinLength: 6}, "éé", &Weak{"Password should be at least 6 characters.", []string{"length"}}},
-		{config.Password{MinLength: 6}, "ééé", nil}, // bytes count
-		{config.Password{MinLength: 6}, "", &Weak{"Password should be at least 6 characters.", []string{"length"}}},
-		{config.Password{MinLength: 6}, strings.Repeat("é", 36), nil},
-		{config.Password{MinLength: 6}, strings.Repeat("é", 36) + "x", TooLong{}},
-		{config.Password{MinLength: 80}, strings.Repeat("x", 73), TooLong{}},
-		{strict, "aaaaaaaa0é", nil},
-		{strict, "aaaaaaaa0:", nil},
-		{strict, "aaaaaaaaaa", &Weak{characters, []string{"characters"}}},
-		{strict, "xyz", &Weak{length + " " + characters, []string{"length", "characters"}}},
-		{strict, "a0:", &Weak{length, []string{"length"}}},
-	} {
-		if diff := cmp.Diff(test.want, Strength(test.policy, test.password)); diff != "" {
-			t.Errorf("%q (-want +got):\n%s", test.password, diff)
-		}
-	}
-	if got := (TooLong{}).Error(); got != "Password cannot be longer than 72 characters" {
-		t.Error(got)
 	}
 }
 

@@ -20,7 +20,7 @@ import (
 )
 
 func keyCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "key", Short: "Make keys for signing, and API keys"}
+	cmd := &cobra.Command{Use: "key", Short: "Make keys for signing and API keys, rotate the one that encrypts"}
 	var algorithm string
 	generate := &cobra.Command{
 		Use:   "generate",
@@ -37,7 +37,7 @@ func keyCommand() *cobra.Command {
 		},
 	}
 	generate.Flags().StringVar(&algorithm, "alg", "ES256", "HS256, RS256, ES256 or EdDSA")
-	cmd.AddCommand(generate, apiKeyCommand())
+	cmd.AddCommand(generate, apiKeyCommand(), rotateEncryptionCommand())
 	return cmd
 }
 

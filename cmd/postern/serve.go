@@ -2,12 +2,9 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"os"
-	"strconv"
-	"strings"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
@@ -29,18 +26,9 @@ func serveCommand(sources *config.Sources) *cobra.Command {
 	}
 }
 
-// loadSettings reads the settings of the process environment and refuses those that promise what is not there.
-func loadSettings() (*config.Config, error) {
-	cfg, err := config.Load(os.Environ())
-	if err != nil {
-		return nil, err
-	}
-	return cfg, refuseMissing(os.Environ())
-}
-
 // serve answers requests until ctx is done.
 func serve(ctx context.Context, sources config.Sources) error {
-	cfg, err := loadSettings()
+	cfg, err := config.Load(os.Environ())
 	if err != nil {
 		return err
 	}
@@ -74,7 +62,7 @@ func reloader(server *api.Server, sources config.Sources, log *slog.Logger) func
 		if err := sources.ApplyDir(); err != nil {
 			return err
 		}
-		cfg, err := loadSettings()
+		cfg, err := config.Load(os.Environ())
 		if err != nil {
 			return err
 		}
@@ -87,16 +75,4 @@ func warn(log *slog.Logger, cfg *config.Config) {
 	for _, warning := range cfg.Warnings() {
 		log.Warn(warning)
 	}
-}
-
-// refuseMissing stops the start where a switch would promise a protection that this version does not have.
-func refuseMissing(environ []string) error {
-	for _, entry := range environ {
-		name, value, _ := strings.Cut(entry, "=")
-		if on, _ := strconv.ParseBool(value); on && name == "GOTRUE_PASSWORD_HIBP_ENABLED" {
-			return errors.New(name + " is set, but this version does not have that yet: " +
-				"starting would promise a protection that is not there")
-		}
-	}
-	return nil
 }

@@ -1,7 +1,7 @@
 -- Limits, seen and reset. Security definer as all of schema postern: see who.sql.
 
 -- The names under which limits may know what an administrator calls `who`: as it is, an IPv6 address as its network, an
--- e-mail address or phone number as the hash of every audience that has it.
+-- e-mail address or phone number as the hash of every audience that has it. Null: all.
 create or replace function postern_internal.limit_keys(p_who text)
 returns text[]
 language plpgsql stable security invoker set search_path = ''
@@ -10,6 +10,9 @@ declare
   v_who text := btrim(p_who);
   v_keys text[] := array[v_who];
 begin
+  if v_who is null then
+    return null;
+  end if;
   if v_who like '%:%' and v_who !~ '[^0-9a-fA-F:.]' then
     begin
       v_keys := v_keys || host(v_who::inet) || network(set_masklen(v_who::inet, 64))::text;

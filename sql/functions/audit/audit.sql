@@ -23,7 +23,7 @@ declare
   v_id uuid;
   v_action text;
   v_entry jsonb;
-  v_notice jsonb := '[]';
+  v_notice jsonb := '[]'::jsonb;
 begin
   foreach v_action in array p_actions loop
     v_id := gen_random_uuid();

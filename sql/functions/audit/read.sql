@@ -10,9 +10,9 @@ declare
   v_payload jsonb;
 begin
   v_payload := p_payload;
-  return case when jsonb_typeof(v_payload) = 'object' then v_payload else '{}' end;
+  return case when jsonb_typeof(v_payload) = 'object' then v_payload else jsonb_build_object() end;
 exception when data_exception or program_limit_exceeded then
-  return '{}';
+  return jsonb_build_object();
 end;
 $$;
 

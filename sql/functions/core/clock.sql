@@ -8,12 +8,15 @@ as $$
 $$;
 
 -- The time of this moment, for what several transactions count together: one that waited for another has begun before
--- that one ended.
+-- that one ended. Where a server asks questions (core/ask.sql) the time of the transaction stands still, this one does not.
 create or replace function postern_internal.wall_clock()
 returns timestamptz
 language sql volatile security invoker
 as $$
-  select coalesce(nullif(current_setting('postern.clock', true), '')::timestamptz, clock_timestamp())
+  select case
+    when coalesce(current_setting('postern.seed', true), '') <> '' then clock_timestamp()
+    else coalesce(nullif(current_setting('postern.clock', true), '')::timestamptz, clock_timestamp())
+  end
 $$;
 
 -- A time as clients read it: RFC 3339, UTC, microseconds, trailing zeros trimmed (spec/00 section 7).

@@ -31,7 +31,7 @@
 --   answers, by_sql                                    a server that can be asked (core/ask.sql), or an SQL caller
 -- Only servers send these, so SQL callers have no limits (functions/limits):
 --   limit {name, who, every, burst}                    the client's bucket, on limited routes
---   account, account_limits {passwords, messages: {every, burst}}, otp_attempts
+--   account, account_limits {passwords, factors, messages: {every, burst}}, otp_attempts
 --   quotas {mail, sms: {events, every}}
 create or replace function postern_internal.context()
 returns jsonb

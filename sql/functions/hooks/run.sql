@@ -27,8 +27,11 @@ begin
     v_output := postern_internal.ask('hook:' || concat_ws(':', p_name, p_key), p_payload, p_context);
   end if;
   if coalesce(v_output #>> '{error,message}', '') <> '' then
-    v_status := case when v_output #>> '{error,http_code}' ~ '^[2-5][0-9]{2}$' then v_output #>> '{error,http_code}' end;
-    perform postern_internal.fail(coalesce(v_status, 500), '', v_output #>> '{error,message}');
+    v_status := 500;
+    if v_output #>> '{error,http_code}' ~ '^[2-5][0-9]{2}$' then
+      v_status := (v_output #>> '{error,http_code}')::int;
+    end if;
+    perform postern_internal.fail(v_status, '', v_output #>> '{error,message}');
   end if;
   return v_output;
 end;

@@ -4,7 +4,7 @@
 -- First call: what the code has to be compared with, as it is stored, and the time by which codes of authenticator apps
 -- count. p_refusal is what is wrong with the body, p_has_code false for one without a code.
 -- Raises: as authenticate; mfa_factor_not_found (404, or 422 for the challenge), p_refusal, validation_failed (400),
---   mfa_..._verify_not_enabled, mfa_ip_address_mismatch (422), insufficient_aal (403).
+--   mfa_..._verify_not_enabled, mfa_ip_address_mismatch (422), insufficient_aal (403), over_request_rate_limit (429).
 -- Returns as failure, because the challenge goes: mfa_challenge_expired (422).
 create or replace function postern_internal.prepare_factor_verification(
   p_user_id uuid,
@@ -34,6 +34,7 @@ begin
   elsif not p_has_code then
     perform postern_internal.fail(400, 'validation_failed', 'Code needs to be non-empty');
   end if;
+  perform postern_internal.check_factor_limit(v_factor.id, p_context);
   v_found := postern_internal.find_challenge(v_user, v_factor, p_challenge_id, p_session_id, p_context);
   failure := v_found.failure;
   factor_type := v_factor.factor_type;
@@ -127,6 +128,7 @@ declare
     and not (p_context -> 'hooks') ? 'send-sms';
   v_is_valid boolean;
 begin
+  perform postern_internal.check_factor_limit(v_factor.id, p_context);
   v_found := postern_internal.find_challenge(v_user, v_factor, p_challenge_id, p_session_id, p_context);
   failure := v_found.failure;
   if failure is not null then
@@ -137,6 +139,7 @@ begin
     when v_factor.factor_type = 'phone' then p_matched = (v_found.challenge).otp_code
     when p_matched = v_factor.secret then postern_internal.use_totp_step(v_factor, p_step, p_context)
   end, false);
+  perform postern_internal.count_factor_code(v_factor.id, v_is_valid, p_context);
   failure := postern_internal.verify_factor_attempt(v_factor, v_is_valid, p_context);
   if failure is not null then
     return;
