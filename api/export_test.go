@@ -64,3 +64,6 @@ func (c *countingDB) QueryRow(ctx context.Context, query string, args ...any) pg
 
 // StandInForCaptcha leads questions to the captcha provider elsewhere.
 func (s *Server) StandInForCaptcha(to http.RoundTripper) { s.captcha = s.captcha.Via(to) }
+
+// IsObserved tells whether requests are measured.
+func (s *Server) IsObserved() bool { return s.telemetry != nil }

@@ -25,7 +25,7 @@ type instruments struct {
 	cleaned                              metric.Int64Counter
 }
 
-// seconds and milliseconds are the limits of the buckets of durations.
+// The limits of buckets: of durations, and of sizes in bytes.
 var (
 	seconds      = []float64{0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10}
 	milliseconds = []float64{0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 5000}
@@ -76,18 +76,23 @@ type gauge struct {
 func (i *instruments) observe(gauges ...gauge) error {
 	for _, g := range gauges {
 		with := metric.WithAttributes(g.attributes...)
-		read := metric.WithInt64Callback(func(ctx context.Context, o metric.Int64Observer) error {
-			if n, ok := g.read(ctx); ok {
-				o.Observe(n, with)
-			}
-			return nil
-		})
+		var figure metric.Int64Observable
 		var err error
 		if g.isTotal {
-			_, err = i.meter.Int64ObservableCounter(g.name, metric.WithUnit(g.unit), metric.WithDescription(g.what), read)
+			figure, err = i.meter.Int64ObservableCounter(g.name, metric.WithUnit(g.unit), metric.WithDescription(g.what))
 		} else {
-			_, err = i.meter.Int64ObservableGauge(g.name, metric.WithUnit(g.unit), metric.WithDescription(g.what), read)
+			figure, err = i.meter.Int64ObservableGauge(g.name, metric.WithUnit(g.unit), metric.WithDescription(g.what))
 		}
+		if err != nil {
+			return err
+		}
+		// Two figures may share a name, so each has a callback of its own.
+		_, err = i.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+			if n, ok := g.read(ctx); ok {
+				o.ObserveInt64(figure, n, with)
+			}
+			return nil
+		}, figure)
 		if err != nil {
 			return err
 		}
