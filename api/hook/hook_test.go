@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -101,10 +103,13 @@ func TestAnswers(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
+			var mu sync.Mutex
 			calls, ids := 0, map[string]bool{}
 			h := newHook(t, func(w http.ResponseWriter, r *http.Request) {
+				mu.Lock()
 				calls++
 				ids[r.Header.Get("webhook-id")] = true
+				mu.Unlock()
 				w.Header()["Content-Type"] = nil
 				if test.contentType != " " && test.contentType != "" {
 					w.Header().Set("Content-Type", test.contentType)
@@ -128,6 +133,8 @@ func TestAnswers(t *testing.T) {
 			if got != test.want {
 				t.Errorf("%.100s, want %.100s", got, test.want)
 			}
+			mu.Lock()
+			defer mu.Unlock()
 			if calls != test.calls || len(ids) != calls {
 				t.Errorf("%d calls with %d ids, want %d", calls, len(ids), test.calls)
 			}
@@ -137,9 +144,9 @@ func TestAnswers(t *testing.T) {
 
 func TestOutOfReach(t *testing.T) {
 	t.Parallel()
-	tries := 0
+	var tries atomic.Int64
 	dead := newHook(t, func(w http.ResponseWriter, _ *http.Request) {
-		tries++
+		tries.Add(1)
 		panic(http.ErrAbortHandler)
 	})
 	var told *Error
@@ -147,8 +154,8 @@ func TestOutOfReach(t *testing.T) {
 		told.Message != "Failed to reach hook after maximum retries" || told.Status != 422 {
 		t.Errorf("nobody there: %v", err)
 	}
-	if tries < 3 {
-		t.Errorf("%d tries", tries)
+	if n := tries.Load(); n < 3 {
+		t.Errorf("%d tries", n)
 	}
 
 	slow := newHook(t, func(_ http.ResponseWriter, r *http.Request) {
