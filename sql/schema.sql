@@ -5531,9 +5531,12 @@ $$;
 -- Name: otp_hash(text, text); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.otp_hash(p_address text, p_otp text) RETURNS text
-    LANGUAGE sql IMMUTABLE
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO ''
     AS $$
-  select encode(sha224(convert_to(p_address || p_otp, 'UTF8')), 'hex')
+begin
+  return encode(sha224(convert_to(p_address || p_otp, 'UTF8')), 'hex');
+end;
 $$;
 
 -- Name: outbox_delay(text, integer); Type: FUNCTION; Schema: postern_internal
@@ -5626,7 +5629,7 @@ $$;
 -- Name: part_used(double precision, timestamp with time zone, double precision, timestamp with time zone); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.part_used(p_used double precision, p_since timestamp with time zone, p_every double precision, p_now timestamp with time zone) RETURNS double precision
-    LANGUAGE sql IMMUTABLE
+    LANGUAGE sql STABLE
     AS $$
   select case
     when p_every is not null then greatest(p_used - greatest(extract(epoch from p_now - p_since), 0) / p_every, 0)
@@ -5902,7 +5905,7 @@ CREATE FUNCTION postern_internal.quota_parts(p_events integer, p_every double pr
     SET search_path TO ''
     AS $$
 begin
-  return least(32, p_events, greatest(1, floor(1 / p_every)));
+  return least(32, p_events, case when p_every is not null then greatest(1, floor(1 / p_every)) end);
 end;
 $$;
 

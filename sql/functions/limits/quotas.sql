@@ -35,7 +35,7 @@ returns int
 language plpgsql immutable security invoker set search_path = ''
 as $$
 begin
-  return least(32, p_events, greatest(1, floor(1 / p_every)));
+  return least(32, p_events, case when p_every is not null then greatest(1, floor(1 / p_every)) end);
 end;
 $$;
 
@@ -54,7 +54,7 @@ create or replace function postern_internal.part_used(
   p_now timestamptz
 )
 returns float8
-language sql immutable security invoker
+language sql stable security invoker -- not immutable: it could not be inlined, and would be planned at every call
 as $$
   select case
     when p_every is not null then greatest(p_used - greatest(extract(epoch from p_now - p_since), 0) / p_every, 0)

@@ -3,9 +3,11 @@
 --   = '2ccb291ec3c2849006dddd7622775645a07e3f07d3a2c377737731dd'
 create or replace function postern_internal.otp_hash(p_address text, p_otp text)
 returns text
-language sql immutable security invoker
+language plpgsql immutable security invoker set search_path = ''
 as $$
-  select encode(sha224(convert_to(p_address || p_otp, 'UTF8')), 'hex')
+begin
+  return encode(sha224(convert_to(p_address || p_otp, 'UTF8')), 'hex');
+end;
 $$;
 
 -- A new code for an address and its hash. p_is_pkce marks links that end in a code exchange.
