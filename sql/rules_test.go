@@ -52,10 +52,10 @@ func TestExpressions(t *testing.T) {
 		"postern_internal.audit_log_type('factor_deleted')":                                                 "factor",
 		"postern_internal.audit_log_type('user_modified')":                                                  "user",
 		"postern_internal.obscured('11111111-1111-4111-8111-111111111111', null)":                           "vXZipe60FhTnINR3q_yyJy4ZqKcKk7fjvIVg1ErTJuk",
-		"postern_internal.quota_parts(30, null)":      "30", // so that mails do not wait for each other
-		"postern_internal.quota_parts(1000000, null)": "32",
-		"postern_internal.quota_parts(5, 90)":         "1",
-		"postern_internal.quota_parts(100, 0.1)":      "10",
+		"postern_internal.quota_parts(30, null)":                                                            "30", // so that mails do not wait for each other
+		"postern_internal.quota_parts(1000000, null)":                                                       "32",
+		"postern_internal.quota_parts(5, 90)":                                                               "1",
+		"postern_internal.quota_parts(100, 0.1)":                                                            "10",
 		"postern_internal.effective_tag('web', '{\"tags\": [\"app\", \"web\"]}')":                           "web",
 		"postern_internal.effective_tag('x', '{\"tags\": [\"app\", \"web\"]}')":                             "app",
 		"postern_internal.effective_tag(null, '{\"tags\": []}')":                                            "",
