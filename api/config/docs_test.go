@@ -47,6 +47,17 @@ Postern is configured by environment variables. Names, values and defaults are t
 environment of an existing server works unchanged; unknown names are ignored. This page is generated from the source:
 it lists every setting that is read.
 
+They may also stand in files, for all commands:
+
+| source | counts |
+|---|---|
+| the process environment | |
+| ` + "`-c FILE`, `--config FILE`" + ` | over the environment. Without it ` + "`./.env`" + `, if it is there, fills in names that are not set (not for ` + "`postern dev`" + `) |
+| ` + "`-d DIR`, `--config-dir DIR`" + ` | over both: files that end in ` + "`.env` or `.json`" + `, by name, later ones first; of ` + "`x.env` and `x.json`" + ` only the latter. Read again while serving: see [operations](operations.md#reloading) |
+
+Files hold ` + "`NAME=value`" + ` lines: optional ` + "`export`, `#`" + ` comments, ` + "`'raw'`, `\"with \\n, \\r, \\\" and \\\\\"`" + `; ` + "`$NAME`" + ` is not expanded. ` + "`.json`" + ` files hold
+one flat object of strings. A file that cannot be read stops the start; a directory that is not there is logged.
+
 Four are required: ` + "`API_EXTERNAL_URL`, `DATABASE_URL`, `GOTRUE_SITE_URL` and `GOTRUE_JWT_SECRET`" + `. ` + "`postern dev`" + ` sets them itself.
 
 When something is wrong the server does not start and lists all problems at once. ` + "`true`, `t`, `1`, `false`, `f` and `0`" + ` are
