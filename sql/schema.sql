@@ -1908,7 +1908,7 @@ begin
   perform postern_internal.take_limits(p_context);
   perform postern_internal.check_verify_enabled(v_factor.factor_type, p_context);
   if v_factor.status = 'unverified' then
-    perform postern_internal.check_may_enroll(p_user_id, p_session_id);
+    perform postern_internal.check_may_enroll(p_user_id, p_session_id, p_factor_id);
   end if;
   if v_factor.factor_type = 'phone' then
     perform postern_internal.refuse(p_refusal);
@@ -2120,14 +2120,18 @@ begin
 end;
 $$;
 
--- Name: check_may_enroll(uuid, uuid); Type: FUNCTION; Schema: postern_internal
+-- Name: check_may_enroll(uuid, uuid, uuid); Type: FUNCTION; Schema: postern_internal
 
-CREATE FUNCTION postern_internal.check_may_enroll(p_user_id uuid, p_session_id uuid) RETURNS void
+CREATE FUNCTION postern_internal.check_may_enroll(p_user_id uuid, p_session_id uuid, p_factor_id uuid DEFAULT NULL::uuid) RETURNS void
     LANGUAGE plpgsql STABLE
     SET search_path TO ''
     AS $$
 begin
-  if postern_internal.has_verified_factor(p_user_id) and not postern_internal.is_aal2(p_session_id) then
+  if exists (
+      select from auth.mfa_factors as f
+      where f.user_id = p_user_id and f.status = 'verified' and f.id is distinct from p_factor_id)
+    and not postern_internal.is_aal2(p_session_id)
+  then
     perform postern_internal.fail(403, 'insufficient_aal', 'AAL2 required to enroll a new factor');
   end if;
 end;
@@ -3456,7 +3460,7 @@ CREATE FUNCTION postern_internal.find_challenge(p_user auth.users, p_factor auth
 begin
   perform postern_internal.check_verify_enabled(p_factor.factor_type, p_context);
   if p_factor.status = 'unverified' then
-    perform postern_internal.check_may_enroll(p_user.id, p_session_id);
+    perform postern_internal.check_may_enroll(p_user.id, p_session_id, p_factor.id);
   end if;
   select c.* into challenge from auth.mfa_challenges as c
   where c.id = p_challenge_id and c.factor_id = p_factor.id;
@@ -9701,9 +9705,9 @@ REVOKE ALL ON FUNCTION postern_internal.check_is_free(p_email text, p_phone text
 
 REVOKE ALL ON FUNCTION postern_internal.check_mail_frequency(p_last_sent_at timestamp with time zone, p_context jsonb) FROM PUBLIC;
 
--- Name: FUNCTION check_may_enroll(p_user_id uuid, p_session_id uuid); Type: ACL; Schema: postern_internal
+-- Name: FUNCTION check_may_enroll(p_user_id uuid, p_session_id uuid, p_factor_id uuid); Type: ACL; Schema: postern_internal
 
-REVOKE ALL ON FUNCTION postern_internal.check_may_enroll(p_user_id uuid, p_session_id uuid) FROM PUBLIC;
+REVOKE ALL ON FUNCTION postern_internal.check_may_enroll(p_user_id uuid, p_session_id uuid, p_factor_id uuid) FROM PUBLIC;
 
 -- Name: FUNCTION check_password_hash(p_hash text); Type: ACL; Schema: postern_internal
 

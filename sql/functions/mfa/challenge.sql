@@ -23,7 +23,7 @@ begin
   perform postern_internal.take_limits(p_context);
   perform postern_internal.check_verify_enabled(v_factor.factor_type, p_context);
   if v_factor.status = 'unverified' then
-    perform postern_internal.check_may_enroll(p_user_id, p_session_id);
+    perform postern_internal.check_may_enroll(p_user_id, p_session_id, p_factor_id);
   end if;
   if v_factor.factor_type = 'phone' then
     perform postern_internal.refuse(p_refusal);

@@ -76,13 +76,22 @@ $$;
 
 -- A factor that is not verified yet would lift a session to aal2: whoever has a verified one must use that first. The
 -- reference asks for it at enrolment alone, which a factor left over from before gets around.
+-- p_factor_id is the factor itself, if there is one: a parallel request may have verified it since it was read.
 -- Raises: insufficient_aal (403).
-create or replace function postern_internal.check_may_enroll(p_user_id uuid, p_session_id uuid)
+create or replace function postern_internal.check_may_enroll(
+  p_user_id uuid,
+  p_session_id uuid,
+  p_factor_id uuid default null
+)
 returns void
 language plpgsql stable security invoker set search_path = ''
 as $$
 begin
-  if postern_internal.has_verified_factor(p_user_id) and not postern_internal.is_aal2(p_session_id) then
+  if exists (
+      select from auth.mfa_factors as f
+      where f.user_id = p_user_id and f.status = 'verified' and f.id is distinct from p_factor_id)
+    and not postern_internal.is_aal2(p_session_id)
+  then
     perform postern_internal.fail(403, 'insufficient_aal', 'AAL2 required to enroll a new factor');
   end if;
 end;

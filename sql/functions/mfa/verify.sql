@@ -60,7 +60,7 @@ as $$
 begin
   perform postern_internal.check_verify_enabled(p_factor.factor_type, p_context);
   if p_factor.status = 'unverified' then
-    perform postern_internal.check_may_enroll(p_user.id, p_session_id);
+    perform postern_internal.check_may_enroll(p_user.id, p_session_id, p_factor.id);
   end if;
   select c.* into challenge from auth.mfa_challenges as c
   where c.id = p_challenge_id and c.factor_id = p_factor.id;
