@@ -11,65 +11,35 @@ import (
 	"github.com/google/uuid"
 )
 
-const beginLinking = `-- name: BeginLinking :one
+const beginLinking = `-- name: BeginLinking :exec
 select postern_internal.begin_linking(
-  p_user_id => $1, p_session_id => $2, p_provider => $3,
-  p_code_challenge => $4, p_code_challenge_method => $5,
-  p_is_email_optional => $6, p_context => $7)::uuid as state
+  p_user_id => $1, p_session_id => $2, p_flow => $3, p_context => $4)
 `
 
 type BeginLinkingParams struct {
-	UserID              uuid.UUID
-	SessionID           *uuid.UUID
-	Provider            string
-	CodeChallenge       string
-	CodeChallengeMethod string
-	IsEmailOptional     bool
-	Context             []byte
+	UserID    uuid.UUID
+	SessionID *uuid.UUID
+	Flow      []byte
+	Context   []byte
 }
 
-func (q *Queries) BeginLinking(ctx context.Context, arg BeginLinkingParams) (uuid.UUID, error) {
-	row := q.db.QueryRow(ctx, beginLinking,
+func (q *Queries) BeginLinking(ctx context.Context, arg BeginLinkingParams) error {
+	_, err := q.db.Exec(ctx, beginLinking,
 		arg.UserID,
 		arg.SessionID,
-		arg.Provider,
-		arg.CodeChallenge,
-		arg.CodeChallengeMethod,
-		arg.IsEmailOptional,
+		arg.Flow,
 		arg.Context,
 	)
-	var state uuid.UUID
-	err := row.Scan(&state)
-	return state, err
+	return err
 }
 
-const beginOauth = `-- name: BeginOauth :one
-select postern_internal.begin_oauth(
-  p_provider => $1, p_code_challenge => $2, p_code_challenge_method => $3,
-  p_invite_token => $4, p_is_email_optional => $5, p_context => $6)::uuid as state
+const beginOauth = `-- name: BeginOauth :exec
+select postern_internal.begin_oauth(p_flow => $1, p_context => $2)
 `
 
-type BeginOauthParams struct {
-	Provider            string
-	CodeChallenge       string
-	CodeChallengeMethod string
-	InviteToken         string
-	IsEmailOptional     bool
-	Context             []byte
-}
-
-func (q *Queries) BeginOauth(ctx context.Context, arg BeginOauthParams) (uuid.UUID, error) {
-	row := q.db.QueryRow(ctx, beginOauth,
-		arg.Provider,
-		arg.CodeChallenge,
-		arg.CodeChallengeMethod,
-		arg.InviteToken,
-		arg.IsEmailOptional,
-		arg.Context,
-	)
-	var state uuid.UUID
-	err := row.Scan(&state)
-	return state, err
+func (q *Queries) BeginOauth(ctx context.Context, flow []byte, context []byte) error {
+	_, err := q.db.Exec(ctx, beginOauth, flow, context)
+	return err
 }
 
 const finishOauth = `-- name: FinishOauth :one
@@ -97,20 +67,36 @@ func (q *Queries) FinishOauth(ctx context.Context, arg FinishOauthParams) (Finis
 }
 
 const resumeOauth = `-- name: ResumeOauth :one
-select provider::text as provider, referrer::text as referrer, is_email_optional::boolean as is_email_optional
-from postern_internal.resume_oauth(p_state => $1, p_context => $2)
+select
+  provider::text as provider, referrer::text as referrer, is_email_optional::boolean as is_email_optional,
+  secret::text as secret, failure
+from postern_internal.resume_oauth(p_state => $1, p_has_code => $2, p_context => $3)
 `
+
+type ResumeOauthParams struct {
+	State   uuid.UUID
+	HasCode bool
+	Context []byte
+}
 
 type ResumeOauthRow struct {
 	Provider        string
 	Referrer        string
 	IsEmailOptional bool
+	Secret          string
+	Failure         []byte
 }
 
-func (q *Queries) ResumeOauth(ctx context.Context, state uuid.UUID, context []byte) (ResumeOauthRow, error) {
-	row := q.db.QueryRow(ctx, resumeOauth, state, context)
+func (q *Queries) ResumeOauth(ctx context.Context, arg ResumeOauthParams) (ResumeOauthRow, error) {
+	row := q.db.QueryRow(ctx, resumeOauth, arg.State, arg.HasCode, arg.Context)
 	var i ResumeOauthRow
-	err := row.Scan(&i.Provider, &i.Referrer, &i.IsEmailOptional)
+	err := row.Scan(
+		&i.Provider,
+		&i.Referrer,
+		&i.IsEmailOptional,
+		&i.Secret,
+		&i.Failure,
+	)
 	return i, err
 }
 

@@ -1741,20 +1741,17 @@ begin
 end;
 $$;
 
--- Name: begin_linking(uuid, uuid, text, text, text, boolean, jsonb); Type: FUNCTION; Schema: postern_internal
+-- Name: begin_linking(uuid, uuid, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
 
-CREATE FUNCTION postern_internal.begin_linking(p_user_id uuid, p_session_id uuid, p_provider text, p_code_challenge text, p_code_challenge_method text, p_is_email_optional boolean, p_context jsonb) RETURNS uuid
+CREATE FUNCTION postern_internal.begin_linking(p_user_id uuid, p_session_id uuid, p_flow jsonb, p_context jsonb) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
 declare
   v_user auth.users := postern_internal.authenticate(p_user_id, p_session_id);
-  v_state uuid;
 begin
-  v_state := postern_internal.begin_oauth(
-    p_provider, p_code_challenge, p_code_challenge_method, '', p_is_email_optional, p_context);
-  update auth.flow_state as f set linking_target_id = v_user.id where f.id = v_state;
-  return v_state;
+  perform postern_internal.begin_oauth(p_flow || '{"invite_token": ""}', p_context);
+  update auth.flow_state as f set linking_target_id = v_user.id where f.id = (p_flow ->> 'state')::uuid;
 end;
 $$;
 
@@ -1773,30 +1770,39 @@ begin
 end;
 $$;
 
--- Name: begin_oauth(text, text, text, text, boolean, jsonb); Type: FUNCTION; Schema: postern_internal
+-- Name: begin_oauth(jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
 
-CREATE FUNCTION postern_internal.begin_oauth(p_provider text, p_code_challenge text, p_code_challenge_method text, p_invite_token text, p_is_email_optional boolean, p_context jsonb) RETURNS uuid
+CREATE FUNCTION postern_internal.begin_oauth(p_flow jsonb, p_context jsonb) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
 declare
-  v_id uuid := gen_random_uuid();
+  v_now timestamptz := postern_internal.clock();
+  v_challenge text := nullif(p_flow ->> 'code_challenge', '');
+  v_invite_token text := nullif(p_flow ->> 'invite_token', '');
+  v_client_state_id uuid;
 begin
-  if p_invite_token <> '' and not exists (
+  if v_invite_token is not null and not exists (
     select from auth.one_time_tokens as t
-    where t.token_hash = p_invite_token and t.token_type = 'confirmation_token')
+    where t.token_hash = v_invite_token and t.token_type = 'confirmation_token')
   then
     perform postern_internal.fail(404, 'user_not_found', 'User identified by token not found');
   end if;
+  if p_flow ->> 'secret' <> '' then
+    insert into auth.oauth_client_states (id, provider_type, code_verifier, created_at)
+    values (gen_random_uuid(), p_flow ->> 'provider', p_flow ->> 'secret', v_now)
+    returning id into v_client_state_id;
+  end if;
   insert into auth.flow_state (
     id, provider_type, authentication_method, auth_code, code_challenge, code_challenge_method,
-    provider_access_token, provider_refresh_token, referrer, invite_token, email_optional, created_at, updated_at)
+    provider_access_token, provider_refresh_token, referrer, invite_token, oauth_client_state_id, email_optional,
+    created_at, updated_at)
   values (
-    v_id, p_provider, 'oauth', case when p_code_challenge <> '' then gen_random_uuid()::text end,
-    nullif(p_code_challenge, ''), nullif(p_code_challenge_method, '')::auth.code_challenge_method, '', '',
-    p_context ->> 'redirect_to', nullif(p_invite_token, ''), p_is_email_optional,
-    postern_internal.clock(), postern_internal.clock());
-  return v_id;
+    (p_flow ->> 'state')::uuid, p_flow ->> 'provider', 'oauth',
+    case when v_challenge is not null then gen_random_uuid()::text end, v_challenge,
+    lower(nullif(p_flow ->> 'code_challenge_method', ''))::auth.code_challenge_method, '', '',
+    p_context ->> 'redirect_to', v_invite_token, v_client_state_id, (p_flow ->> 'is_email_optional')::boolean,
+    v_now, v_now);
 end;
 $$;
 
@@ -6522,18 +6528,25 @@ begin
 end;
 $$;
 
--- Name: resume_oauth(uuid, jsonb); Type: FUNCTION; Schema: postern_internal
+-- Name: resume_oauth(uuid, boolean, jsonb); Type: FUNCTION; Schema: postern_internal
 
-CREATE FUNCTION postern_internal.resume_oauth(p_state uuid, p_context jsonb, OUT provider text, OUT referrer text, OUT is_email_optional boolean)
+CREATE FUNCTION postern_internal.resume_oauth(p_state uuid, p_has_code boolean, p_context jsonb, OUT provider text, OUT referrer text, OUT is_email_optional boolean, OUT secret text, OUT failure jsonb)
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
 declare
   v_flow auth.flow_state := postern_internal.find_oauth_flow(p_state, p_context);
+  v_taken record;
 begin
   provider := v_flow.provider_type;
   referrer := coalesce(v_flow.referrer, '');
   is_email_optional := v_flow.email_optional;
+  if p_has_code and v_flow.oauth_client_state_id is not null then
+    v_taken := postern_internal.take_client_state(v_flow);
+    failure := v_taken.failure;
+    secret := v_taken.secret;
+  end if;
+  secret := coalesce(secret, '');
 end;
 $$;
 
@@ -7320,6 +7333,29 @@ CREATE FUNCTION postern_internal.sweep_sessions(p_ids uuid[], p_reason text, p_n
     from why as w
   )
   select count(*) from ended
+$$;
+
+-- Name: take_client_state(auth.flow_state); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.take_client_state(p_flow auth.flow_state, OUT secret text, OUT failure jsonb)
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_state auth.oauth_client_states;
+begin
+  delete from auth.oauth_client_states as s where s.id = p_flow.oauth_client_state_id
+  returning s.* into v_state;
+  if v_state.id is null then
+    failure := postern_internal.failure(422, 'oauth_client_state_not_found', 'OAuth state not found');
+  elsif v_state.provider_type is distinct from p_flow.provider_type then
+    failure := postern_internal.failure(400, 'oauth_invalid_state', 'OAuth provider mismatch');
+  elsif v_state.created_at + interval '5 minutes' < postern_internal.clock() then
+    failure := postern_internal.failure(422, 'oauth_client_state_expired', 'OAuth state expired');
+  else
+    secret := v_state.code_verifier;
+  end if;
+end;
 $$;
 
 -- Name: take_limits(jsonb, text); Type: FUNCTION; Schema: postern_internal
@@ -9633,17 +9669,17 @@ REVOKE ALL ON FUNCTION postern_internal.begin_email_change(p_user auth.users, p_
 
 REVOKE ALL ON FUNCTION postern_internal.begin_flow(p_user_id uuid, p_provider_type text, p_authentication_method text, p_code_challenge text, p_code_challenge_method text, p_context jsonb) FROM PUBLIC;
 
--- Name: FUNCTION begin_linking(p_user_id uuid, p_session_id uuid, p_provider text, p_code_challenge text, p_code_challenge_method text, p_is_email_optional boolean, p_context jsonb); Type: ACL; Schema: postern_internal
+-- Name: FUNCTION begin_linking(p_user_id uuid, p_session_id uuid, p_flow jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
 
-REVOKE ALL ON FUNCTION postern_internal.begin_linking(p_user_id uuid, p_session_id uuid, p_provider text, p_code_challenge text, p_code_challenge_method text, p_is_email_optional boolean, p_context jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION postern_internal.begin_linking(p_user_id uuid, p_session_id uuid, p_flow jsonb, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION begin_maintenance(p_interval interval); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.begin_maintenance(p_interval interval) FROM PUBLIC;
 
--- Name: FUNCTION begin_oauth(p_provider text, p_code_challenge text, p_code_challenge_method text, p_invite_token text, p_is_email_optional boolean, p_context jsonb); Type: ACL; Schema: postern_internal
+-- Name: FUNCTION begin_oauth(p_flow jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
 
-REVOKE ALL ON FUNCTION postern_internal.begin_oauth(p_provider text, p_code_challenge text, p_code_challenge_method text, p_invite_token text, p_is_email_optional boolean, p_context jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION postern_internal.begin_oauth(p_flow jsonb, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION begin_phone_change(p_user auth.users, p_changes jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -10473,9 +10509,9 @@ REVOKE ALL ON FUNCTION postern_internal.replace_sealed_values(p_column text, p_i
 
 REVOKE ALL ON FUNCTION postern_internal.resend(p_type text, p_email text, p_phone text, p_code_challenge text, p_code_challenge_method text, p_context jsonb) FROM PUBLIC;
 
--- Name: FUNCTION resume_oauth(p_state uuid, p_context jsonb, OUT provider text, OUT referrer text, OUT is_email_optional boolean); Type: ACL; Schema: postern_internal
+-- Name: FUNCTION resume_oauth(p_state uuid, p_has_code boolean, p_context jsonb, OUT provider text, OUT referrer text, OUT is_email_optional boolean, OUT secret text, OUT failure jsonb); Type: ACL; Schema: postern_internal
 
-REVOKE ALL ON FUNCTION postern_internal.resume_oauth(p_state uuid, p_context jsonb, OUT provider text, OUT referrer text, OUT is_email_optional boolean) FROM PUBLIC;
+REVOKE ALL ON FUNCTION postern_internal.resume_oauth(p_state uuid, p_has_code boolean, p_context jsonb, OUT provider text, OUT referrer text, OUT is_email_optional boolean, OUT secret text, OUT failure jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION rfc3339(p_at timestamp with time zone); Type: ACL; Schema: postern_internal
 
@@ -10584,6 +10620,10 @@ REVOKE ALL ON FUNCTION postern_internal.swap_refresh_token(p_user auth.users, p_
 -- Name: FUNCTION sweep_sessions(p_ids uuid[], p_reason text, p_now timestamp with time zone); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.sweep_sessions(p_ids uuid[], p_reason text, p_now timestamp with time zone) FROM PUBLIC;
+
+-- Name: FUNCTION take_client_state(p_flow auth.flow_state, OUT secret text, OUT failure jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.take_client_state(p_flow auth.flow_state, OUT secret text, OUT failure jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION take_limits(p_context jsonb, p_address text); Type: ACL; Schema: postern_internal
 
