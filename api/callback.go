@@ -89,7 +89,7 @@ func (s *Server) finishCallback(
 	if len(identity.Emails) == 0 && !flow.IsEmailOptional {
 		return nil, &Error{Status: 500, Code: codeUnexpected, Message: "Error getting user email from external provider"}
 	}
-	document, err := json.Marshal(identity)
+	document, err := s.identityDocument(p.Name, identity)
 	if err != nil {
 		return nil, err
 	}

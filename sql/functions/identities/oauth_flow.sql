@@ -130,7 +130,7 @@ $$;
 
 -- /callback, second call: signs in who came back, or prepares the code exchange of a PKCE flow.
 -- p_identity: sub, data (identity_data without the two flags), emails [{email, verified, primary}], access_token,
--- refresh_token.
+-- refresh_token, and kept (see keep_provider_tokens).
 -- Raises: as find_oauth_flow and link_identity; signup_disabled (422), user_banned (403), invite_not_found (404),
 --   validation_failed (400).
 -- Returns as failure, because user and identity stay: provider_email_needs_verification, email_not_confirmed (422).
@@ -164,6 +164,7 @@ begin
   if failure is not null then
     return;
   end if;
+  perform postern_internal.keep_provider_tokens(v_flow.provider_type, p_identity);
 
   if v_flow.code_challenge is null then
     delete from auth.flow_state as f where f.id = v_flow.id;
