@@ -3937,19 +3937,12 @@ CREATE FUNCTION postern_internal.finish_oauth(p_state uuid, p_identity jsonb, p_
     AS $$
 declare
   v_flow auth.flow_state := postern_internal.find_oauth_flow(p_state, p_context, p_lock => true);
-  v_user auth.users;
-  v_linked record;
+  v_visit record;
 begin
-  if v_flow.linking_target_id is not null then
-    v_linked := postern_internal.link_identity(v_flow.linking_target_id, v_flow.provider_type, p_identity, p_context);
-    v_user := v_linked.account;
-    failure := v_linked.failure;
-  elsif v_flow.invite_token is not null then
-    v_user := postern_internal.accept_invite(v_flow.invite_token, v_flow.provider_type, p_identity, p_context);
-  else
-    v_user := postern_internal.external_account(v_flow.provider_type, p_identity, p_context);
-    failure := postern_internal.admit_external(v_flow.provider_type, v_flow.email_optional, v_user, p_identity, p_context);
-  end if;
+  v_visit := postern_internal.sign_in_externally(v_flow.provider_type, p_identity, p_context,
+    p_is_email_optional => v_flow.email_optional, p_linking_target_id => v_flow.linking_target_id,
+    p_invite_token => v_flow.invite_token);
+  failure := v_visit.failure;
   if failure is not null then
     return;
   end if;
@@ -3957,12 +3950,12 @@ begin
 
   if v_flow.code_challenge is null then
     delete from auth.flow_state as f where f.id = v_flow.id;
-    issued := postern_internal.issue_session(v_user.id, 'oauth', p_context) || jsonb_build_object(
+    issued := postern_internal.issue_session(v_visit.account_id, 'oauth', p_context) || jsonb_build_object(
       'provider_token', coalesce(p_identity ->> 'access_token', ''),
       'provider_refresh_token', coalesce(p_identity ->> 'refresh_token', ''));
   else
     update auth.flow_state as f
-    set user_id = v_user.id, auth_code_issued_at = postern_internal.clock(), updated_at = postern_internal.clock(),
+    set user_id = v_visit.account_id, auth_code_issued_at = postern_internal.clock(), updated_at = postern_internal.clock(),
       provider_access_token = coalesce(p_identity ->> 'access_token', ''),
       provider_refresh_token = coalesce(p_identity ->> 'refresh_token', '')
     where f.id = v_flow.id
@@ -7438,6 +7431,30 @@ begin
     p_user_id, p_context,
     jsonb_strip_nulls(jsonb_build_object('until', postern_internal.rfc3339(v_user.banned_until))));
   return v_user;
+end;
+$$;
+
+-- Name: sign_in_externally(text, jsonb, jsonb, boolean, uuid, text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.sign_in_externally(p_provider text, p_identity jsonb, p_context jsonb, p_is_email_optional boolean DEFAULT false, p_linking_target_id uuid DEFAULT NULL::uuid, p_invite_token text DEFAULT NULL::text, OUT account_id uuid, OUT failure jsonb)
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_user auth.users;
+  v_linked record;
+begin
+  if p_linking_target_id is not null then
+    v_linked := postern_internal.link_identity(p_linking_target_id, p_provider, p_identity, p_context);
+    v_user := v_linked.account;
+    failure := v_linked.failure;
+  elsif p_invite_token is not null then
+    v_user := postern_internal.accept_invite(p_invite_token, p_provider, p_identity, p_context);
+  else
+    v_user := postern_internal.external_account(p_provider, p_identity, p_context);
+    failure := postern_internal.admit_external(p_provider, p_is_email_optional, v_user, p_identity, p_context);
+  end if;
+  account_id := v_user.id;
 end;
 $$;
 
@@ -10987,6 +11004,10 @@ REVOKE ALL ON FUNCTION postern_internal.session_key(p_session auth.sessions, p_c
 -- Name: FUNCTION set_ban(p_user_id uuid, p_seconds double precision, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.set_ban(p_user_id uuid, p_seconds double precision, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION sign_in_externally(p_provider text, p_identity jsonb, p_context jsonb, p_is_email_optional boolean, p_linking_target_id uuid, p_invite_token text, OUT account_id uuid, OUT failure jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.sign_in_externally(p_provider text, p_identity jsonb, p_context jsonb, p_is_email_optional boolean, p_linking_target_id uuid, p_invite_token text, OUT account_id uuid, OUT failure jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION sign_in_with_password(p_user_id uuid, p_matched_hash text, p_provider text, p_context jsonb, p_new_hash text, OUT issued jsonb, OUT failure jsonb); Type: ACL; Schema: postern_internal
 
