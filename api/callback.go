@@ -130,6 +130,7 @@ func identify(ctx context.Context, p *provider.Provider, answer provider.Answer)
 // deniedCodes are refusals that a redirect calls access_denied whatever their status (spec/02 section 5).
 var deniedCodes = map[string]bool{
 	"signup_disabled": true, "user_banned": true, "provider_email_needs_verification": true,
+	"identity_linking_required": true,
 }
 
 // errorQuery is an error as parameters of a redirect.
