@@ -184,7 +184,7 @@ func randomWorld(r *rand.Rand) world {
 			a.Email = ""
 		}
 		taken[a.Email] = a.Email != "" && (taken[a.Email] || !a.IsSSO)
-		for range r.IntN(3) {
+		for range r.IntN(4) {
 			c := claim{oneOf(r, "github", "gitlab", "slack", "google"), fmt.Sprint(r.IntN(4)), oneOf(r, addresses...), r.IntN(4) > 0}
 			if !claimed[c.Provider+c.Subject] {
 				a.Claims = append(a.Claims, c)
