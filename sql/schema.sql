@@ -2078,6 +2078,7 @@ begin
   end if;
   if p_password_hash is not null then
     perform postern_internal.replace_password(p_user.id, p_password_hash, p_context);
+    perform postern_internal.end_flows(p_user.id);
   end if;
   if v_email is not null then
     perform postern_internal.put_email_identity(p_user.id, v_email, v_email_confirm, p_context);
@@ -2231,6 +2232,23 @@ begin
     and exists (select from postern_internal.find_users_by_phone(p_phone, p_context ->> 'aud'))
   then
     perform postern_internal.fail(422, 'phone_exists', 'Phone number already registered by another user');
+  end if;
+end;
+$$;
+
+-- Name: check_linking_flow(uuid); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.check_linking_flow(p_flow_id uuid) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+begin
+  if exists (
+    select from postern.linking_flows as l
+    where l.flow_id = p_flow_id and l.session_id is not null
+      and not exists (select from auth.sessions as s where s.id = l.session_id and s.user_id = l.user_id))
+  then
+    perform postern_internal.fail(403, 'session_not_found', 'The session that began to link the identity has ended');
   end if;
 end;
 $$;
@@ -3283,22 +3301,15 @@ begin
 end;
 $$;
 
--- Name: end_linking_flow(uuid); Type: FUNCTION; Schema: postern_internal
+-- Name: end_flows(uuid); Type: FUNCTION; Schema: postern_internal
 
-CREATE FUNCTION postern_internal.end_linking_flow(p_flow_id uuid) RETURNS void
+CREATE FUNCTION postern_internal.end_flows(p_user_id uuid) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
-declare
-  v_flow postern.linking_flows;
 begin
-  delete from postern.linking_flows as l where l.flow_id = p_flow_id returning l.* into v_flow;
-  if v_flow.session_id is not null
-    and not exists (
-      select from auth.sessions as s where s.id = v_flow.session_id and s.user_id = v_flow.user_id for key share)
-  then
-    perform postern_internal.fail(403, 'session_not_found', 'The session that began to link the identity has ended');
-  end if;
+  delete from auth.flow_state as f where f.user_id = p_user_id;
+  delete from auth.flow_state as f using postern.linking_flows as l where l.user_id = p_user_id and f.id = l.flow_id;
 end;
 $$;
 
@@ -4021,12 +4032,12 @@ declare
   v_flow auth.flow_state := postern_internal.find_oauth_flow(p_state, p_context, p_lock => true);
   v_visit record;
 begin
-  if v_flow.linking_target_id is not null then
-    perform postern_internal.end_linking_flow(v_flow.id);
-  end if;
   v_visit := postern_internal.sign_in_externally(v_flow.provider_type, p_identity, p_context,
     p_is_email_optional => v_flow.email_optional, p_linking_target_id => v_flow.linking_target_id,
     p_invite_token => v_flow.invite_token);
+  if v_flow.linking_target_id is not null then
+    perform postern_internal.check_linking_flow(v_flow.id);
+  end if;
   failure := v_visit.failure;
   if failure is not null then
     return;
@@ -6528,8 +6539,7 @@ begin
   delete from auth.webauthn_challenges as c where c.user_id = p_user.id;
   delete from auth.oauth_authorizations as a where a.user_id = p_user.id;
   delete from auth.oauth_consents as c where c.user_id = p_user.id;
-  delete from auth.flow_state as f where f.user_id = p_user.id;
-  delete from auth.flow_state as f using postern.linking_flows as l where l.user_id = p_user.id and f.id = l.flow_id;
+  perform postern_internal.end_flows(p_user.id);
   update auth.users as u
   set phone = null, phone_confirmed_at = null, confirmation_token = '', recovery_token = '',
     email_change = '', email_change_token_new = '', email_change_token_current = '', email_change_confirm_status = 0,
@@ -8239,6 +8249,7 @@ begin
       perform postern_internal.fail(409, 'conflict', 'The password was changed by another request');
     end if;
     v_user := postern_internal.replace_password(v_user.id, p_password_hash, p_context, p_except => p_session_id);
+    perform postern_internal.end_flows(v_user.id);
     perform postern_internal.audit_user('user_updated_password', v_user, p_context);
     perform postern_internal.notify_user('password_changed', v_user, p_context);
   end if;
@@ -10390,6 +10401,10 @@ REVOKE ALL ON FUNCTION postern_internal.check_factor_limit(p_factor_id uuid, p_c
 
 REVOKE ALL ON FUNCTION postern_internal.check_is_free(p_email text, p_phone text, p_context jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION check_linking_flow(p_flow_id uuid); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.check_linking_flow(p_flow_id uuid) FROM PUBLIC;
+
 -- Name: FUNCTION check_mail_frequency(p_last_sent_at timestamp with time zone, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.check_mail_frequency(p_last_sent_at timestamp with time zone, p_context jsonb) FROM PUBLIC;
@@ -10550,9 +10565,9 @@ REVOKE ALL ON FUNCTION postern_internal.effective_tag(p_tag text, p_context json
 
 REVOKE ALL ON FUNCTION postern_internal.end_anonymity(p_user_id uuid) FROM PUBLIC;
 
--- Name: FUNCTION end_linking_flow(p_flow_id uuid); Type: ACL; Schema: postern_internal
+-- Name: FUNCTION end_flows(p_user_id uuid); Type: ACL; Schema: postern_internal
 
-REVOKE ALL ON FUNCTION postern_internal.end_linking_flow(p_flow_id uuid) FROM PUBLIC;
+REVOKE ALL ON FUNCTION postern_internal.end_flows(p_user_id uuid) FROM PUBLIC;
 
 -- Name: FUNCTION end_sessions(p_user_id uuid, p_reason text, p_context jsonb, p_only uuid, p_except uuid); Type: ACL; Schema: postern_internal
 

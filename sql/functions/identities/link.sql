@@ -22,18 +22,16 @@ end;
 $$;
 
 -- Whoever was signed out in the meantime must not add a way in. Flows that another server began have no session here.
--- Raises: session_not_found (403). Writes: linking_flows.
-create or replace function postern_internal.end_linking_flow(p_flow_id uuid)
+-- The caller holds the user's lock, so no change of the password ends the session now. Raises: session_not_found (403).
+create or replace function postern_internal.check_linking_flow(p_flow_id uuid)
 returns void
-language plpgsql volatile security invoker set search_path = ''
+language plpgsql stable security invoker set search_path = ''
 as $$
-declare
-  v_flow postern.linking_flows;
 begin
-  delete from postern.linking_flows as l where l.flow_id = p_flow_id returning l.* into v_flow;
-  if v_flow.session_id is not null
-    and not exists (
-      select from auth.sessions as s where s.id = v_flow.session_id and s.user_id = v_flow.user_id for key share)
+  if exists (
+    select from postern.linking_flows as l
+    where l.flow_id = p_flow_id and l.session_id is not null
+      and not exists (select from auth.sessions as s where s.id = l.session_id and s.user_id = l.user_id))
   then
     perform postern_internal.fail(403, 'session_not_found', 'The session that began to link the identity has ended');
   end if;

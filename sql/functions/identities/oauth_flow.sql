@@ -131,8 +131,8 @@ $$;
 -- /callback, second call: signs in who came back, or prepares the code exchange of a PKCE flow.
 -- p_identity: sub, data (identity_data without the two flags), emails [{email, verified, primary}], access_token,
 -- refresh_token, and kept (see keep_provider_tokens).
--- Raises: as find_oauth_flow, end_linking_flow and sign_in_externally. Returns as failure: as sign_in_externally.
--- Locks: the flow, then the user. Writes: flow_state, provider_tokens, and what the other two and issue_session write.
+-- Raises: as find_oauth_flow, check_linking_flow and sign_in_externally. Returns as failure: as sign_in_externally.
+-- Locks: the flow, then the user. Writes: flow_state, provider_tokens, and what sign_in_externally and issue_session write.
 create or replace function postern_internal.finish_oauth(
   p_state uuid,
   p_identity jsonb,
@@ -147,12 +147,12 @@ declare
   v_flow auth.flow_state := postern_internal.find_oauth_flow(p_state, p_context, p_lock => true);
   v_visit record;
 begin
-  if v_flow.linking_target_id is not null then
-    perform postern_internal.end_linking_flow(v_flow.id);
-  end if;
   v_visit := postern_internal.sign_in_externally(v_flow.provider_type, p_identity, p_context,
     p_is_email_optional => v_flow.email_optional, p_linking_target_id => v_flow.linking_target_id,
     p_invite_token => v_flow.invite_token);
+  if v_flow.linking_target_id is not null then
+    perform postern_internal.check_linking_flow(v_flow.id);
+  end if;
   failure := v_visit.failure;
   if failure is not null then
     return;

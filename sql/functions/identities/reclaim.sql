@@ -52,8 +52,7 @@ begin
   delete from auth.webauthn_challenges as c where c.user_id = p_user.id;
   delete from auth.oauth_authorizations as a where a.user_id = p_user.id;
   delete from auth.oauth_consents as c where c.user_id = p_user.id;
-  delete from auth.flow_state as f where f.user_id = p_user.id;
-  delete from auth.flow_state as f using postern.linking_flows as l where l.user_id = p_user.id and f.id = l.flow_id;
+  perform postern_internal.end_flows(p_user.id);
   update auth.users as u
   set phone = null, phone_confirmed_at = null, confirmation_token = '', recovery_token = '',
     email_change = '', email_change_token_new = '', email_change_token_current = '', email_change_confirm_status = 0,

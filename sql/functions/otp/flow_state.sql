@@ -82,6 +82,18 @@ begin
 end;
 $$;
 
+-- Ends what a user has begun and not finished: codes that wait for their exchange, and links of identities. Whoever takes an
+-- account back must not find them open. Writes: flow_state.
+create or replace function postern_internal.end_flows(p_user_id uuid)
+returns void
+language plpgsql volatile security invoker set search_path = ''
+as $$
+begin
+  delete from auth.flow_state as f where f.user_id = p_user_id;
+  delete from auth.flow_state as f using postern.linking_flows as l where l.user_id = p_user_id and f.id = l.flow_id;
+end;
+$$;
+
 -- When a flow ends: counted from its begin; for magic links from the opening of the link, once it was opened.
 create or replace function postern_internal.flow_expires_at(p_flow auth.flow_state, p_context jsonb)
 returns timestamptz
