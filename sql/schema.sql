@@ -3309,7 +3309,15 @@ CREATE FUNCTION postern_internal.end_flows(p_user_id uuid) RETURNS void
     AS $$
 begin
   delete from auth.flow_state as f where f.user_id = p_user_id;
-  delete from auth.flow_state as f using postern.linking_flows as l where l.user_id = p_user_id and f.id = l.flow_id;
+  update postern.linking_flows as l set session_id = postern_internal.nil_uuid() where l.user_id = p_user_id;
+  delete from auth.flow_state as f
+  using (
+    select i.id
+    from postern.linking_flows as l join auth.flow_state as i on i.id = l.flow_id
+    where l.user_id = p_user_id
+    for update of i skip locked
+  ) as idle
+  where f.id = idle.id;
 end;
 $$;
 
