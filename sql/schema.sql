@@ -989,7 +989,9 @@ begin
   if v_user.email_confirmed_at is null then
     v_user := postern_internal.reclaim_account(v_user, p_context);
   end if;
-  return postern_internal.confirm_email_address(v_user.id, p_context);
+  perform postern_internal.confirm_email_address(v_user.id, p_context);
+  perform postern_internal.end_anonymity(v_user.id);
+  return postern_internal.lock_user(v_user.id);
 end;
 $$;
 
@@ -3267,6 +3269,8 @@ begin
     perform postern_internal.record_event('identity.deleted', p_user.id, p_context,
       jsonb_build_object('provider', v_provider, 'reason', 'reclaimed'));
   end loop;
+  delete from postern.provider_tokens as t
+  where t.user_id = p_user.id and not exists (select from auth.identities as i where i.id = t.identity_id);
   update auth.users
   set encrypted_password = null, raw_user_meta_data = postern_internal.external_data(p_identity)
   where id = p_user.id;

@@ -338,6 +338,8 @@ begin
   if v_user.email_confirmed_at is null then
     v_user := postern_internal.reclaim_account(v_user, p_context);
   end if;
-  return postern_internal.confirm_email_address(v_user.id, p_context);
+  perform postern_internal.confirm_email_address(v_user.id, p_context);
+  perform postern_internal.end_anonymity(v_user.id);
+  return postern_internal.lock_user(v_user.id);
 end;
 $$;

@@ -2,7 +2,7 @@
 -- comes, which nobody had confirmed. The two functions are called one after the other; the caller holds the user's lock.
 
 -- Takes the password and all identities but this one, and writes user_metadata anew (spec/02 section 6, step 3a).
--- Writes: users, identities, events.
+-- Writes: users, identities, provider_tokens, events.
 create or replace function postern_internal.drop_unproved(
   p_user auth.users,
   p_provider text,
@@ -23,6 +23,8 @@ begin
     perform postern_internal.record_event('identity.deleted', p_user.id, p_context,
       jsonb_build_object('provider', v_provider, 'reason', 'reclaimed'));
   end loop;
+  delete from postern.provider_tokens as t
+  where t.user_id = p_user.id and not exists (select from auth.identities as i where i.id = t.identity_id);
   update auth.users
   set encrypted_password = null, raw_user_meta_data = postern_internal.external_data(p_identity)
   where id = p_user.id;
