@@ -129,8 +129,8 @@ end;
 $$;
 
 -- /callback, second call: signs in who came back, or prepares the code exchange of a PKCE flow.
--- p_identity: sub, data (identity_data without the two flags), emails [{email, verified, primary}], access_token,
--- refresh_token.
+-- p_identity: sub, data (identity_data without the two flags), emails [{email, verified, primary}] (email is absent where
+-- the provider vouches for a person without telling the address), access_token, refresh_token.
 -- Raises: as find_oauth_flow and link_identity; signup_disabled (422), user_banned (403), invite_not_found (404),
 --   validation_failed (400).
 -- Returns as failure, because user and identity stay: provider_email_needs_verification, email_not_confirmed (422).
