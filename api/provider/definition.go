@@ -60,6 +60,7 @@ func (p *Provider) apiURL() string {
 func definitions() map[string]definition {
 	return map[string]definition{
 		"apple":    apple(),
+		"azure":    azure(),
 		"github":   github(),
 		"gitlab":   gitlab(),
 		"google":   google(),
