@@ -59,12 +59,13 @@ func (p *Provider) apiURL() string {
 // definitions are the built-in providers by name.
 func definitions() map[string]definition {
 	return map[string]definition{
-		"apple":    apple(),
-		"azure":    azure(),
-		"github":   github(),
-		"gitlab":   gitlab(),
-		"google":   google(),
-		"keycloak": keycloak(),
-		"x":        x(),
+		"apple":     apple(),
+		"azure":     azure(),
+		"bitbucket": bitbucket(),
+		"github":    github(),
+		"gitlab":    gitlab(),
+		"google":    google(),
+		"keycloak":  keycloak(),
+		"x":         x(),
 	}
 }
