@@ -62,6 +62,7 @@ func definitions() map[string]definition {
 		"apple":     apple(),
 		"azure":     azure(),
 		"bitbucket": bitbucket(),
+		"discord":   discord(),
 		"github":    github(),
 		"gitlab":    gitlab(),
 		"google":    google(),
