@@ -63,6 +63,7 @@ func definitions() map[string]definition {
 		"azure":     azure(),
 		"bitbucket": bitbucket(),
 		"discord":   discord(),
+		"facebook":  facebook(),
 		"github":    github(),
 		"gitlab":    gitlab(),
 		"google":    google(),
