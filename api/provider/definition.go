@@ -64,6 +64,7 @@ func definitions() map[string]definition {
 		"bitbucket": bitbucket(),
 		"discord":   discord(),
 		"facebook":  facebook(),
+		"figma":     figma(),
 		"github":    github(),
 		"gitlab":    gitlab(),
 		"google":    google(),
