@@ -65,6 +65,7 @@ func definitions() map[string]definition {
 		"discord":   discord(),
 		"facebook":  facebook(),
 		"figma":     figma(),
+		"fly":       fly(),
 		"github":    github(),
 		"gitlab":    gitlab(),
 		"google":    google(),
