@@ -69,6 +69,7 @@ func definitions() map[string]definition {
 		"github":    github(),
 		"gitlab":    gitlab(),
 		"google":    google(),
+		"kakao":     kakao(),
 		"keycloak":  keycloak(),
 		"x":         x(),
 	}
