@@ -71,6 +71,7 @@ func definitions() map[string]definition {
 		"google":    google(),
 		"kakao":     kakao(),
 		"keycloak":  keycloak(),
+		"linkedin":  linkedin(),
 		"x":         x(),
 	}
 }
