@@ -89,7 +89,7 @@ func (s *Server) finishCallback(
 	if len(identity.Emails) == 0 && !flow.IsEmailOptional {
 		return nil, noEmail(nil)
 	}
-	document, err := json.Marshal(identity)
+	document, err := s.identityDocument(p.Name, identity)
 	if err != nil {
 		return nil, err
 	}

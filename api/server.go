@@ -141,6 +141,9 @@ func (s *Server) background(ctx context.Context) {
 	defer running.Wait()
 	running.Go(func() { s.refreshTemplates(ctx) })
 	running.Go(func() { indexworker.Run(ctx, s.pool.Config().ConnConfig, s.cfg.IndexWorker, s.log) })
+	if s.cfg.ProviderTokens.RefreshAhead > 0 {
+		running.Go(func() { s.refreshProviderTokens(ctx) })
+	}
 	if s.cfg.Maintenance.Enabled {
 		running.Go(func() {
 			maintenance.New(s.pool, s.maintenanceOptions(), s.log).Run(ctx)

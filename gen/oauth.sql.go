@@ -42,6 +42,37 @@ func (q *Queries) BeginOauth(ctx context.Context, flow []byte, context []byte) e
 	return err
 }
 
+const claimDueProviderTokens = `-- name: ClaimDueProviderTokens :many
+select id::uuid as id, provider::text as provider, refresh_token::text as refresh_token
+from postern_internal.claim_due_provider_tokens(p_ahead => $1, p_limit => $2)
+`
+
+type ClaimDueProviderTokensRow struct {
+	ID           uuid.UUID
+	Provider     string
+	RefreshToken string
+}
+
+func (q *Queries) ClaimDueProviderTokens(ctx context.Context, ahead float64, maxRows int32) ([]ClaimDueProviderTokensRow, error) {
+	rows, err := q.db.Query(ctx, claimDueProviderTokens, ahead, maxRows)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ClaimDueProviderTokensRow
+	for rows.Next() {
+		var i ClaimDueProviderTokensRow
+		if err := rows.Scan(&i.ID, &i.Provider, &i.RefreshToken); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const finishOauth = `-- name: FinishOauth :one
 select issued, auth_code, failure from postern_internal.finish_oauth(
   p_state => $1, p_identity => $2, p_context => $3)
@@ -64,6 +95,40 @@ func (q *Queries) FinishOauth(ctx context.Context, arg FinishOauthParams) (Finis
 	var i FinishOauthRow
 	err := row.Scan(&i.Issued, &i.AuthCode, &i.Failure)
 	return i, err
+}
+
+const finishProviderRefresh = `-- name: FinishProviderRefresh :exec
+select postern_internal.finish_provider_refresh(
+  p_id => $1, p_used => $2, p_kept => $3, p_refusal => $4)
+`
+
+type FinishProviderRefreshParams struct {
+	ID      uuid.UUID
+	Used    string
+	Kept    []byte
+	Refusal *string
+}
+
+func (q *Queries) FinishProviderRefresh(ctx context.Context, arg FinishProviderRefreshParams) error {
+	_, err := q.db.Exec(ctx, finishProviderRefresh,
+		arg.ID,
+		arg.Used,
+		arg.Kept,
+		arg.Refusal,
+	)
+	return err
+}
+
+const listProviderTokens = `-- name: ListProviderTokens :one
+select postern_internal.list_provider_tokens(
+  p_user_id => $1, p_session_id => $2)::jsonb as tokens
+`
+
+func (q *Queries) ListProviderTokens(ctx context.Context, userID uuid.UUID, sessionID *uuid.UUID) ([]byte, error) {
+	row := q.db.QueryRow(ctx, listProviderTokens, userID, sessionID)
+	var tokens []byte
+	err := row.Scan(&tokens)
+	return tokens, err
 }
 
 const resumeOauth = `-- name: ResumeOauth :one
@@ -96,6 +161,45 @@ func (q *Queries) ResumeOauth(ctx context.Context, arg ResumeOauthParams) (Resum
 		&i.IsEmailOptional,
 		&i.Secret,
 		&i.Failure,
+	)
+	return i, err
+}
+
+const takeProviderToken = `-- name: TakeProviderToken :one
+select
+  id::uuid as id, provider::text as provider, access_token::text as access_token, refresh_token::text as refresh_token,
+  document::jsonb as document, is_due::boolean as is_due, is_busy::boolean as is_busy
+from postern_internal.take_provider_token(
+  p_user_id => $1, p_session_id => $2, p_identity_id => $3)
+`
+
+type TakeProviderTokenParams struct {
+	UserID     uuid.UUID
+	SessionID  *uuid.UUID
+	IdentityID uuid.UUID
+}
+
+type TakeProviderTokenRow struct {
+	ID           uuid.UUID
+	Provider     string
+	AccessToken  string
+	RefreshToken string
+	Document     []byte
+	IsDue        bool
+	IsBusy       bool
+}
+
+func (q *Queries) TakeProviderToken(ctx context.Context, arg TakeProviderTokenParams) (TakeProviderTokenRow, error) {
+	row := q.db.QueryRow(ctx, takeProviderToken, arg.UserID, arg.SessionID, arg.IdentityID)
+	var i TakeProviderTokenRow
+	err := row.Scan(
+		&i.ID,
+		&i.Provider,
+		&i.AccessToken,
+		&i.RefreshToken,
+		&i.Document,
+		&i.IsDue,
+		&i.IsBusy,
 	)
 	return i, err
 }

@@ -342,6 +342,65 @@ query: part of an e-mail address, phone number or name, in any case; or a whole 
 max_rows: at most so many; default: 50.
 Example: select email, last_sign_in_at from postern.find_users(''@example.com'');';
 
+-- Name: forget_provider_tokens(text, text); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.forget_provider_tokens(who text, provider text DEFAULT NULL::text) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_user auth.users := postern_internal.find_user(who);
+  v_count int;
+begin
+  delete from postern.provider_tokens as t
+  where t.user_id = v_user.id and t.provider = coalesce(forget_provider_tokens.provider, t.provider);
+  get diagnostics v_count = row_count;
+  if v_count > 0 then
+    perform postern_internal.record_event('provider_token.deleted', v_user.id, postern_internal.context(),
+      jsonb_strip_nulls(jsonb_build_object('provider', forget_provider_tokens.provider)));
+  end if;
+  return v_count;
+end;
+$$;
+
+-- Name: FUNCTION forget_provider_tokens(who text, provider text); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.forget_provider_tokens(who text, provider text) IS 'Deletes the tokens of OAuth providers that are kept for a user, and returns how many. The provider still honours them: revoke them there too.
+who: the user''s id, e-mail address, or phone number with a leading +.
+provider: of one provider only; default: of all.
+Errors: user_not_found (PT404).
+Example: select postern.forget_provider_tokens(''ann@example.com'', ''google'');';
+
+-- Name: get_provider_token(uuid, text); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.get_provider_token(identity_id uuid, encryption_key text) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_token postern.provider_tokens;
+begin
+  select t.* into v_token
+  from postern.provider_tokens as t
+  join auth.identities as i on i.id = t.identity_id and i.user_id = t.user_id
+  where t.identity_id = get_provider_token.identity_id;
+  if v_token.id is null then
+    perform postern_internal.fail(404, 'provider_token_not_found', 'No token of this identity is kept');
+  end if;
+  perform postern_internal.record_event('provider_token.read', v_token.user_id, postern_internal.context(),
+    jsonb_build_object('provider', v_token.provider));
+  return postern_internal.open_sealed(v_token.access_token, v_token.id, encryption_key);
+end;
+$$;
+
+-- Name: FUNCTION get_provider_token(identity_id uuid, encryption_key text); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.get_provider_token(identity_id uuid, encryption_key text) IS 'Returns the access token of a provider that is kept for an identity, and records that it was read. Its age is in list_provider_tokens: SQL cannot refresh it; a server does, when the user asks for it or POSTERN_PROVIDER_TOKENS_REFRESH_AHEAD before it expires.
+identity_id: of the user''s identity.
+encryption_key: the key that it was encrypted with, as in GOTRUE_SECURITY_DB_ENCRYPTION_ENCRYPTION_KEY. The extension pgcrypto must be installed.
+Errors: provider_token_not_found (PT404); validation_failed (PT400) for a wrong key or without pgcrypto.
+Example: select postern.get_provider_token(t.identity_id, :''key'') from postern.list_provider_tokens(''ann@example.com'') t where t.provider = ''google'';';
+
 -- Name: get_user(text); Type: FUNCTION; Schema: postern
 
 CREATE FUNCTION postern.get_user(who text) RETURNS jsonb
@@ -447,6 +506,26 @@ $$;
 
 COMMENT ON FUNCTION postern.list_outbox(p_state text, p_recipient text, p_limit integer) IS 'Mails and other messages, newest first: all, or those of one state or recipient.
 Example: select id, recipient, attempts, last_error from postern.list_outbox(''dead'');';
+
+-- Name: list_provider_tokens(text); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.list_provider_tokens(who text, OUT identity_id uuid, OUT provider text, OUT scope text, OUT expires_at timestamp with time zone, OUT is_refreshable boolean, OUT refusal text, OUT updated_at timestamp with time zone)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+  select t.identity_id, t.provider, t.scope, t.expires_at, t.refresh_token is not null, t.refusal, t.updated_at
+  from postern.provider_tokens as t
+  join auth.identities as i on i.id = t.identity_id and i.user_id = t.user_id
+  where t.user_id = (select (postern_internal.find_user(who)).id)
+  order by t.provider, t.id
+$$;
+
+-- Name: FUNCTION list_provider_tokens(who text); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.list_provider_tokens(who text) IS 'Lists the tokens of OAuth providers that are kept for a user (POSTERN_PROVIDER_TOKENS), without the tokens themselves.
+who: the user''s id, e-mail address, or phone number with a leading +.
+Errors: user_not_found (PT404).
+Example: select provider, scope, expires_at from postern.list_provider_tokens(''ann@example.com'');';
 
 -- Name: list_sessions(text); Type: FUNCTION; Schema: postern
 
@@ -2327,6 +2406,52 @@ begin
 end;
 $$;
 
+-- Name: provider_tokens; Type: TABLE; Schema: postern
+
+CREATE TABLE postern.provider_tokens (
+    id uuid NOT NULL,
+    identity_id uuid NOT NULL,
+    user_id uuid NOT NULL,
+    provider text NOT NULL,
+    access_token text NOT NULL,
+    refresh_token text,
+    scope text,
+    expires_at timestamp with time zone,
+    refusal text,
+    refreshing_until timestamp with time zone,
+    created_at timestamp with time zone NOT NULL,
+    updated_at timestamp with time zone NOT NULL
+);
+
+-- Name: TABLE provider_tokens; Type: COMMENT; Schema: postern
+
+COMMENT ON TABLE postern.provider_tokens IS 'Tokens of OAuth providers, encrypted, of the providers in POSTERN_PROVIDER_TOKENS; one row per identity.';
+
+-- Name: claim_due_provider_tokens(double precision, integer); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.claim_due_provider_tokens(p_ahead double precision, p_limit integer) RETURNS SETOF postern.provider_tokens
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_now timestamptz := postern_internal.clock();
+begin
+  return query
+  update postern.provider_tokens as t set refreshing_until = v_now + interval '30 seconds'
+  from (
+    select d.id from postern.provider_tokens as d
+    where d.refresh_token is not null and d.expires_at < v_now + make_interval(secs => p_ahead)
+      and coalesce(d.refreshing_until < v_now, true)
+      and exists (select from auth.identities as i where i.id = d.identity_id and i.user_id = d.user_id)
+    order by d.expires_at
+    limit p_limit
+    for update skip locked
+  ) as due
+  where t.id = due.id
+  returning t.*;
+end;
+$$;
+
 -- Name: claim_outbox(text, integer, interval); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.claim_outbox(p_kind text, p_limit integer, p_lease interval, OUT id bigint, OUT template text, OUT recipient text, OUT payload jsonb, OUT attempts integer, OUT created_at timestamp with time zone)
@@ -3812,31 +3937,25 @@ CREATE FUNCTION postern_internal.finish_oauth(p_state uuid, p_identity jsonb, p_
     AS $$
 declare
   v_flow auth.flow_state := postern_internal.find_oauth_flow(p_state, p_context, p_lock => true);
-  v_user auth.users;
-  v_linked record;
+  v_visit record;
 begin
-  if v_flow.linking_target_id is not null then
-    v_linked := postern_internal.link_identity(v_flow.linking_target_id, v_flow.provider_type, p_identity, p_context);
-    v_user := v_linked.account;
-    failure := v_linked.failure;
-  elsif v_flow.invite_token is not null then
-    v_user := postern_internal.accept_invite(v_flow.invite_token, v_flow.provider_type, p_identity, p_context);
-  else
-    v_user := postern_internal.external_account(v_flow.provider_type, p_identity, p_context);
-    failure := postern_internal.admit_external(v_flow.provider_type, v_flow.email_optional, v_user, p_identity, p_context);
-  end if;
+  v_visit := postern_internal.sign_in_externally(v_flow.provider_type, p_identity, p_context,
+    p_is_email_optional => v_flow.email_optional, p_linking_target_id => v_flow.linking_target_id,
+    p_invite_token => v_flow.invite_token);
+  failure := v_visit.failure;
   if failure is not null then
     return;
   end if;
+  perform postern_internal.keep_provider_tokens(v_flow.provider_type, p_identity);
 
   if v_flow.code_challenge is null then
     delete from auth.flow_state as f where f.id = v_flow.id;
-    issued := postern_internal.issue_session(v_user.id, 'oauth', p_context) || jsonb_build_object(
+    issued := postern_internal.issue_session(v_visit.account_id, 'oauth', p_context) || jsonb_build_object(
       'provider_token', coalesce(p_identity ->> 'access_token', ''),
       'provider_refresh_token', coalesce(p_identity ->> 'refresh_token', ''));
   else
     update auth.flow_state as f
-    set user_id = v_user.id, auth_code_issued_at = postern_internal.clock(), updated_at = postern_internal.clock(),
+    set user_id = v_visit.account_id, auth_code_issued_at = postern_internal.clock(), updated_at = postern_internal.clock(),
       provider_access_token = coalesce(p_identity ->> 'access_token', ''),
       provider_refresh_token = coalesce(p_identity ->> 'refresh_token', '')
     where f.id = v_flow.id
@@ -3876,6 +3995,23 @@ begin
   where o.id = r.id and o.state = 'sending' and o.attempts = r.attempts;
   get diagnostics v_count = row_count;
   return v_count;
+end;
+$$;
+
+-- Name: finish_provider_refresh(uuid, text, jsonb, text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.finish_provider_refresh(p_id uuid, p_used text, p_kept jsonb, p_refusal text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  update postern.provider_tokens as t
+  set access_token = coalesce(p_kept ->> 'access_token', t.access_token),
+    refresh_token = case when p_refusal is null then coalesce(p_kept ->> 'refresh_token', t.refresh_token) end,
+    scope = coalesce(p_kept ->> 'scope', t.scope),
+    expires_at = case when p_kept is null then t.expires_at else (p_kept ->> 'expires_at')::timestamptz end,
+    refusal = p_refusal, refreshing_until = null, updated_at = postern_internal.clock()
+  where t.id = p_id and t.refresh_token = p_used;
 end;
 $$;
 
@@ -3964,6 +4100,38 @@ CREATE FUNCTION postern_internal.get_user(p_user_id uuid, p_session_id uuid) RET
     AS $$
 begin
   return postern_internal.user_document(postern_internal.authenticate(p_user_id, p_session_id));
+end;
+$$;
+
+-- Name: ghash(bytea, bytea); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.ghash(p_hash_key bytea, p_data bytea) RETURNS bytea
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_padded bytea := p_data || decode(repeat('00', (16 - length(p_data) % 16) % 16), 'hex')
+    || int8send(0) || int8send(length(p_data)::bigint * 8);
+  v_key bit(128) := ('x' || encode(p_hash_key, 'hex'))::bit(128);
+  v_polynomial bit(128) := x'e1000000000000000000000000000000';
+  v_sum bit(128) := repeat('0', 128)::bit(128);
+  v_factor bit(128);
+  v_product bit(128);
+begin
+  for v_block in 0 .. length(v_padded) / 16 - 1 loop
+    v_sum := v_sum # ('x' || encode(substr(v_padded, v_block * 16 + 1, 16), 'hex'))::bit(128);
+    v_product := repeat('0', 128)::bit(128);
+    v_factor := v_key;
+    for i in 0 .. 127 loop
+      if get_bit(v_sum, i) = 1 then
+        v_product := v_product # v_factor;
+      end if;
+      v_factor := case when get_bit(v_factor, 127) = 1 then (v_factor >> 1) # v_polynomial else v_factor >> 1 end;
+    end loop;
+    v_sum := v_product;
+  end loop;
+  return int8send(substring(v_sum from 1 for 64)::bit(64)::bigint)
+    || int8send(substring(v_sum from 65 for 64)::bit(64)::bigint);
 end;
 $$;
 
@@ -4548,6 +4716,36 @@ begin
 end;
 $$;
 
+-- Name: keep_provider_tokens(text, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.keep_provider_tokens(p_provider text, p_identity jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_kept jsonb := p_identity -> 'kept';
+  v_now timestamptz := postern_internal.clock();
+begin
+  if v_kept is null then
+    return;
+  end if;
+  insert into postern.provider_tokens as t (
+    id, identity_id, user_id, provider, access_token, refresh_token, scope, expires_at, created_at, updated_at)
+  select (v_kept ->> 'id')::uuid, i.id, i.user_id, i.provider, v_kept ->> 'access_token', v_kept ->> 'refresh_token',
+    v_kept ->> 'scope', (v_kept ->> 'expires_at')::timestamptz, v_now, v_now
+  from auth.identities as i
+  where i.provider = p_provider and i.provider_id = p_identity ->> 'sub'
+  on conflict (id) do update
+  set identity_id = excluded.identity_id, user_id = excluded.user_id, access_token = excluded.access_token,
+    refresh_token = case
+      when t.identity_id = excluded.identity_id then coalesce(excluded.refresh_token, t.refresh_token)
+      else excluded.refresh_token
+    end,
+    scope = excluded.scope, expires_at = excluded.expires_at, refusal = null, refreshing_until = null,
+    updated_at = excluded.updated_at;
+end;
+$$;
+
 -- Name: keycloak_hash(text); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.keycloak_hash(p_credential text) RETURNS text
@@ -4766,6 +4964,22 @@ CREATE FUNCTION postern_internal.list_json(p_ids uuid[]) RETURNS jsonb
   from unnest(p_ids) with ordinality as i (id, n) join auth.users as u on u.id = i.id
 $$;
 
+-- Name: list_provider_tokens(uuid, uuid); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.list_provider_tokens(p_user_id uuid, p_session_id uuid) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_user auth.users := postern_internal.authenticate(p_user_id, p_session_id);
+begin
+  return coalesce(jsonb_agg(postern_internal.provider_token_json(t) order by t.created_at, t.id), '[]')
+  from postern.provider_tokens as t
+  join auth.identities as i on i.id = t.identity_id and i.user_id = t.user_id
+  where t.user_id = v_user.id;
+end;
+$$;
+
 -- Name: list_sealed_values(text, uuid, integer); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.list_sealed_values(p_column text, p_after uuid, p_limit integer, OUT id uuid, OUT stored text)
@@ -4776,8 +4990,8 @@ declare
   v_place text[] := postern_internal.sealed_column(p_column);
 begin
   return query execute format(
-    'select t.id, t.%2$I::text from auth.%1$I as t where ($1 is null or t.id > $1) and t.%2$I <> '''' order by t.id limit $2',
-    v_place[1], v_place[2]) using p_after, p_limit;
+    'select t.id, t.%3$I::text from %1$I.%2$I as t where ($1 is null or t.id > $1) and t.%3$I <> '''' order by t.id limit $2',
+    v_place[1], v_place[2], v_place[3]) using p_after, p_limit;
 end;
 $_$;
 
@@ -5210,6 +5424,8 @@ CREATE FUNCTION postern_internal.maintenance_rules(OUT rule text, OUT batch inte
     ('challenge_guesses', 1000, 'postern.challenge_guesses', 'last_at < $1 - interval ''24 hours'''),
     ('session_upgrades', 1000, 'postern.session_upgrades',
       'upgraded_at < $1 - interval ''24 hours'' and not exists (select from auth.sessions as s where s.id = session_id)'),
+    ('provider_tokens', 1000, 'postern.provider_tokens',
+      'not exists (select from auth.identities as i where i.id = identity_id)'),
     ('oauth_authorizations', 1000, 'auth.oauth_authorizations', 'expires_at < $1 - interval ''24 hours'''),
     ('audit_log_entries', 1000, 'auth.audit_log_entries',
       'created_at < $1 - make_interval(secs => ($2 #>> ''{retention,audit}'')::float)'),
@@ -5518,6 +5734,47 @@ CREATE FUNCTION postern_internal.obscured(p_user_id uuid, p_value text) RETURNS 
   select postern_internal.base64url(sha256(convert_to(p_user_id || coalesce(p_value, ''), 'UTF8')))
 $$;
 
+-- Name: open_sealed(text, uuid, text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.open_sealed(p_stored text, p_id uuid, p_key text) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $_$
+declare
+  v_pgcrypto name := (
+    select n.nspname from pg_extension as e join pg_namespace as n on n.oid = e.extnamespace
+    where e.extname = 'pgcrypto');
+  v_data bytea := decode(p_stored::jsonb ->> 'data', 'base64');
+  v_nonce bytea := decode(p_stored::jsonb ->> 'nonce', 'base64');
+  v_length int := length(v_data) - 16; -- the last 16 bytes are the tag
+  v_key bytea;
+  v_counters bytea := decode('', 'hex');
+  v_stream bytea;
+  v_hash_key bytea;
+begin
+  if v_pgcrypto is null then
+    perform postern_internal.fail(400, 'validation_failed', 'Opening a value takes pgcrypto: create extension pgcrypto');
+  elsif coalesce(p_key !~ '^[A-Za-z0-9_-]{43}$', true) then
+    perform postern_internal.fail(400, 'validation_failed', 'The key must be 32 bytes in base64url without padding');
+  end if;
+  for i in 1 .. 1 + (v_length + 15) / 16 loop -- the first block is for the tag
+    v_counters := v_counters || v_nonce || int4send(i);
+  end loop;
+  v_key := postern_internal.hmac_sha256( -- HKDF (RFC 5869): extract without salt, expand for the row
+    postern_internal.hmac_sha256('', postern_internal.base64url_decode(p_key)),
+    convert_to(p_id::text, 'UTF8') || '\x01');
+  execute format('select %1$I.encrypt($2, $1, $4), %1$I.encrypt($3, $1, $4)', v_pgcrypto)
+  into v_stream, v_hash_key
+  using v_key, v_counters, decode(repeat('00', 16), 'hex'), 'aes-ecb/pad:none';
+  if postern_internal.xor_bytes(
+    postern_internal.ghash(v_hash_key, substr(v_data, 1, v_length)), v_stream) <> substr(v_data, v_length + 1)
+  then
+    perform postern_internal.fail(400, 'validation_failed', 'The key is wrong, or the value was changed');
+  end if;
+  return convert_from(postern_internal.xor_bytes(substr(v_data, 1, v_length), substr(v_stream, 17)), 'UTF8');
+end;
+$_$;
+
 -- Name: open_signed_up_session(text, auth.users, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.open_signed_up_session(p_provider text, p_user auth.users, p_context jsonb) RETURNS jsonb
@@ -5762,6 +6019,19 @@ begin
     return null;
   end;
   return p_user;
+end;
+$$;
+
+-- Name: provider_token_json(postern.provider_tokens); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.provider_token_json(p_token postern.provider_tokens) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+begin
+  return jsonb_build_object(
+    'identity_id', p_token.identity_id, 'provider', p_token.provider, 'scope', p_token.scope,
+    'expires_at', postern_internal.rfc3339(p_token.expires_at), 'is_refreshable', p_token.refresh_token is not null);
 end;
 $$;
 
@@ -6426,6 +6696,7 @@ begin
   update postern.outbox as o
   set state = 'dropped', payload = '{}', finished_at = postern_internal.clock()
   where o.user_id = p_user.id and o.state = 'queued';
+  delete from postern.provider_tokens as t where t.user_id = p_user.id;
   if p_is_soft then
     perform postern_internal.obscure_user(p_user);
   else
@@ -6481,9 +6752,9 @@ declare
 begin
   execute format('with locked as ('
     || 'select t.id, c.new from unnest($1, $2, $3) as c (id, old, new) '
-    || 'join auth.%1$I as t on t.id = c.id and t.%2$I = c.old order by t.id for no key update of t) '
-    || 'update auth.%1$I as t set %2$I = locked.new from locked where t.id = locked.id',
-    v_place[1], v_place[2]) using p_ids, p_old, p_new;
+    || 'join %1$I.%2$I as t on t.id = c.id and t.%3$I = c.old order by t.id for no key update of t) '
+    || 'update %1$I.%2$I as t set %3$I = locked.new from locked where t.id = locked.id',
+    v_place[1], v_place[2], v_place[3]) using p_ids, p_old, p_new;
   get diagnostics v_count = row_count;
   return v_count;
 end;
@@ -6721,12 +6992,15 @@ CREATE FUNCTION postern_internal.sealed_column(p_column text) RETURNS text[]
     SET search_path TO ''
     AS $$
 begin
-  if p_column is null or p_column not in ('users.encrypted_password', 'mfa_factors.secret', 'mfa_challenges.otp_code',
+  if p_column in ('users.encrypted_password', 'mfa_factors.secret', 'mfa_challenges.otp_code',
     'sessions.refresh_token_hmac_key', 'custom_oauth_providers.client_secret')
   then
-    perform postern_internal.fail(400, 'validation_failed', format('No sealed values are in %s', p_column));
+    return array['auth'] || string_to_array(p_column, '.');
+  elsif p_column in ('provider_tokens.access_token', 'provider_tokens.refresh_token') then
+    return array['postern'] || string_to_array(p_column, '.');
   end if;
-  return string_to_array(p_column, '.');
+  perform postern_internal.fail(400, 'validation_failed', format('No sealed values are in %s', p_column));
+  return null;
 end;
 $$;
 
@@ -7161,6 +7435,30 @@ begin
 end;
 $$;
 
+-- Name: sign_in_externally(text, jsonb, jsonb, boolean, uuid, text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.sign_in_externally(p_provider text, p_identity jsonb, p_context jsonb, p_is_email_optional boolean DEFAULT false, p_linking_target_id uuid DEFAULT NULL::uuid, p_invite_token text DEFAULT NULL::text, OUT account_id uuid, OUT failure jsonb)
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_user auth.users;
+  v_linked record;
+begin
+  if p_linking_target_id is not null then
+    v_linked := postern_internal.link_identity(p_linking_target_id, p_provider, p_identity, p_context);
+    v_user := v_linked.account;
+    failure := v_linked.failure;
+  elsif p_invite_token is not null then
+    v_user := postern_internal.accept_invite(p_invite_token, p_provider, p_identity, p_context);
+  else
+    v_user := postern_internal.external_account(p_provider, p_identity, p_context);
+    failure := postern_internal.admit_external(p_provider, p_is_email_optional, v_user, p_identity, p_context);
+  end if;
+  account_id := v_user.id;
+end;
+$$;
+
 -- Name: sign_in_with_password(uuid, text, text, jsonb, text); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.sign_in_with_password(p_user_id uuid, p_matched_hash text, p_provider text, p_context jsonb, p_new_hash text, OUT issued jsonb, OUT failure jsonb)
@@ -7429,6 +7727,45 @@ begin
 end;
 $$;
 
+-- Name: take_provider_token(uuid, uuid, uuid); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.take_provider_token(p_user_id uuid, p_session_id uuid, p_identity_id uuid, OUT id uuid, OUT provider text, OUT access_token text, OUT refresh_token text, OUT document jsonb, OUT is_due boolean, OUT is_busy boolean)
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $_$
+declare
+  v_token postern.provider_tokens;
+  v_user auth.users := postern_internal.authenticate(p_user_id, p_session_id);
+  v_now timestamptz := postern_internal.clock();
+begin
+  select t.* into v_token
+  from postern.provider_tokens as t
+  join auth.identities as i on i.id = t.identity_id and i.user_id = t.user_id
+  where t.identity_id = p_identity_id and t.user_id = v_user.id;
+  if v_token.id is null then
+    perform postern_internal.fail(404, 'provider_token_not_found', 'No token of this identity is kept');
+  end if;
+  id := v_token.id;
+  provider := v_token.provider;
+  access_token := v_token.access_token;
+  refresh_token := coalesce(v_token.refresh_token, '');
+  document := postern_internal.provider_token_json(v_token);
+  is_due := false;
+  is_busy := false;
+  if v_token.expires_at is null or v_token.expires_at > v_now + interval '1 minute' then
+    return;
+  elsif v_token.refresh_token is null then
+    perform postern_internal.fail(422, 'provider_token_expired',
+      format('The token of %s has expired. Sign in with %1$s again', v_token.provider));
+  end if;
+  update postern.provider_tokens as t set refreshing_until = v_now + interval '30 seconds'
+  where t.id = v_token.id and t.refresh_token = v_token.refresh_token
+    and coalesce(t.refreshing_until < v_now, true);
+  is_due := found;
+  is_busy := not found;
+end;
+$_$;
+
 -- Name: take_quota(text, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.take_quota(p_kind text, p_context jsonb) RETURNS void
@@ -7614,6 +7951,7 @@ begin
   if v_identity.id is null then
     perform postern_internal.fail(422, 'identity_not_found', 'Identity doesn''t exist');
   end if;
+  delete from postern.provider_tokens as t where t.identity_id = v_identity.id;
   perform postern_internal.audit_user('identity_unlinked', v_user, p_context, jsonb_build_object(
     'identity_id', v_identity.id, 'provider', v_identity.provider, 'provider_id', v_identity.provider_id));
   perform postern_internal.record_event('identity.deleted', p_user_id, p_context,
@@ -8099,6 +8437,20 @@ begin
   if v_notice <> '[]' then
     raise notice using message = 'postern.audit', detail = v_notice::text;
   end if;
+end;
+$$;
+
+-- Name: xor_bytes(bytea, bytea); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.xor_bytes(p_a bytea, p_b bytea) RETURNS bytea
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO ''
+    AS $$
+begin
+  for i in 0 .. length(p_a) - 1 loop
+    p_a := set_byte(p_a, i, get_byte(p_a, i) # get_byte(p_b, i));
+  end loop;
+  return p_a;
 end;
 $$;
 
@@ -8894,6 +9246,16 @@ ALTER TABLE ONLY postern.maintenance
 ALTER TABLE ONLY postern.outbox
     ADD CONSTRAINT outbox_pkey PRIMARY KEY (id);
 
+-- Name: provider_tokens provider_tokens_identity_id_key; Type: CONSTRAINT; Schema: postern
+
+ALTER TABLE ONLY postern.provider_tokens
+    ADD CONSTRAINT provider_tokens_identity_id_key UNIQUE (identity_id);
+
+-- Name: provider_tokens provider_tokens_pkey; Type: CONSTRAINT; Schema: postern
+
+ALTER TABLE ONLY postern.provider_tokens
+    ADD CONSTRAINT provider_tokens_pkey PRIMARY KEY (id);
+
 -- Name: quotas quotas_pkey; Type: CONSTRAINT; Schema: postern
 
 ALTER TABLE ONLY postern.quotas
@@ -9176,6 +9538,14 @@ CREATE INDEX outbox_due_idx ON postern.outbox USING btree (next_attempt_at) WHER
 
 CREATE INDEX outbox_finished_idx ON postern.outbox USING btree (finished_at) WHERE (finished_at IS NOT NULL);
 
+-- Name: provider_tokens_expires_idx; Type: INDEX; Schema: postern
+
+CREATE INDEX provider_tokens_expires_idx ON postern.provider_tokens USING btree (expires_at) WHERE (refresh_token IS NOT NULL);
+
+-- Name: provider_tokens_user_idx; Type: INDEX; Schema: postern
+
+CREATE INDEX provider_tokens_user_idx ON postern.provider_tokens USING btree (user_id);
+
 -- Name: retention_refusals_refused_at_idx; Type: INDEX; Schema: postern
 
 CREATE INDEX retention_refusals_refused_at_idx ON postern.retention_refusals USING btree (refused_at);
@@ -9397,6 +9767,16 @@ REVOKE ALL ON FUNCTION postern.find_users(query text, max_rows integer) FROM PUB
 GRANT ALL ON FUNCTION postern.find_users(query text, max_rows integer) TO postern_admin;
 GRANT ALL ON FUNCTION postern.find_users(query text, max_rows integer) TO postern_support;
 
+-- Name: FUNCTION forget_provider_tokens(who text, provider text); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.forget_provider_tokens(who text, provider text) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.forget_provider_tokens(who text, provider text) TO postern_admin;
+
+-- Name: FUNCTION get_provider_token(identity_id uuid, encryption_key text); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.get_provider_token(identity_id uuid, encryption_key text) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.get_provider_token(identity_id uuid, encryption_key text) TO postern_admin;
+
 -- Name: FUNCTION get_user(who text); Type: ACL; Schema: postern
 
 REVOKE ALL ON FUNCTION postern.get_user(who text) FROM PUBLIC;
@@ -9417,6 +9797,11 @@ GRANT ALL ON FUNCTION postern.list_limits(who text) TO postern_admin;
 
 REVOKE ALL ON FUNCTION postern.list_outbox(p_state text, p_recipient text, p_limit integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.list_outbox(p_state text, p_recipient text, p_limit integer) TO postern_admin;
+
+-- Name: FUNCTION list_provider_tokens(who text); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.list_provider_tokens(who text) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.list_provider_tokens(who text) TO postern_admin;
 
 -- Name: FUNCTION list_sessions(who text); Type: ACL; Schema: postern
 
@@ -9773,6 +10158,10 @@ REVOKE ALL ON FUNCTION postern_internal.check_user_changes(p_user_id uuid, p_ses
 
 REVOKE ALL ON FUNCTION postern_internal.check_verify_enabled(p_type auth.factor_type, p_context jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION claim_due_provider_tokens(p_ahead double precision, p_limit integer); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.claim_due_provider_tokens(p_ahead double precision, p_limit integer) FROM PUBLIC;
+
 -- Name: FUNCTION claim_outbox(p_kind text, p_limit integer, p_lease interval); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.claim_outbox(p_kind text, p_limit integer, p_lease interval) FROM PUBLIC;
@@ -10021,6 +10410,10 @@ REVOKE ALL ON FUNCTION postern_internal.finish_oauth(p_state uuid, p_identity js
 
 REVOKE ALL ON FUNCTION postern_internal.finish_outbox(p_ids bigint[], p_attempts integer[], p_outcomes text[], p_errors text[]) FROM PUBLIC;
 
+-- Name: FUNCTION finish_provider_refresh(p_id uuid, p_used text, p_kept jsonb, p_refusal text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.finish_provider_refresh(p_id uuid, p_used text, p_kept jsonb, p_refusal text) FROM PUBLIC;
+
 -- Name: FUNCTION flow_expires_at(p_flow auth.flow_state, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.flow_expires_at(p_flow auth.flow_state, p_context jsonb) FROM PUBLIC;
@@ -10032,6 +10425,10 @@ REVOKE ALL ON FUNCTION postern_internal.generate_link(p_link jsonb, p_password_h
 -- Name: FUNCTION get_user(p_user_id uuid, p_session_id uuid); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.get_user(p_user_id uuid, p_session_id uuid) FROM PUBLIC;
+
+-- Name: FUNCTION ghash(p_hash_key bytea, p_data bytea); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.ghash(p_hash_key bytea, p_data bytea) FROM PUBLIC;
 
 -- Name: FUNCTION has_newer_session(p_session auth.sessions, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -10153,6 +10550,10 @@ REVOKE ALL ON FUNCTION postern_internal.issue_session(p_user_id uuid, p_method t
 
 REVOKE ALL ON FUNCTION postern_internal.itoa64(p_digits text) FROM PUBLIC;
 
+-- Name: FUNCTION keep_provider_tokens(p_provider text, p_identity jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.keep_provider_tokens(p_provider text, p_identity jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION keycloak_hash(p_credential text); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.keycloak_hash(p_credential text) FROM PUBLIC;
@@ -10188,6 +10589,10 @@ REVOKE ALL ON FUNCTION postern_internal.list_audit(p_scope text, p_text text, p_
 -- Name: FUNCTION list_json(p_ids uuid[]); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.list_json(p_ids uuid[]) FROM PUBLIC;
+
+-- Name: FUNCTION list_provider_tokens(p_user_id uuid, p_session_id uuid); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.list_provider_tokens(p_user_id uuid, p_session_id uuid) FROM PUBLIC;
 
 -- Name: FUNCTION list_sealed_values(p_column text, p_after uuid, p_limit integer); Type: ACL; Schema: postern_internal
 
@@ -10341,6 +10746,10 @@ REVOKE ALL ON FUNCTION postern_internal.obscure_user(p_user auth.users) FROM PUB
 
 REVOKE ALL ON FUNCTION postern_internal.obscured(p_user_id uuid, p_value text) FROM PUBLIC;
 
+-- Name: FUNCTION open_sealed(p_stored text, p_id uuid, p_key text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.open_sealed(p_stored text, p_id uuid, p_key text) FROM PUBLIC;
+
 -- Name: FUNCTION open_signed_up_session(p_provider text, p_user auth.users, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.open_signed_up_session(p_provider text, p_user auth.users, p_context jsonb) FROM PUBLIC;
@@ -10384,6 +10793,10 @@ REVOKE ALL ON FUNCTION postern_internal.prepare_password_change(p_user_id uuid, 
 -- Name: FUNCTION promote_email(p_user auth.users, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.promote_email(p_user auth.users, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION provider_token_json(p_token postern.provider_tokens); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.provider_token_json(p_token postern.provider_tokens) FROM PUBLIC;
 
 -- Name: FUNCTION publish_settings(p_settings jsonb); Type: ACL; Schema: postern_internal
 
@@ -10593,6 +11006,10 @@ REVOKE ALL ON FUNCTION postern_internal.session_key(p_session auth.sessions, p_c
 
 REVOKE ALL ON FUNCTION postern_internal.set_ban(p_user_id uuid, p_seconds double precision, p_context jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION sign_in_externally(p_provider text, p_identity jsonb, p_context jsonb, p_is_email_optional boolean, p_linking_target_id uuid, p_invite_token text, OUT account_id uuid, OUT failure jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.sign_in_externally(p_provider text, p_identity jsonb, p_context jsonb, p_is_email_optional boolean, p_linking_target_id uuid, p_invite_token text, OUT account_id uuid, OUT failure jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION sign_in_with_password(p_user_id uuid, p_matched_hash text, p_provider text, p_context jsonb, p_new_hash text, OUT issued jsonb, OUT failure jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.sign_in_with_password(p_user_id uuid, p_matched_hash text, p_provider text, p_context jsonb, p_new_hash text, OUT issued jsonb, OUT failure jsonb) FROM PUBLIC;
@@ -10632,6 +11049,10 @@ REVOKE ALL ON FUNCTION postern_internal.take_limits(p_context jsonb, p_address t
 -- Name: FUNCTION take_part(p_kind text, p_parts integer, p_events integer, p_every double precision, p_may_wait boolean); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.take_part(p_kind text, p_parts integer, p_events integer, p_every double precision, p_may_wait boolean) FROM PUBLIC;
+
+-- Name: FUNCTION take_provider_token(p_user_id uuid, p_session_id uuid, p_identity_id uuid, OUT id uuid, OUT provider text, OUT access_token text, OUT refresh_token text, OUT document jsonb, OUT is_due boolean, OUT is_busy boolean); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.take_provider_token(p_user_id uuid, p_session_id uuid, p_identity_id uuid, OUT id uuid, OUT provider text, OUT access_token text, OUT refresh_token text, OUT document jsonb, OUT is_due boolean, OUT is_busy boolean) FROM PUBLIC;
 
 -- Name: FUNCTION take_quota(p_kind text, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -10744,6 +11165,10 @@ REVOKE ALL ON FUNCTION postern_internal.wall_clock() FROM PUBLIC;
 -- Name: FUNCTION write_audit(p_actions text[], p_actor_id uuid, p_actor_username text, p_via_sso boolean, p_actor_name text, p_traits jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.write_audit(p_actions text[], p_actor_id uuid, p_actor_username text, p_via_sso boolean, p_actor_name text, p_traits jsonb, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION xor_bytes(p_a bytea, p_b bytea); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.xor_bytes(p_a bytea, p_b bytea) FROM PUBLIC;
 
 -- Name: TABLE instances; Type: ACL; Schema: auth
 

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"golang.org/x/oauth2"
 )
@@ -32,11 +33,28 @@ type Provider struct {
 
 // Identity is who came back from a provider, as postern_internal.finish_oauth() reads it.
 type Identity struct {
-	Subject      string         `json:"sub"`
-	Data         map[string]any `json:"data"`   // claims for identity_data, empty ones left out
-	Emails       []Email        `json:"emails"` // never null
-	AccessToken  string         `json:"access_token"`
-	RefreshToken string         `json:"refresh_token"`
+	Subject string         `json:"sub"`
+	Data    map[string]any `json:"data"`   // claims for identity_data, empty ones left out
+	Emails  []Email        `json:"emails"` // never null
+	Tokens
+}
+
+// Tokens are what the provider lets us do for a person.
+type Tokens struct {
+	AccessToken  string     `json:"access_token"`
+	RefreshToken string     `json:"refresh_token"` // "" for none
+	Scope        string     `json:"scope"`         // "" where the provider did not say
+	ExpiresAt    *time.Time `json:"expires_at"`    // of the access token; nil: never
+}
+
+func tokensOf(t *oauth2.Token) Tokens {
+	tokens := Tokens{AccessToken: t.AccessToken, RefreshToken: t.RefreshToken}
+	tokens.Scope, _ = t.Extra("scope").(string)
+	if !t.Expiry.IsZero() {
+		at := t.Expiry.UTC()
+		tokens.ExpiresAt = &at
+	}
+	return tokens
 }
 
 // Email is an address at a provider.
@@ -158,7 +176,7 @@ func (p *Provider) Identify(ctx context.Context, a Answer) (*Identity, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrProfile, err)
 	}
-	identity.AccessToken, identity.RefreshToken = v.token.AccessToken, v.token.RefreshToken
+	identity.Tokens = tokensOf(v.token)
 	return identity, nil
 }
 

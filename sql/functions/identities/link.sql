@@ -183,6 +183,7 @@ begin
   if v_identity.id is null then
     perform postern_internal.fail(422, 'identity_not_found', 'Identity doesn''t exist');
   end if;
+  delete from postern.provider_tokens as t where t.identity_id = v_identity.id;
   perform postern_internal.audit_user('identity_unlinked', v_user, p_context, jsonb_build_object(
     'identity_id', v_identity.id, 'provider', v_identity.provider, 'provider_id', v_identity.provider_id));
   perform postern_internal.record_event('identity.deleted', p_user_id, p_context,

@@ -130,12 +130,10 @@ $$;
 
 -- /callback, second call: signs in who came back, or prepares the code exchange of a PKCE flow.
 -- p_identity: sub, data (identity_data without the two flags), emails [{email, verified, primary}] (email is absent where
--- the provider vouches for a person without telling the address), access_token, refresh_token.
--- Raises: as find_oauth_flow and link_identity; signup_disabled (422), user_banned (403), invite_not_found (404),
---   validation_failed (400).
--- Returns as failure, because user and identity stay: provider_email_needs_verification, email_not_confirmed (422).
--- Locks: the flow, then the user. Writes: flow_state, users, identities, audit, events, outbox, and what issue_session
--- writes.
+-- the provider vouches for a person without telling the address), access_token, refresh_token, and kept (see
+-- keep_provider_tokens).
+-- Raises: as find_oauth_flow and sign_in_externally. Returns as failure: as sign_in_externally.
+-- Locks: the flow, then the user. Writes: flow_state, provider_tokens, and what sign_in_externally and issue_session write.
 create or replace function postern_internal.finish_oauth(
   p_state uuid,
   p_identity jsonb,
@@ -148,31 +146,25 @@ language plpgsql volatile security invoker set search_path = ''
 as $$
 declare
   v_flow auth.flow_state := postern_internal.find_oauth_flow(p_state, p_context, p_lock => true);
-  v_user auth.users;
-  v_linked record;
+  v_visit record;
 begin
-  if v_flow.linking_target_id is not null then
-    v_linked := postern_internal.link_identity(v_flow.linking_target_id, v_flow.provider_type, p_identity, p_context);
-    v_user := v_linked.account;
-    failure := v_linked.failure;
-  elsif v_flow.invite_token is not null then
-    v_user := postern_internal.accept_invite(v_flow.invite_token, v_flow.provider_type, p_identity, p_context);
-  else
-    v_user := postern_internal.external_account(v_flow.provider_type, p_identity, p_context);
-    failure := postern_internal.admit_external(v_flow.provider_type, v_flow.email_optional, v_user, p_identity, p_context);
-  end if;
+  v_visit := postern_internal.sign_in_externally(v_flow.provider_type, p_identity, p_context,
+    p_is_email_optional => v_flow.email_optional, p_linking_target_id => v_flow.linking_target_id,
+    p_invite_token => v_flow.invite_token);
+  failure := v_visit.failure;
   if failure is not null then
     return;
   end if;
+  perform postern_internal.keep_provider_tokens(v_flow.provider_type, p_identity);
 
   if v_flow.code_challenge is null then
     delete from auth.flow_state as f where f.id = v_flow.id;
-    issued := postern_internal.issue_session(v_user.id, 'oauth', p_context) || jsonb_build_object(
+    issued := postern_internal.issue_session(v_visit.account_id, 'oauth', p_context) || jsonb_build_object(
       'provider_token', coalesce(p_identity ->> 'access_token', ''),
       'provider_refresh_token', coalesce(p_identity ->> 'refresh_token', ''));
   else
     update auth.flow_state as f
-    set user_id = v_user.id, auth_code_issued_at = postern_internal.clock(), updated_at = postern_internal.clock(),
+    set user_id = v_visit.account_id, auth_code_issued_at = postern_internal.clock(), updated_at = postern_internal.clock(),
       provider_access_token = coalesce(p_identity ->> 'access_token', ''),
       provider_refresh_token = coalesce(p_identity ->> 'refresh_token', '')
     where f.id = v_flow.id
