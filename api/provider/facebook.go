@@ -7,7 +7,7 @@ import (
 	"encoding/hex"
 )
 
-// facebook is Facebook. Its addresses are confirmed.
+// facebook is Facebook. Its addresses are confirmed. The whole question for the profile stands as iss in identity_data.
 func facebook() definition {
 	return definition{
 		authorize: endpoint{"https://www.facebook.com", "/dialog/oauth"},
