@@ -254,9 +254,16 @@ declare
   v_address text := coalesce(case p_decision
     when 'link' then postern_internal.candidate_email(p_identity) ->> 'email' else p_user.email end, '');
 begin
+<<<<<<< HEAD
   if p_user.email_confirmed_at is not null
     or p_provider = 'web3' or p_is_email_optional and v_address = ''
   then
+=======
+  if postern_internal.is_banned(p_user) then
+    perform postern_internal.fail(403, 'user_banned', 'User is banned');
+  end if;
+  if p_user.email_confirmed_at is not null or (p_is_email_optional and v_candidate ->> 'email' is null) then
+>>>>>>> main
     perform postern_internal.audit_user('login', p_user, p_context, jsonb_build_object('provider', p_provider));
     return null;
   end if;
@@ -315,12 +322,18 @@ returns auth.users
 language plpgsql volatile security invoker set search_path = ''
 as $$
 declare
+<<<<<<< HEAD
   v_user auth.users;
 begin
   perform postern_internal.lock_names(p_provider, p_identity, p_context);
   v_user := postern_internal.lock_user((
     select t.user_id from auth.one_time_tokens as t
     where t.token_hash = p_invite_token and t.token_type = 'confirmation_token' limit 1));
+=======
+  v_user auth.users := postern_internal.lock_user(
+    (postern_internal.find_link(p_invite_token, '{confirmation_token}')).user_id);
+begin
+>>>>>>> main
   if v_user.id is null then
     perform postern_internal.fail(404, 'invite_not_found', 'Invite not found');
   elsif not exists (select from jsonb_array_elements(p_identity -> 'emails') as e where e ->> 'email' = v_user.email) then
