@@ -72,7 +72,7 @@ func decide(f facts) decision {
 func ids(n ...int) []string {
 	list := []string{}
 	for _, i := range n {
-		list = append(list, fmt.Sprintf("00000000-0000-4000-8000-%012d", i))
+		list = append(list, fmt.Sprintf("00000000-0000-4000-8000-4%011d", i))
 	}
 	return list
 }
@@ -83,7 +83,7 @@ func TestAccountDecision(t *testing.T) {
 	tx := apitest.Tx(t)
 	var cases []facts
 	for _, owner := range []*string{nil, &ids(7)[0]} {
-		for _, verified := range [][]string{{}, {"a@example.com"}, {"a@example.com", "b@example.com"}} {
+		for _, verified := range [][]string{{}, {"a@world.example"}, {"a@world.example", "b@world.example"}} {
 			for _, domain := range []string{"default", "work", "sso:1"} {
 				for _, linked := range [][]string{{}, ids(1), ids(1, 2), ids(1, 2, 3)} {
 					for _, addressed := range [][]string{{}, ids(1), ids(4), ids(4, 5)} {
@@ -172,7 +172,7 @@ func oneOf[T any](r *rand.Rand, values ...T) T { return values[r.IntN(len(values
 
 // randomWorld is small, so that things coincide often. No two accounts that are not SSO have the same address.
 func randomWorld(r *rand.Rand) world {
-	addresses := []string{"", "a@example.com", "a@example.com", "b@example.com", "c@example.com"}
+	addresses := []string{"", "a@world.example", "a@world.example", "b@world.example", "c@world.example"}
 	w := world{Policy: oneOf(r, "verified", "verified", "never", "ask"), Autoconfirm: r.IntN(5) == 0}
 	taken, claimed := map[string]bool{"": false}, map[string]bool{}
 	for i := range 1 + r.IntN(3) {
@@ -185,7 +185,7 @@ func randomWorld(r *rand.Rand) world {
 		}
 		taken[a.Email] = a.Email != "" && (taken[a.Email] || !a.IsSSO)
 		for range r.IntN(4) {
-			c := claim{oneOf(r, "github", "gitlab", "slack", "google"), fmt.Sprint(r.IntN(4)), oneOf(r, addresses...), r.IntN(4) > 0}
+			c := claim{oneOf(r, "github", "gitlab", "slack", "google"), fmt.Sprint("w", r.IntN(4)), oneOf(r, addresses...), r.IntN(4) > 0}
 			if !claimed[c.Provider+c.Subject] {
 				a.Claims = append(a.Claims, c)
 			}
@@ -193,17 +193,17 @@ func randomWorld(r *rand.Rand) world {
 		}
 		w.Accounts = append(w.Accounts, a)
 	}
-	w.Arrival = arrival{Provider: oneOf(r, "github", "gitlab", "slack", "google"), Subject: fmt.Sprint(r.IntN(12)), Data: map[string]any{}}
+	w.Arrival = arrival{Provider: oneOf(r, "github", "gitlab", "slack", "google"), Subject: fmt.Sprint("w", r.IntN(12)), Data: map[string]any{}}
 	w.Arrival.Emails = []arrivalEmail{}
 	for i := range oneOf(r, 0, 1, 1, 2) {
 		w.Arrival.Emails = append(w.Arrival.Emails, arrivalEmail{
-			oneOf(r, "", "A@example.com", "a@example.com", "b@example.com", "c@example.com", "new@example.com"), r.IntN(4) > 0, i == 0 && r.IntN(2) == 0,
+			oneOf(r, "", "A@world.example", "a@world.example", "b@world.example", "c@world.example", "new@world.example"), r.IntN(4) > 0, i == 0 && r.IntN(2) == 0,
 		})
 	}
 	return w
 }
 
-var lowerCase = map[string]string{"A@example.com": "a@example.com"}
+var lowerCase = map[string]string{"A@world.example": "a@world.example"}
 
 // facts reads the columns of the table off a world.
 func (w world) facts() facts {

@@ -966,18 +966,11 @@ CREATE FUNCTION postern_internal.accept_invite(p_invite_token text, p_provider t
     SET search_path TO ''
     AS $$
 declare
-<<<<<<< HEAD
   v_user auth.users;
 begin
   perform postern_internal.lock_names(p_provider, p_identity, p_context);
-  v_user := postern_internal.lock_user((
-    select t.user_id from auth.one_time_tokens as t
-    where t.token_hash = p_invite_token and t.token_type = 'confirmation_token' limit 1));
-=======
-  v_user auth.users := postern_internal.lock_user(
+  v_user := postern_internal.lock_user(
     (postern_internal.find_link(p_invite_token, '{confirmation_token}')).user_id);
-begin
->>>>>>> main
   if v_user.id is null then
     perform postern_internal.fail(404, 'invite_not_found', 'Invite not found');
   elsif not exists (select from jsonb_array_elements(p_identity -> 'emails') as e where e ->> 'email' = v_user.email) then
@@ -1374,16 +1367,9 @@ declare
   v_address text := coalesce(case p_decision
     when 'link' then postern_internal.candidate_email(p_identity) ->> 'email' else p_user.email end, '');
 begin
-<<<<<<< HEAD
   if p_user.email_confirmed_at is not null
     or p_provider = 'web3' or p_is_email_optional and v_address = ''
   then
-=======
-  if postern_internal.is_banned(p_user) then
-    perform postern_internal.fail(403, 'user_banned', 'User is banned');
-  end if;
-  if p_user.email_confirmed_at is not null or (p_is_email_optional and v_candidate ->> 'email' is null) then
->>>>>>> main
     perform postern_internal.audit_user('login', p_user, p_context, jsonb_build_object('provider', p_provider));
     return null;
   end if;
@@ -2032,10 +2018,9 @@ CREATE FUNCTION postern_internal.candidate_email(p_identity jsonb) RETURNS jsonb
     LANGUAGE sql IMMUTABLE
     SET search_path TO ''
     AS $$
-  select e || jsonb_build_object('email', lower(e ->> 'email'))
+  select jsonb_strip_nulls(e || jsonb_build_object('email', lower(nullif(e ->> 'email', ''))))
   from jsonb_array_elements(p_identity -> 'emails') with ordinality as t (e, n)
-  where e ->> 'email' <> ''
-  order by coalesce((e ->> 'primary')::boolean, false) desc, n desc
+  order by coalesce(e ->> 'email', '') = '', coalesce((e ->> 'primary')::boolean, false) desc, n desc
   limit 1
 $$;
 
@@ -9210,20 +9195,6 @@ COMMENT ON COLUMN postern.limits.every IS 'Seconds until one more request is all
 
 COMMENT ON COLUMN postern.limits.burst IS 'Requests allowed at once when the bucket is full.';
 
-<<<<<<< HEAD
--- Name: linking_flows; Type: TABLE; Schema: postern
-
-CREATE TABLE postern.linking_flows (
-    flow_id uuid NOT NULL,
-    user_id uuid NOT NULL,
-    session_id uuid,
-    created_at timestamp with time zone NOT NULL
-);
-
--- Name: TABLE linking_flows; Type: COMMENT; Schema: postern
-
-COMMENT ON TABLE postern.linking_flows IS 'Who began to link an identity, and in which session, for a day at most; the identity is linked only while it lasts.';
-=======
 -- Name: link_secrets; Type: TABLE; Schema: postern
 
 CREATE TABLE postern.link_secrets (
@@ -9237,7 +9208,19 @@ WITH (fillfactor='80');
 -- Name: TABLE link_secrets; Type: COMMENT; Schema: postern
 
 COMMENT ON TABLE postern.link_secrets IS 'The secrets of mailed links, hashed: knowing address and code does not make a link.';
->>>>>>> main
+
+-- Name: linking_flows; Type: TABLE; Schema: postern
+
+CREATE TABLE postern.linking_flows (
+    flow_id uuid NOT NULL,
+    user_id uuid NOT NULL,
+    session_id uuid,
+    created_at timestamp with time zone NOT NULL
+);
+
+-- Name: TABLE linking_flows; Type: COMMENT; Schema: postern
+
+COMMENT ON TABLE postern.linking_flows IS 'Who began to link an identity, and in which session, for a day at most; the identity is linked only while it lasts.';
 
 -- Name: maintenance; Type: TABLE; Schema: postern
 
@@ -9599,17 +9582,15 @@ ALTER TABLE ONLY postern.installed_files
 ALTER TABLE ONLY postern.limits
     ADD CONSTRAINT limits_pkey PRIMARY KEY (name, who);
 
-<<<<<<< HEAD
--- Name: linking_flows linking_flows_pkey; Type: CONSTRAINT; Schema: postern
-
-ALTER TABLE ONLY postern.linking_flows
-    ADD CONSTRAINT linking_flows_pkey PRIMARY KEY (flow_id);
-=======
 -- Name: link_secrets link_secrets_pkey; Type: CONSTRAINT; Schema: postern
 
 ALTER TABLE ONLY postern.link_secrets
     ADD CONSTRAINT link_secrets_pkey PRIMARY KEY (token_id);
->>>>>>> main
+
+-- Name: linking_flows linking_flows_pkey; Type: CONSTRAINT; Schema: postern
+
+ALTER TABLE ONLY postern.linking_flows
+    ADD CONSTRAINT linking_flows_pkey PRIMARY KEY (flow_id);
 
 -- Name: maintenance maintenance_pkey; Type: CONSTRAINT; Schema: postern
 

@@ -148,15 +148,15 @@ begin
 end;
 $$;
 
--- The address that stands for an identity: the primary one, else the last, lower case. Null when there is none.
+-- The address that stands for an identity: the primary one, else the last, lower case. Null when there is none; without a
+-- member email where the provider vouches for a person without telling an address.
 create or replace function postern_internal.candidate_email(p_identity jsonb)
 returns jsonb
 language sql immutable security invoker set search_path = ''
 as $$
-  select e || jsonb_build_object('email', lower(e ->> 'email'))
+  select jsonb_strip_nulls(e || jsonb_build_object('email', lower(nullif(e ->> 'email', ''))))
   from jsonb_array_elements(p_identity -> 'emails') with ordinality as t (e, n)
-  where e ->> 'email' <> ''
-  order by coalesce((e ->> 'primary')::boolean, false) desc, n desc
+  order by coalesce(e ->> 'email', '') = '', coalesce((e ->> 'primary')::boolean, false) desc, n desc
   limit 1
 $$;
 

@@ -1,7 +1,8 @@
 -- Sign-in with an identity at a provider: carries out what decide.sql says (spec/02 section 6).
 
 -- Signs in whoever a provider vouches for: the one way in for redirects, ID tokens and assertions. No session is made.
--- p_identity: sub, data (identity_data without the two flags), emails [{email, verified, primary}].
+-- p_identity: sub, data (identity_data without the two flags), emails [{email, verified, primary}]; email is absent where the
+-- provider vouches for a person without telling the address.
 -- With p_linking_target_id the identity is added to that account, with p_invite_token it takes up an invitation.
 -- Raises: as link_identity, accept_invite, external_account; user_banned (403).
 -- Returns as failure, because something stays: provider_email_needs_verification, email_not_confirmed,
@@ -254,16 +255,9 @@ declare
   v_address text := coalesce(case p_decision
     when 'link' then postern_internal.candidate_email(p_identity) ->> 'email' else p_user.email end, '');
 begin
-<<<<<<< HEAD
   if p_user.email_confirmed_at is not null
     or p_provider = 'web3' or p_is_email_optional and v_address = ''
   then
-=======
-  if postern_internal.is_banned(p_user) then
-    perform postern_internal.fail(403, 'user_banned', 'User is banned');
-  end if;
-  if p_user.email_confirmed_at is not null or (p_is_email_optional and v_candidate ->> 'email' is null) then
->>>>>>> main
     perform postern_internal.audit_user('login', p_user, p_context, jsonb_build_object('provider', p_provider));
     return null;
   end if;
@@ -322,18 +316,11 @@ returns auth.users
 language plpgsql volatile security invoker set search_path = ''
 as $$
 declare
-<<<<<<< HEAD
   v_user auth.users;
 begin
   perform postern_internal.lock_names(p_provider, p_identity, p_context);
-  v_user := postern_internal.lock_user((
-    select t.user_id from auth.one_time_tokens as t
-    where t.token_hash = p_invite_token and t.token_type = 'confirmation_token' limit 1));
-=======
-  v_user auth.users := postern_internal.lock_user(
+  v_user := postern_internal.lock_user(
     (postern_internal.find_link(p_invite_token, '{confirmation_token}')).user_id);
-begin
->>>>>>> main
   if v_user.id is null then
     perform postern_internal.fail(404, 'invite_not_found', 'Invite not found');
   elsif not exists (select from jsonb_array_elements(p_identity -> 'emails') as e where e ->> 'email' = v_user.email) then
