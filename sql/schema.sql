@@ -2992,8 +2992,8 @@ CREATE FUNCTION postern_internal.decide_account(p_provider text, p_identity json
 declare
   v_verified text[] := postern_internal.verified_emails(p_identity, p_context);
   v_owner uuid;
-  v_linked uuid[] := '{}';
-  v_addressed uuid[] := '{}';
+  v_linked uuid[] := array[]::uuid[];
+  v_addressed uuid[] := array[]::uuid[];
 begin
   select i.user_id into v_owner from auth.identities as i
   where i.provider = p_provider and i.provider_id = p_identity ->> 'sub';
@@ -3006,8 +3006,8 @@ begin
   from postern_internal.account_decision(
     v_owner, v_verified, postern_internal.linking_domain(p_provider, p_context), v_linked, v_addressed,
     coalesce(p_context ->> 'linking_policy', 'verified'),
-    exists (select from auth.users as u
-      where u.id = any (v_linked || v_addressed) and u.confirmed_at is not null)) as d;
+    v_owner is null and exists (
+      select from auth.users as u where u.id = any (v_linked || v_addressed) and u.confirmed_at is not null)) as d;
 end;
 $$;
 
