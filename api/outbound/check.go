@@ -74,7 +74,7 @@ func (c *Clients) addresses(ctx context.Context, host string) ([]netip.Addr, err
 	if c.options.Network != nil {
 		return nil, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, resolveTimeout)
+	ctx, cancel := context.WithTimeout(ctx, c.patience)
 	defer cancel()
 	return c.resolver.LookupNetIP(ctx, "ip", host)
 }

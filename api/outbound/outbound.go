@@ -52,6 +52,7 @@ type Clients struct {
 	authorities []byte // what was in CAFile
 	classes     classifier
 	resolver    *net.Resolver
+	patience    time.Duration // with name servers
 	trusted     http.RoundTripper
 	guarded     http.RoundTripper
 	transports  []*http.Transport
@@ -63,7 +64,7 @@ func New(o Options) (*Clients, error) { return Renew(nil, o) }
 // Renew is New for settings that may have changed: where they and the certificates did not, it returns what was
 // before, with its open connections.
 func Renew(before *Clients, o Options) (*Clients, error) {
-	c := &Clients{options: o, classes: special(), resolver: o.Resolver}
+	c := &Clients{options: o, classes: special(), resolver: o.Resolver, patience: resolveTimeout}
 	if c.resolver == nil {
 		c.resolver = net.DefaultResolver
 	}
