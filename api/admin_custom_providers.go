@@ -12,26 +12,26 @@ import (
 // customProviderParams is the body of POST and PUT, as the database gets it. Lists, objects and switches that are
 // missing or null change nothing; an empty list does.
 type customProviderParams struct {
-	ProviderType        string         `json:"provider_type,omitzero"`
-	Identifier          string         `json:"identifier,omitzero"`
-	Name                string         `json:"name,omitzero"`
-	ClientID            string         `json:"client_id,omitzero"`
-	ClientSecret        string         `json:"client_secret,omitzero"`
-	AcceptableClientIDs []string       `json:"acceptable_client_ids,omitzero"`
-	Scopes              []string       `json:"scopes,omitzero"`
-	PKCEEnabled         *bool          `json:"pkce_enabled,omitzero"`
-	AttributeMapping    map[string]any `json:"attribute_mapping,omitzero"`
-	ClaimsAllowlist     []string       `json:"custom_claims_allowlist,omitzero"`
-	AuthorizationParams map[string]any `json:"authorization_params,omitzero"`
-	Enabled             *bool          `json:"enabled,omitzero"`
-	EmailOptional       *bool          `json:"email_optional,omitzero"`
-	SkipNonceCheck      *bool          `json:"skip_nonce_check,omitzero"`
-	Issuer              string         `json:"issuer,omitzero"`
-	DiscoveryURL        string         `json:"discovery_url,omitzero"`
-	AuthorizationURL    string         `json:"authorization_url,omitzero"`
-	TokenURL            string         `json:"token_url,omitzero"`
-	UserinfoURL         string         `json:"userinfo_url,omitzero"`
-	JWKSURI             string         `json:"jwks_uri,omitzero"`
+	ProviderType        string                     `json:"provider_type,omitzero"`
+	Identifier          string                     `json:"identifier,omitzero"`
+	Name                string                     `json:"name,omitzero"`
+	ClientID            string                     `json:"client_id,omitzero"`
+	ClientSecret        string                     `json:"client_secret,omitzero"`
+	AcceptableClientIDs []string                   `json:"acceptable_client_ids,omitzero"`
+	Scopes              []string                   `json:"scopes,omitzero"`
+	PKCEEnabled         *bool                      `json:"pkce_enabled,omitzero"`
+	AttributeMapping    map[string]json.RawMessage `json:"attribute_mapping,omitzero"`
+	ClaimsAllowlist     []string                   `json:"custom_claims_allowlist,omitzero"`
+	AuthorizationParams map[string]json.RawMessage `json:"authorization_params,omitzero"`
+	Enabled             *bool                      `json:"enabled,omitzero"`
+	EmailOptional       *bool                      `json:"email_optional,omitzero"`
+	SkipNonceCheck      *bool                      `json:"skip_nonce_check,omitzero"`
+	Issuer              string                     `json:"issuer,omitzero"`
+	DiscoveryURL        string                     `json:"discovery_url,omitzero"`
+	AuthorizationURL    string                     `json:"authorization_url,omitzero"`
+	TokenURL            string                     `json:"token_url,omitzero"`
+	UserinfoURL         string                     `json:"userinfo_url,omitzero"`
+	JWKSURI             string                     `json:"jwks_uri,omitzero"`
 }
 
 // customProviderBody reads the body; what is wrong with it counts after what the database checks first.
