@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"strings"
 	"sync"
@@ -12,6 +11,8 @@ import (
 
 	"github.com/coreos/go-oidc/v3/oidc"
 	"golang.org/x/sync/singleflight"
+
+	"github.com/postern-auth/postern/api/outbound"
 )
 
 const (
@@ -143,7 +144,11 @@ func getJSON(client *http.Client, req *http.Request, into any) error {
 	if res.StatusCode < 200 || res.StatusCode > 299 {
 		return fmt.Errorf("GET %s: %s", where, res.Status)
 	}
-	if err := json.NewDecoder(io.LimitReader(res.Body, maxAnswer)).Decode(into); err != nil {
+	text, err := outbound.ReadAll(res.Body, maxAnswer)
+	if err == nil {
+		err = json.Unmarshal(text, into)
+	}
+	if err != nil {
 		return fmt.Errorf("GET %s: %w", where, err)
 	}
 	return nil
