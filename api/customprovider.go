@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/postern-auth/postern/api/outbound"
 	"github.com/postern-auth/postern/api/provider"
 	"github.com/postern-auth/postern/gen"
 )
@@ -100,11 +101,13 @@ func (s *Server) answerCustomProvider(ctx context.Context, what string, payload 
 // refuseURLs says what is wrong with the first bad one of some addresses, "" if nothing is.
 func (s *Server) refuseURLs(ctx context.Context, urls []string) (string, error) {
 	for _, address := range urls {
-		if s.checkURL == nil {
-			continue
+		err := s.outbound.CheckURL(ctx, address)
+		var refused *outbound.URLError
+		if errors.As(err, &refused) {
+			return refused.Message, nil
 		}
-		if err := s.checkURL(ctx, address); err != nil {
-			return err.Error(), nil
+		if err != nil {
+			return "", err
 		}
 	}
 	return "", nil

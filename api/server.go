@@ -61,7 +61,6 @@ type Server struct {
 	sms       *sms.Sender
 	settings  *settingsDocument
 	providers *provider.Registry
-	checkURL  func(ctx context.Context, address string) error // whether an administrator may name it
 	captcha   *captcha.Verifier       // nil: none is demanded
 	limits    map[string]limit.Bucket // per client, by name
 	handler   http.Handler
