@@ -211,8 +211,12 @@ identifier: what apps ask for, custom: and at most 43 characters of a-z, 0-9, : 
 client_secret: stored as it is; a server that encrypts seals it when the provider is first used, and postern key rotate-encryption at once. Statements with a secret may end up in the log of the database or in a history of psql.
 issuer: of an OpenID Connect provider; its discovery document is read when the provider is first used.
 scopes: default none; openid is put in front for OpenID Connect.
-pkce_enabled, enabled: default true. email_optional, skip_nonce_check: default false.
-attribute_mapping: {claim: name of the claim to copy, or a value that is no text}. custom_claims_allowlist: claims that are copied into custom_claims. authorization_params: sent along to the provider.
+acceptable_client_ids: further audiences of its ID tokens.
+pkce_enabled, enabled: default true.
+email_optional, skip_nonce_check: default false. Without email_optional only people with an address get in; skip_nonce_check is for the ID-token grant.
+attribute_mapping: {claim: name of the claim to copy, or a value that is no text}.
+custom_claims_allowlist: claims that are copied into custom_claims.
+authorization_params: sent along to the provider.
 Errors: validation_failed, conflict, over_custom_provider_quota (PT400); feature_disabled (PT404).
 Example: select postern.create_custom_provider(''custom:acme'', ''Acme'', ''client-1'', ''secret-1'', issuer => ''https://login.acme.example'');
 Example: select postern.create_custom_provider(''custom:shop'', ''Shop'', ''client-1'', ''secret-1'', authorization_url => ''https://shop.example/authorize'', token_url => ''https://shop.example/token'', userinfo_url => ''https://shop.example/me'', attribute_mapping => ''{"sub": "id"}'');';
@@ -2258,7 +2262,7 @@ begin
     postern_internal.texts_of(p_changes -> 'acceptable_client_ids'), p_provider.acceptable_client_ids);
   p_provider.scopes := coalesce(postern_internal.texts_of(p_changes -> 'scopes'), p_provider.scopes);
   if v_is_oidc and not 'openid' = any (p_provider.scopes) then
-    p_provider.scopes := 'openid' || p_provider.scopes;
+    p_provider.scopes := array['openid'] || p_provider.scopes;
   end if;
   p_provider.custom_claims_allowlist := coalesce(
     postern_internal.texts_of(p_changes -> 'custom_claims_allowlist'), p_provider.custom_claims_allowlist);
@@ -3242,7 +3246,7 @@ begin
   v_new := postern_internal.changed_custom_provider(v_new, p_provider);
   perform postern_internal.check_custom_urls(postern_internal.custom_urls(v_new.provider_type, p_provider), p_context);
   if postern_internal.is_asking() then
-    return '{}';
+    return jsonb_build_object();
   end if;
   perform postern_internal.check_custom_shape(v_new);
   if exists (select from auth.custom_oauth_providers as p where p.identifier = v_new.identifier) then
@@ -3253,7 +3257,7 @@ begin
   end if;
   v_new.client_secret := postern_internal.custom_secret(v_new.id, p_provider ->> 'client_secret', p_context);
   if postern_internal.is_asking() then
-    return '{}';
+    return jsonb_build_object();
   end if;
   insert into auth.custom_oauth_providers as p select v_new.*
   on conflict (identifier) do nothing
@@ -8621,7 +8625,7 @@ begin
   v_new := postern_internal.changed_custom_provider(v_new, p_changes);
   perform postern_internal.check_custom_urls(postern_internal.custom_urls(v_new.provider_type, p_changes), p_context);
   if postern_internal.is_asking() then
-    return '{}';
+    return jsonb_build_object();
   end if;
   perform postern_internal.check_custom_shape(v_new);
   if v_new.provider_type = 'oidc' and cardinality(postern_internal.custom_urls('oidc', p_changes)) > 0 then
@@ -8631,7 +8635,7 @@ begin
     v_new.client_secret := postern_internal.custom_secret(v_new.id, p_changes ->> 'client_secret', p_context);
   end if;
   if postern_internal.is_asking() then
-    return '{}';
+    return jsonb_build_object();
   end if;
   -- servers tell by updated_at that what they know of a provider is out of date
   v_new.updated_at := greatest(postern_internal.clock(), v_new.updated_at + interval '1 microsecond');
@@ -8740,13 +8744,13 @@ declare
   v_provider auth.custom_oauth_providers;
 begin
   if p_context ? 'custom_providers_off' then
-    return '{"refusal": "off"}';
+    return jsonb_build_object('refusal', 'off');
   end if;
   select p.* into v_provider from auth.custom_oauth_providers as p where p.identifier = p_identifier;
   if v_provider.id is null then
-    return '{"refusal": "not_found"}';
+    return jsonb_build_object('refusal', 'not_found');
   elsif not v_provider.enabled then
-    return '{"refusal": "disabled"}';
+    return jsonb_build_object('refusal', 'disabled');
   end if;
   return to_jsonb(v_provider);
 end;

@@ -55,8 +55,12 @@ identifier: what apps ask for, custom: and at most 43 characters of a-z, 0-9, : 
 client_secret: stored as it is; a server that encrypts seals it when the provider is first used, and postern key rotate-encryption at once. Statements with a secret may end up in the log of the database or in a history of psql.
 issuer: of an OpenID Connect provider; its discovery document is read when the provider is first used.
 scopes: default none; openid is put in front for OpenID Connect.
-pkce_enabled, enabled: default true. email_optional, skip_nonce_check: default false.
-attribute_mapping: {claim: name of the claim to copy, or a value that is no text}. custom_claims_allowlist: claims that are copied into custom_claims. authorization_params: sent along to the provider.
+acceptable_client_ids: further audiences of its ID tokens.
+pkce_enabled, enabled: default true.
+email_optional, skip_nonce_check: default false. Without email_optional only people with an address get in; skip_nonce_check is for the ID-token grant.
+attribute_mapping: {claim: name of the claim to copy, or a value that is no text}.
+custom_claims_allowlist: claims that are copied into custom_claims.
+authorization_params: sent along to the provider.
 Errors: validation_failed, conflict, over_custom_provider_quota (PT400); feature_disabled (PT404).
 Example: select postern.create_custom_provider(''custom:acme'', ''Acme'', ''client-1'', ''secret-1'', issuer => ''https://login.acme.example'');
 Example: select postern.create_custom_provider(''custom:shop'', ''Shop'', ''client-1'', ''secret-1'', authorization_url => ''https://shop.example/authorize'', token_url => ''https://shop.example/token'', userinfo_url => ''https://shop.example/me'', attribute_mapping => ''{"sub": "id"}'');';

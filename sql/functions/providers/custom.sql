@@ -87,7 +87,7 @@ begin
     postern_internal.texts_of(p_changes -> 'acceptable_client_ids'), p_provider.acceptable_client_ids);
   p_provider.scopes := coalesce(postern_internal.texts_of(p_changes -> 'scopes'), p_provider.scopes);
   if v_is_oidc and not 'openid' = any (p_provider.scopes) then
-    p_provider.scopes := 'openid' || p_provider.scopes;
+    p_provider.scopes := array['openid'] || p_provider.scopes;
   end if;
   p_provider.custom_claims_allowlist := coalesce(
     postern_internal.texts_of(p_changes -> 'custom_claims_allowlist'), p_provider.custom_claims_allowlist);
@@ -143,7 +143,7 @@ begin
   v_new := postern_internal.changed_custom_provider(v_new, p_provider);
   perform postern_internal.check_custom_urls(postern_internal.custom_urls(v_new.provider_type, p_provider), p_context);
   if postern_internal.is_asking() then
-    return '{}';
+    return jsonb_build_object();
   end if;
   perform postern_internal.check_custom_shape(v_new);
   if exists (select from auth.custom_oauth_providers as p where p.identifier = v_new.identifier) then
@@ -154,7 +154,7 @@ begin
   end if;
   v_new.client_secret := postern_internal.custom_secret(v_new.id, p_provider ->> 'client_secret', p_context);
   if postern_internal.is_asking() then
-    return '{}';
+    return jsonb_build_object();
   end if;
   insert into auth.custom_oauth_providers as p select v_new.*
   on conflict (identifier) do nothing
@@ -215,7 +215,7 @@ begin
   v_new := postern_internal.changed_custom_provider(v_new, p_changes);
   perform postern_internal.check_custom_urls(postern_internal.custom_urls(v_new.provider_type, p_changes), p_context);
   if postern_internal.is_asking() then
-    return '{}';
+    return jsonb_build_object();
   end if;
   perform postern_internal.check_custom_shape(v_new);
   if v_new.provider_type = 'oidc' and cardinality(postern_internal.custom_urls('oidc', p_changes)) > 0 then
@@ -225,7 +225,7 @@ begin
     v_new.client_secret := postern_internal.custom_secret(v_new.id, p_changes ->> 'client_secret', p_context);
   end if;
   if postern_internal.is_asking() then
-    return '{}';
+    return jsonb_build_object();
   end if;
   -- servers tell by updated_at that what they know of a provider is out of date
   v_new.updated_at := greatest(postern_internal.clock(), v_new.updated_at + interval '1 microsecond');
@@ -324,13 +324,13 @@ declare
   v_provider auth.custom_oauth_providers;
 begin
   if p_context ? 'custom_providers_off' then
-    return '{"refusal": "off"}';
+    return jsonb_build_object('refusal', 'off');
   end if;
   select p.* into v_provider from auth.custom_oauth_providers as p where p.identifier = p_identifier;
   if v_provider.id is null then
-    return '{"refusal": "not_found"}';
+    return jsonb_build_object('refusal', 'not_found');
   elsif not v_provider.enabled then
-    return '{"refusal": "disabled"}';
+    return jsonb_build_object('refusal', 'disabled');
   end if;
   return to_jsonb(v_provider);
 end;
