@@ -137,7 +137,7 @@ begin
   if p_context ? 'answers' and cardinality(p_urls) > 0 then
     perform postern_internal.ask_about_custom_provider('urls', jsonb_build_object('urls', p_urls), p_context);
   end if;
-  if exists (select from unnest(p_urls) as url where url not like 'https://_%') then
+  if not postern_internal.is_asking() and exists (select from unnest(p_urls) as url where url not like 'https://_%') then
     perform postern_internal.fail(400, 'validation_failed', 'URL must use HTTPS');
   end if;
 end;
