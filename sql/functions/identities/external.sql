@@ -255,7 +255,7 @@ begin
   if postern_internal.is_banned(p_user) then
     perform postern_internal.fail(403, 'user_banned', 'User is banned');
   end if;
-  if p_user.email_confirmed_at is not null or (p_is_email_optional and v_candidate is null) then
+  if p_user.email_confirmed_at is not null or (p_is_email_optional and v_candidate ->> 'email' is null) then
     perform postern_internal.audit_user('login', p_user, p_context, jsonb_build_object('provider', p_provider));
     return null;
   end if;
@@ -314,9 +314,8 @@ returns auth.users
 language plpgsql volatile security invoker set search_path = ''
 as $$
 declare
-  v_user auth.users := postern_internal.lock_user((
-    select t.user_id from auth.one_time_tokens as t
-    where t.token_hash = p_invite_token and t.token_type = 'confirmation_token' limit 1));
+  v_user auth.users := postern_internal.lock_user(
+    (postern_internal.find_link(p_invite_token, '{confirmation_token}')).user_id);
 begin
   if v_user.id is null then
     perform postern_internal.fail(404, 'invite_not_found', 'Invite not found');
