@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -26,17 +27,17 @@ func (s *Server) callback(ctx context.Context, r *request) (reply, error) {
 	if err != nil {
 		return seeOther(withQuery(s.cfg.Site.URL, errorQuery(toWire(err)))), nil
 	}
-	target := s.cfg.Site.URL
-	if s.cfg.External.RedirectURL != "" {
-		target = s.cfg.External.RedirectURL
-	} else if flow.Referrer != "" {
-		target = flow.Referrer
-	}
+	target := s.landing(flow.Referrer)
 	answer, err := s.finishCallback(ctx, r, state, flow, target)
 	if err != nil {
 		return s.callbackError(target, err), nil
 	}
 	return answer, nil
+}
+
+// landing is where a flow ends that was to end at a target.
+func (s *Server) landing(target string) string {
+	return cmp.Or(s.cfg.External.RedirectURL, target, s.cfg.Site.URL)
 }
 
 func callbackState(r *request) (uuid.UUID, error) {
@@ -87,7 +88,7 @@ func (s *Server) finishCallback(
 		return nil, err
 	}
 	if len(identity.Emails) == 0 && !flow.IsEmailOptional {
-		return nil, noEmail(nil)
+		return nil, externalError(noEmail, nil)
 	}
 	document, err := s.identityDocument(p.Name, identity)
 	if err != nil {
@@ -115,24 +116,25 @@ func (s *Server) finishCallback(
 // identify asks the provider who came; what went wrong there is for the log.
 func identify(ctx context.Context, p *provider.Provider, answer provider.Answer) (*provider.Identity, error) {
 	identity, err := p.Identify(ctx, answer)
-	switch {
-	case errors.Is(err, provider.ErrExchange):
-		shown := answer.Code[:min(len(answer.Code), 4)]
-		return nil, &Error{Status: 500, Code: codeUnexpected, Message: "Unable to exchange external code: " + shown, cause: err}
-	case errors.Is(err, provider.ErrNobody):
-		return nil, noEmail(err)
+	switch isExchange := errors.Is(err, provider.ErrExchange); {
+	case isExchange && p.IsOAuth1():
+		return nil, externalError("Unable to retrieve access token", err)
+	case isExchange:
+		shown := []rune(answer.Code)
+		return nil, externalError("Unable to exchange external code: "+string(shown[:min(len(shown), 4)]), err)
+	case errors.Is(err, provider.ErrNobody), err != nil && p.IsOAuth1():
+		return nil, externalError(noEmail, err)
 	case err != nil:
-		return nil, &Error{
-			Status: 500, Code: codeUnexpected, Message: "Error getting user profile from external provider", cause: err,
-		}
+		return nil, externalError("Error getting user profile from external provider", err)
 	}
 	return identity, nil
 }
 
-func noEmail(cause error) error {
-	return &Error{
-		Status: 500, Code: codeUnexpected, Message: "Error getting user email from external provider", cause: cause,
-	}
+const noEmail = "Error getting user email from external provider"
+
+// externalError tells users that a provider failed them, and the log why.
+func externalError(message string, cause error) error {
+	return &Error{Status: http.StatusInternalServerError, Code: codeUnexpected, Message: message, cause: cause}
 }
 
 // deniedCodes are refusals that a redirect calls access_denied whatever their status (spec/02 section 5).
