@@ -27,7 +27,7 @@ func (s *Server) authorize(ctx context.Context, r *request) (reply, error) {
 		return s.db.BeginOauth(ctx, flow, r.context())
 	})
 	if errors.Is(err, provider.ErrRequestToken) {
-		return s.callbackError(s.landing(r.redirectTarget()), err), nil
+		return s.callbackError(r, s.landing(r.redirectTarget()), err), nil
 	}
 	if err != nil {
 		return nil, err
