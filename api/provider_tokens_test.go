@@ -210,4 +210,9 @@ func TestProviderTokensAreOptional(t *testing.T) {
 	if n := on.scan(count); n != "0" {
 		t.Errorf("%s kept without the identity", n)
 	}
+	visitGitHub(on)
+	on.exec("select postern.delete_user('octo@example.com', soft => true)")
+	if n := on.scan(count); n != "0" {
+		t.Errorf("%s kept of a deleted user", n)
+	}
 }

@@ -6696,6 +6696,7 @@ begin
   update postern.outbox as o
   set state = 'dropped', payload = '{}', finished_at = postern_internal.clock()
   where o.user_id = p_user.id and o.state = 'queued';
+  delete from postern.provider_tokens as t where t.user_id = p_user.id;
   if p_is_soft then
     perform postern_internal.obscure_user(p_user);
   else

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"strings"
 	"time"
 )
@@ -38,6 +39,31 @@ type Provider struct {
 }
 
 func providerPrefix(name string) string { return "GOTRUE_EXTERNAL_" + strings.ToUpper(name) + "_" }
+
+// providerWarnings names what providers lack that are switched on: whoever chooses one is refused.
+func (c *Config) providerWarnings() []string {
+	var w []string
+	for _, name := range ProviderNames {
+		p := c.Providers[name]
+		if !p.Enabled {
+			continue
+		}
+		for _, s := range []struct {
+			name      string
+			isMissing bool
+		}{
+			{"CLIENT_ID", len(p.ClientID) == 0 || p.ClientID[0] == ""},
+			{"SECRET", p.Secret == ""},
+			{"REDIRECT_URI", p.RedirectURI == ""},
+			{"URL", p.URL == "" && name == "keycloak"},
+		} {
+			if s.isMissing {
+				w = append(w, fmt.Sprintf("%s%s is not set: nobody can sign in with this provider", providerPrefix(name), s.name))
+			}
+		}
+	}
+	return w
+}
 
 // Captcha is about proof of a human before sign-in.
 type Captcha struct {
