@@ -140,6 +140,7 @@ func (c *Config) Warnings() []string {
 		w = append(w, "GOTRUE_DB_CLEANUP_ENABLED is true, but POSTERN_MAINTENANCE_ENABLED is false: nothing is cleaned up")
 	}
 	w = append(w, c.SMS.warnings()...)
+	w = append(w, c.OIDC.warnings()...)
 	w = append(w, c.providerWarnings()...)
 	if !c.MailCheck.Extended && len(c.MailCheck.BlockedMX) > 0 {
 		w = append(w, "GOTRUE_MAILER_EMAIL_VALIDATION_BLOCKED_MX is set without GOTRUE_MAILER_EMAIL_VALIDATION_EXTENDED: it has no effect")
