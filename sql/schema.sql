@@ -7475,8 +7475,12 @@ begin
   v_visit := postern_internal.sign_in_externally(p_provider, p_identity, p_context,
     p_is_email_optional => p_is_email_optional, p_linking_target_id => p_linking_user_id);
   failure := v_visit.failure;
-  if failure is null then
-    issued := postern_internal.issue_session(v_visit.account_id, 'oauth', p_context);
+  if failure is not null then
+    return;
+  end if;
+  issued := postern_internal.issue_session(v_visit.account_id, 'oauth', p_context);
+  if issued #>> '{user,confirmed_at}' = postern_internal.rfc3339(postern_internal.clock()) then
+    issued := issued #- '{user,confirmed_at}'; -- of this very request: the reply does not have it (spec/00 section 7)
   end if;
 end;
 $$;
