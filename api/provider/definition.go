@@ -64,11 +64,20 @@ func (p *Provider) apiURL() string {
 // definitions are the built-in providers by name.
 func definitions() map[string]definition {
 	return map[string]definition{
-		"apple":    apple(),
-		"github":   github(),
-		"gitlab":   gitlab(),
-		"google":   google(),
-		"keycloak": keycloak(),
-		"x":        x(),
+		"apple":         apple(),
+		"azure":         azure(),
+		"bitbucket":     bitbucket(),
+		"discord":       discord(),
+		"facebook":      facebook(),
+		"figma":         figma(),
+		"fly":           fly(),
+		"github":        github(),
+		"gitlab":        gitlab(),
+		"google":        google(),
+		"kakao":         kakao(),
+		"keycloak":      keycloak(),
+		"linkedin":      linkedin(),
+		"linkedin_oidc": linkedinOIDC(),
+		"x":             x(),
 	}
 }
