@@ -62,8 +62,9 @@ var idTokenProviders = []string{
 // itself where the settings allow that one. What the token says of itself decides nothing but which issuer of that one provider
 // it is. Errors: SelectionError, ErrDiscovery.
 func (r *Registry) ForIDToken(ctx context.Context, q IDTokenRequest) (*Verifier, error) {
+	all := definitions()
 	for _, name := range idTokenProviders {
-		d, c := definitions()[name], r.settings[name]
+		d, c := all[name], r.settings[name]
 		if q.Provider == name || d.answersTo(q.Issuer, c) {
 			return r.verifierOf(ctx, name, d, c, q)
 		}
