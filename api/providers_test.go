@@ -23,6 +23,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/postern-auth/postern/api/apitest"
+	"github.com/postern-auth/postern/api/config"
 )
 
 var update = flag.Bool("update", false, "write what the recordings of providers are expected to give")
@@ -56,6 +57,39 @@ func TestProviders(t *testing.T) {
 			t.Parallel()
 			replay(t, file)
 		})
+	}
+}
+
+// TestEveryProvider is a habit: whoever adds a provider adds its recording, and says whether GET /settings tells of it.
+func TestEveryProvider(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob("testdata/providers/*.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	recorded := map[string]bool{}
+	for _, file := range files {
+		name, _, _ := strings.Cut(strings.TrimSuffix(filepath.Base(file), ".json"), "-")
+		recorded[name] = true
+	}
+	names := map[string]bool{}
+	s := setupTexting(t, apitest.Database(t), &providerStage{t: t}, everyProvider()...)
+	for _, name := range config.ProviderNames {
+		names[name] = true
+		if r := s.do("GET", "/authorize?provider="+name, nil); strings.Contains(r.Text, "could not be found") {
+			t.Errorf("%s has no definition: %s", name, r.Text)
+		}
+	}
+	if diff := cmp.Diff(names, recorded); diff != "" {
+		t.Errorf("-providers +recordings:\n%s", diff)
+	}
+	told := map[string]any{"email": true, "phone": false, "anonymous_users": false}
+	for _, name := range strings.Fields(`apple azure bitbucket discord facebook snapchat figma fly github gitlab google keycloak
+		kakao linkedin linkedin_oidc notion spotify slack slack_oidc workos twitch twitter zoom`) {
+		told[name] = true
+	}
+	if diff := cmp.Diff(told, s.do("GET", "/settings", nil).Body["external"].(map[string]any)); diff != "" {
+		t.Errorf("-spec/02 section 13 +GET /settings:\n%s", diff)
 	}
 }
 

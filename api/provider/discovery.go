@@ -3,6 +3,7 @@ package provider
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/coreos/go-oidc/v3/oidc"
 	"golang.org/x/sync/singleflight"
@@ -140,7 +142,7 @@ func readIssuer(ctx context.Context, client *http.Client, iss, documentURL strin
 	return &issuer{*d, d.NewProvider(oidc.ClientContext(ctx, client)), time.Now()}, nil
 }
 
-// getJSON decodes the answer of a request. Errors: any status but 2xx, and what is not JSON of at most a megabyte.
+// getJSON decodes the answer of a request. Errors: any status but 2xx, and what is not JSON in UTF-8 of at most a megabyte.
 func getJSON(client *http.Client, req *http.Request, into any) error {
 	req.Header.Set("Accept", "application/json")
 	where := req.URL.Redacted()
@@ -152,7 +154,17 @@ func getJSON(client *http.Client, req *http.Request, into any) error {
 	if res.StatusCode < 200 || res.StatusCode > 299 {
 		return fmt.Errorf("GET %s: %s", where, res.Status)
 	}
-	if err := json.NewDecoder(io.LimitReader(res.Body, maxAnswer)).Decode(into); err != nil {
+	text, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer+1))
+	switch {
+	case err != nil:
+	case len(text) > maxAnswer:
+		err = errors.New("the answer is larger than a megabyte")
+	case !utf8.Valid(text): // decoding would make one text of different ones
+		err = errors.New("the answer is not UTF-8")
+	default:
+		err = json.Unmarshal(text, into)
+	}
+	if err != nil {
 		return fmt.Errorf("GET %s: %w", where, err)
 	}
 	return nil
