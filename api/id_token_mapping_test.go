@@ -63,7 +63,7 @@ func TestIDTokenMapping(t *testing.T) {
 		"kakao, nonce missing": {provider: "kakao", iss: kakaoIss, claims: m{"nonce": "x"}, status: 400},
 		"vercel_marketplace": {provider: "vercel_marketplace", iss: vercelIss, status: 200,
 			claims: m{"email": nil, "user_email": "ida@example.com", "user_name": "Ida", "user_avatar_url": "https://v.example/1", "global_user_id": "g1"},
-			want:   m{"sub": "global_user_id:g1", "provider_id": "global_user_id:g1", "email": "ida@example.com", "name": "Ida", "picture": "https://v.example/1"}},
+			want:   m{"iss": vercelIss, "sub": "global_user_id:g1", "provider_id": "global_user_id:g1", "email": "ida@example.com", "name": "Ida", "picture": "https://v.example/1"}},
 		"snapchat": {provider: "snapchat", iss: snapchatIss, claims: m{"email_verified": false}, status: 200, want: plain(m{
 			"iss": snapchatIss, "aud": []any{"app"}, "name": "Ida Lee", "given_name": "Ida", "family_name": "Lee", "nickname": "ida",
 			"picture": "https://p.example/1", "locale": "de", "preferred_username": "ida.lee",
