@@ -48,6 +48,7 @@ type Config struct {
 	ProviderTokens ProviderTokens `title:"Tokens of OAuth providers"`
 	OAuthServer    OAuthServer    `title:"OAuth server"`
 	SAML           SAML           `title:"SAML"`
+	Outbound       Outbound       `title:"Calls to other servers"`
 	Captcha        Captcha        `title:"Captcha"`
 	Limits         Limits         `title:"Rate limits"`
 	Experimental   Experimental   `title:"Experimental"`

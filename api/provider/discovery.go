@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -15,6 +14,8 @@ import (
 
 	"github.com/coreos/go-oidc/v3/oidc"
 	"golang.org/x/sync/singleflight"
+
+	"github.com/postern-auth/postern/api/outbound"
 )
 
 const (
@@ -154,11 +155,9 @@ func getJSON(client *http.Client, req *http.Request, into any) error {
 	if res.StatusCode < 200 || res.StatusCode > 299 {
 		return fmt.Errorf("GET %s: %s", where, res.Status)
 	}
-	text, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer+1))
+	text, err := outbound.ReadAll(res.Body, maxAnswer)
 	switch {
 	case err != nil:
-	case len(text) > maxAnswer:
-		err = errors.New("the answer is larger than a megabyte")
 	case !utf8.Valid(text): // decoding would make one text of different ones
 		err = errors.New("the answer is not UTF-8")
 	default:
