@@ -3,8 +3,8 @@ package api
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"net/http"
+	"strings"
 
 	"github.com/google/uuid"
 
@@ -65,9 +65,9 @@ type oauthFlow struct {
 
 // startFlow has begin remember a flow and returns where the browser goes.
 func (s *Server) startFlow(ctx context.Context, r *request, begin func(flow json.RawMessage) error) (string, error) {
-	p, err := s.provider(r.query("provider"))
+	p, err := s.provider(ctx, r.query("provider"), r.context())
 	if err != nil {
-		return "", invalid(err.Error())
+		return "", err
 	}
 	pkce := pkceParams{r.query("code_challenge"), r.query("code_challenge_method")}
 	if err := pkce.check(); err != nil {
@@ -79,7 +79,7 @@ func (s *Server) startFlow(ctx context.Context, r *request, begin func(flow json
 		return "", externalError("Unable to retrieve request token", err)
 	}
 	if err != nil {
-		return "", invalid(unsupported(err).Error())
+		return "", unsupported(err)
 	}
 	flow, err := json.Marshal(oauthFlow{
 		State: state, Provider: p.Name, Secret: start.Secret, CodeChallenge: pkce.CodeChallenge,
@@ -91,8 +91,19 @@ func (s *Server) startFlow(ctx context.Context, r *request, begin func(flow json
 	return start.URL, begin(flow)
 }
 
-// provider returns a provider; the error is the message for the wire.
-func (s *Server) provider(name string) (*provider.Provider, error) {
+// provider returns a provider; to find a custom one takes a call to the database. Errors: as unsupported.
+func (s *Server) provider(ctx context.Context, name string, callContext json.RawMessage) (*provider.Provider, error) {
+	if name = strings.ToLower(name); !strings.HasPrefix(name, provider.CustomPrefix) {
+		return s.builtInProvider(name)
+	}
+	row, err := s.db.UsableCustomProvider(ctx, name, callContext)
+	if err != nil {
+		return nil, err
+	}
+	return s.customProvider(ctx, name, row)
+}
+
+func (s *Server) builtInProvider(name string) (*provider.Provider, error) {
 	p, err := s.providers.Find(name)
 	if err != nil {
 		return nil, unsupported(err)
@@ -100,4 +111,4 @@ func (s *Server) provider(name string) (*provider.Provider, error) {
 	return p, nil
 }
 
-func unsupported(reason error) error { return errors.New("Unsupported provider: " + reason.Error()) }
+func unsupported(reason error) *Error { return invalid("Unsupported provider: " + reason.Error()) }

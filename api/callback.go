@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -72,9 +73,9 @@ func (s *Server) finishCallback(
 	if code == "" {
 		return nil, badRequest("bad_oauth_callback", "OAuth callback with missing authorization code missing")
 	}
-	p, err := s.provider(flow.Provider)
+	p, err := s.flowProvider(ctx, flow)
 	if err != nil {
-		return nil, badRequest("oauth_provider_not_supported", err.Error())
+		return nil, err
 	}
 	if flow.Failure != nil {
 		return nil, failure(flow.Failure)
@@ -112,6 +113,20 @@ func (s *Server) finishCallback(
 		return nil, err
 	}
 	return withHeader{t.header, found(target + "#" + t.providerFragment())}, nil
+}
+
+// flowProvider is the provider of a flow. The row of a custom one came with the flow.
+func (s *Server) flowProvider(ctx context.Context, flow gen.ResumeOauthRow) (p *provider.Provider, err error) {
+	if flow.Custom == nil {
+		p, err = s.builtInProvider(flow.Provider)
+	} else {
+		p, err = s.customProvider(ctx, strings.ToLower(flow.Provider), flow.Custom)
+	}
+	var refused *Error
+	if errors.As(err, &refused) {
+		return nil, badRequest("oauth_provider_not_supported", refused.Message)
+	}
+	return p, err
 }
 
 // identify asks the provider who came; what went wrong there is for the log.

@@ -184,6 +184,43 @@ who: the user''s id, e-mail address, or phone number with a leading +.
 Errors: user_not_found (PT404).
 Example: select postern.confirm_email(''ann@example.com'');';
 
+-- Name: create_custom_provider(text, text, text, text, text, text, text, text, text[], text, text, text[], boolean, boolean, boolean, boolean, jsonb, text[], jsonb); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.create_custom_provider(identifier text, name text, client_id text, client_secret text, issuer text DEFAULT NULL::text, authorization_url text DEFAULT NULL::text, token_url text DEFAULT NULL::text, userinfo_url text DEFAULT NULL::text, scopes text[] DEFAULT NULL::text[], discovery_url text DEFAULT NULL::text, jwks_uri text DEFAULT NULL::text, acceptable_client_ids text[] DEFAULT NULL::text[], pkce_enabled boolean DEFAULT NULL::boolean, enabled boolean DEFAULT NULL::boolean, email_optional boolean DEFAULT NULL::boolean, skip_nonce_check boolean DEFAULT NULL::boolean, attribute_mapping jsonb DEFAULT NULL::jsonb, custom_claims_allowlist text[] DEFAULT NULL::text[], authorization_params jsonb DEFAULT NULL::jsonb) RETURNS jsonb
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+  return postern_internal.create_custom_provider(
+    postern_internal.given(jsonb_build_object(
+      'provider_type', case when issuer is null then 'oauth2' else 'oidc' end,
+      'identifier', identifier, 'name', name, 'client_id', client_id, 'client_secret', client_secret, 'issuer', issuer,
+      'authorization_url', authorization_url, 'token_url', token_url, 'userinfo_url', userinfo_url,
+      'scopes', to_jsonb(scopes), 'discovery_url', discovery_url, 'jwks_uri', jwks_uri,
+      'acceptable_client_ids', to_jsonb(acceptable_client_ids), 'pkce_enabled', pkce_enabled, 'enabled', enabled,
+      'email_optional', email_optional, 'skip_nonce_check', skip_nonce_check, 'attribute_mapping', attribute_mapping,
+      'custom_claims_allowlist', to_jsonb(custom_claims_allowlist), 'authorization_params', authorization_params)),
+    null, postern_internal.context());
+end;
+$$;
+
+-- Name: FUNCTION create_custom_provider(identifier text, name text, client_id text, client_secret text, issuer text, authorization_url text, token_url text, userinfo_url text, scopes text[], discovery_url text, jwks_uri text, acceptable_client_ids text[], pkce_enabled boolean, enabled boolean, email_optional boolean, skip_nonce_check boolean, attribute_mapping jsonb, custom_claims_allowlist text[], authorization_params jsonb); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.create_custom_provider(identifier text, name text, client_id text, client_secret text, issuer text, authorization_url text, token_url text, userinfo_url text, scopes text[], discovery_url text, jwks_uri text, acceptable_client_ids text[], pkce_enabled boolean, enabled boolean, email_optional boolean, skip_nonce_check boolean, attribute_mapping jsonb, custom_claims_allowlist text[], authorization_params jsonb) IS 'Adds a provider to sign in with: an OpenID Connect provider when issuer is given, otherwise an OAuth 2 provider, which needs the three URLs. Returns it as the HTTP API does, without the secret. All servers know it at once.
+identifier: what apps ask for, custom: and at most 43 characters of a-z, 0-9, : and -.
+client_secret: stored as it is; a server that encrypts seals it when the provider is first used, and postern key rotate-encryption at once. Statements with a secret may end up in the log of the database or in a history of psql.
+issuer: of an OpenID Connect provider; its discovery document is read when the provider is first used.
+scopes: default none; openid is put in front for OpenID Connect.
+acceptable_client_ids: further audiences of its ID tokens.
+pkce_enabled, enabled: default true.
+email_optional, skip_nonce_check: default false. Without email_optional only people with an address get in; skip_nonce_check is for the ID-token grant.
+attribute_mapping: {claim: name of the claim to copy, or a value that is no text}.
+custom_claims_allowlist: claims that are copied into custom_claims.
+authorization_params: sent along to the provider.
+Errors: validation_failed, conflict, over_custom_provider_quota (PT400); feature_disabled (PT404).
+Example: select postern.create_custom_provider(''custom:acme'', ''Acme'', ''client-1'', ''secret-1'', issuer => ''https://login.acme.example'');
+Example: select postern.create_custom_provider(''custom:shop'', ''Shop'', ''client-1'', ''secret-1'', authorization_url => ''https://shop.example/authorize'', token_url => ''https://shop.example/token'', userinfo_url => ''https://shop.example/me'', attribute_mapping => ''{"sub": "id"}'');';
+
 -- Name: create_user(text, text, text, text, boolean, boolean, jsonb, jsonb, text, uuid, interval); Type: FUNCTION; Schema: postern
 
 CREATE FUNCTION postern.create_user(email text DEFAULT NULL::text, password text DEFAULT NULL::text, phone text DEFAULT NULL::text, password_hash text DEFAULT NULL::text, email_confirm boolean DEFAULT false, phone_confirm boolean DEFAULT false, user_metadata jsonb DEFAULT '{}'::jsonb, app_metadata jsonb DEFAULT '{}'::jsonb, role text DEFAULT NULL::text, id uuid DEFAULT NULL::uuid, ban_duration interval DEFAULT NULL::interval) RETURNS uuid
@@ -231,6 +268,23 @@ ban_duration: how long the user is banned from now on; default: not at all.
 Errors: email_exists, phone_exists (PT422), validation_failed (PT400).
 Example: select postern.create_user(''ann@example.com'', email_confirm => true);
 Example: select postern.create_user(email, password_hash => hash) from old_users;';
+
+-- Name: delete_custom_provider(text); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.delete_custom_provider(identifier text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+  perform postern_internal.delete_custom_provider(identifier, postern_internal.context());
+end;
+$$;
+
+-- Name: FUNCTION delete_custom_provider(identifier text); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.delete_custom_provider(identifier text) IS 'Deletes a provider of create_custom_provider(). Users and their identities stay; they cannot sign in with it any more.
+Errors: custom_provider_not_found, feature_disabled (PT404); validation_failed (PT400).
+Example: select postern.delete_custom_provider(''custom:acme'');';
 
 -- Name: delete_user(text, boolean); Type: FUNCTION; Schema: postern
 
@@ -444,6 +498,31 @@ redirect_to: where the link leads; it has to be allowed by GOTRUE_URI_ALLOW_LIST
 Errors: email_exists (PT422) for a confirmed user, validation_failed (PT400).
 Example: select postern.invite_user(''bob@example.com'', ''{"team": "blue"}'');
 Example: select postern.invite_user(email) from waiting_list order by created_at limit 100;';
+
+-- Name: list_custom_providers(text); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.list_custom_providers(provider_type text DEFAULT NULL::text, OUT identifier text, OUT name text, OUT type text, OUT is_enabled boolean, OUT is_secret_encrypted boolean, OUT updated_at timestamp with time zone, OUT provider jsonb)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+#variable_conflict use_column
+begin
+  return query
+  select p.identifier, p.name, p.provider_type, p.enabled, p.client_secret like '{%"alg":"aes-gcm-hkdf"%', p.updated_at, l.provider
+  from jsonb_array_elements(postern_internal.list_custom_providers(
+    coalesce(list_custom_providers.provider_type, ''), postern_internal.context())) with ordinality as l (provider, n)
+  join auth.custom_oauth_providers as p on p.id = (l.provider ->> 'id')::uuid
+  order by l.n;
+end;
+$$;
+
+-- Name: FUNCTION list_custom_providers(provider_type text); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.list_custom_providers(provider_type text) IS 'Lists the providers of create_custom_provider(), the newest first. provider is the whole of one as the HTTP API shows it. Secrets are not shown.
+provider_type: oauth2 or oidc; default: both.
+Errors: validation_failed (PT400); feature_disabled (PT404).
+Example: select identifier, name, is_enabled from postern.list_custom_providers();
+Example: select provider ->> ''client_id'' from postern.list_custom_providers(''oidc'') where identifier = ''custom:acme'';';
 
 -- Name: list_limits(text); Type: FUNCTION; Schema: postern
 
@@ -780,6 +859,33 @@ COMMENT ON FUNCTION postern.unban_user(who text) IS 'Lifts the ban of a user and
 who: the user''s id, e-mail address, or phone number with a leading +.
 Errors: user_not_found (PT404).
 Example: select postern.unban_user(''mallory@example.com'');';
+
+-- Name: update_custom_provider(text, text, text, text, text, text, text, text, text[], text, text, text[], boolean, boolean, boolean, boolean, jsonb, text[], jsonb); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.update_custom_provider(identifier text, name text DEFAULT NULL::text, client_id text DEFAULT NULL::text, client_secret text DEFAULT NULL::text, issuer text DEFAULT NULL::text, authorization_url text DEFAULT NULL::text, token_url text DEFAULT NULL::text, userinfo_url text DEFAULT NULL::text, scopes text[] DEFAULT NULL::text[], discovery_url text DEFAULT NULL::text, jwks_uri text DEFAULT NULL::text, acceptable_client_ids text[] DEFAULT NULL::text[], pkce_enabled boolean DEFAULT NULL::boolean, enabled boolean DEFAULT NULL::boolean, email_optional boolean DEFAULT NULL::boolean, skip_nonce_check boolean DEFAULT NULL::boolean, attribute_mapping jsonb DEFAULT NULL::jsonb, custom_claims_allowlist text[] DEFAULT NULL::text[], authorization_params jsonb DEFAULT NULL::jsonb) RETURNS jsonb
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+  return postern_internal.update_custom_provider(
+    identifier,
+    postern_internal.given(jsonb_build_object(
+      'name', name, 'client_id', client_id, 'client_secret', client_secret, 'issuer', issuer,
+      'authorization_url', authorization_url, 'token_url', token_url, 'userinfo_url', userinfo_url,
+      'scopes', to_jsonb(scopes), 'discovery_url', discovery_url, 'jwks_uri', jwks_uri,
+      'acceptable_client_ids', to_jsonb(acceptable_client_ids), 'pkce_enabled', pkce_enabled, 'enabled', enabled,
+      'email_optional', email_optional, 'skip_nonce_check', skip_nonce_check, 'attribute_mapping', attribute_mapping,
+      'custom_claims_allowlist', to_jsonb(custom_claims_allowlist), 'authorization_params', authorization_params)),
+    null, postern_internal.context());
+end;
+$$;
+
+-- Name: FUNCTION update_custom_provider(identifier text, name text, client_id text, client_secret text, issuer text, authorization_url text, token_url text, userinfo_url text, scopes text[], discovery_url text, jwks_uri text, acceptable_client_ids text[], pkce_enabled boolean, enabled boolean, email_optional boolean, skip_nonce_check boolean, attribute_mapping jsonb, custom_claims_allowlist text[], authorization_params jsonb); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.update_custom_provider(identifier text, name text, client_id text, client_secret text, issuer text, authorization_url text, token_url text, userinfo_url text, scopes text[], discovery_url text, jwks_uri text, acceptable_client_ids text[], pkce_enabled boolean, enabled boolean, email_optional boolean, skip_nonce_check boolean, attribute_mapping jsonb, custom_claims_allowlist text[], authorization_params jsonb) IS 'Changes a provider of create_custom_provider(): what is given and neither null nor an empty text. Identifier and type stay. Returns the provider without its secret. All servers follow at once.
+Errors: validation_failed (PT400); custom_provider_not_found, feature_disabled (PT404).
+Example: select postern.update_custom_provider(''custom:acme'', enabled => false);
+Example: select postern.update_custom_provider(''custom:acme'', scopes => ''{email,profile}'');';
 
 -- Name: why_signed_out(text, integer); Type: FUNCTION; Schema: postern
 
@@ -1604,6 +1710,22 @@ begin
 end;
 $$;
 
+-- Name: ask_about_custom_provider(text, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.ask_about_custom_provider(p_what text, p_payload jsonb, p_context jsonb) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_answer jsonb := postern_internal.ask('custom-provider:' || p_what, p_payload, p_context);
+begin
+  if v_answer ? 'refusal' then
+    perform postern_internal.fail(400, 'validation_failed', v_answer ->> 'refusal');
+  end if;
+  return v_answer;
+end;
+$$;
+
 -- Name: audit_admin(text, auth.users, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.audit_admin(p_action text, p_user auth.users, p_context jsonb, p_traits jsonb DEFAULT '{}'::jsonb) RETURNS void
@@ -2075,6 +2197,93 @@ begin
 end;
 $$;
 
+-- Name: custom_oauth_providers; Type: TABLE; Schema: auth
+
+CREATE TABLE auth.custom_oauth_providers (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    provider_type text NOT NULL,
+    identifier text NOT NULL,
+    name text NOT NULL,
+    client_id text NOT NULL,
+    client_secret text NOT NULL,
+    acceptable_client_ids text[] DEFAULT '{}'::text[] NOT NULL,
+    scopes text[] DEFAULT '{}'::text[] NOT NULL,
+    pkce_enabled boolean DEFAULT true NOT NULL,
+    attribute_mapping jsonb DEFAULT '{}'::jsonb NOT NULL,
+    authorization_params jsonb DEFAULT '{}'::jsonb NOT NULL,
+    enabled boolean DEFAULT true NOT NULL,
+    email_optional boolean DEFAULT false NOT NULL,
+    issuer text,
+    discovery_url text,
+    skip_nonce_check boolean DEFAULT false NOT NULL,
+    cached_discovery jsonb,
+    discovery_cached_at timestamp with time zone,
+    authorization_url text,
+    token_url text,
+    userinfo_url text,
+    jwks_uri text,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    custom_claims_allowlist text[] DEFAULT '{}'::text[] NOT NULL,
+    CONSTRAINT custom_oauth_providers_authorization_url_check CHECK ((authorization_url ~~ 'https://%'::text)),
+    CONSTRAINT custom_oauth_providers_authorization_url_check1 CHECK ((char_length(authorization_url) <= 2048)),
+    CONSTRAINT custom_oauth_providers_check CHECK (((provider_type <> 'oauth2'::text) OR ((authorization_url IS NOT NULL) AND (token_url IS NOT NULL) AND (userinfo_url IS NOT NULL)))),
+    CONSTRAINT custom_oauth_providers_check1 CHECK (((provider_type <> 'oidc'::text) OR (issuer IS NOT NULL))),
+    CONSTRAINT custom_oauth_providers_check2 CHECK (((provider_type <> 'oidc'::text) OR (issuer IS NULL) OR (issuer ~~ 'https://%'::text))),
+    CONSTRAINT custom_oauth_providers_check3 CHECK (((provider_type <> 'oidc'::text) OR (discovery_url IS NULL) OR (discovery_url ~~ 'https://%'::text))),
+    CONSTRAINT custom_oauth_providers_client_id_check CHECK (((char_length(client_id) >= 1) AND (char_length(client_id) <= 512))),
+    CONSTRAINT custom_oauth_providers_discovery_url_check CHECK ((char_length(discovery_url) <= 2048)),
+    CONSTRAINT custom_oauth_providers_identifier_check CHECK ((identifier ~ '^[a-z0-9][a-z0-9:-]{0,48}[a-z0-9]$'::text)),
+    CONSTRAINT custom_oauth_providers_issuer_check CHECK (((char_length(issuer) >= 1) AND (char_length(issuer) <= 2048))),
+    CONSTRAINT custom_oauth_providers_jwks_uri_check CHECK ((jwks_uri ~~ 'https://%'::text)),
+    CONSTRAINT custom_oauth_providers_jwks_uri_check1 CHECK ((char_length(jwks_uri) <= 2048)),
+    CONSTRAINT custom_oauth_providers_name_check CHECK (((char_length(name) >= 1) AND (char_length(name) <= 100))),
+    CONSTRAINT custom_oauth_providers_provider_type_check CHECK ((provider_type = ANY (ARRAY['oauth2'::text, 'oidc'::text]))),
+    CONSTRAINT custom_oauth_providers_token_url_check CHECK ((token_url ~~ 'https://%'::text)),
+    CONSTRAINT custom_oauth_providers_token_url_check1 CHECK ((char_length(token_url) <= 2048)),
+    CONSTRAINT custom_oauth_providers_userinfo_url_check CHECK ((userinfo_url ~~ 'https://%'::text)),
+    CONSTRAINT custom_oauth_providers_userinfo_url_check1 CHECK ((char_length(userinfo_url) <= 2048))
+);
+
+-- Name: changed_custom_provider(auth.custom_oauth_providers, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.changed_custom_provider(p_provider auth.custom_oauth_providers, p_changes jsonb) RETURNS auth.custom_oauth_providers
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_is_oidc boolean := p_provider.provider_type = 'oidc';
+begin
+  p_provider.name := coalesce(nullif(p_changes ->> 'name', ''), p_provider.name);
+  p_provider.client_id := coalesce(nullif(p_changes ->> 'client_id', ''), p_provider.client_id);
+  p_provider.acceptable_client_ids := coalesce(
+    postern_internal.texts_of(p_changes -> 'acceptable_client_ids'), p_provider.acceptable_client_ids);
+  p_provider.scopes := coalesce(postern_internal.texts_of(p_changes -> 'scopes'), p_provider.scopes);
+  if v_is_oidc and not 'openid' = any (p_provider.scopes) then
+    p_provider.scopes := array['openid'] || p_provider.scopes;
+  end if;
+  p_provider.custom_claims_allowlist := coalesce(
+    postern_internal.texts_of(p_changes -> 'custom_claims_allowlist'), p_provider.custom_claims_allowlist);
+  p_provider.attribute_mapping := coalesce(nullif(p_changes -> 'attribute_mapping', 'null'), p_provider.attribute_mapping);
+  p_provider.authorization_params := coalesce(
+    nullif(p_changes -> 'authorization_params', 'null'), p_provider.authorization_params);
+  p_provider.pkce_enabled := coalesce((p_changes ->> 'pkce_enabled')::boolean, p_provider.pkce_enabled);
+  p_provider.enabled := coalesce((p_changes ->> 'enabled')::boolean, p_provider.enabled);
+  p_provider.email_optional := coalesce((p_changes ->> 'email_optional')::boolean, p_provider.email_optional);
+  p_provider.skip_nonce_check := coalesce((p_changes ->> 'skip_nonce_check')::boolean, p_provider.skip_nonce_check);
+  if v_is_oidc then
+    p_provider.issuer := coalesce(nullif(p_changes ->> 'issuer', ''), p_provider.issuer);
+    p_provider.discovery_url := coalesce(nullif(p_changes ->> 'discovery_url', ''), p_provider.discovery_url);
+  else
+    p_provider.authorization_url := coalesce(nullif(p_changes ->> 'authorization_url', ''), p_provider.authorization_url);
+    p_provider.token_url := coalesce(nullif(p_changes ->> 'token_url', ''), p_provider.token_url);
+    p_provider.userinfo_url := coalesce(nullif(p_changes ->> 'userinfo_url', ''), p_provider.userinfo_url);
+    p_provider.jwks_uri := coalesce(nullif(p_changes ->> 'jwks_uri', ''), p_provider.jwks_uri);
+  end if;
+  return p_provider;
+end;
+$$;
+
 -- Name: charge_limit(jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.charge_limit(p_limit jsonb) RETURNS double precision
@@ -2106,6 +2315,132 @@ begin
   end if;
   if postern_internal.session_expiry(v_session, postern_internal.last_active(v_session), p_context) is not null then
     perform postern_internal.fail(403, 'session_expired', 'Session is no longer valid');
+  end if;
+end;
+$$;
+
+-- Name: check_custom_details(jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.check_custom_details(p_provider jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_field text;
+  v_name text;
+  v_value jsonb;
+begin
+  foreach v_field in array array['authorization_params', 'attribute_mapping'] loop
+    if coalesce(jsonb_typeof(p_provider -> v_field), 'null') not in ('object', 'null') then
+      perform postern_internal.fail(400, 'validation_failed', v_field || ' must be an object');
+    end if;
+  end loop;
+  for v_name, v_value in
+    select e.key, e.value from jsonb_each(nullif(p_provider -> 'authorization_params', 'null')) as e
+  loop
+    if v_name in ('client_id', 'client_secret', 'redirect_uri', 'response_type', 'state', 'code_challenge',
+      'code_challenge_method', 'code_verifier', 'nonce')
+    then
+      perform postern_internal.fail(
+        400, 'validation_failed', 'Cannot override reserved OAuth parameter: ' || v_name);
+    elsif jsonb_typeof(v_value) <> 'string' then
+      perform postern_internal.fail(
+        400, 'validation_failed', format('Authorization parameter "%s" must be a string', v_name));
+    end if;
+  end loop;
+  for v_name in select k.name from jsonb_object_keys(nullif(p_provider -> 'attribute_mapping', 'null')) as k (name) loop
+    if v_name in ('id', 'aud', 'role', 'app_metadata', 'created_at', 'updated_at', 'confirmed_at', 'email_confirmed_at',
+      'phone_confirmed_at', 'email_verified', 'phone_verified', 'banned_until', 'is_super_admin')
+    then
+      perform postern_internal.fail(
+        400, 'validation_failed', 'Cannot map to protected system field: ' || v_name);
+    end if;
+  end loop;
+  if exists (
+    select from unnest(postern_internal.texts_of(p_provider -> 'custom_claims_allowlist')) as name
+    where coalesce(btrim(name, E' \t\r\n'), '') = '')
+  then
+    perform postern_internal.fail(
+      400, 'validation_failed', 'custom_claims_allowlist entries must be non-empty strings');
+  end if;
+end;
+$$;
+
+-- Name: check_custom_identifier(text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.check_custom_identifier(p_identifier text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  if p_identifier is null or not starts_with(p_identifier, 'custom:') then
+    perform postern_internal.fail(400, 'validation_failed', format(
+      'identifier must start with ''custom:'' prefix, e.g. ''custom:%s''', coalesce(p_identifier, '')));
+  end if;
+end;
+$$;
+
+-- Name: check_custom_quota(jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.check_custom_quota(p_context jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_max bigint := (p_context ->> 'max_custom_providers')::bigint;
+begin
+  if v_max is null then
+    return;
+  end if;
+  lock table auth.custom_oauth_providers in share row exclusive mode;
+  if (select count(*) from auth.custom_oauth_providers) >= v_max then
+    perform postern_internal.fail(
+      400, 'over_custom_provider_quota', 'Maximum number of custom OAuth/OIDC providers reached');
+  end if;
+end;
+$$;
+
+-- Name: check_custom_shape(auth.custom_oauth_providers); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.check_custom_shape(p_provider auth.custom_oauth_providers) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $_$
+declare
+  v_field text;
+  v_max int;
+begin
+  if p_provider.identifier !~ '^[a-z0-9][a-z0-9:-]{0,48}[a-z0-9]$' then
+    perform postern_internal.fail(400, 'validation_failed', 'identifier must have at most 50 characters of a-z, 0-9, '
+      || ''':'' and ''-'', the last of them a letter or digit');
+  end if;
+  for v_field, v_max in
+    select l.field, l.max_length
+    from (values ('name', 100, p_provider.name), ('client_id', 512, p_provider.client_id),
+      ('issuer', 2048, p_provider.issuer), ('discovery_url', 2048, p_provider.discovery_url),
+      ('authorization_url', 2048, p_provider.authorization_url), ('token_url', 2048, p_provider.token_url),
+      ('userinfo_url', 2048, p_provider.userinfo_url), ('jwks_uri', 2048, p_provider.jwks_uri)
+    ) as l (field, max_length, value)
+    where char_length(l.value) > l.max_length
+  loop
+    perform postern_internal.fail(
+      400, 'validation_failed', format('%s must have at most %s characters', v_field, v_max));
+  end loop;
+end;
+$_$;
+
+-- Name: check_custom_urls(text[], jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.check_custom_urls(p_urls text[], p_context jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  if p_context ? 'answers' and cardinality(p_urls) > 0 then
+    perform postern_internal.ask_about_custom_provider('urls', jsonb_build_object('urls', p_urls), p_context);
+  end if;
+  if not postern_internal.is_asking() and exists (select from unnest(p_urls) as url where url not like 'https://_%') then
+    perform postern_internal.fail(400, 'validation_failed', 'URL must use HTTPS');
   end if;
 end;
 $$;
@@ -2217,6 +2552,40 @@ begin
   then
     perform postern_internal.fail(403, 'insufficient_aal', 'AAL2 required to enroll a new factor');
   end if;
+end;
+$$;
+
+-- Name: check_new_custom_provider(jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.check_new_custom_provider(p_provider jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_field text;
+begin
+  if coalesce(p_provider ->> 'provider_type', '') not in ('oauth2', 'oidc') then
+    perform postern_internal.fail(400, 'validation_failed', 'provider_type must be either ''oauth2'' or ''oidc''');
+  elsif coalesce(p_provider ->> 'identifier', '') = '' then
+    perform postern_internal.fail(400, 'validation_failed', 'identifier is required');
+  end if;
+  perform postern_internal.check_custom_identifier(p_provider ->> 'identifier');
+  foreach v_field in array array['name', 'client_id', 'client_secret'] loop
+    if coalesce(p_provider ->> v_field, '') = '' then
+      perform postern_internal.fail(400, 'validation_failed', v_field || ' is required');
+    end if;
+  end loop;
+  if p_provider ->> 'provider_type' = 'oidc' then
+    if coalesce(p_provider ->> 'issuer', '') = '' then
+      perform postern_internal.fail(400, 'validation_failed', 'issuer is required for OIDC providers');
+    end if;
+    return;
+  end if;
+  foreach v_field in array array['authorization_url', 'token_url', 'userinfo_url'] loop
+    if coalesce(p_provider ->> v_field, '') = '' then
+      perform postern_internal.fail(400, 'validation_failed', v_field || ' is required for OAuth2 providers');
+    end if;
+  end loop;
 end;
 $$;
 
@@ -2848,6 +3217,57 @@ begin
 end;
 $$;
 
+-- Name: create_custom_provider(jsonb, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.create_custom_provider(p_provider jsonb, p_refusal jsonb, p_context jsonb) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_new auth.custom_oauth_providers;
+  v_id uuid;
+begin
+  perform postern_internal.need_custom_providers(p_context);
+  perform postern_internal.refuse(p_refusal);
+  perform postern_internal.check_new_custom_provider(p_provider);
+  perform postern_internal.check_custom_details(p_provider);
+  perform postern_internal.check_custom_quota(p_context);
+  v_new.id := postern_internal.random_uuid();
+  v_new.provider_type := p_provider ->> 'provider_type';
+  v_new.identifier := p_provider ->> 'identifier';
+  v_new.created_at := postern_internal.clock();
+  v_new.updated_at := v_new.created_at;
+  v_new := postern_internal.changed_custom_provider(
+    v_new, '{"acceptable_client_ids": [], "scopes": [], "custom_claims_allowlist": [], "attribute_mapping": {},
+      "authorization_params": {}, "pkce_enabled": true, "enabled": true, "email_optional": false,
+      "skip_nonce_check": false}');
+  v_new := postern_internal.changed_custom_provider(v_new, p_provider);
+  perform postern_internal.check_custom_urls(postern_internal.custom_urls(v_new.provider_type, p_provider), p_context);
+  if postern_internal.is_asking() then
+    return jsonb_build_object();
+  end if;
+  perform postern_internal.check_custom_shape(v_new);
+  if exists (select from auth.custom_oauth_providers as p where p.identifier = v_new.identifier) then
+    perform postern_internal.fail_custom_conflict();
+  end if;
+  if v_new.provider_type = 'oidc' then
+    v_new := postern_internal.with_discovery(v_new, p_context);
+  end if;
+  v_new.client_secret := postern_internal.custom_secret(v_new.id, p_provider ->> 'client_secret', p_context);
+  if postern_internal.is_asking() then
+    return jsonb_build_object();
+  end if;
+  insert into auth.custom_oauth_providers as p select v_new.*
+  on conflict (identifier) do nothing
+  returning p.id into v_id;
+  if v_id is null then
+    perform postern_internal.fail_custom_conflict();
+  end if;
+  perform postern_internal.record_custom_event('created', v_new, p_context);
+  return postern_internal.custom_provider_json(v_new);
+end;
+$$;
+
 -- Name: create_external_user(text, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.create_external_user(p_provider text, p_identity jsonb, p_context jsonb) RETURNS uuid
@@ -2889,6 +3309,77 @@ begin
   return (postern_internal.create_account(
     jsonb_build_object('email', p_email, 'role', p_role, 'email_confirm', p_is_confirmed),
     p_password_hash, null, v_context)).id;
+end;
+$$;
+
+-- Name: custom_provider_json(auth.custom_oauth_providers); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.custom_provider_json(p_provider auth.custom_oauth_providers) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+begin
+  return jsonb_build_object(
+    'id', p_provider.id,
+    'provider_type', p_provider.provider_type,
+    'identifier', p_provider.identifier,
+    'name', p_provider.name,
+    'client_id', p_provider.client_id,
+    'acceptable_client_ids', to_jsonb(p_provider.acceptable_client_ids),
+    'scopes', to_jsonb(p_provider.scopes),
+    'pkce_enabled', p_provider.pkce_enabled,
+    'attribute_mapping', p_provider.attribute_mapping,
+    'custom_claims_allowlist', to_jsonb(p_provider.custom_claims_allowlist),
+    'authorization_params', p_provider.authorization_params,
+    'enabled', p_provider.enabled,
+    'email_optional', p_provider.email_optional,
+    'skip_nonce_check', p_provider.skip_nonce_check,
+    'created_at', postern_internal.rfc3339(p_provider.created_at),
+    'updated_at', postern_internal.rfc3339(p_provider.updated_at)
+  ) || jsonb_strip_nulls(jsonb_build_object(
+    'issuer', p_provider.issuer,
+    'discovery_url', p_provider.discovery_url,
+    'discovery_document', (
+      select jsonb_object_agg(d.key, d.value)
+      from jsonb_each(p_provider.cached_discovery) as d
+      where d.key in ('issuer', 'authorization_endpoint', 'token_endpoint', 'userinfo_endpoint', 'jwks_uri',
+        'scopes_supported', 'response_types_supported', 'grant_types_supported', 'subject_types_supported')),
+    'authorization_url', p_provider.authorization_url,
+    'token_url', p_provider.token_url,
+    'userinfo_url', p_provider.userinfo_url,
+    'jwks_uri', p_provider.jwks_uri
+  ));
+end;
+$$;
+
+-- Name: custom_secret(uuid, text, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.custom_secret(p_id uuid, p_secret text, p_context jsonb) RETURNS text
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  if p_context ? 'seals' and p_context ? 'answers' then
+    return postern_internal.ask_about_custom_provider(
+      'seal:' || p_id, jsonb_build_object('id', p_id, 'plain', p_secret), p_context) ->> 'stored';
+  end if;
+  return p_secret;
+end;
+$$;
+
+-- Name: custom_urls(text, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.custom_urls(p_type text, p_changes jsonb) RETURNS text[]
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO ''
+    AS $$
+begin
+  return array_remove(
+    case p_type
+      when 'oidc' then array[nullif(p_changes ->> 'issuer', ''), nullif(p_changes ->> 'discovery_url', '')]
+      else array[nullif(p_changes ->> 'authorization_url', ''), nullif(p_changes ->> 'token_url', ''),
+        nullif(p_changes ->> 'userinfo_url', ''), nullif(p_changes ->> 'jwks_uri', '')]
+    end, null);
 end;
 $$;
 
@@ -2947,6 +3438,21 @@ begin
   end if;
   user_id := v_owners[1];
   decision := case when user_id is null then 'create' else 'link' end;
+end;
+$$;
+
+-- Name: delete_custom_provider(text, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.delete_custom_provider(p_identifier text, p_context jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_provider auth.custom_oauth_providers
+    := postern_internal.need_custom_provider(p_identifier, p_context, p_to_change => true);
+begin
+  delete from auth.custom_oauth_providers as p where p.id = v_provider.id;
+  perform postern_internal.record_custom_event('deleted', v_provider, p_context);
 end;
 $$;
 
@@ -3480,6 +3986,17 @@ begin
     detail = p_code,
     hint = coalesce(p_extra::text, ''),
     schema = 'postern_internal';
+end;
+$$;
+
+-- Name: fail_custom_conflict(); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.fail_custom_conflict() RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  perform postern_internal.fail(400, 'conflict', 'A custom OAuth provider with this identifier already exists');
 end;
 $$;
 
@@ -4117,6 +4634,17 @@ begin
 end;
 $_$;
 
+-- Name: get_custom_provider(text, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.get_custom_provider(p_identifier text, p_context jsonb) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  return postern_internal.custom_provider_json(postern_internal.need_custom_provider(p_identifier, p_context));
+end;
+$$;
+
 -- Name: get_user(uuid, uuid); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.get_user(p_user_id uuid, p_session_id uuid) RETURNS jsonb
@@ -4157,6 +4685,17 @@ begin
   end loop;
   return int8send(substring(v_sum from 1 for 64)::bit(64)::bigint)
     || int8send(substring(v_sum from 65 for 64)::bit(64)::bigint);
+end;
+$$;
+
+-- Name: given(jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.given(p_members jsonb) RETURNS jsonb
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO ''
+    AS $$
+begin
+  return coalesce((select jsonb_object_agg(m.key, m.value) from jsonb_each(p_members) as m where m.value <> 'null'), '{}');
 end;
 $$;
 
@@ -4978,6 +5517,24 @@ begin
 end;
 $$;
 
+-- Name: list_custom_providers(text, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.list_custom_providers(p_type text, p_context jsonb) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  perform postern_internal.need_custom_providers(p_context);
+  if p_type not in ('', 'oauth2', 'oidc') then
+    perform postern_internal.fail(400, 'validation_failed', 'type must be either ''oauth2'' or ''oidc''');
+  end if;
+  return coalesce(
+    jsonb_agg(postern_internal.custom_provider_json(p) order by p.created_at desc, p.id), '[]')
+  from auth.custom_oauth_providers as p
+  where p_type in ('', p.provider_type);
+end;
+$$;
+
 -- Name: list_json(uuid[]); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.list_json(p_ids uuid[]) RETURNS jsonb
@@ -5568,6 +6125,42 @@ begin
     select coalesce(jsonb_object_agg(key, value), '{}')
     from jsonb_each(postern_internal.read_metadata(p_old) || postern_internal.read_metadata(p_new)) as m
     where value <> 'null' or not postern_internal.read_metadata(p_new) ? key);
+end;
+$$;
+
+-- Name: need_custom_provider(text, jsonb, boolean); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.need_custom_provider(p_identifier text, p_context jsonb, p_to_change boolean DEFAULT false) RETURNS auth.custom_oauth_providers
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_provider auth.custom_oauth_providers;
+begin
+  perform postern_internal.need_custom_providers(p_context);
+  perform postern_internal.check_custom_identifier(p_identifier);
+  if p_to_change then
+    select p.* into v_provider from auth.custom_oauth_providers as p where p.identifier = p_identifier for update;
+  else
+    select p.* into v_provider from auth.custom_oauth_providers as p where p.identifier = p_identifier;
+  end if;
+  if v_provider.id is null then
+    perform postern_internal.fail(404, 'custom_provider_not_found', 'Custom OAuth provider not found');
+  end if;
+  return v_provider;
+end;
+$$;
+
+-- Name: need_custom_providers(jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.need_custom_providers(p_context jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  if p_context ? 'custom_providers_off' then
+    perform postern_internal.fail(404, 'feature_disabled', 'Custom OAuth providers are disabled');
+  end if;
 end;
 $$;
 
@@ -6399,6 +6992,19 @@ begin
 end;
 $$;
 
+-- Name: record_custom_event(text, auth.custom_oauth_providers, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.record_custom_event(p_what text, p_provider auth.custom_oauth_providers, p_context jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  perform postern_internal.record_event('custom_provider.' || p_what, null, p_context, jsonb_build_object(
+    'id', p_provider.id, 'identifier', p_provider.identifier, 'provider_type', p_provider.provider_type,
+    'enabled', p_provider.enabled));
+end;
+$$;
+
 -- Name: record_event(text, uuid, jsonb, jsonb, uuid); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.record_event(p_type text, p_user_id uuid, p_context jsonb, p_data jsonb DEFAULT '{}'::jsonb, p_session_id uuid DEFAULT NULL::uuid) RETURNS void
@@ -6852,7 +7458,7 @@ $$;
 
 -- Name: resume_oauth(uuid, boolean, jsonb); Type: FUNCTION; Schema: postern_internal
 
-CREATE FUNCTION postern_internal.resume_oauth(p_state uuid, p_has_code boolean, p_context jsonb, OUT provider text, OUT referrer text, OUT is_email_optional boolean, OUT secret text, OUT failure jsonb)
+CREATE FUNCTION postern_internal.resume_oauth(p_state uuid, p_has_code boolean, p_context jsonb, OUT provider text, OUT referrer text, OUT is_email_optional boolean, OUT secret text, OUT custom jsonb, OUT failure jsonb)
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
@@ -6863,6 +7469,9 @@ begin
   provider := v_flow.provider_type;
   referrer := coalesce(v_flow.referrer, '');
   is_email_optional := v_flow.email_optional;
+  if p_has_code and starts_with(lower(provider), 'custom:') then
+    custom := postern_internal.usable_custom_provider(lower(provider), p_context);
+  end if;
   if p_has_code and v_flow.oauth_client_state_id is not null then
     v_taken := postern_internal.take_client_state(v_flow);
     failure := v_taken.failure;
@@ -7908,6 +8517,20 @@ CREATE FUNCTION postern_internal.test_otp(p_phone text, p_context jsonb) RETURNS
   where coalesce((p_context ->> 'sms_test_otps_until')::timestamptz > postern_internal.clock(), true)
 $$;
 
+-- Name: texts_of(jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.texts_of(p_list jsonb) RETURNS text[]
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO ''
+    AS $$
+begin
+  if jsonb_typeof(p_list) = 'array' then
+    return array(select t.value from jsonb_array_elements_text(p_list) with ordinality as t (value, n) order by t.n);
+  end if;
+  return null;
+end;
+$$;
+
 -- Name: token_sent_at(auth.users, auth.one_time_token_type); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.token_sent_at(p_user auth.users, p_type auth.one_time_token_type) RETURNS timestamp with time zone
@@ -8072,6 +8695,50 @@ begin
 end;
 $_$;
 
+-- Name: update_custom_provider(text, jsonb, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.update_custom_provider(p_identifier text, p_changes jsonb, p_refusal jsonb, p_context jsonb) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_new auth.custom_oauth_providers;
+begin
+  v_new := postern_internal.need_custom_provider(p_identifier, p_context, p_to_change => true);
+  perform postern_internal.refuse(p_refusal);
+  perform postern_internal.check_custom_details(p_changes);
+  v_new := postern_internal.changed_custom_provider(v_new, p_changes);
+  perform postern_internal.check_custom_urls(postern_internal.custom_urls(v_new.provider_type, p_changes), p_context);
+  if postern_internal.is_asking() then
+    return jsonb_build_object();
+  end if;
+  perform postern_internal.check_custom_shape(v_new);
+  if v_new.provider_type = 'oidc' and cardinality(postern_internal.custom_urls('oidc', p_changes)) > 0 then
+    v_new := postern_internal.with_discovery(v_new, p_context);
+  end if;
+  if p_changes ->> 'client_secret' <> '' then
+    v_new.client_secret := postern_internal.custom_secret(v_new.id, p_changes ->> 'client_secret', p_context);
+  end if;
+  if postern_internal.is_asking() then
+    return jsonb_build_object();
+  end if;
+  -- servers tell by updated_at that what they know of a provider is out of date
+  v_new.updated_at := greatest(postern_internal.clock(), v_new.updated_at + interval '1 microsecond');
+  update auth.custom_oauth_providers as p
+  set name = v_new.name, client_id = v_new.client_id, client_secret = v_new.client_secret,
+    acceptable_client_ids = v_new.acceptable_client_ids, scopes = v_new.scopes, pkce_enabled = v_new.pkce_enabled,
+    attribute_mapping = v_new.attribute_mapping, custom_claims_allowlist = v_new.custom_claims_allowlist,
+    authorization_params = v_new.authorization_params, enabled = v_new.enabled, email_optional = v_new.email_optional,
+    issuer = v_new.issuer, discovery_url = v_new.discovery_url, skip_nonce_check = v_new.skip_nonce_check,
+    cached_discovery = v_new.cached_discovery, discovery_cached_at = v_new.discovery_cached_at,
+    authorization_url = v_new.authorization_url, token_url = v_new.token_url, userinfo_url = v_new.userinfo_url,
+    jwks_uri = v_new.jwks_uri, updated_at = v_new.updated_at
+  where p.id = v_new.id;
+  perform postern_internal.record_custom_event('updated', v_new, p_context);
+  return postern_internal.custom_provider_json(v_new);
+end;
+$$;
+
 -- Name: update_user(uuid, uuid, jsonb, text, text, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.update_user(p_user_id uuid, p_session_id uuid, p_changes jsonb, p_old_hash text, p_password_hash text, p_context jsonb) RETURNS jsonb
@@ -8151,6 +8818,28 @@ CREATE FUNCTION postern_internal.url_encode(p_text text) RETURNS text
     end, '' order by n), '')
   from regexp_split_to_table(p_text, '') with ordinality as t (c, n)
 $_$;
+
+-- Name: usable_custom_provider(text, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.usable_custom_provider(p_identifier text, p_context jsonb) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_provider auth.custom_oauth_providers;
+begin
+  if p_context ? 'custom_providers_off' then
+    return jsonb_build_object('refusal', 'off');
+  end if;
+  select p.* into v_provider from auth.custom_oauth_providers as p where p.identifier = p_identifier;
+  if v_provider.id is null then
+    return jsonb_build_object('refusal', 'not_found');
+  elsif not v_provider.enabled then
+    return jsonb_build_object('refusal', 'disabled');
+  end if;
+  return to_jsonb(v_provider);
+end;
+$$;
 
 -- Name: use_totp_step(auth.mfa_factors, bigint, jsonb); Type: FUNCTION; Schema: postern_internal
 
@@ -8487,6 +9176,29 @@ CREATE FUNCTION postern_internal.wall_clock() RETURNS timestamp with time zone
   end
 $$;
 
+-- Name: with_discovery(auth.custom_oauth_providers, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.with_discovery(p_provider auth.custom_oauth_providers, p_context jsonb) RETURNS auth.custom_oauth_providers
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_answer jsonb;
+begin
+  p_provider.cached_discovery := null;
+  p_provider.discovery_cached_at := null;
+  if p_context ? 'answers' then
+    -- The name tells documents apart: somebody may change the other half of the question between two rounds.
+    v_answer := postern_internal.ask_about_custom_provider(
+      'document:' || md5(p_provider.issuer || ' ' || coalesce(p_provider.discovery_url, '')),
+      jsonb_build_object('issuer', p_provider.issuer, 'discovery_url', coalesce(p_provider.discovery_url, '')), p_context);
+    p_provider.cached_discovery := v_answer -> 'document';
+    p_provider.discovery_cached_at := postern_internal.clock();
+  end if;
+  return p_provider;
+end;
+$$;
+
 -- Name: write_audit(text[], uuid, text, boolean, text, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.write_audit(p_actions text[], p_actor_id uuid, p_actor_username text, p_via_sso boolean, p_actor_name text, p_traits jsonb, p_context jsonb) RETURNS void
@@ -8538,54 +9250,6 @@ begin
   return p_a;
 end;
 $$;
-
--- Name: custom_oauth_providers; Type: TABLE; Schema: auth
-
-CREATE TABLE auth.custom_oauth_providers (
-    id uuid DEFAULT gen_random_uuid() NOT NULL,
-    provider_type text NOT NULL,
-    identifier text NOT NULL,
-    name text NOT NULL,
-    client_id text NOT NULL,
-    client_secret text NOT NULL,
-    acceptable_client_ids text[] DEFAULT '{}'::text[] NOT NULL,
-    scopes text[] DEFAULT '{}'::text[] NOT NULL,
-    pkce_enabled boolean DEFAULT true NOT NULL,
-    attribute_mapping jsonb DEFAULT '{}'::jsonb NOT NULL,
-    authorization_params jsonb DEFAULT '{}'::jsonb NOT NULL,
-    enabled boolean DEFAULT true NOT NULL,
-    email_optional boolean DEFAULT false NOT NULL,
-    issuer text,
-    discovery_url text,
-    skip_nonce_check boolean DEFAULT false NOT NULL,
-    cached_discovery jsonb,
-    discovery_cached_at timestamp with time zone,
-    authorization_url text,
-    token_url text,
-    userinfo_url text,
-    jwks_uri text,
-    created_at timestamp with time zone DEFAULT now() NOT NULL,
-    updated_at timestamp with time zone DEFAULT now() NOT NULL,
-    custom_claims_allowlist text[] DEFAULT '{}'::text[] NOT NULL,
-    CONSTRAINT custom_oauth_providers_authorization_url_check CHECK ((authorization_url ~~ 'https://%'::text)),
-    CONSTRAINT custom_oauth_providers_authorization_url_check1 CHECK ((char_length(authorization_url) <= 2048)),
-    CONSTRAINT custom_oauth_providers_check CHECK (((provider_type <> 'oauth2'::text) OR ((authorization_url IS NOT NULL) AND (token_url IS NOT NULL) AND (userinfo_url IS NOT NULL)))),
-    CONSTRAINT custom_oauth_providers_check1 CHECK (((provider_type <> 'oidc'::text) OR (issuer IS NOT NULL))),
-    CONSTRAINT custom_oauth_providers_check2 CHECK (((provider_type <> 'oidc'::text) OR (issuer IS NULL) OR (issuer ~~ 'https://%'::text))),
-    CONSTRAINT custom_oauth_providers_check3 CHECK (((provider_type <> 'oidc'::text) OR (discovery_url IS NULL) OR (discovery_url ~~ 'https://%'::text))),
-    CONSTRAINT custom_oauth_providers_client_id_check CHECK (((char_length(client_id) >= 1) AND (char_length(client_id) <= 512))),
-    CONSTRAINT custom_oauth_providers_discovery_url_check CHECK ((char_length(discovery_url) <= 2048)),
-    CONSTRAINT custom_oauth_providers_identifier_check CHECK ((identifier ~ '^[a-z0-9][a-z0-9:-]{0,48}[a-z0-9]$'::text)),
-    CONSTRAINT custom_oauth_providers_issuer_check CHECK (((char_length(issuer) >= 1) AND (char_length(issuer) <= 2048))),
-    CONSTRAINT custom_oauth_providers_jwks_uri_check CHECK ((jwks_uri ~~ 'https://%'::text)),
-    CONSTRAINT custom_oauth_providers_jwks_uri_check1 CHECK ((char_length(jwks_uri) <= 2048)),
-    CONSTRAINT custom_oauth_providers_name_check CHECK (((char_length(name) >= 1) AND (char_length(name) <= 100))),
-    CONSTRAINT custom_oauth_providers_provider_type_check CHECK ((provider_type = ANY (ARRAY['oauth2'::text, 'oidc'::text]))),
-    CONSTRAINT custom_oauth_providers_token_url_check CHECK ((token_url ~~ 'https://%'::text)),
-    CONSTRAINT custom_oauth_providers_token_url_check1 CHECK ((char_length(token_url) <= 2048)),
-    CONSTRAINT custom_oauth_providers_userinfo_url_check CHECK ((userinfo_url ~~ 'https://%'::text)),
-    CONSTRAINT custom_oauth_providers_userinfo_url_check1 CHECK ((char_length(userinfo_url) <= 2048))
-);
 
 -- Name: instances; Type: TABLE; Schema: auth
 
@@ -9845,10 +10509,20 @@ GRANT ALL ON FUNCTION postern.ban_user(who text, duration interval) TO postern_a
 REVOKE ALL ON FUNCTION postern.confirm_email(who text) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.confirm_email(who text) TO postern_admin;
 
+-- Name: FUNCTION create_custom_provider(identifier text, name text, client_id text, client_secret text, issuer text, authorization_url text, token_url text, userinfo_url text, scopes text[], discovery_url text, jwks_uri text, acceptable_client_ids text[], pkce_enabled boolean, enabled boolean, email_optional boolean, skip_nonce_check boolean, attribute_mapping jsonb, custom_claims_allowlist text[], authorization_params jsonb); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.create_custom_provider(identifier text, name text, client_id text, client_secret text, issuer text, authorization_url text, token_url text, userinfo_url text, scopes text[], discovery_url text, jwks_uri text, acceptable_client_ids text[], pkce_enabled boolean, enabled boolean, email_optional boolean, skip_nonce_check boolean, attribute_mapping jsonb, custom_claims_allowlist text[], authorization_params jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.create_custom_provider(identifier text, name text, client_id text, client_secret text, issuer text, authorization_url text, token_url text, userinfo_url text, scopes text[], discovery_url text, jwks_uri text, acceptable_client_ids text[], pkce_enabled boolean, enabled boolean, email_optional boolean, skip_nonce_check boolean, attribute_mapping jsonb, custom_claims_allowlist text[], authorization_params jsonb) TO postern_admin;
+
 -- Name: FUNCTION create_user(email text, password text, phone text, password_hash text, email_confirm boolean, phone_confirm boolean, user_metadata jsonb, app_metadata jsonb, role text, id uuid, ban_duration interval); Type: ACL; Schema: postern
 
 REVOKE ALL ON FUNCTION postern.create_user(email text, password text, phone text, password_hash text, email_confirm boolean, phone_confirm boolean, user_metadata jsonb, app_metadata jsonb, role text, id uuid, ban_duration interval) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.create_user(email text, password text, phone text, password_hash text, email_confirm boolean, phone_confirm boolean, user_metadata jsonb, app_metadata jsonb, role text, id uuid, ban_duration interval) TO postern_admin;
+
+-- Name: FUNCTION delete_custom_provider(identifier text); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.delete_custom_provider(identifier text) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.delete_custom_provider(identifier text) TO postern_admin;
 
 -- Name: FUNCTION delete_user(who text, soft boolean); Type: ACL; Schema: postern
 
@@ -9891,6 +10565,11 @@ GRANT ALL ON FUNCTION postern.get_user(who text) TO postern_support;
 
 REVOKE ALL ON FUNCTION postern.invite_user(email text, user_metadata jsonb, redirect_to text) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.invite_user(email text, user_metadata jsonb, redirect_to text) TO postern_admin;
+
+-- Name: FUNCTION list_custom_providers(provider_type text); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.list_custom_providers(provider_type text) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.list_custom_providers(provider_type text) TO postern_admin;
 
 -- Name: FUNCTION list_limits(who text); Type: ACL; Schema: postern
 
@@ -9957,6 +10636,11 @@ GRANT ALL ON FUNCTION postern.sign_out(who text, session_id uuid) TO postern_adm
 
 REVOKE ALL ON FUNCTION postern.unban_user(who text) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.unban_user(who text) TO postern_admin;
+
+-- Name: FUNCTION update_custom_provider(identifier text, name text, client_id text, client_secret text, issuer text, authorization_url text, token_url text, userinfo_url text, scopes text[], discovery_url text, jwks_uri text, acceptable_client_ids text[], pkce_enabled boolean, enabled boolean, email_optional boolean, skip_nonce_check boolean, attribute_mapping jsonb, custom_claims_allowlist text[], authorization_params jsonb); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.update_custom_provider(identifier text, name text, client_id text, client_secret text, issuer text, authorization_url text, token_url text, userinfo_url text, scopes text[], discovery_url text, jwks_uri text, acceptable_client_ids text[], pkce_enabled boolean, enabled boolean, email_optional boolean, skip_nonce_check boolean, attribute_mapping jsonb, custom_claims_allowlist text[], authorization_params jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.update_custom_provider(identifier text, name text, client_id text, client_secret text, issuer text, authorization_url text, token_url text, userinfo_url text, scopes text[], discovery_url text, jwks_uri text, acceptable_client_ids text[], pkce_enabled boolean, enabled boolean, email_optional boolean, skip_nonce_check boolean, attribute_mapping jsonb, custom_claims_allowlist text[], authorization_params jsonb) TO postern_admin;
 
 -- Name: FUNCTION why_signed_out(who text, max_rows integer); Type: ACL; Schema: postern
 
@@ -10097,6 +10781,10 @@ REVOKE ALL ON FUNCTION postern_internal.ask(p_question text, p_payload jsonb, p_
 
 REVOKE ALL ON FUNCTION postern_internal.ask_about_code(p_phone text, p_code text, p_context jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION ask_about_custom_provider(p_what text, p_payload jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.ask_about_custom_provider(p_what text, p_payload jsonb, p_context jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION audit_admin(p_action text, p_user auth.users, p_context jsonb, p_traits jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.audit_admin(p_action text, p_user auth.users, p_context jsonb, p_traits jsonb) FROM PUBLIC;
@@ -10202,6 +10890,10 @@ REVOKE ALL ON FUNCTION postern_internal.change_account(p_user auth.users, p_chan
 
 REVOKE ALL ON FUNCTION postern_internal.change_by_sql(p_who text, p_changes jsonb, p_password_hash text) FROM PUBLIC;
 
+-- Name: FUNCTION changed_custom_provider(p_provider auth.custom_oauth_providers, p_changes jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.changed_custom_provider(p_provider auth.custom_oauth_providers, p_changes jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION charge_limit(p_limit jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.charge_limit(p_limit jsonb) FROM PUBLIC;
@@ -10209,6 +10901,26 @@ REVOKE ALL ON FUNCTION postern_internal.charge_limit(p_limit jsonb) FROM PUBLIC;
 -- Name: FUNCTION check_admin_session(p_user_id uuid, p_session_id uuid, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.check_admin_session(p_user_id uuid, p_session_id uuid, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION check_custom_details(p_provider jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.check_custom_details(p_provider jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION check_custom_identifier(p_identifier text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.check_custom_identifier(p_identifier text) FROM PUBLIC;
+
+-- Name: FUNCTION check_custom_quota(p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.check_custom_quota(p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION check_custom_shape(p_provider auth.custom_oauth_providers); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.check_custom_shape(p_provider auth.custom_oauth_providers) FROM PUBLIC;
+
+-- Name: FUNCTION check_custom_urls(p_urls text[], p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.check_custom_urls(p_urls text[], p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION check_email(p_email text); Type: ACL; Schema: postern_internal
 
@@ -10233,6 +10945,10 @@ REVOKE ALL ON FUNCTION postern_internal.check_mail_frequency(p_last_sent_at time
 -- Name: FUNCTION check_may_enroll(p_user_id uuid, p_session_id uuid, p_factor_id uuid); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.check_may_enroll(p_user_id uuid, p_session_id uuid, p_factor_id uuid) FROM PUBLIC;
+
+-- Name: FUNCTION check_new_custom_provider(p_provider jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.check_new_custom_provider(p_provider jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION check_password_hash(p_hash text); Type: ACL; Schema: postern_internal
 
@@ -10326,6 +11042,10 @@ REVOKE ALL ON FUNCTION postern_internal.count_wrong_code(p_types auth.one_time_t
 
 REVOKE ALL ON FUNCTION postern_internal.create_account(p_account jsonb, p_password_hash text, p_refusal jsonb, p_context jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION create_custom_provider(p_provider jsonb, p_refusal jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.create_custom_provider(p_provider jsonb, p_refusal jsonb, p_context jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION create_external_user(p_provider text, p_identity jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.create_external_user(p_provider text, p_identity jsonb, p_context jsonb) FROM PUBLIC;
@@ -10334,6 +11054,18 @@ REVOKE ALL ON FUNCTION postern_internal.create_external_user(p_provider text, p_
 
 REVOKE ALL ON FUNCTION postern_internal.create_user_by_command(p_email text, p_password_hash text, p_role text, p_aud text, p_is_confirmed boolean) FROM PUBLIC;
 
+-- Name: FUNCTION custom_provider_json(p_provider auth.custom_oauth_providers); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.custom_provider_json(p_provider auth.custom_oauth_providers) FROM PUBLIC;
+
+-- Name: FUNCTION custom_secret(p_id uuid, p_secret text, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.custom_secret(p_id uuid, p_secret text, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION custom_urls(p_type text, p_changes jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.custom_urls(p_type text, p_changes jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION customize_claims(p_claims jsonb, p_method text, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.customize_claims(p_claims jsonb, p_method text, p_context jsonb) FROM PUBLIC;
@@ -10341,6 +11073,10 @@ REVOKE ALL ON FUNCTION postern_internal.customize_claims(p_claims jsonb, p_metho
 -- Name: FUNCTION decide_account(p_provider text, p_subject text, p_verified text[], p_context jsonb, OUT decision text, OUT user_id uuid); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.decide_account(p_provider text, p_subject text, p_verified text[], p_context jsonb, OUT decision text, OUT user_id uuid) FROM PUBLIC;
+
+-- Name: FUNCTION delete_custom_provider(p_identifier text, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.delete_custom_provider(p_identifier text, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION delete_user_by_command(p_who text, p_aud text); Type: ACL; Schema: postern_internal
 
@@ -10425,6 +11161,10 @@ REVOKE ALL ON FUNCTION postern_internal.factor_method(p_type auth.factor_type) F
 -- Name: FUNCTION fail(p_status integer, p_code text, p_message text, p_extra jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.fail(p_status integer, p_code text, p_message text, p_extra jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION fail_custom_conflict(); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.fail_custom_conflict() FROM PUBLIC;
 
 -- Name: FUNCTION fail_email_exists(); Type: ACL; Schema: postern_internal
 
@@ -10530,6 +11270,10 @@ REVOKE ALL ON FUNCTION postern_internal.flow_expires_at(p_flow auth.flow_state, 
 
 REVOKE ALL ON FUNCTION postern_internal.generate_link(p_link jsonb, p_password_hash text, p_refusal jsonb, p_context jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION get_custom_provider(p_identifier text, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.get_custom_provider(p_identifier text, p_context jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION get_user(p_user_id uuid, p_session_id uuid); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.get_user(p_user_id uuid, p_session_id uuid) FROM PUBLIC;
@@ -10537,6 +11281,10 @@ REVOKE ALL ON FUNCTION postern_internal.get_user(p_user_id uuid, p_session_id uu
 -- Name: FUNCTION ghash(p_hash_key bytea, p_data bytea); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.ghash(p_hash_key bytea, p_data bytea) FROM PUBLIC;
+
+-- Name: FUNCTION given(p_members jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.given(p_members jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION has_newer_session(p_session auth.sessions, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -10694,6 +11442,10 @@ REVOKE ALL ON FUNCTION postern_internal.linking_domain(p_provider text, p_contex
 
 REVOKE ALL ON FUNCTION postern_internal.list_audit(p_scope text, p_text text, p_offset bigint, p_limit bigint, OUT total bigint, OUT entries json) FROM PUBLIC;
 
+-- Name: FUNCTION list_custom_providers(p_type text, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.list_custom_providers(p_type text, p_context jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION list_json(p_ids uuid[]); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.list_json(p_ids uuid[]) FROM PUBLIC;
@@ -10809,6 +11561,14 @@ REVOKE ALL ON FUNCTION postern_internal.merge_external_data(p_user_id uuid, p_id
 -- Name: FUNCTION merge_metadata(p_old jsonb, p_new jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.merge_metadata(p_old jsonb, p_new jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION need_custom_provider(p_identifier text, p_context jsonb, p_to_change boolean); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.need_custom_provider(p_identifier text, p_context jsonb, p_to_change boolean) FROM PUBLIC;
+
+-- Name: FUNCTION need_custom_providers(p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.need_custom_providers(p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION need_factor(p_user_id uuid, p_factor_id uuid, p_refusal jsonb); Type: ACL; Schema: postern_internal
 
@@ -10974,6 +11734,10 @@ REVOKE ALL ON FUNCTION postern_internal.reauthenticate(p_user_id uuid, p_session
 
 REVOKE ALL ON FUNCTION postern_internal.recompute_providers(p_user_id uuid) FROM PUBLIC;
 
+-- Name: FUNCTION record_custom_event(p_what text, p_provider auth.custom_oauth_providers, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.record_custom_event(p_what text, p_provider auth.custom_oauth_providers, p_context jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION record_event(p_type text, p_user_id uuid, p_context jsonb, p_data jsonb, p_session_id uuid); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.record_event(p_type text, p_user_id uuid, p_context jsonb, p_data jsonb, p_session_id uuid) FROM PUBLIC;
@@ -11034,9 +11798,9 @@ REVOKE ALL ON FUNCTION postern_internal.replace_sealed_values(p_column text, p_i
 
 REVOKE ALL ON FUNCTION postern_internal.resend(p_type text, p_email text, p_phone text, p_code_challenge text, p_code_challenge_method text, p_context jsonb) FROM PUBLIC;
 
--- Name: FUNCTION resume_oauth(p_state uuid, p_has_code boolean, p_context jsonb, OUT provider text, OUT referrer text, OUT is_email_optional boolean, OUT secret text, OUT failure jsonb); Type: ACL; Schema: postern_internal
+-- Name: FUNCTION resume_oauth(p_state uuid, p_has_code boolean, p_context jsonb, OUT provider text, OUT referrer text, OUT is_email_optional boolean, OUT secret text, OUT custom jsonb, OUT failure jsonb); Type: ACL; Schema: postern_internal
 
-REVOKE ALL ON FUNCTION postern_internal.resume_oauth(p_state uuid, p_has_code boolean, p_context jsonb, OUT provider text, OUT referrer text, OUT is_email_optional boolean, OUT secret text, OUT failure jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION postern_internal.resume_oauth(p_state uuid, p_has_code boolean, p_context jsonb, OUT provider text, OUT referrer text, OUT is_email_optional boolean, OUT secret text, OUT custom jsonb, OUT failure jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION rfc3339(p_at timestamp with time zone); Type: ACL; Schema: postern_internal
 
@@ -11182,6 +11946,10 @@ REVOKE ALL ON FUNCTION postern_internal.take_token(p_name text, p_who text, p_ev
 
 REVOKE ALL ON FUNCTION postern_internal.test_otp(p_phone text, p_context jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION texts_of(p_list jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.texts_of(p_list jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION token_sent_at(p_user auth.users, p_type auth.one_time_token_type); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.token_sent_at(p_user auth.users, p_type auth.one_time_token_type) FROM PUBLIC;
@@ -11214,6 +11982,10 @@ REVOKE ALL ON FUNCTION postern_internal.unlink_identity(p_user_id uuid, p_sessio
 
 REVOKE ALL ON FUNCTION postern_internal.unusable_password_hash() FROM PUBLIC;
 
+-- Name: FUNCTION update_custom_provider(p_identifier text, p_changes jsonb, p_refusal jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.update_custom_provider(p_identifier text, p_changes jsonb, p_refusal jsonb, p_context jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION update_user(p_user_id uuid, p_session_id uuid, p_changes jsonb, p_old_hash text, p_password_hash text, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.update_user(p_user_id uuid, p_session_id uuid, p_changes jsonb, p_old_hash text, p_password_hash text, p_context jsonb) FROM PUBLIC;
@@ -11229,6 +12001,10 @@ REVOKE ALL ON FUNCTION postern_internal.upgrades_to_v2(p_session_id uuid, p_cont
 -- Name: FUNCTION url_encode(p_text text); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.url_encode(p_text text) FROM PUBLIC;
+
+-- Name: FUNCTION usable_custom_provider(p_identifier text, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.usable_custom_provider(p_identifier text, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION use_totp_step(p_factor auth.mfa_factors, p_step bigint, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -11277,6 +12053,10 @@ REVOKE ALL ON FUNCTION postern_internal.wake_outbox() FROM PUBLIC;
 -- Name: FUNCTION wall_clock(); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.wall_clock() FROM PUBLIC;
+
+-- Name: FUNCTION with_discovery(p_provider auth.custom_oauth_providers, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.with_discovery(p_provider auth.custom_oauth_providers, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION write_audit(p_actions text[], p_actor_id uuid, p_actor_username text, p_via_sso boolean, p_actor_name text, p_traits jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
 

@@ -31,6 +31,7 @@ type Provider struct {
 	redirectURL  string
 	base         string // URL of one's own; "" for the definition's hosts
 	http         *http.Client
+	custom       *Custom // the row that it was made of; nil for the built-in ones
 }
 
 // Identity is who came back from a provider, as postern_internal.finish_oauth() reads it.

@@ -25,6 +25,7 @@
 --     max_verified, max_guesses, code_reuse}           second factors
 --   seals                                              true where values are encrypted (core/ask.sql); else missing
 --   new_session {id, plain, stored}                    with it: id and key for a session of format 2 tokens
+--   custom_providers_off, max_custom_providers         GOTRUE_CUSTOM_OAUTH_ENABLED is off; a quota (else missing)
 --   external_url, issuer, jwt_exp                      API_EXTERNAL_URL; iss and lifetime (s) of tokens, where a hook sees claims
 --   audit_log                                          present: audit entries are sent to the caller, too (audit/audit.sql)
 --   hooks                                              the operator's hooks that are on, see hooks/run.sql

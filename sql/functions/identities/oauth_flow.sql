@@ -82,6 +82,7 @@ create or replace function postern_internal.resume_oauth(
   out referrer text,
   out is_email_optional boolean,
   out secret text,          -- '' for none
+  out custom jsonb,         -- the row of a custom provider (usable_custom_provider); null for others
   out failure jsonb
 )
 language plpgsql volatile security invoker set search_path = ''
@@ -93,6 +94,9 @@ begin
   provider := v_flow.provider_type;
   referrer := coalesce(v_flow.referrer, '');
   is_email_optional := v_flow.email_optional;
+  if p_has_code and starts_with(lower(provider), 'custom:') then
+    custom := postern_internal.usable_custom_provider(lower(provider), p_context);
+  end if;
   if p_has_code and v_flow.oauth_client_state_id is not null then
     v_taken := postern_internal.take_client_state(v_flow);
     failure := v_taken.failure;
