@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"strings"
 
 	"github.com/google/uuid"
 
@@ -35,7 +36,8 @@ func (b *formBool) UnmarshalJSON(text []byte) error {
 }
 
 // idTokenGrant signs in with an ID token that a client got from a provider by itself, or adds that identity to the account
-// of a signed-in user (spec/02 section 12). The token is checked before the one call to the database.
+// of a signed-in user (spec/02 section 12). The token is checked before the one call to the database; to find a custom provider
+// takes another one.
 func (s *Server) idTokenGrant(ctx context.Context, r *request) (reply, error) {
 	var p idTokenParams
 	if err := r.decodeForm(&p); err != nil {
@@ -97,13 +99,15 @@ func invalidGrant(description string) error {
 func (s *Server) verifyIDToken(
 	ctx context.Context, r *request, q provider.IDTokenRequest,
 ) (*provider.Verifier, *provider.Identity, error) {
-	verifier, err := s.providers.ForIDToken(ctx, q)
+	verifier, err := s.providers.ForIDToken(ctx, q, s.findCustomProvider)
 	var unselected *provider.SelectionError
 	switch {
 	case errors.As(err, &unselected):
 		return nil, nil, badRequest(unselected.Code, unselected.Message)
-	case err != nil:
+	case errors.Is(err, provider.ErrDiscovery):
 		return nil, nil, &Error{Status: http.StatusInternalServerError, Message: unexpectedMessage, IsPlain: true, cause: err}
+	case err != nil:
+		return nil, nil, s.serverError(r, err)
 	}
 	identity, err := verifier.Verify(ctx, q)
 	var refused *provider.TokenError
@@ -115,6 +119,17 @@ func (s *Server) verifyIDToken(
 		return nil, nil, err
 	}
 	return verifier, identity, nil
+}
+
+// findCustomProvider reads the row of a custom provider. No secret is needed to check tokens, so it stays sealed. The call
+// is not one that takes the request's token of the limit.
+func (s *Server) findCustomProvider(ctx context.Context, name string) (*provider.Custom, error) {
+	name = strings.ToLower(name)
+	row, err := s.db.UsableCustomProvider(ctx, name, s.settings.published)
+	if err != nil {
+		return nil, err
+	}
+	return provider.ReadCustom(name, row)
 }
 
 // serverError gives an error without an explanation the form that grants have for it: as an OAuth error.

@@ -146,14 +146,19 @@ var signatures = map[string]bool{
 	oidc.ES256: true, oidc.ES384: true, oidc.ES512: true, oidc.EdDSA: true,
 }
 
+// newIssuer is the issuer of a document, whose keys the client reads.
+func newIssuer(ctx context.Context, client *http.Client, d Document, readAt time.Time) *issuer {
+	d.Algorithms = slices.DeleteFunc(slices.Clone(d.Algorithms), func(name string) bool { return !signatures[name] })
+	return &issuer{d, d.NewProvider(oidc.ClientContext(ctx, client)), readAt}
+}
+
 func readIssuer(ctx context.Context, client *http.Client, iss, documentURL string) (*issuer, error) {
 	d, err := ReadDocument(ctx, client, iss, documentURL)
 	if err != nil {
 		return nil, err
 	}
 	d.IssuerURL = iss
-	d.Algorithms = slices.DeleteFunc(d.Algorithms, func(name string) bool { return !signatures[name] })
-	return &issuer{*d, d.NewProvider(oidc.ClientContext(ctx, client)), time.Now()}, nil
+	return newIssuer(ctx, client, *d, time.Now()), nil
 }
 
 // getJSON decodes the answer of a request. Errors: any status but 2xx, and what is not JSON in UTF-8 of at most a megabyte.

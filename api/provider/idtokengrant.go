@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 
@@ -60,14 +61,17 @@ var idTokenProviders = []string{
 
 // ForIDToken returns who checks the token of a request: the first provider that it names, by name or by issuer, or its issuer
 // itself where the settings allow that one. What the token says of itself decides nothing but which issuer of that one provider
-// it is. Errors: SelectionError, ErrDiscovery.
-func (r *Registry) ForIDToken(ctx context.Context, q IDTokenRequest) (*Verifier, error) {
+// it is. custom finds custom providers. Errors: SelectionError, ErrDiscovery, those of custom.
+func (r *Registry) ForIDToken(ctx context.Context, q IDTokenRequest, custom FindCustom) (*Verifier, error) {
 	all := definitions()
 	for _, name := range idTokenProviders {
 		d, c := all[name], r.settings[name]
 		if q.Provider == name || d.answersTo(q.Issuer, c) {
 			return r.verifierOf(ctx, name, d, c, q)
 		}
+	}
+	if strings.HasPrefix(q.Provider, CustomPrefix) {
+		return r.customVerifier(ctx, q.Provider, custom)
 	}
 	if q.Issuer == "" || !slices.Contains(r.oidc.AllowedIssuers, q.Issuer) {
 		return nil, notTaken(`Custom OIDC provider "` + q.Provider + `" not allowed`)
@@ -77,6 +81,42 @@ func (r *Registry) ForIDToken(ctx context.Context, q IDTokenRequest) (*Verifier,
 		v.audiences = []string{q.ClientID}
 	}
 	return r.discovered(ctx, v, q.Issuer)
+}
+
+// FindCustom returns the row of a custom provider. Errors: CustomError, and whatever else happens.
+type FindCustom func(ctx context.Context, name string) (*Custom, error)
+
+// customVerifier checks the tokens of a custom provider: its row decides on issuer and audiences. The discovery document is
+// at the standard address, and the row's mapping of claims is not for these tokens (spec/02 section 12).
+func (r *Registry) customVerifier(ctx context.Context, name string, find FindCustom) (*Verifier, error) {
+	c, err := find(ctx, name)
+	var unusable *CustomError
+	switch {
+	case errors.As(err, &unusable):
+		return nil, unusable.selection(name)
+	case err != nil:
+		return nil, err
+	case !c.IsOIDC():
+		return nil, notTaken(`Provider "` + name + `" is not an OIDC provider`)
+	case c.Issuer == "":
+		return nil, notTaken(`OIDC provider "` + name + `" missing issuer`)
+	}
+	v := &Verifier{
+		Provider: c.Identifier, IsEmailOptional: c.IsEmailOptional, skipsNonce: c.SkipsNonceCheck,
+		audiences: append([]string{c.ClientID}, c.AcceptableClientIDs...),
+	}
+	return r.discoveredBy(ctx, r.customs, r.guarded, v, c.Issuer)
+}
+
+// selection is the error in the words of this grant.
+func (e *CustomError) selection(name string) error {
+	switch e.Refusal {
+	case CustomOff:
+		return notTaken("Custom OAuth providers are disabled")
+	case CustomDisabled:
+		return &SelectionError{"provider_disabled", `Custom provider "` + name + `" is disabled`}
+	}
+	return notTaken(`Custom provider "` + name + `" not found`)
 }
 
 // verifierOf checks the tokens of a built-in provider.
@@ -102,10 +142,16 @@ func (r *Registry) verifierOf(
 	return r.discovered(ctx, v, iss)
 }
 
-// discovered adds the issuer's keys.
+// discovered adds the keys of an issuer that the operator's settings name.
 func (r *Registry) discovered(ctx context.Context, v *Verifier, iss string) (*Verifier, error) {
+	return r.discoveredBy(ctx, r.issuers, r.trusted, v, iss)
+}
+
+func (r *Registry) discoveredBy(
+	ctx context.Context, known *issuers, client *http.Client, v *Verifier, iss string,
+) (*Verifier, error) {
 	var err error
-	if v.issuer, err = r.issuers.find(ctx, r.trusted, iss, DocumentURL(iss)); err != nil {
+	if v.issuer, err = known.find(ctx, client, iss, DocumentURL(iss), DocumentURL(iss)); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrDiscovery, err)
 	}
 	return v, nil
