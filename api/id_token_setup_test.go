@@ -95,6 +95,9 @@ func (s *issuers) asked(url string) (n int) {
 }
 
 func (s *issuers) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.URL.Hostname() == "127.0.0.1" { // the hooks of a test
+		return http.DefaultTransport.RoundTrip(r)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.requests = append(s.requests, r.URL.String())
