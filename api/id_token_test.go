@@ -12,8 +12,9 @@ import (
 )
 
 const (
-	okGrant    = `"token_type":"bearer"`
-	badIDToken = `{"error":"invalid request","error_description":"Bad ID token"}`
+	okGrant        = `"token_type":"bearer"`
+	unexpectedBody = `{"code":500,"error_code":"unexpected_failure","msg":"Unexpected failure, please check server logs for more information"}`
+	badIDToken     = `{"error":"invalid request","error_description":"Bad ID token"}`
 )
 
 // TestIDTokenSelection goes through the table of spec/02 section 12 row by row: whose token a request brings.
@@ -250,7 +251,6 @@ func TestIDTokenKeys(t *testing.T) {
 func TestIDTokenDiscovery(t *testing.T) {
 	t.Parallel()
 	s, world := setupIssuers(t)
-	const unexpected = `{"code":500,"error_code":"unexpected_failure","msg":"Unexpected failure, please check server logs for more information"}`
 	for name, document := range map[string]any{
 		"another issuer":    m{"issuer": "https://evil.example", "jwks_uri": "https://evil.example/keys"},
 		"a slash more":      m{"issuer": googleIss + "/", "jwks_uri": googleIss + "/keys"},
@@ -260,7 +260,7 @@ func TestIDTokenDiscovery(t *testing.T) {
 		"issuer in capital": m{"issuer": "HTTPS://ACCOUNTS.GOOGLE.COM", "jwks_uri": googleIss + "/keys"},
 	} {
 		world.set(googleIss+"/.well-known/openid-configuration", document)
-		if r := s.grant(m{"provider": "google", "id_token": idToken(googleIss, nil)}); r.Status != 500 || r.Text != unexpected {
+		if r := s.grant(m{"provider": "google", "id_token": idToken(googleIss, nil)}); r.Status != 500 || r.Text != unexpectedBody {
 			t.Errorf("%s: %d %s", name, r.Status, r.Text)
 		}
 	}
