@@ -35,7 +35,9 @@ func TestCustomProviderOverTLS(t *testing.T) {
 	s, p := setupCustom(t)
 	for _, credentials := range []string{"basic", "form"} {
 		for _, algorithm := range []string{"RS256", "ES256"} {
-			p.Set(func(k *idp.Knobs) { k.Credentials, k.Algorithm, k.DemandsPKCE, k.Secret = credentials, algorithm, true, "s2" })
+			p.Set(func(k *idp.Knobs) {
+				k.Credentials, k.Algorithm, k.DemandsPKCE, k.Secret = credentials, algorithm, true, "s2"
+			})
 			user := s.userOf(visitCustom(s, p, "custom:corp"))
 			if user["email"] != "ann@idp.example.com" || user["app_metadata"].(m)["provider"] != "custom:corp" {
 				t.Errorf("%s, %s: %v", credentials, algorithm, user)
