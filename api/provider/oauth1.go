@@ -5,8 +5,6 @@ import (
 	"crypto/subtle"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"net/url"
 
 	"github.com/dghubble/oauth1"
@@ -58,28 +56,7 @@ func finishOAuth1(p *Provider, ctx context.Context, a Answer) (*visit, error) {
 
 // oauth1 is the provider as the library knows it.
 func (p *Provider) oauth1() *oauth1.Config {
-	client := *p.http
-	client.Transport = limitedTransport{p.http.Transport}
 	c := oauth1.NewConfig(p.clientIDs[0], p.clientSecret)
-	c.Endpoint.AccessTokenURL, c.HTTPClient = p.token.url(p.base), &client
+	c.Endpoint.AccessTokenURL, c.HTTPClient = p.token.url(p.base), p.http
 	return c
-}
-
-// limitedTransport ends answers after a megabyte: the library reads them whole.
-type limitedTransport struct{ base http.RoundTripper }
-
-func (t limitedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
-	base := t.base
-	if base == nil {
-		base = http.DefaultTransport
-	}
-	res, err := base.RoundTrip(r)
-	if err != nil {
-		return nil, err
-	}
-	res.Body = struct {
-		io.Reader
-		io.Closer
-	}{io.LimitReader(res.Body, maxAnswer), res.Body}
-	return res, nil
 }

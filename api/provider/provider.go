@@ -240,5 +240,5 @@ func (p *Provider) exchange(ctx context.Context, a Answer) (*visit, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &visit{Provider: p, token: token, answer: a, http: oauth2.NewClient(ctx, oauth2.StaticTokenSource(token))}, nil
+	return &visit{Provider: p, token: token, answer: a, http: p.http}, nil
 }
