@@ -98,9 +98,6 @@ func sometimesThere(c *config.Config) map[string]any {
 			doc[key] = limit.Seconds()
 		}
 	}
-	if !c.Limits.OTPSalted {
-		doc["plain_codes"] = true
-	}
 	if c.Encryption.Encrypt {
 		doc["seals"] = true
 	}

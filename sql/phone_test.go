@@ -141,7 +141,7 @@ func TestSendPhoneOTP(t *testing.T) {
 				t.Errorf("queued %s, want %s", queued, c.queued)
 			}
 			if strings.Contains(queued, ",6,") {
-				if same := ask(t, tx, `select postern_internal.is_hash_of(u.confirmation_token, u.phone, o.payload ->> 'otp'), t.token_hash = u.confirmation_token
+				if same := ask(t, tx, `select u.confirmation_token = postern_internal.otp_hash(u.phone, o.payload ->> 'otp'), t.token_hash = u.confirmation_token
 					from auth.users as u join postern.outbox as o on o.recipient = u.phone
 					join auth.one_time_tokens as t on t.user_id = u.id and t.relates_to = u.phone`); same != "(t,t)" {
 					t.Errorf("stored: %s", same)

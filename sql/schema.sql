@@ -3804,7 +3804,7 @@ begin
     where t.relates_to = p_phone and t.token_type = 'phone_change_token'
       and u.instance_id = postern_internal.nil_uuid() and u.phone_change = p_phone
       and u.aud = p_context ->> 'aud' and not u.is_sso_user
-    order by postern_internal.is_hash_of(t.token_hash, p_phone, p_token) desc,
+    order by t.token_hash = postern_internal.otp_hash(p_phone, p_token) desc,
       u.phone_change_sent_at desc nulls last
     limit 1);
 end;
@@ -3818,26 +3818,21 @@ CREATE FUNCTION postern_internal.find_token_by_code(p_type text, p_token text, p
     AS $$
 declare
   v_types auth.one_time_token_type[] := postern_internal.accepted_token_types(p_type);
+  v_hash text := postern_internal.otp_hash(lower(p_email), p_token);
   v_user_id uuid;
   v_token auth.one_time_tokens;
 begin
-  if p_type = 'email_change' then
-    select t.* into v_token
-    from auth.one_time_tokens as t
-    where t.relates_to = lower(p_email) and t.token_type = any (v_types)
-      and postern_internal.is_hash_of(t.token_hash, lower(p_email), p_token)
-    order by t.token_type, t.token_hash
-    limit 1;
-  else
+  if p_type <> 'email_change' then
     select u.id into v_user_id
     from postern_internal.find_users_by_email(p_email, p_context ->> 'aud') as u;
-    select t.* into v_token
-    from auth.one_time_tokens as t
-    where t.user_id = v_user_id and t.token_type = any (v_types)
-      and postern_internal.is_hash_of(t.token_hash, lower(p_email), p_token)
-    order by t.token_type
-    limit 1;
   end if;
+  select t.* into v_token
+  from auth.one_time_tokens as t
+  where t.token_hash in (v_hash, 'pkce_' || v_hash)
+    and t.token_type = any (v_types)
+    and (p_type = 'email_change' or t.user_id = v_user_id)
+  order by t.token_type, t.token_hash
+  limit 1;
   if v_token.id is null and (v_user_id is not null or p_type = 'email_change') then
     perform postern_internal.count_wrong_code(v_types, v_user_id, p_email, p_context);
   end if;
@@ -3860,7 +3855,7 @@ begin
   end if;
   select t.* into v_token
   from auth.one_time_tokens as t
-  where t.token_hash = p_token_hash and t.token_type = any (v_types) and t.relates_to like '%@%'
+  where t.token_hash = p_token_hash and t.token_type = any (v_types)
   limit 1;
   if v_token.id is null then
     perform postern_internal.fail_otp(true);
@@ -4042,7 +4037,7 @@ declare
   v_email text := p_link ->> 'email';
   v_type text := p_link ->> 'type';
   v_otp text := postern_internal.random_otp((p_context ->> 'otp_length')::int);
-  v_hash text := postern_internal.new_otp_hash(v_email, v_otp, p_context);
+  v_hash text := postern_internal.otp_hash(v_email, v_otp);
   v_token text := v_hash;
   v_is_new boolean;
   v_user auth.users := postern_internal.lock_user(
@@ -4068,7 +4063,7 @@ begin
       perform postern_internal.put_token(v_user.id, 'email_change_token_current', v_hash, v_email);
     when v_type = 'email_change_new' then
       perform postern_internal.link_email_change(v_user, v_type, p_link ->> 'new_email', p_refusal, v_context);
-      v_token := postern_internal.new_otp_hash(p_link ->> 'new_email', v_otp, p_context);
+      v_token := postern_internal.otp_hash(p_link ->> 'new_email', v_otp);
       perform postern_internal.put_token(v_user.id, 'email_change_token_new', v_token, p_link ->> 'new_email');
     else
       perform postern_internal.fail(
@@ -4471,20 +4466,6 @@ declare
 begin
   return v_max > 0 and exists (
     select from postern.challenge_guesses as g where g.challenge_id = p_challenge_id and g.wrong >= v_max);
-end;
-$$;
-
--- Name: is_hash_of(text, text, text); Type: FUNCTION; Schema: postern_internal
-
-CREATE FUNCTION postern_internal.is_hash_of(p_token_hash text, p_address text, p_otp text) RETURNS boolean
-    LANGUAGE plpgsql IMMUTABLE
-    SET search_path TO ''
-    AS $$
-declare
-  v_hash text := case when p_token_hash like 'pkce\_%' then substr(p_token_hash, 6) else p_token_hash end;
-begin
-  return v_hash = postern_internal.salted_otp_hash(substr(v_hash, 1, 28), p_address, p_otp)
-    or v_hash = postern_internal.otp_hash(p_address, p_otp);
 end;
 $$;
 
@@ -5464,8 +5445,7 @@ CREATE FUNCTION postern_internal.make_otp(p_address text, p_is_pkce boolean, p_c
     AS $$
 begin
   otp := postern_internal.random_otp((p_context ->> 'otp_length')::int);
-  token_hash := case when p_is_pkce then 'pkce_' else '' end
-    || postern_internal.new_otp_hash(p_address, otp, p_context);
+  token_hash := case when p_is_pkce then 'pkce_' else '' end || postern_internal.otp_hash(p_address, otp);
 end;
 $$;
 
@@ -5585,21 +5565,6 @@ begin
     perform postern_internal.fail(404, 'user_not_found', 'User not found');
   end if;
   return v_user;
-end;
-$$;
-
--- Name: new_otp_hash(text, text, jsonb); Type: FUNCTION; Schema: postern_internal
-
-CREATE FUNCTION postern_internal.new_otp_hash(p_address text, p_otp text, p_context jsonb) RETURNS text
-    LANGUAGE plpgsql
-    SET search_path TO ''
-    AS $$
-begin
-  if (p_context ->> 'plain_codes')::boolean then
-    return postern_internal.otp_hash(p_address, p_otp);
-  end if;
-  return postern_internal.salted_otp_hash(
-    substr(encode(sha224(uuid_send(postern_internal.random_uuid())), 'hex'), 1, 28), p_address, p_otp);
 end;
 $$;
 
@@ -6472,7 +6437,7 @@ begin
   delete from auth.one_time_tokens as t
   where t.user_id = p_user.id and t.token_type = p_token_type and t.relates_to = p_phone
     and (v_is_foreign
-      or postern_internal.is_hash_of(t.token_hash, p_phone, p_token)
+      or t.token_hash = postern_internal.otp_hash(p_phone, p_token)
         and postern_internal.is_sms_otp_alive(postern_internal.token_sent_at(p_user, p_token_type), p_context));
   return found and (not v_is_foreign or postern_internal.ask_about_code(p_phone, p_token, p_context));
 end;
@@ -7020,17 +6985,6 @@ begin
 end;
 $_$;
 
--- Name: salted_otp_hash(text, text, text); Type: FUNCTION; Schema: postern_internal
-
-CREATE FUNCTION postern_internal.salted_otp_hash(p_salt text, p_address text, p_otp text) RETURNS text
-    LANGUAGE plpgsql IMMUTABLE
-    SET search_path TO ''
-    AS $$
-begin
-  return p_salt || substr(encode(sha224(convert_to(p_salt || p_address || p_otp, 'UTF8')), 'hex'), 1, 28);
-end;
-$$;
-
 -- Name: sealed_column(text); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.sealed_column(p_column text) RETURNS text[]
@@ -7220,7 +7174,7 @@ declare
   v_type auth.one_time_token_type := (p_kind || '_token')::auth.one_time_token_type;
   v_test_otp text := postern_internal.test_otp(p_phone, p_context);
   v_otp text := coalesce(v_test_otp, postern_internal.random_otp((p_context ->> 'sms_otp_length')::int));
-  v_hash text := postern_internal.new_otp_hash(p_phone, v_otp, p_context);
+  v_hash text := postern_internal.otp_hash(p_phone, v_otp);
 begin
   perform postern_internal.check_sms_frequency(postern_internal.token_sent_at(p_user, v_type), p_context);
   perform postern_internal.store_one_time_token(p_user.id, v_type, v_hash, p_phone);
@@ -10552,10 +10506,6 @@ REVOKE ALL ON FUNCTION postern_internal.is_foreign_code(p_phone text, p_context 
 
 REVOKE ALL ON FUNCTION postern_internal.is_guessed_out(p_challenge_id uuid, p_context jsonb) FROM PUBLIC;
 
--- Name: FUNCTION is_hash_of(p_token_hash text, p_address text, p_otp text); Type: ACL; Schema: postern_internal
-
-REVOKE ALL ON FUNCTION postern_internal.is_hash_of(p_token_hash text, p_address text, p_otp text) FROM PUBLIC;
-
 -- Name: FUNCTION is_mail_authorized(p_email text, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.is_mail_authorized(p_email text, p_context jsonb) FROM PUBLIC;
@@ -10755,10 +10705,6 @@ REVOKE ALL ON FUNCTION postern_internal.need_factor(p_user_id uuid, p_factor_id 
 -- Name: FUNCTION need_user(p_user_id uuid, p_to_delete boolean); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.need_user(p_user_id uuid, p_to_delete boolean) FROM PUBLIC;
-
--- Name: FUNCTION new_otp_hash(p_address text, p_otp text, p_context jsonb); Type: ACL; Schema: postern_internal
-
-REVOKE ALL ON FUNCTION postern_internal.new_otp_hash(p_address text, p_otp text, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION new_session_key(p_session_id uuid, p_context jsonb, OUT plain text, OUT stored text); Type: ACL; Schema: postern_internal
 
@@ -10999,10 +10945,6 @@ REVOKE ALL ON FUNCTION postern_internal.rotate_v2(p_user auth.users, p_session a
 -- Name: FUNCTION run_hook(p_name text, p_key text, p_payload jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.run_hook(p_name text, p_key text, p_payload jsonb, p_context jsonb) FROM PUBLIC;
-
--- Name: FUNCTION salted_otp_hash(p_salt text, p_address text, p_otp text); Type: ACL; Schema: postern_internal
-
-REVOKE ALL ON FUNCTION postern_internal.salted_otp_hash(p_salt text, p_address text, p_otp text) FROM PUBLIC;
 
 -- Name: FUNCTION sealed_column(p_column text); Type: ACL; Schema: postern_internal
 

@@ -29,7 +29,6 @@ type Limits struct {
 	FactorFailures     Rate     `env:"POSTERN_LIMIT_FACTOR_FAILURES" envDefault:"50/1m" desc:"Wrong codes per second factor, whoever tries and however many challenges, in the same form; the right code forgets them. 0: no limit."`
 	MessagesPerAddress Rate     `env:"POSTERN_LIMIT_MESSAGES_PER_ADDRESS" envDefault:"60/2m" desc:"Requests for a mail or a message to one address (sign-up, link, code, recovery, resending), in the same form. 0: no limit."`
 	OTPMaxAttempts     int      `env:"POSTERN_OTP_MAX_ATTEMPTS" envDefault:"10" desc:"Wrong guesses after which a mailed or sent code is void, its link as well; 0: no limit."`
-	OTPSalted          bool     `env:"POSTERN_OTP_SALTED" envDefault:"true" desc:"The token of a link holds random bits, so that a code cannot be guessed as the token of its link, past the limit above; after a return to Supabase Auth pending links work, pending codes do not. false: tokens are the hashes of address and code that Supabase Auth makes."`
 }
 
 func (m *Limits) check(l *loader) {

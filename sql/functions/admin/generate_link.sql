@@ -18,7 +18,7 @@ declare
   v_email text := p_link ->> 'email';
   v_type text := p_link ->> 'type';
   v_otp text := postern_internal.random_otp((p_context ->> 'otp_length')::int);
-  v_hash text := postern_internal.new_otp_hash(v_email, v_otp, p_context);
+  v_hash text := postern_internal.otp_hash(v_email, v_otp);
   v_token text := v_hash;
   v_is_new boolean;
   v_user auth.users := postern_internal.lock_user(
@@ -44,7 +44,7 @@ begin
       perform postern_internal.put_token(v_user.id, 'email_change_token_current', v_hash, v_email);
     when v_type = 'email_change_new' then
       perform postern_internal.link_email_change(v_user, v_type, p_link ->> 'new_email', p_refusal, v_context);
-      v_token := postern_internal.new_otp_hash(p_link ->> 'new_email', v_otp, p_context);
+      v_token := postern_internal.otp_hash(p_link ->> 'new_email', v_otp);
       perform postern_internal.put_token(v_user.id, 'email_change_token_new', v_token, p_link ->> 'new_email');
     else
       perform postern_internal.fail(

@@ -12,7 +12,6 @@
 --   sms_otp_exp, sms_otp_length, sms_frequency         the same for text messages
 --   sms_provider ('' when none can be used), sms_checks_codes (it makes the codes itself)
 --   sms_test_otps {phone: code}, sms_test_otps_until   fixed codes, and when they end (may be missing)
---   plain_codes                                        true: codes are hashed as the reference does; mostly missing
 --   flow_expiry                                        seconds that a PKCE code lives
 --   other_device_page                                  POSTERN_MAILER_OTHER_DEVICE_PAGE; missing: false
 --   rotation, reuse_interval, allow_reuse, token_version, upgrade_percentage    refresh tokens

@@ -20,7 +20,7 @@ declare
   v_type auth.one_time_token_type := (p_kind || '_token')::auth.one_time_token_type;
   v_test_otp text := postern_internal.test_otp(p_phone, p_context);
   v_otp text := coalesce(v_test_otp, postern_internal.random_otp((p_context ->> 'sms_otp_length')::int));
-  v_hash text := postern_internal.new_otp_hash(p_phone, v_otp, p_context);
+  v_hash text := postern_internal.otp_hash(p_phone, v_otp);
 begin
   perform postern_internal.check_sms_frequency(postern_internal.token_sent_at(p_user, v_type), p_context);
   perform postern_internal.store_one_time_token(p_user.id, v_type, v_hash, p_phone);

@@ -1,4 +1,4 @@
--- The reference's hash of a one-time code (spec/01 section 1.1): hex SHA-224 of address and code.
+-- The hash under which a one-time code is stored and mailed (spec/01 section 1.1): hex SHA-224 of address and code.
 -- Example: select postern_internal.otp_hash('gl@example.com', '608185')
 --   = '2ccb291ec3c2849006dddd7622775645a07e3f07d3a2c377737731dd'
 create or replace function postern_internal.otp_hash(p_address text, p_otp text)
@@ -7,45 +7,6 @@ language plpgsql immutable security invoker set search_path = ''
 as $$
 begin
   return encode(sha224(convert_to(p_address || p_otp, 'UTF8')), 'hex');
-end;
-$$;
-
--- The hash under which a code is stored, and which is the token of its link. It looks like the reference's, but is 112 random
--- bits and as many of the hash of these, address and code: who knows the address could otherwise guess the code as a token,
--- and nobody could tell whose token it was to be and count the guess. With plain_codes in the context it is the reference's.
-create or replace function postern_internal.new_otp_hash(p_address text, p_otp text, p_context jsonb)
-returns text
-language plpgsql volatile security invoker set search_path = ''
-as $$
-begin
-  if (p_context ->> 'plain_codes')::boolean then
-    return postern_internal.otp_hash(p_address, p_otp);
-  end if;
-  return postern_internal.salted_otp_hash(
-    substr(encode(sha224(uuid_send(postern_internal.random_uuid())), 'hex'), 1, 28), p_address, p_otp);
-end;
-$$;
-
--- The hash of a code with these 28 hex digits of salt.
-create or replace function postern_internal.salted_otp_hash(p_salt text, p_address text, p_otp text)
-returns text
-language plpgsql immutable security invoker set search_path = ''
-as $$
-begin
-  return p_salt || substr(encode(sha224(convert_to(p_salt || p_address || p_otp, 'UTF8')), 'hex'), 1, 28);
-end;
-$$;
-
--- Whether a stored hash is that of a code for an address, made here or by the reference, with or without pkce_.
-create or replace function postern_internal.is_hash_of(p_token_hash text, p_address text, p_otp text)
-returns boolean
-language plpgsql immutable security invoker set search_path = ''
-as $$
-declare
-  v_hash text := case when p_token_hash like 'pkce\_%' then substr(p_token_hash, 6) else p_token_hash end;
-begin
-  return v_hash = postern_internal.salted_otp_hash(substr(v_hash, 1, 28), p_address, p_otp)
-    or v_hash = postern_internal.otp_hash(p_address, p_otp);
 end;
 $$;
 
@@ -61,8 +22,7 @@ language plpgsql volatile security invoker set search_path = ''
 as $$
 begin
   otp := postern_internal.random_otp((p_context ->> 'otp_length')::int);
-  token_hash := case when p_is_pkce then 'pkce_' else '' end
-    || postern_internal.new_otp_hash(p_address, otp, p_context);
+  token_hash := case when p_is_pkce then 'pkce_' else '' end || postern_internal.otp_hash(p_address, otp);
 end;
 $$;
 

@@ -127,8 +127,7 @@ as $$
   end
 $$;
 
--- The token of a link; codes for a phone number have none. Raises: validation_failed (400) for an unknown type,
--- otp_expired (403).
+-- The token of a link. Raises: validation_failed (400) for an unknown type, otp_expired (403).
 create or replace function postern_internal.find_token_by_hash(p_type text, p_token_hash text)
 returns auth.one_time_tokens
 language plpgsql stable security invoker set search_path = ''
@@ -142,7 +141,7 @@ begin
   end if;
   select t.* into v_token
   from auth.one_time_tokens as t
-  where t.token_hash = p_token_hash and t.token_type = any (v_types) and t.relates_to like '%@%'
+  where t.token_hash = p_token_hash and t.token_type = any (v_types)
   limit 1;
   if v_token.id is null then
     perform postern_internal.fail_otp(true);
@@ -151,8 +150,8 @@ begin
 end;
 $$;
 
--- The token of a typed-in code: of the user with that address, or for an e-mail change of whoever it was made for.
--- None for a wrong code, which is counted. Locks and writes: as count_wrong_code.
+-- The token of a typed-in code: of the user with that address, or for an e-mail change of whoever the address was
+-- hashed for. None for a wrong code, which is counted. Locks and writes: as count_wrong_code.
 create or replace function postern_internal.find_token_by_code(
   p_type text,
   p_token text,
@@ -165,26 +164,21 @@ language plpgsql volatile security invoker set search_path = ''
 as $$
 declare
   v_types auth.one_time_token_type[] := postern_internal.accepted_token_types(p_type);
+  v_hash text := postern_internal.otp_hash(lower(p_email), p_token);
   v_user_id uuid;
   v_token auth.one_time_tokens;
 begin
-  if p_type = 'email_change' then
-    select t.* into v_token
-    from auth.one_time_tokens as t
-    where t.relates_to = lower(p_email) and t.token_type = any (v_types)
-      and postern_internal.is_hash_of(t.token_hash, lower(p_email), p_token)
-    order by t.token_type, t.token_hash
-    limit 1;
-  else
+  if p_type <> 'email_change' then
     select u.id into v_user_id
     from postern_internal.find_users_by_email(p_email, p_context ->> 'aud') as u;
-    select t.* into v_token
-    from auth.one_time_tokens as t
-    where t.user_id = v_user_id and t.token_type = any (v_types)
-      and postern_internal.is_hash_of(t.token_hash, lower(p_email), p_token)
-    order by t.token_type
-    limit 1;
   end if;
+  select t.* into v_token
+  from auth.one_time_tokens as t
+  where t.token_hash in (v_hash, 'pkce_' || v_hash)
+    and t.token_type = any (v_types)
+    and (p_type = 'email_change' or t.user_id = v_user_id)
+  order by t.token_type, t.token_hash
+  limit 1;
   if v_token.id is null and (v_user_id is not null or p_type = 'email_change') then
     perform postern_internal.count_wrong_code(v_types, v_user_id, p_email, p_context);
   end if;

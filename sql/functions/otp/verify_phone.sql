@@ -87,7 +87,7 @@ begin
     where t.relates_to = p_phone and t.token_type = 'phone_change_token'
       and u.instance_id = postern_internal.nil_uuid() and u.phone_change = p_phone
       and u.aud = p_context ->> 'aud' and not u.is_sso_user
-    order by postern_internal.is_hash_of(t.token_hash, p_phone, p_token) desc,
+    order by t.token_hash = postern_internal.otp_hash(p_phone, p_token) desc,
       u.phone_change_sent_at desc nulls last
     limit 1);
 end;
@@ -111,7 +111,7 @@ begin
   delete from auth.one_time_tokens as t
   where t.user_id = p_user.id and t.token_type = p_token_type and t.relates_to = p_phone
     and (v_is_foreign
-      or postern_internal.is_hash_of(t.token_hash, p_phone, p_token)
+      or t.token_hash = postern_internal.otp_hash(p_phone, p_token)
         and postern_internal.is_sms_otp_alive(postern_internal.token_sent_at(p_user, p_token_type), p_context));
   return found and (not v_is_foreign or postern_internal.ask_about_code(p_phone, p_token, p_context));
 end;
