@@ -966,9 +966,8 @@ CREATE FUNCTION postern_internal.accept_invite(p_invite_token text, p_provider t
     SET search_path TO ''
     AS $$
 declare
-  v_user auth.users := postern_internal.lock_user((
-    select t.user_id from auth.one_time_tokens as t
-    where t.token_hash = p_invite_token and t.token_type = 'confirmation_token' limit 1));
+  v_user auth.users := postern_internal.lock_user(
+    (postern_internal.find_link(p_invite_token, '{confirmation_token}')).user_id);
 begin
   if v_user.id is null then
     perform postern_internal.fail(404, 'invite_not_found', 'Invite not found');
@@ -1861,9 +1860,8 @@ declare
   v_invite_token text := nullif(p_flow ->> 'invite_token', '');
   v_client_state_id uuid;
 begin
-  if v_invite_token is not null and not exists (
-    select from auth.one_time_tokens as t
-    where t.token_hash = v_invite_token and t.token_type = 'confirmation_token')
+  if v_invite_token is not null
+    and (postern_internal.find_link(v_invite_token, '{confirmation_token}')).id is null
   then
     perform postern_internal.fail(404, 'user_not_found', 'User identified by token not found');
   end if;
@@ -3632,6 +3630,35 @@ begin
 end;
 $$;
 
+-- Name: find_link(text, auth.one_time_token_type[]); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.find_link(p_link text, p_types auth.one_time_token_type[]) RETURNS auth.one_time_tokens
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $_$
+declare
+  v_hex text := regexp_replace(p_link, '^pkce_', '');
+  v_token auth.one_time_tokens;
+begin
+  if v_hex ~ '^[0-9a-f]{56}$' then
+    select t.* into v_token
+    from postern.link_secrets as s
+    join auth.one_time_tokens as t on t.id = s.token_id and t.token_hash = s.token_hash
+    where s.token_id = left(v_hex, 32)::uuid and s.secret_hash = sha256(decode(substr(v_hex, 33), 'hex'))
+      and (p_link like 'pkce\_%') = (t.token_hash like 'pkce\_%') and t.token_type = any (p_types);
+  end if;
+  if v_token.id is null then
+    select t.* into v_token
+    from auth.one_time_tokens as t
+    where t.token_hash = p_link and t.token_type = any (p_types)
+      and not exists (
+        select from postern.link_secrets as s where s.token_id = t.id and s.token_hash = t.token_hash)
+    limit 1;
+  end if;
+  return v_token;
+end;
+$_$;
+
 -- Name: flow_state; Type: TABLE; Schema: auth
 
 CREATE TABLE auth.flow_state (
@@ -3840,9 +3867,9 @@ begin
 end;
 $$;
 
--- Name: find_token_by_hash(text, text); Type: FUNCTION; Schema: postern_internal
+-- Name: find_token_by_link(text, text); Type: FUNCTION; Schema: postern_internal
 
-CREATE FUNCTION postern_internal.find_token_by_hash(p_type text, p_token_hash text) RETURNS auth.one_time_tokens
+CREATE FUNCTION postern_internal.find_token_by_link(p_type text, p_link text) RETURNS auth.one_time_tokens
     LANGUAGE plpgsql STABLE
     SET search_path TO ''
     AS $$
@@ -3853,10 +3880,7 @@ begin
   if v_types is null then
     perform postern_internal.fail(400, 'validation_failed', 'Invalid email verification type');
   end if;
-  select t.* into v_token
-  from auth.one_time_tokens as t
-  where t.token_hash = p_token_hash and t.token_type = any (v_types)
-  limit 1;
+  v_token := postern_internal.find_link(p_link, v_types);
   if v_token.id is null then
     perform postern_internal.fail_otp(true);
   end if;
@@ -4038,7 +4062,7 @@ declare
   v_type text := p_link ->> 'type';
   v_otp text := postern_internal.random_otp((p_context ->> 'otp_length')::int);
   v_hash text := postern_internal.otp_hash(v_email, v_otp);
-  v_token text := v_hash;
+  v_link text;
   v_is_new boolean;
   v_user auth.users := postern_internal.lock_user(
     (select u.id from postern_internal.find_users_by_email(v_email, p_context ->> 'aud') as u));
@@ -4054,17 +4078,17 @@ begin
   case
     when v_type in ('magiclink', 'recovery') then
       perform postern_internal.audit_user('user_recovery_requested', v_user, v_context);
-      perform postern_internal.put_token(v_user.id, 'recovery_token', v_hash, v_email);
+      v_link := postern_internal.put_token(v_user.id, 'recovery_token', v_hash, v_email);
     when v_type in ('signup', 'invite') then
       v_user := postern_internal.link_new_user(v_user, v_type, p_link, p_password_hash, p_refusal, v_context);
-      perform postern_internal.put_token(v_user.id, 'confirmation_token', v_hash, v_email);
+      v_link := postern_internal.put_token(v_user.id, 'confirmation_token', v_hash, v_email);
     when v_type = 'email_change_current' then
       perform postern_internal.link_email_change(v_user, v_type, p_link ->> 'new_email', p_refusal, v_context);
-      perform postern_internal.put_token(v_user.id, 'email_change_token_current', v_hash, v_email);
+      v_link := postern_internal.put_token(v_user.id, 'email_change_token_current', v_hash, v_email);
     when v_type = 'email_change_new' then
       perform postern_internal.link_email_change(v_user, v_type, p_link ->> 'new_email', p_refusal, v_context);
-      v_token := postern_internal.otp_hash(p_link ->> 'new_email', v_otp);
-      perform postern_internal.put_token(v_user.id, 'email_change_token_new', v_token, p_link ->> 'new_email');
+      v_link := postern_internal.put_token(v_user.id, 'email_change_token_new',
+        postern_internal.otp_hash(p_link ->> 'new_email', v_otp), p_link ->> 'new_email');
     else
       perform postern_internal.fail(
         400, 'validation_failed', 'Invalid email action link type requested: ' || coalesce(v_type, ''));
@@ -4077,7 +4101,7 @@ begin
     perform postern_internal.announce_new_user(v_user, v_context);
   end if;
 
-  -- hashed_token is made of the current address even where the link's is not: so does the reference
+  -- for email_change_new hashed_token is made of the current address and means nothing: so does the reference
   return postern_internal.user_document(v_user) || jsonb_build_object(
     'action_link', postern_internal.action_link(
       case
@@ -4086,8 +4110,9 @@ begin
         when v_type in ('magiclink', 'recovery') then 'recovery'
         else 'email_change'
       end,
-      v_token, regexp_replace(v_type, '^(email_change)_.*$', '\1'), v_context),
-    'email_otp', v_otp, 'hashed_token', v_hash, 'verification_type', v_type,
+      v_link, regexp_replace(v_type, '^(email_change)_.*$', '\1'), v_context),
+    'email_otp', v_otp, 'hashed_token', case v_type when 'email_change_new' then v_hash else v_link end,
+    'verification_type', v_type,
     'redirect_to', v_context ->> 'redirect_to');
 end;
 $_$;
@@ -5421,6 +5446,8 @@ CREATE FUNCTION postern_internal.maintenance_rules(OUT rule text, OUT batch inte
     ('one_time_tokens', 500, null, null),
     ('flow_devices', 1000, 'postern.flow_devices', 'created_at < $1 - interval ''24 hours'''),
     ('totp_steps', 1000, 'postern.totp_steps', 'used_at < $1 - interval ''24 hours'''), -- such a code is long expired
+    ('link_secrets', 1000, 'postern.link_secrets',
+      'created_at < $1 - interval ''24 hours'' and not exists (select from auth.one_time_tokens as t where t.id = token_id)'),
     ('challenge_guesses', 1000, 'postern.challenge_guesses', 'last_at < $1 - interval ''24 hours'''),
     ('session_upgrades', 1000, 'postern.session_upgrades',
       'upgraded_at < $1 - interval ''24 hours'' and not exists (select from auth.sessions as s where s.id = session_id)'),
@@ -5436,6 +5463,24 @@ CREATE FUNCTION postern_internal.maintenance_rules(OUT rule text, OUT batch inte
     ('events', 1000, null, null),
     ('event_partitions', 100, null, null)
 $_$;
+
+-- Name: make_link(uuid, text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.make_link(p_token_id uuid, p_token_hash text) RETURNS text
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_random bytea := uuid_send(postern_internal.random_uuid());
+  v_secret bytea := substr(v_random, 1, 6) || substr(v_random, 11, 6); -- not the bytes with version and variant
+begin
+  insert into postern.link_secrets (token_id, token_hash, secret_hash, created_at)
+  values (p_token_id, p_token_hash, sha256(v_secret), postern_internal.clock())
+  on conflict (token_id) do update
+    set token_hash = excluded.token_hash, secret_hash = excluded.secret_hash, created_at = excluded.created_at;
+  return case when p_token_hash like 'pkce\_%' then 'pkce_' else '' end || encode(uuid_send(p_token_id) || v_secret, 'hex');
+end;
+$$;
 
 -- Name: make_otp(text, boolean, jsonb); Type: FUNCTION; Schema: postern_internal
 
@@ -5957,7 +6002,7 @@ $$;
 
 -- Name: prepare_password_change(uuid, uuid, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
 
-CREATE FUNCTION postern_internal.prepare_password_change(p_user_id uuid, p_session_id uuid, p_changes jsonb, p_context jsonb, OUT password_hash text, OUT needs_current_password boolean)
+CREATE FUNCTION postern_internal.prepare_password_change(p_user_id uuid, p_session_id uuid, p_changes jsonb, p_context jsonb, OUT password_hash text, OUT needs_current_password boolean, OUT failure jsonb)
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
@@ -5969,7 +6014,10 @@ begin
   if (p_context ->> 'reauthenticate')::boolean
     and coalesce(v_session.created_at + interval '24 hours' <= postern_internal.clock(), true)
   then
-    perform postern_internal.redeem_nonce(v_user, p_changes ->> 'nonce', p_context);
+    failure := postern_internal.redeem_nonce(v_user, p_changes ->> 'nonce', p_context);
+    if failure is not null then
+      return;
+    end if;
   end if;
   password_hash := coalesce(v_user.encrypted_password, '');
   needs_current_password := (p_context ->> 'current_password')::boolean
@@ -6125,14 +6173,15 @@ $$;
 
 -- Name: put_token(uuid, auth.one_time_token_type, text, text); Type: FUNCTION; Schema: postern_internal
 
-CREATE FUNCTION postern_internal.put_token(p_user_id uuid, p_type auth.one_time_token_type, p_hash text, p_address text) RETURNS void
+CREATE FUNCTION postern_internal.put_token(p_user_id uuid, p_type auth.one_time_token_type, p_hash text, p_address text) RETURNS text
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
 declare
   v_now timestamptz := postern_internal.clock();
+  v_link text;
 begin
-  perform postern_internal.store_one_time_token(p_user_id, p_type, p_hash, p_address);
+  v_link := postern_internal.store_one_time_token(p_user_id, p_type, p_hash, p_address);
   if p_type = 'confirmation_token' then
     update auth.users set confirmation_token = p_hash, confirmation_sent_at = v_now, updated_at = v_now
     where id = p_user_id;
@@ -6146,6 +6195,7 @@ begin
     update auth.users set email_change_token_new = p_hash, email_change_sent_at = v_now, updated_at = v_now
     where id = p_user_id;
   end if;
+  return v_link;
 end;
 $$;
 
@@ -6389,7 +6439,7 @@ $$;
 
 -- Name: redeem_nonce(auth.users, text, jsonb); Type: FUNCTION; Schema: postern_internal
 
-CREATE FUNCTION postern_internal.redeem_nonce(p_user auth.users, p_nonce text, p_context jsonb) RETURNS void
+CREATE FUNCTION postern_internal.redeem_nonce(p_user auth.users, p_nonce text, p_context jsonb) RETURNS jsonb
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
@@ -6416,12 +6466,13 @@ begin
       and postern_internal.is_sms_otp_alive(p_user.reauthentication_sent_at, p_context);
   end if;
   if not v_is_right then
-    perform postern_internal.fail(
-      422, 'reauthentication_not_valid', 'Nonce has expired or is invalid');
+    perform postern_internal.count_wrong_code('{reauthentication_token}', p_user.id, null, p_context);
+    return postern_internal.failure(422, 'reauthentication_not_valid', 'Nonce has expired or is invalid');
   end if;
   delete from auth.one_time_tokens where user_id = p_user.id;
   update auth.users set reauthentication_token = '', updated_at = postern_internal.clock()
   where id = p_user.id;
+  return null;
 end;
 $$;
 
@@ -7014,19 +7065,20 @@ declare
   v_now timestamptz := postern_internal.clock();
   v_otp text;
   v_hash text;
+  v_link text;
 begin
   select m.otp, m.token_hash into v_otp, v_hash
   from postern_internal.make_otp(p_user.email, p_is_pkce, p_context) as m;
-  perform postern_internal.store_one_time_token(p_user.id, 'confirmation_token', v_hash, p_user.email);
+  v_link := postern_internal.store_one_time_token(p_user.id, 'confirmation_token', v_hash, p_user.email);
   update auth.users
   set confirmation_token = v_hash, confirmation_sent_at = v_now, updated_at = v_now,
     invited_at = case when p_template = 'invite' then v_now else invited_at end
   where id = p_user.id;
   perform postern_internal.send_mails(p_template, p_user, array[
     postern_internal.mail_payload(p_user, p_context) || jsonb_build_object(
-      'recipient', p_user.email, 'token', v_otp, 'token_hash', v_hash,
+      'recipient', p_user.email, 'token', v_otp, 'token_hash', v_link,
       'confirmation_url', postern_internal.action_link(
-        p_template, v_hash, case p_template when 'invite' then 'invite' else 'signup' end, p_context))], p_context);
+        p_template, v_link, case p_template when 'invite' then 'invite' else 'signup' end, p_context))], p_context);
 end;
 $$;
 
@@ -7042,14 +7094,16 @@ declare
   v_is_double boolean := (p_context ->> 'secure_email_change')::boolean and coalesce(p_user.email, '') <> '';
   v_payload jsonb := postern_internal.mail_payload(p_user, p_context);
   v_mails jsonb[];
+  v_new_link text;
+  v_current_link text;
 begin
   perform postern_internal.check_mail_frequency(p_user.email_change_sent_at, p_context);
   v_new := postern_internal.make_otp(lower(p_new_email), p_is_pkce, p_context);
   v_current := postern_internal.make_otp(p_user.email, p_is_pkce, p_context);
-  perform postern_internal.store_one_time_token(
+  v_new_link := postern_internal.store_one_time_token(
     p_user.id, 'email_change_token_new', v_new.token_hash, p_new_email);
   if v_is_double then
-    perform postern_internal.store_one_time_token(
+    v_current_link := postern_internal.store_one_time_token(
       p_user.id, 'email_change_token_current', v_current.token_hash, p_user.email);
   end if;
   update auth.users
@@ -7062,14 +7116,14 @@ begin
   v_payload := v_payload || jsonb_build_object('new_email', lower(p_new_email));
   v_mails := array[v_payload || jsonb_build_object(
     'recipient', lower(p_new_email), 'sending_to', lower(p_new_email),
-    'token', v_new.otp, 'token_hash', v_new.token_hash,
-    'confirmation_url', postern_internal.action_link('email_change', v_new.token_hash, 'email_change', p_context))];
+    'token', v_new.otp, 'token_hash', v_new_link,
+    'confirmation_url', postern_internal.action_link('email_change', v_new_link, 'email_change', p_context))];
   if v_is_double then
     v_mails := v_mails || (v_payload || jsonb_build_object(
       'recipient', p_user.email, 'sending_to', p_user.email,
-      'token', v_current.otp, 'token_hash', v_current.token_hash,
+      'token', v_current.otp, 'token_hash', v_current_link,
       'confirmation_url', postern_internal.action_link(
-        'email_change', v_current.token_hash, 'email_change', p_context)));
+        'email_change', v_current_link, 'email_change', p_context)));
   end if;
   perform postern_internal.send_mails('email_change', p_user, v_mails, p_context);
 end;
@@ -7238,19 +7292,20 @@ CREATE FUNCTION postern_internal.send_recovery(p_user auth.users, p_template tex
 declare
   v_otp text;
   v_hash text;
+  v_link text;
 begin
   perform postern_internal.check_mail_frequency(p_user.recovery_sent_at, p_context);
   select m.otp, m.token_hash into v_otp, v_hash
   from postern_internal.make_otp(p_user.email, p_is_pkce, p_context) as m;
-  perform postern_internal.store_one_time_token(p_user.id, 'recovery_token', v_hash, p_user.email);
+  v_link := postern_internal.store_one_time_token(p_user.id, 'recovery_token', v_hash, p_user.email);
   update auth.users
   set recovery_token = v_hash, recovery_sent_at = postern_internal.clock(), updated_at = postern_internal.clock()
   where id = p_user.id;
   perform postern_internal.send_mails(p_template, p_user, array[
     postern_internal.mail_payload(p_user, p_context) || jsonb_build_object(
-      'recipient', p_user.email, 'token', v_otp, 'token_hash', v_hash,
+      'recipient', p_user.email, 'token', v_otp, 'token_hash', v_link,
       'confirmation_url', postern_internal.action_link(
-        'recovery', v_hash, case p_template when 'magic_link' then 'magiclink' else 'recovery' end, p_context))], p_context);
+        'recovery', v_link, case p_template when 'magic_link' then 'magiclink' else 'recovery' end, p_context))], p_context);
 end;
 $$;
 
@@ -7564,18 +7619,22 @@ $$;
 
 -- Name: store_one_time_token(uuid, auth.one_time_token_type, text, text); Type: FUNCTION; Schema: postern_internal
 
-CREATE FUNCTION postern_internal.store_one_time_token(p_user_id uuid, p_type auth.one_time_token_type, p_token_hash text, p_relates_to text) RETURNS void
+CREATE FUNCTION postern_internal.store_one_time_token(p_user_id uuid, p_type auth.one_time_token_type, p_token_hash text, p_relates_to text) RETURNS text
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
+declare
+  v_id uuid := postern_internal.random_uuid();
 begin
-  insert into auth.one_time_tokens (id, user_id, token_type, token_hash, relates_to, created_at, updated_at)
+  insert into auth.one_time_tokens as t (id, user_id, token_type, token_hash, relates_to, created_at, updated_at)
   values (
-    gen_random_uuid(), p_user_id, p_type, p_token_hash, lower(p_relates_to),
+    v_id, p_user_id, p_type, p_token_hash, lower(p_relates_to),
     postern_internal.clock() at time zone 'UTC', postern_internal.clock() at time zone 'UTC')
   on conflict (user_id, token_type) do update
     set token_hash = excluded.token_hash, relates_to = excluded.relates_to,
-      created_at = excluded.created_at, updated_at = excluded.updated_at;
+      created_at = excluded.created_at, updated_at = excluded.updated_at
+  returning t.id into v_id;
+  return postern_internal.make_link(v_id, p_token_hash);
 end;
 $$;
 
@@ -8230,7 +8289,7 @@ begin
   is_half_done := false;
   effective_type := p_type;
   v_token := case
-    when p_token_hash <> '' then postern_internal.find_token_by_hash(p_type, p_token_hash)
+    when p_token_hash <> '' then postern_internal.find_token_by_link(p_type, p_token_hash)
     else postern_internal.find_token_by_code(p_type, p_token, p_email, p_phone, p_context)
   end;
   if v_token.id is null then
@@ -8876,6 +8935,20 @@ COMMENT ON COLUMN postern.limits.every IS 'Seconds until one more request is all
 
 COMMENT ON COLUMN postern.limits.burst IS 'Requests allowed at once when the bucket is full.';
 
+-- Name: link_secrets; Type: TABLE; Schema: postern
+
+CREATE TABLE postern.link_secrets (
+    token_id uuid NOT NULL,
+    token_hash text NOT NULL,
+    secret_hash bytea NOT NULL,
+    created_at timestamp with time zone NOT NULL
+)
+WITH (fillfactor='80');
+
+-- Name: TABLE link_secrets; Type: COMMENT; Schema: postern
+
+COMMENT ON TABLE postern.link_secrets IS 'The secrets of mailed links, hashed: knowing address and code does not make a link.';
+
 -- Name: maintenance; Type: TABLE; Schema: postern
 
 CREATE TABLE postern.maintenance (
@@ -9235,6 +9308,11 @@ ALTER TABLE ONLY postern.installed_files
 
 ALTER TABLE ONLY postern.limits
     ADD CONSTRAINT limits_pkey PRIMARY KEY (name, who);
+
+-- Name: link_secrets link_secrets_pkey; Type: CONSTRAINT; Schema: postern
+
+ALTER TABLE ONLY postern.link_secrets
+    ADD CONSTRAINT link_secrets_pkey PRIMARY KEY (token_id);
 
 -- Name: maintenance maintenance_pkey; Type: CONSTRAINT; Schema: postern
 
@@ -10358,6 +10436,10 @@ REVOKE ALL ON FUNCTION postern_internal.find_challenge(p_user auth.users, p_fact
 
 REVOKE ALL ON FUNCTION postern_internal.find_factor(p_user_id uuid, p_factor_id uuid) FROM PUBLIC;
 
+-- Name: FUNCTION find_link(p_link text, p_types auth.one_time_token_type[]); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.find_link(p_link text, p_types auth.one_time_token_type[]) FROM PUBLIC;
+
 -- Name: TABLE flow_state; Type: ACL; Schema: auth
 
 GRANT SELECT ON TABLE auth.flow_state TO postgres WITH GRANT OPTION;
@@ -10386,9 +10468,9 @@ REVOKE ALL ON FUNCTION postern_internal.find_phone_claimant(p_type text, p_phone
 
 REVOKE ALL ON FUNCTION postern_internal.find_token_by_code(p_type text, p_token text, p_email text, p_phone text, p_context jsonb) FROM PUBLIC;
 
--- Name: FUNCTION find_token_by_hash(p_type text, p_token_hash text); Type: ACL; Schema: postern_internal
+-- Name: FUNCTION find_token_by_link(p_type text, p_link text); Type: ACL; Schema: postern_internal
 
-REVOKE ALL ON FUNCTION postern_internal.find_token_by_hash(p_type text, p_token_hash text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION postern_internal.find_token_by_link(p_type text, p_link text) FROM PUBLIC;
 
 -- Name: FUNCTION find_user(p_who text); Type: ACL; Schema: postern_internal
 
@@ -10674,6 +10756,10 @@ REVOKE ALL ON FUNCTION postern_internal.maintain_sessions_timebox(p_now timestam
 
 REVOKE ALL ON FUNCTION postern_internal.maintenance_rules() FROM PUBLIC;
 
+-- Name: FUNCTION make_link(p_token_id uuid, p_token_hash text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.make_link(p_token_id uuid, p_token_hash text) FROM PUBLIC;
+
 -- Name: FUNCTION make_otp(p_address text, p_is_pkce boolean, p_context jsonb, OUT otp text, OUT token_hash text); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.make_otp(p_address text, p_is_pkce boolean, p_context jsonb, OUT otp text, OUT token_hash text) FROM PUBLIC;
@@ -10786,9 +10872,9 @@ REVOKE ALL ON FUNCTION postern_internal.prepare_factor_verification(p_user_id uu
 
 REVOKE ALL ON FUNCTION postern_internal.prepare_parts(p_kind text, p_parts integer, p_events integer, p_every double precision) FROM PUBLIC;
 
--- Name: FUNCTION prepare_password_change(p_user_id uuid, p_session_id uuid, p_changes jsonb, p_context jsonb, OUT password_hash text, OUT needs_current_password boolean); Type: ACL; Schema: postern_internal
+-- Name: FUNCTION prepare_password_change(p_user_id uuid, p_session_id uuid, p_changes jsonb, p_context jsonb, OUT password_hash text, OUT needs_current_password boolean, OUT failure jsonb); Type: ACL; Schema: postern_internal
 
-REVOKE ALL ON FUNCTION postern_internal.prepare_password_change(p_user_id uuid, p_session_id uuid, p_changes jsonb, p_context jsonb, OUT password_hash text, OUT needs_current_password boolean) FROM PUBLIC;
+REVOKE ALL ON FUNCTION postern_internal.prepare_password_change(p_user_id uuid, p_session_id uuid, p_changes jsonb, p_context jsonb, OUT password_hash text, OUT needs_current_password boolean, OUT failure jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION promote_email(p_user auth.users, p_context jsonb); Type: ACL; Schema: postern_internal
 

@@ -314,9 +314,8 @@ returns auth.users
 language plpgsql volatile security invoker set search_path = ''
 as $$
 declare
-  v_user auth.users := postern_internal.lock_user((
-    select t.user_id from auth.one_time_tokens as t
-    where t.token_hash = p_invite_token and t.token_type = 'confirmation_token' limit 1));
+  v_user auth.users := postern_internal.lock_user(
+    (postern_internal.find_link(p_invite_token, '{confirmation_token}')).user_id);
 begin
   if v_user.id is null then
     perform postern_internal.fail(404, 'invite_not_found', 'Invite not found');

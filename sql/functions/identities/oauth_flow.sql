@@ -15,9 +15,8 @@ declare
   v_invite_token text := nullif(p_flow ->> 'invite_token', '');
   v_client_state_id uuid;
 begin
-  if v_invite_token is not null and not exists (
-    select from auth.one_time_tokens as t
-    where t.token_hash = v_invite_token and t.token_type = 'confirmation_token')
+  if v_invite_token is not null
+    and (postern_internal.find_link(v_invite_token, '{confirmation_token}')).id is null
   then
     perform postern_internal.fail(404, 'user_not_found', 'User identified by token not found');
   end if;

@@ -25,6 +25,8 @@ as $$
     ('one_time_tokens', 500, null, null),
     ('flow_devices', 1000, 'postern.flow_devices', 'created_at < $1 - interval ''24 hours'''),
     ('totp_steps', 1000, 'postern.totp_steps', 'used_at < $1 - interval ''24 hours'''), -- such a code is long expired
+    ('link_secrets', 1000, 'postern.link_secrets',
+      'created_at < $1 - interval ''24 hours'' and not exists (select from auth.one_time_tokens as t where t.id = token_id)'),
     ('challenge_guesses', 1000, 'postern.challenge_guesses', 'last_at < $1 - interval ''24 hours'''),
     ('session_upgrades', 1000, 'postern.session_upgrades',
       'upgraded_at < $1 - interval ''24 hours'' and not exists (select from auth.sessions as s where s.id = session_id)'),
