@@ -2795,6 +2795,23 @@ begin
 end;
 $$;
 
+-- Name: count_wrong_nonce(auth.users, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.count_wrong_nonce(p_user auth.users, p_context jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  perform postern_internal.count_wrong_code('{reauthentication_token}', p_user.id, null, p_context);
+  if p_context ? 'otp_attempts' and p_user.reauthentication_token <> '' and not exists (
+    select from auth.one_time_tokens as t
+    where t.user_id = p_user.id and t.token_type = 'reauthentication_token')
+  then
+    update auth.users set reauthentication_token = '' where id = p_user.id;
+  end if;
+end;
+$$;
+
 -- Name: create_account(jsonb, text, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.create_account(p_account jsonb, p_password_hash text, p_refusal jsonb, p_context jsonb) RETURNS auth.users
@@ -3650,7 +3667,7 @@ begin
   if v_token.id is null then
     select t.* into v_token
     from auth.one_time_tokens as t
-    where t.token_hash = p_link and t.token_type = any (p_types)
+    where t.token_hash = p_link and t.token_type = any (p_types) and t.relates_to like '%@%'
       and not exists (
         select from postern.link_secrets as s where s.token_id = t.id and s.token_hash = t.token_hash)
     limit 1;
@@ -6466,7 +6483,7 @@ begin
       and postern_internal.is_sms_otp_alive(p_user.reauthentication_sent_at, p_context);
   end if;
   if not v_is_right then
-    perform postern_internal.count_wrong_code('{reauthentication_token}', p_user.id, null, p_context);
+    perform postern_internal.count_wrong_nonce(p_user, p_context);
     return postern_internal.failure(422, 'reauthentication_not_valid', 'Nonce has expired or is invalid');
   end if;
   delete from auth.one_time_tokens where user_id = p_user.id;
@@ -10295,6 +10312,10 @@ REVOKE ALL ON FUNCTION postern_internal.count_password(p_is_right boolean, p_con
 -- Name: FUNCTION count_wrong_code(p_types auth.one_time_token_type[], p_user_id uuid, p_address text, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.count_wrong_code(p_types auth.one_time_token_type[], p_user_id uuid, p_address text, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION count_wrong_nonce(p_user auth.users, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.count_wrong_nonce(p_user auth.users, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION create_account(p_account jsonb, p_password_hash text, p_refusal jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
 
