@@ -2170,6 +2170,22 @@ begin
 end;
 $$;
 
+-- Name: check_frequency(timestamp with time zone, double precision, text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.check_frequency(p_last_at timestamp with time zone, p_seconds double precision, p_code text) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_refusal text := postern_internal.too_soon(p_last_at, p_seconds);
+begin
+  if v_refusal is not null then
+    perform postern_internal.fail(429, p_code, v_refusal, jsonb_build_object(
+      'retry_after', extract(epoch from p_last_at - postern_internal.clock()) + p_seconds));
+  end if;
+end;
+$$;
+
 -- Name: check_is_free(text, text, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.check_is_free(p_email text, p_phone text, p_context jsonb) RETURNS void
@@ -2193,13 +2209,9 @@ CREATE FUNCTION postern_internal.check_mail_frequency(p_last_sent_at timestamp w
     LANGUAGE plpgsql STABLE
     SET search_path TO ''
     AS $$
-declare
-  v_refusal text := postern_internal.too_soon(p_last_sent_at, (p_context ->> 'mail_frequency')::float);
 begin
-  if v_refusal is not null then
-    perform postern_internal.fail(429, 'over_email_send_rate_limit', v_refusal, jsonb_build_object(
-      'retry_after', extract(epoch from p_last_sent_at - postern_internal.clock()) + (p_context ->> 'mail_frequency')::float));
-  end if;
+  perform postern_internal.check_frequency(
+    p_last_sent_at, (p_context ->> 'mail_frequency')::float, 'over_email_send_rate_limit');
 end;
 $$;
 
@@ -2312,13 +2324,9 @@ CREATE FUNCTION postern_internal.check_sms_frequency(p_last_sent_at timestamp wi
     LANGUAGE plpgsql STABLE
     SET search_path TO ''
     AS $$
-declare
-  v_refusal text := postern_internal.too_soon(p_last_sent_at, (p_context ->> 'sms_frequency')::float);
 begin
-  if v_refusal is not null then
-    perform postern_internal.fail(429, 'over_sms_send_rate_limit', v_refusal, jsonb_build_object(
-      'retry_after', extract(epoch from p_last_sent_at - postern_internal.clock()) + (p_context ->> 'sms_frequency')::float));
-  end if;
+  perform postern_internal.check_frequency(
+    p_last_sent_at, (p_context ->> 'sms_frequency')::float, 'over_sms_send_rate_limit');
 end;
 $$;
 
@@ -10212,6 +10220,10 @@ REVOKE ALL ON FUNCTION postern_internal.check_enroll_enabled(p_type auth.factor_
 -- Name: FUNCTION check_factor_limit(p_factor_id uuid, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.check_factor_limit(p_factor_id uuid, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION check_frequency(p_last_at timestamp with time zone, p_seconds double precision, p_code text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.check_frequency(p_last_at timestamp with time zone, p_seconds double precision, p_code text) FROM PUBLIC;
 
 -- Name: FUNCTION check_is_free(p_email text, p_phone text, p_context jsonb); Type: ACL; Schema: postern_internal
 

@@ -27,7 +27,7 @@ const (
 )
 
 // errPaused means that the service failed a moment ago and was not asked.
-var errPaused = errors.New("Have I Been Pwned did not answer a moment ago")
+var errPaused = errors.New("did not answer a moment ago")
 
 // breaches asks Have I Been Pwned whether a password is known, by k-anonymity: only the first digits of its hash leave
 // the machine, and the answer lists the rest of every known hash that begins so.
