@@ -87,7 +87,7 @@ func (s *Server) finishCallback(
 		return nil, err
 	}
 	if len(identity.Emails) == 0 && !flow.IsEmailOptional {
-		return nil, &Error{Status: 500, Code: codeUnexpected, Message: "Error getting user email from external provider"}
+		return nil, noEmail(nil)
 	}
 	document, err := s.identityDocument(p.Name, identity)
 	if err != nil {
@@ -119,12 +119,20 @@ func identify(ctx context.Context, p *provider.Provider, answer provider.Answer)
 	case errors.Is(err, provider.ErrExchange):
 		shown := answer.Code[:min(len(answer.Code), 4)]
 		return nil, &Error{Status: 500, Code: codeUnexpected, Message: "Unable to exchange external code: " + shown, cause: err}
+	case errors.Is(err, provider.ErrNobody):
+		return nil, noEmail(err)
 	case err != nil:
 		return nil, &Error{
 			Status: 500, Code: codeUnexpected, Message: "Error getting user profile from external provider", cause: err,
 		}
 	}
 	return identity, nil
+}
+
+func noEmail(cause error) error {
+	return &Error{
+		Status: 500, Code: codeUnexpected, Message: "Error getting user email from external provider", cause: cause,
+	}
 }
 
 // deniedCodes are refusals that a redirect calls access_denied whatever their status (spec/02 section 5).

@@ -1328,7 +1328,7 @@ begin
   if postern_internal.is_banned(p_user) then
     perform postern_internal.fail(403, 'user_banned', 'User is banned');
   end if;
-  if p_user.email_confirmed_at is not null or (p_is_email_optional and v_candidate is null) then
+  if p_user.email_confirmed_at is not null or (p_is_email_optional and v_candidate ->> 'email' is null) then
     perform postern_internal.audit_user('login', p_user, p_context, jsonb_build_object('provider', p_provider));
     return null;
   end if;
@@ -1398,7 +1398,7 @@ CREATE FUNCTION postern_internal.adopt_linked_email(p_user auth.users, p_provide
 declare
   v_user auth.users;
 begin
-  if postern_internal.candidate_email(p_identity) is null then
+  if postern_internal.candidate_email(p_identity) ->> 'email' is null then
     perform postern_internal.fail(500, 'unexpected_failure', 'Error sending confirmation email');
   end if;
   v_user := postern_internal.promote_email(p_user, p_context);

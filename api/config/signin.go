@@ -32,8 +32,8 @@ type Provider struct {
 	ClientID       []string `env:"CLIENT_ID" desc:"Client ids, comma-separated: the first one starts flows, all are accepted in ID tokens."`
 	Secret         Secret   `env:"SECRET" desc:"Client secret."`
 	RedirectURI    string   `env:"REDIRECT_URI" desc:"Callback URL registered with the provider: this server's public URL and /callback."`
-	URL            string   `env:"URL" desc:"Base URL, where the provider is self-hosted."`
-	APIURL         string   `env:"API_URL" desc:"Base URL of the provider's API, where it differs."`
+	URL            string   `env:"URL" desc:"Takes the place of https:// and host in all addresses of the provider, for instance where it is self-hosted."`
+	APIURL         string   `env:"API_URL" desc:"Has no effect, as in Supabase Auth: URL counts for the provider's API as well."`
 	EmailOptional  bool     `env:"EMAIL_OPTIONAL" envDefault:"false" desc:"Accept people whose account there has no e-mail address."`
 	SkipNonceCheck bool     `env:"SKIP_NONCE_CHECK" envDefault:"false" desc:"Do not check the nonce of ID tokens."`
 }

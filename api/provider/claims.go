@@ -1,6 +1,9 @@
 package provider
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // claims returns a map of texts without the empty ones.
 func claims(all map[string]string) map[string]any {
@@ -36,6 +39,9 @@ func oneEmail(address string, isVerified bool) []Email {
 	}
 	return []Email{{Address: address, IsVerified: isVerified, IsPrimary: true}}
 }
+
+// fullName joins the parts of a name that there are.
+func fullName(first, last string) string { return strings.TrimSpace(first + " " + last) }
 
 // rawClaims are claims of an ID token or of a userinfo endpoint as they came.
 type rawClaims map[string]any

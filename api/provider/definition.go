@@ -4,6 +4,8 @@ import (
 	"context"
 
 	"golang.org/x/oauth2"
+
+	"github.com/postern-auth/postern/api/config"
 )
 
 // definition is what a file of this package says about a provider (spec/02 section 13). A new provider is one such file,
@@ -24,8 +26,9 @@ type definition struct {
 
 	issuer    string                // of its ID tokens
 	isIssuer  func(iss string) bool // where it has several
-	discovers bool                  // the endpoints are in the issuer's discovery document
+	discovers bool                  // starts with the issuer's discovery document, which has the endpoints not given above
 	idToken   func(c rawClaims) (*Identity, error)
+	audience  func(c config.OIDC) string // of its ID tokens, besides the client ids
 
 	identify func(ctx context.Context, v *visit) (*Identity, error)
 
@@ -56,10 +59,20 @@ func (p *Provider) apiURL() string {
 // definitions are the built-in providers by name.
 func definitions() map[string]definition {
 	return map[string]definition{
-		"github":   github(),
-		"gitlab":   gitlab(),
-		"google":   google(),
-		"keycloak": keycloak(),
-		"x":        x(),
+		"apple":         apple(),
+		"azure":         azure(),
+		"bitbucket":     bitbucket(),
+		"discord":       discord(),
+		"facebook":      facebook(),
+		"figma":         figma(),
+		"fly":           fly(),
+		"github":        github(),
+		"gitlab":        gitlab(),
+		"google":        google(),
+		"kakao":         kakao(),
+		"keycloak":      keycloak(),
+		"linkedin":      linkedin(),
+		"linkedin_oidc": linkedinOIDC(),
+		"x":             x(),
 	}
 }

@@ -61,17 +61,30 @@ var errNoIDToken = errors.New("the provider gave no ID token")
 
 // fromIDToken identifies by the ID token that came with the access token.
 func fromIDToken(ctx context.Context, v *visit) (*Identity, error) {
+	return fromTokenOf(ctx, v, v.issuer, v.isIssuer)
+}
+
+// fromIDTokenIfAny is fromIDToken for those without whose token nobody has come.
+func fromIDTokenIfAny(ctx context.Context, v *visit) (*Identity, error) {
+	identity, err := fromIDToken(ctx, v)
+	if errors.Is(err, errNoIDToken) {
+		return nil, ErrNobody
+	}
+	return identity, err
+}
+
+// fromTokenOf identifies by the ID token of this issuer, or with isIssuer by that of any it accepts.
+func fromTokenOf(ctx context.Context, v *visit, iss string, isIssuer func(iss string) bool) (*Identity, error) {
 	raw, _ := v.token.Extra("id_token").(string)
 	if raw == "" {
 		return nil, errNoIDToken
 	}
-	iss := v.issuer
-	if v.isIssuer != nil {
+	if isIssuer != nil {
 		named, err := IssuerOf(raw)
 		if err != nil {
 			return nil, err
 		}
-		if !v.hasIssuer(named) {
+		if !isIssuer(named) {
 			return nil, fmt.Errorf("the ID token is of a foreign issuer: %q", named)
 		}
 		iss = named

@@ -59,7 +59,7 @@ func tokensOf(t *oauth2.Token) Tokens {
 
 // Email is an address at a provider.
 type Email struct {
-	Address    string `json:"email"`
+	Address    string `json:"email,omitempty"` // "" where the provider vouches for a person without telling the address
 	IsVerified bool   `json:"verified"`
 	IsPrimary  bool   `json:"primary"`
 }
@@ -149,13 +149,14 @@ func (p *Provider) requestScopes(more string) []string {
 	return all
 }
 
-// ErrExchange and ErrProfile tell which of the two steps of Identify failed.
+// ErrExchange, ErrProfile and ErrNobody tell which step of Identify failed.
 var (
 	ErrExchange = errors.New("the code could not be exchanged")
 	ErrProfile  = errors.New("the profile could not be read")
+	ErrNobody   = errors.New("the provider names neither a person nor an address")
 )
 
-// Identify exchanges what the browser brought back and asks who came. Errors wrap ErrExchange or ErrProfile.
+// Identify exchanges what the browser brought back and asks who came. Errors wrap ErrExchange, ErrProfile or ErrNobody.
 func (p *Provider) Identify(ctx context.Context, a Answer) (*Identity, error) {
 	exchange := (*Provider).exchange
 	if p.finish != nil {
@@ -166,6 +167,9 @@ func (p *Provider) Identify(ctx context.Context, a Answer) (*Identity, error) {
 		return nil, fmt.Errorf("%w: %w", ErrExchange, err)
 	}
 	identity, err := p.identify(ctx, v)
+	if err == nil && identity.Subject == "" && len(identity.Emails) == 0 {
+		return nil, ErrNobody
+	}
 	if err == nil {
 		err = identity.check()
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 
@@ -53,6 +54,9 @@ func (r *Registry) Find(name string) (*Provider, error) {
 		clientIDs: c.ClientID, clientSecret: string(c.Secret), redirectURL: c.RedirectURI,
 		base: strings.TrimSuffix(c.URL, "/"),
 	}
+	if d.audience != nil && d.audience(r.oidc) != "" {
+		p.clientIDs = append(slices.Clone(c.ClientID), d.audience(r.oidc))
+	}
 	if p.needsURL != "" && p.base == "" {
 		return nil, errors.New(p.needsURL)
 	}
@@ -70,7 +74,9 @@ func (p *Provider) config(ctx context.Context) (*oauth2.Config, error) {
 		if err != nil {
 			return nil, err
 		}
-		authorizeURL, tokenURL = i.document.AuthURL, i.document.TokenURL
+		if p.authorize.path == "" {
+			authorizeURL, tokenURL = i.document.AuthURL, i.document.TokenURL
+		}
 	}
 	key := configKey{p.clientIDs[0], p.clientSecret, p.redirectURL, authorizeURL, tokenURL}
 	if known, ok := p.registry.configs.Load(key); ok {

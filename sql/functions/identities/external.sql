@@ -255,7 +255,7 @@ begin
   if postern_internal.is_banned(p_user) then
     perform postern_internal.fail(403, 'user_banned', 'User is banned');
   end if;
-  if p_user.email_confirmed_at is not null or (p_is_email_optional and v_candidate is null) then
+  if p_user.email_confirmed_at is not null or (p_is_email_optional and v_candidate ->> 'email' is null) then
     perform postern_internal.audit_user('login', p_user, p_context, jsonb_build_object('provider', p_provider));
     return null;
   end if;

@@ -77,7 +77,7 @@ as $$
 declare
   v_user auth.users;
 begin
-  if postern_internal.candidate_email(p_identity) is null then
+  if postern_internal.candidate_email(p_identity) ->> 'email' is null then
     perform postern_internal.fail(500, 'unexpected_failure', 'Error sending confirmation email');
   end if;
   v_user := postern_internal.promote_email(p_user, p_context);

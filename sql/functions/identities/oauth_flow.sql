@@ -128,8 +128,9 @@ end;
 $$;
 
 -- /callback, second call: signs in who came back, or prepares the code exchange of a PKCE flow.
--- p_identity: sub, data (identity_data without the two flags), emails [{email, verified, primary}], access_token,
--- refresh_token, and kept (see keep_provider_tokens).
+-- p_identity: sub, data (identity_data without the two flags), emails [{email, verified, primary}] (email is absent where
+-- the provider vouches for a person without telling the address), access_token, refresh_token, and kept (see
+-- keep_provider_tokens).
 -- Raises: as find_oauth_flow and sign_in_externally. Returns as failure: as sign_in_externally.
 -- Locks: the flow, then the user. Writes: flow_state, provider_tokens, and what sign_in_externally and issue_session write.
 create or replace function postern_internal.finish_oauth(
