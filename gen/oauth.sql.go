@@ -134,7 +134,7 @@ func (q *Queries) ListProviderTokens(ctx context.Context, userID uuid.UUID, sess
 const resumeOauth = `-- name: ResumeOauth :one
 select
   provider::text as provider, referrer::text as referrer, is_email_optional::boolean as is_email_optional,
-  secret::text as secret, failure
+  secret::text as secret, custom, failure
 from postern_internal.resume_oauth(p_state => $1, p_has_code => $2, p_context => $3)
 `
 
@@ -149,6 +149,7 @@ type ResumeOauthRow struct {
 	Referrer        string
 	IsEmailOptional bool
 	Secret          string
+	Custom          []byte
 	Failure         []byte
 }
 
@@ -160,6 +161,7 @@ func (q *Queries) ResumeOauth(ctx context.Context, arg ResumeOauthParams) (Resum
 		&i.Referrer,
 		&i.IsEmailOptional,
 		&i.Secret,
+		&i.Custom,
 		&i.Failure,
 	)
 	return i, err

@@ -4,7 +4,7 @@ select postern_internal.begin_oauth(p_flow => @flow, p_context => @context);
 -- name: ResumeOauth :one
 select
   provider::text as provider, referrer::text as referrer, is_email_optional::boolean as is_email_optional,
-  secret::text as secret, failure
+  secret::text as secret, custom, failure
 from postern_internal.resume_oauth(p_state => @state, p_has_code => @has_code, p_context => @context);
 
 -- name: FinishOauth :one

@@ -2,12 +2,12 @@ package password
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/sha1"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"strings"
 	"sync"
@@ -16,6 +16,7 @@ import (
 	"github.com/bits-and-blooms/bloom/v3"
 
 	"github.com/postern-auth/postern/api/config"
+	"github.com/postern-auth/postern/api/outbound"
 )
 
 const (
@@ -123,7 +124,11 @@ func (b *breaches) ask(ctx context.Context, prefix string) ([]string, error) {
 		return nil, fmt.Errorf("status %d", res.StatusCode)
 	}
 	var suffixes []string
-	lines := bufio.NewScanner(io.LimitReader(res.Body, maxHIBPAnswer))
+	answer, err := outbound.ReadAll(res.Body, maxHIBPAnswer)
+	if err != nil {
+		return nil, err
+	}
+	lines := bufio.NewScanner(bytes.NewReader(answer))
 	for lines.Scan() {
 		suffix, count, _ := strings.Cut(strings.TrimSpace(lines.Text()), ":")
 		if len(suffix) == 2*sha1.Size-hibpPrefix && count != "0" { // 0: a line that is padding

@@ -3,15 +3,18 @@ package provider
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/coreos/go-oidc/v3/oidc"
 	"golang.org/x/sync/singleflight"
+
+	"github.com/postern-auth/postern/api/outbound"
 )
 
 const (
@@ -41,7 +44,7 @@ type issuers struct {
 	ttl     time.Duration
 	reading singleflight.Group
 	mu      sync.Mutex
-	known   map[string]*issuer // by address of the document
+	known   map[string]*issuer // by key: the address of the document, or one that says more
 }
 
 func newIssuers(ttl time.Duration) *issuers { return &issuers{ttl: ttl, known: map[string]*issuer{}} }
@@ -53,17 +56,20 @@ func DocumentURL(iss string) string {
 
 // discover returns an issuer of this provider.
 func (p *Provider) discover(ctx context.Context, iss string) (*issuer, error) {
-	return p.registry.issuers.find(ctx, p.http, iss, DocumentURL(iss))
+	if p.custom != nil {
+		return p.discoverCustom(ctx)
+	}
+	return p.registry.issuers.find(ctx, p.http, iss, DocumentURL(iss), DocumentURL(iss))
 }
 
-func (s *issuers) find(ctx context.Context, client *http.Client, iss, documentURL string) (*issuer, error) {
+func (s *issuers) find(ctx context.Context, client *http.Client, iss, documentURL, key string) (*issuer, error) {
 	s.mu.Lock()
-	known := s.known[documentURL]
+	known := s.known[key]
 	s.mu.Unlock()
 	if known != nil && known.document.IssuerURL == iss && time.Since(known.readAt) < s.ttl {
 		return known, nil
 	}
-	found, err, _ := s.reading.Do(documentURL+" "+iss, func() (any, error) {
+	found, err, _ := s.reading.Do(key+" "+iss, func() (any, error) {
 		// whoever else waits for it must not be let down by the one that asked first
 		return readIssuer(context.WithoutCancel(ctx), client, iss, documentURL)
 	})
@@ -73,17 +79,27 @@ func (s *issuers) find(ctx context.Context, client *http.Client, iss, documentUR
 		}
 		return nil, err
 	}
-	s.remember(documentURL, found.(*issuer))
+	s.remember(key, found.(*issuer))
 	return found.(*issuer), nil
 }
 
-func (s *issuers) remember(documentURL string, i *issuer) {
+// offer takes an issuer whose document is known from elsewhere, unless one is remembered already.
+func (s *issuers) offer(key string, newIssuer func() *issuer) {
+	s.mu.Lock()
+	isKnown := s.known[key] != nil
+	s.mu.Unlock()
+	if !isKnown {
+		s.remember(key, newIssuer())
+	}
+}
+
+func (s *issuers) remember(key string, i *issuer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.known) >= maxIssuers {
 		clear(s.known)
 	}
-	s.known[documentURL] = i
+	s.known[key] = i
 }
 
 // forget drops a document, so that it is read again.
@@ -118,7 +134,7 @@ func readIssuer(ctx context.Context, client *http.Client, iss, documentURL strin
 	return &issuer{*d, d.NewProvider(oidc.ClientContext(ctx, client)), time.Now()}, nil
 }
 
-// getJSON decodes the answer of a request. Errors: any status but 2xx, and what is not JSON of at most a megabyte.
+// getJSON decodes the answer of a request. Errors: any status but 2xx, and what is not JSON in UTF-8 of at most a megabyte.
 func getJSON(client *http.Client, req *http.Request, into any) error {
 	req.Header.Set("Accept", "application/json")
 	where := req.URL.Redacted()
@@ -130,7 +146,15 @@ func getJSON(client *http.Client, req *http.Request, into any) error {
 	if res.StatusCode < 200 || res.StatusCode > 299 {
 		return fmt.Errorf("GET %s: %s", where, res.Status)
 	}
-	if err := json.NewDecoder(io.LimitReader(res.Body, maxAnswer)).Decode(into); err != nil {
+	text, err := outbound.ReadAll(res.Body, maxAnswer)
+	switch {
+	case err != nil:
+	case !utf8.Valid(text): // decoding would make one text of different ones
+		err = errors.New("the answer is not UTF-8")
+	default:
+		err = json.Unmarshal(text, into)
+	}
+	if err != nil {
 		return fmt.Errorf("GET %s: %w", where, err)
 	}
 	return nil

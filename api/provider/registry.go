@@ -21,6 +21,7 @@ type Registry struct {
 	trusted  *http.Client // to what the operator's settings name
 	guarded  *http.Client // to what anybody else names
 	issuers  *issuers
+	customs  *issuers // of custom providers, by version of their row
 	configs  sync.Map // configKey -> *oauth2.Config, which remembers how a token endpoint wants its credentials
 }
 
@@ -28,6 +29,7 @@ type Registry struct {
 func NewRegistry(settings map[string]config.Provider, oidc config.OIDC, trusted, guarded *http.Client) *Registry {
 	return &Registry{
 		settings: settings, oidc: oidc, trusted: trusted, guarded: guarded, issuers: newIssuers(oidc.CacheTTL),
+		customs: newIssuers(oidc.CacheTTL),
 	}
 }
 
