@@ -2553,6 +2553,22 @@ begin
 end;
 $$;
 
+-- Name: check_frequency(timestamp with time zone, double precision, text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.check_frequency(p_last_at timestamp with time zone, p_seconds double precision, p_code text) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_refusal text := postern_internal.too_soon(p_last_at, p_seconds);
+begin
+  if v_refusal is not null then
+    perform postern_internal.fail(429, p_code, v_refusal, jsonb_build_object(
+      'retry_after', extract(epoch from p_last_at - postern_internal.clock()) + p_seconds));
+  end if;
+end;
+$$;
+
 -- Name: check_is_free(text, text, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.check_is_free(p_email text, p_phone text, p_context jsonb) RETURNS void
@@ -2593,13 +2609,9 @@ CREATE FUNCTION postern_internal.check_mail_frequency(p_last_sent_at timestamp w
     LANGUAGE plpgsql STABLE
     SET search_path TO ''
     AS $$
-declare
-  v_refusal text := postern_internal.too_soon(p_last_sent_at, (p_context ->> 'mail_frequency')::float);
 begin
-  if v_refusal is not null then
-    perform postern_internal.fail(429, 'over_email_send_rate_limit', v_refusal, jsonb_build_object(
-      'retry_after', extract(epoch from p_last_sent_at - postern_internal.clock()) + (p_context ->> 'mail_frequency')::float));
-  end if;
+  perform postern_internal.check_frequency(
+    p_last_sent_at, (p_context ->> 'mail_frequency')::float, 'over_email_send_rate_limit');
 end;
 $$;
 
@@ -2746,13 +2758,9 @@ CREATE FUNCTION postern_internal.check_sms_frequency(p_last_sent_at timestamp wi
     LANGUAGE plpgsql STABLE
     SET search_path TO ''
     AS $$
-declare
-  v_refusal text := postern_internal.too_soon(p_last_sent_at, (p_context ->> 'sms_frequency')::float);
 begin
-  if v_refusal is not null then
-    perform postern_internal.fail(429, 'over_sms_send_rate_limit', v_refusal, jsonb_build_object(
-      'retry_after', extract(epoch from p_last_sent_at - postern_internal.clock()) + (p_context ->> 'sms_frequency')::float));
-  end if;
+  perform postern_internal.check_frequency(
+    p_last_sent_at, (p_context ->> 'sms_frequency')::float, 'over_sms_send_rate_limit');
 end;
 $$;
 
@@ -3227,6 +3235,23 @@ begin
       perform postern_internal.void_token(v_token.user_id, v_token.token_type, v_token.token_hash);
     end if;
   end loop;
+end;
+$$;
+
+-- Name: count_wrong_nonce(auth.users, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.count_wrong_nonce(p_user auth.users, p_context jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  perform postern_internal.count_wrong_code('{reauthentication_token}', p_user.id, null, p_context);
+  if p_context ? 'otp_attempts' and p_user.reauthentication_token <> '' and not exists (
+    select from auth.one_time_tokens as t
+    where t.user_id = p_user.id and t.token_type = 'reauthentication_token')
+  then
+    update auth.users set reauthentication_token = '' where id = p_user.id;
+  end if;
 end;
 $$;
 
@@ -4271,7 +4296,7 @@ begin
   if v_token.id is null then
     select t.* into v_token
     from auth.one_time_tokens as t
-    where t.token_hash = p_link and t.token_type = any (p_types)
+    where t.token_hash = p_link and t.token_type = any (p_types) and t.relates_to like '%@%'
       and not exists (
         select from postern.link_secrets as s where s.token_id = t.id and s.token_hash = t.token_hash)
     limit 1;
@@ -7307,7 +7332,7 @@ begin
       and postern_internal.is_sms_otp_alive(p_user.reauthentication_sent_at, p_context);
   end if;
   if not v_is_right then
-    perform postern_internal.count_wrong_code('{reauthentication_token}', p_user.id, null, p_context);
+    perform postern_internal.count_wrong_nonce(p_user, p_context);
     return postern_internal.failure(422, 'reauthentication_not_valid', 'Nonce has expired or is invalid');
   end if;
   delete from auth.one_time_tokens where user_id = p_user.id;
@@ -11224,6 +11249,10 @@ REVOKE ALL ON FUNCTION postern_internal.check_enroll_enabled(p_type auth.factor_
 
 REVOKE ALL ON FUNCTION postern_internal.check_factor_limit(p_factor_id uuid, p_context jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION check_frequency(p_last_at timestamp with time zone, p_seconds double precision, p_code text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.check_frequency(p_last_at timestamp with time zone, p_seconds double precision, p_code text) FROM PUBLIC;
+
 -- Name: FUNCTION check_is_free(p_email text, p_phone text, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.check_is_free(p_email text, p_phone text, p_context jsonb) FROM PUBLIC;
@@ -11331,6 +11360,10 @@ REVOKE ALL ON FUNCTION postern_internal.count_password(p_is_right boolean, p_con
 -- Name: FUNCTION count_wrong_code(p_types auth.one_time_token_type[], p_user_id uuid, p_address text, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.count_wrong_code(p_types auth.one_time_token_type[], p_user_id uuid, p_address text, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION count_wrong_nonce(p_user auth.users, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.count_wrong_nonce(p_user auth.users, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION create_account(p_account jsonb, p_password_hash text, p_refusal jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
 

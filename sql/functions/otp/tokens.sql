@@ -59,13 +59,9 @@ create or replace function postern_internal.check_mail_frequency(p_last_sent_at 
 returns void
 language plpgsql stable security invoker set search_path = ''
 as $$
-declare
-  v_refusal text := postern_internal.too_soon(p_last_sent_at, (p_context ->> 'mail_frequency')::float);
 begin
-  if v_refusal is not null then
-    perform postern_internal.fail(429, 'over_email_send_rate_limit', v_refusal, jsonb_build_object(
-      'retry_after', extract(epoch from p_last_sent_at - postern_internal.clock()) + (p_context ->> 'mail_frequency')::float));
-  end if;
+  perform postern_internal.check_frequency(
+    p_last_sent_at, (p_context ->> 'mail_frequency')::float, 'over_email_send_rate_limit');
 end;
 $$;
 
@@ -75,12 +71,23 @@ create or replace function postern_internal.check_sms_frequency(p_last_sent_at t
 returns void
 language plpgsql stable security invoker set search_path = ''
 as $$
+begin
+  perform postern_internal.check_frequency(
+    p_last_sent_at, (p_context ->> 'sms_frequency')::float, 'over_sms_send_rate_limit');
+end;
+$$;
+
+-- Raises p_code (429) for what comes less than p_seconds after p_last_at, with the seconds that are left.
+create or replace function postern_internal.check_frequency(p_last_at timestamptz, p_seconds float, p_code text)
+returns void
+language plpgsql stable security invoker set search_path = ''
+as $$
 declare
-  v_refusal text := postern_internal.too_soon(p_last_sent_at, (p_context ->> 'sms_frequency')::float);
+  v_refusal text := postern_internal.too_soon(p_last_at, p_seconds);
 begin
   if v_refusal is not null then
-    perform postern_internal.fail(429, 'over_sms_send_rate_limit', v_refusal, jsonb_build_object(
-      'retry_after', extract(epoch from p_last_sent_at - postern_internal.clock()) + (p_context ->> 'sms_frequency')::float));
+    perform postern_internal.fail(429, p_code, v_refusal, jsonb_build_object(
+      'retry_after', extract(epoch from p_last_at - postern_internal.clock()) + p_seconds));
   end if;
 end;
 $$;
