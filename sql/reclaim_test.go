@@ -14,7 +14,7 @@ var hijackedAccount = []string{
 	"insert into auth.sessions (id, user_id, created_at, aal) values (" + bobSession + ", " + bobID + ", now(), 'aal1')",
 	"insert into auth.refresh_tokens (instance_id, token, user_id, session_id) values ('00000000-0000-0000-0000-000000000000', 'rt', " + bobID + ", " + bobSession + ")",
 	"insert into auth.mfa_factors (id, user_id, factor_type, status, created_at, updated_at) values (" + factorID + ", " + bobID + ", 'totp', 'verified', now(), now())",
-	"insert into auth.one_time_tokens (id, user_id, token_type, token_hash, relates_to) select gen_random_uuid(), " + bobID + ", t, t::text, 'x' from unnest(enum_range(null::auth.one_time_token_type)) as t",
+	"insert into auth.one_time_tokens (id, user_id, token_type, token_hash, relates_to) select gen_random_uuid(), " + bobID + ", t, t::text, 'bob@example.com' from unnest(enum_range(null::auth.one_time_token_type)) as t",
 	"insert into auth.webauthn_credentials (user_id, credential_id, public_key) values (" + bobID + ", 'c', 'k')",
 	"insert into auth.webauthn_challenges (user_id, challenge_type, session_data, expires_at) values (" + bobID + ", 'registration', '{}', now() + interval '1 hour')",
 	"insert into auth.oauth_clients (id, registration_type, redirect_uris, grant_types, token_endpoint_auth_method) values (" + otherID + ", 'dynamic', 'x', 'x', 'none')",
