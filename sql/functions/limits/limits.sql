@@ -16,15 +16,16 @@ language plpgsql volatile security invoker set search_path = ''
 as $$
 declare
   v_every interval := make_interval(secs => p_every);
+  v_now timestamptz := postern_internal.wall_clock();
 begin
   if p_burst < 1 then
     return greatest(p_every, 1);
   end if;
   insert into postern.limits as l (name, who, full_at, every, burst)
-  values (p_name, p_who, postern_internal.wall_clock() + v_every, p_every, p_burst)
+  values (p_name, p_who, v_now + v_every, p_every, p_burst)
   on conflict (name, who) do update
-    set full_at = greatest(l.full_at, postern_internal.wall_clock()) + v_every, every = p_every, burst = p_burst
-    where l.full_at <= postern_internal.wall_clock() + (p_burst - 1) * v_every;
+    set full_at = greatest(l.full_at, v_now) + v_every, every = p_every, burst = p_burst
+    where l.full_at <= v_now + (p_burst - 1) * v_every;
   if found then
     return 0;
   end if;
@@ -106,13 +107,12 @@ end;
 $$;
 
 -- Under which key limits know an account: a hash, because the addresses of strangers are nobody's business.
+-- Stable, because convert_to is: so it is inlined.
 create or replace function postern_internal.account_key(p_aud text, p_address text)
 returns text
-language plpgsql immutable security invoker set search_path = ''
+language sql stable security invoker
 as $$
-begin
-  return encode(sha256(convert_to(coalesce(p_aud, '') || chr(10) || lower(p_address), 'UTF8')), 'hex');
-end;
+  select encode(sha256(convert_to(coalesce(p_aud, '') || chr(10) || lower(p_address), 'UTF8')), 'hex')
 $$;
 
 -- Deletes buckets that are full again and counts of codes that are gone, at most 10,000 each.

@@ -32,11 +32,9 @@ $$;
 -- gain one each second or more, so that dividing it is not noticed.
 create or replace function postern_internal.quota_parts(p_events int, p_every float8)
 returns int
-language plpgsql immutable security invoker set search_path = ''
+language sql immutable security invoker -- inlined into its caller
 as $$
-begin
-  return least(32, p_events, case when p_every is not null then greatest(1, floor(1 / p_every)) end);
-end;
+  select least(32, p_events, case when p_every is not null then greatest(1, floor(1 / p_every)) end)::int
 $$;
 
 -- The share of a part, and what is used of it now. Fixed hours follow each other from the first message on.
@@ -83,7 +81,8 @@ begin
 end;
 $$;
 
--- Takes from one part that has something left. Without p_may_wait parts that others hold are passed over.
+-- Takes from one part that has something left. Without p_may_wait parts that others hold are passed over, and the first to
+-- be tried belongs to this connection, so that few meet there.
 create or replace function postern_internal.take_part(
   p_kind text,
   p_parts int,
@@ -111,12 +110,23 @@ begin
   else
     select q.part into v_part
     from postern.quotas as q
-    where q.kind = p_kind and q.part < p_parts
+    where q.kind = p_kind and q.part = pg_backend_pid() % p_parts
       and postern_internal.part_used(q.used, q.since, v_every, v_now) + 1
         <= postern_internal.part_capacity(q.part, p_parts, p_events)
-    order by random()
-    limit 1
     for update skip locked;
+    if not found then
+      select q.part into v_part
+      from postern.quotas as q
+      where q.kind = p_kind and q.part < p_parts
+        and postern_internal.part_used(q.used, q.since, v_every, v_now) + 1
+          <= postern_internal.part_capacity(q.part, p_parts, p_events)
+      order by random()
+      limit 1
+      for update skip locked;
+    end if;
+  end if;
+  if v_part is null then
+    return false;
   end if;
   update postern.quotas as q
   set used = postern_internal.part_used(q.used, q.since, v_every, v_now) + 1,
@@ -126,7 +136,7 @@ begin
     end,
     capacity = postern_internal.part_capacity(q.part, p_parts, p_events), every = v_every
   where q.kind = p_kind and q.part = v_part;
-  return v_part is not null;
+  return true;
 end;
 $$;
 

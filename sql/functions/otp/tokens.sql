@@ -3,11 +3,9 @@
 --   = '2ccb291ec3c2849006dddd7622775645a07e3f07d3a2c377737731dd'
 create or replace function postern_internal.otp_hash(p_address text, p_otp text)
 returns text
-language plpgsql immutable security invoker set search_path = ''
+language sql stable security invoker -- like convert_to: so it is inlined
 as $$
-begin
-  return encode(sha224(convert_to(p_address || p_otp, 'UTF8')), 'hex');
-end;
+  select encode(sha224(convert_to(p_address || p_otp, 'UTF8')), 'hex')
 $$;
 
 -- A new code for an address and its hash. p_is_pkce marks links that end in a code exchange.
@@ -124,13 +122,13 @@ create or replace function postern_internal.action_link(
 returns text
 language plpgsql stable security invoker set search_path = ''
 as $$
+declare
+  v_target text := coalesce(p_context ->> 'redirect_to', p_context ->> 'site_url');
 begin
-  return (
-    select coalesce(p_context -> 'verify_urls' ->> p_path, '') || '?token=' || p_token_hash || '&type=' || p_type
-      || '&redirect_to=' || case
-        when r ~ '[&=#]' then postern_internal.url_encode(r)
-        else r
-      end
-    from (select coalesce(p_context ->> 'redirect_to', p_context ->> 'site_url')) as t (r));
+  if v_target ~ '[&=#]' then
+    v_target := postern_internal.url_encode(v_target);
+  end if;
+  return coalesce(p_context -> 'verify_urls' ->> p_path, '') || '?token=' || p_token_hash || '&type=' || p_type
+    || '&redirect_to=' || v_target;
 end;
 $$;
