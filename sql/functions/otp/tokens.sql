@@ -53,11 +53,11 @@ returns void
 language plpgsql stable security invoker set search_path = ''
 as $$
 declare
-  v_refusal text := postern_internal.too_soon(p_last_sent_at, (p_context ->> 'mail_frequency')::float);
+  v_wait interval := p_last_sent_at + make_interval(secs => (p_context ->> 'mail_frequency')::float)
+    - postern_internal.clock();
 begin
-  if v_refusal is not null then
-    perform postern_internal.fail(429, 'over_email_send_rate_limit', v_refusal, jsonb_build_object(
-      'retry_after', extract(epoch from p_last_sent_at - postern_internal.clock()) + (p_context ->> 'mail_frequency')::float));
+  if v_wait > '0' then
+    perform postern_internal.fail_too_soon('over_email_send_rate_limit', v_wait);
   end if;
 end;
 $$;
@@ -69,28 +69,24 @@ returns void
 language plpgsql stable security invoker set search_path = ''
 as $$
 declare
-  v_refusal text := postern_internal.too_soon(p_last_sent_at, (p_context ->> 'sms_frequency')::float);
+  v_wait interval := p_last_sent_at + make_interval(secs => (p_context ->> 'sms_frequency')::float)
+    - postern_internal.clock();
 begin
-  if v_refusal is not null then
-    perform postern_internal.fail(429, 'over_sms_send_rate_limit', v_refusal, jsonb_build_object(
-      'retry_after', extract(epoch from p_last_sent_at - postern_internal.clock()) + (p_context ->> 'sms_frequency')::float));
+  if v_wait > '0' then
+    perform postern_internal.fail_too_soon('over_sms_send_rate_limit', v_wait);
   end if;
 end;
 $$;
 
--- The words for what comes less than p_seconds after p_last_at; null when it does not.
-create or replace function postern_internal.too_soon(p_last_at timestamptz, p_seconds float)
-returns text
-language plpgsql stable security invoker set search_path = ''
+-- Raises what comes too soon (429): p_wait is the time until it does not.
+create or replace function postern_internal.fail_too_soon(p_code text, p_wait interval)
+returns void
+language plpgsql volatile security invoker set search_path = ''
 as $$
-declare
-  v_wait interval := p_last_at + make_interval(secs => p_seconds) - postern_internal.clock();
 begin
-  if v_wait > interval '0' then
-    return format(
-      'For security purposes, you can only request this after %s seconds.', trunc(extract(epoch from v_wait)));
-  end if;
-  return null;
+  perform postern_internal.fail(429, p_code, format(
+    'For security purposes, you can only request this after %s seconds.', trunc(extract(epoch from p_wait))),
+    jsonb_build_object('retry_after', extract(epoch from p_wait)));
 end;
 $$;
 
