@@ -44,9 +44,8 @@ as $$
 declare
   v_random bytea := uuid_send(gen_random_uuid());
 begin
-  return translate(encode(substr(v_random, 1, 6) || substr(v_random, 10, 3), 'base64'),
-    'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/',
-    'abcdefghijklmnopqrstuvwxyz234567abcdefghijklmnopqrstuvwxyz234567');
+  return translate(
+    lower(encode(substr(v_random, 1, 6) || substr(v_random, 10, 3), 'base64') collate "C"), '0189+/', '234567');
 end;
 $$;
 

@@ -97,9 +97,13 @@ declare
   v_now timestamptz := postern_internal.wall_clock();
   v_every float8 := p_every * p_parts;
   v_part int;
+  v_used float8;
+  v_since timestamptz;
 begin
-  if p_may_wait then
-    select q.part into v_part
+  if p_parts < 1 then
+    return false;
+  elsif p_may_wait then
+    select q.part, q.used, q.since into v_part, v_used, v_since
     from postern.quotas as q
     where q.kind = p_kind and q.part < p_parts
       and postern_internal.part_used(q.used, q.since, v_every, v_now) + 1
@@ -108,14 +112,13 @@ begin
     limit 1
     for update;
   else
-    select q.part into v_part
-    from postern.quotas as q
-    where q.kind = p_kind and q.part = pg_backend_pid() % p_parts
-      and postern_internal.part_used(q.used, q.since, v_every, v_now) + 1
-        <= postern_internal.part_capacity(q.part, p_parts, p_events)
-    for update skip locked;
-    if not found then
-      select q.part into v_part
+    v_part := pg_backend_pid() % p_parts;
+    select q.used, q.since into v_used, v_since
+    from postern.quotas as q where q.kind = p_kind and q.part = v_part for update skip locked;
+    if not found or postern_internal.part_used(v_used, v_since, v_every, v_now) + 1
+      > postern_internal.part_capacity(v_part, p_parts, p_events)
+    then
+      select q.part, q.used, q.since into v_part, v_used, v_since
       from postern.quotas as q
       where q.kind = p_kind and q.part < p_parts
         and postern_internal.part_used(q.used, q.since, v_every, v_now) + 1
@@ -129,12 +132,12 @@ begin
     return false;
   end if;
   update postern.quotas as q
-  set used = postern_internal.part_used(q.used, q.since, v_every, v_now) + 1,
+  set used = postern_internal.part_used(v_used, v_since, v_every, v_now) + 1,
     since = case
-      when p_every is not null then greatest(v_now, q.since)
-      else q.since + floor(extract(epoch from greatest(v_now - q.since, '0')) / 3600) * interval '1 hour'
+      when p_every is not null then greatest(v_now, v_since)
+      else v_since + floor(extract(epoch from greatest(v_now - v_since, '0')) / 3600) * interval '1 hour'
     end,
-    capacity = postern_internal.part_capacity(q.part, p_parts, p_events), every = v_every
+    capacity = postern_internal.part_capacity(v_part, p_parts, p_events), every = v_every
   where q.kind = p_kind and q.part = v_part;
   return true;
 end;
