@@ -1692,7 +1692,7 @@ $$;
 -- Name: base_identity_data(uuid, text); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.base_identity_data(p_user_id uuid, p_email text) RETURNS jsonb
-    LANGUAGE sql IMMUTABLE
+    LANGUAGE sql STABLE
     AS $$
   select jsonb_strip_nulls(jsonb_build_object(
     'sub', p_user_id, 'email', lower(p_email), 'email_verified', false, 'phone_verified', false))
@@ -3447,7 +3447,7 @@ $$;
 -- Name: failure(integer, text, text); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.failure(p_status integer, p_code text, p_message text) RETURNS jsonb
-    LANGUAGE sql IMMUTABLE
+    LANGUAGE sql STABLE
     AS $$
   select jsonb_build_object('status', p_status, 'code', p_code, 'message', p_message)
 $$;
@@ -5540,7 +5540,7 @@ $$;
 -- Name: obscured(uuid, text); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.obscured(p_user_id uuid, p_value text) RETURNS text
-    LANGUAGE sql IMMUTABLE
+    LANGUAGE sql STABLE
     AS $$
   select postern_internal.base64url(sha256(convert_to(p_user_id || coalesce(p_value, ''), 'UTF8')))
 $$;
@@ -7458,16 +7458,15 @@ CREATE FUNCTION postern_internal.take_token(p_name text, p_who text, p_every dou
     AS $$
 declare
   v_every interval := make_interval(secs => p_every);
-  v_now timestamptz := postern_internal.wall_clock();
 begin
   if p_burst < 1 then
     return greatest(p_every, 1);
   end if;
   insert into postern.limits as l (name, who, full_at, every, burst)
-  values (p_name, p_who, v_now + v_every, p_every, p_burst)
+  values (p_name, p_who, postern_internal.wall_clock() + v_every, p_every, p_burst)
   on conflict (name, who) do update
-    set full_at = greatest(l.full_at, v_now) + v_every, every = p_every, burst = p_burst
-    where l.full_at <= v_now + (p_burst - 1) * v_every;
+    set full_at = greatest(l.full_at, postern_internal.wall_clock()) + v_every, every = p_every, burst = p_burst
+    where l.full_at <= postern_internal.wall_clock() + (p_burst - 1) * v_every;
   if found then
     return 0;
   end if;
@@ -7480,8 +7479,10 @@ $$;
 CREATE FUNCTION postern_internal.test_otp(p_phone text, p_context jsonb) RETURNS text
     LANGUAGE sql STABLE
     AS $$
-  select nullif(p_context -> 'sms_test_otps' ->> p_phone, '')
-  where coalesce((p_context ->> 'sms_test_otps_until')::timestamptz > postern_internal.clock(), true)
+  select case
+    when coalesce((p_context ->> 'sms_test_otps_until')::timestamptz > postern_internal.clock(), true)
+      then nullif(p_context -> 'sms_test_otps' ->> p_phone, '')
+  end
 $$;
 
 -- Name: token_sent_at(auth.users, auth.one_time_token_type); Type: FUNCTION; Schema: postern_internal

@@ -16,16 +16,15 @@ language plpgsql volatile security invoker set search_path = ''
 as $$
 declare
   v_every interval := make_interval(secs => p_every);
-  v_now timestamptz := postern_internal.wall_clock();
 begin
   if p_burst < 1 then
     return greatest(p_every, 1);
   end if;
   insert into postern.limits as l (name, who, full_at, every, burst)
-  values (p_name, p_who, v_now + v_every, p_every, p_burst)
+  values (p_name, p_who, postern_internal.wall_clock() + v_every, p_every, p_burst)
   on conflict (name, who) do update
-    set full_at = greatest(l.full_at, v_now) + v_every, every = p_every, burst = p_burst
-    where l.full_at <= v_now + (p_burst - 1) * v_every;
+    set full_at = greatest(l.full_at, postern_internal.wall_clock()) + v_every, every = p_every, burst = p_burst
+    where l.full_at <= postern_internal.wall_clock() + (p_burst - 1) * v_every;
   if found then
     return 0;
   end if;
