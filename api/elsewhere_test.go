@@ -85,7 +85,7 @@ func TestOtherDevice(t *testing.T) {
 		{firefoxLinux, "Mozilla/5.0 (x)", ""}, // nor known
 	} {
 		s.do("POST", "/otp", pkce("ann@example.com"), "User-Agent", c.began)
-		link := "/verify?type=magiclink&token=" + s.scan("select recovery_token from auth.users")
+		link := "/verify?type=magiclink&token=" + s.newLink("ann@example.com")
 		r := s.open(link, c.opened)
 		if c.place == "" {
 			if s.exchange(r) != 200 {
@@ -208,7 +208,7 @@ func TestOtherDeviceIsOffByDefault(t *testing.T) {
 	s := setup(t)
 	s.newUser("ann@example.com")
 	s.do("POST", "/otp", pkce("ann@example.com"), "User-Agent", firefoxLinux)
-	if s.exchange(s.open("/verify?type=magiclink&token="+s.scan("select recovery_token from auth.users"), safariIPhone)) != 200 {
+	if s.exchange(s.open("/verify?type=magiclink&token="+s.newLink("ann@example.com"), safariIPhone)) != 200 {
 		t.Error("the link does not work")
 	}
 	if n := s.scan("select count(*) from postern.flow_devices"); n != "0" {
@@ -222,7 +222,7 @@ func TestBothPages(t *testing.T) {
 	s := setup(t, linkPages, otherPages)
 	s.newUser("ann@example.com")
 	s.do("POST", "/recover", pkce("ann@example.com"), "User-Agent", firefoxLinux)
-	query := "type=recovery&token=" + s.scan("select recovery_token from auth.users")
+	query := "type=recovery&token=" + s.newLink("ann@example.com")
 	if r := s.open("/verify?"+query, safariIPhone); !strings.Contains(r.Text, "Set a new password") {
 		t.Errorf("%d %s", r.Status, r.Text)
 	}
@@ -231,7 +231,7 @@ func TestBothPages(t *testing.T) {
 		t.Errorf("%d %s", r.Status, r.Text)
 	}
 	s.do("POST", "/recover", m{"email": "ann@example.com"}, "User-Agent", firefoxLinux)
-	query = "type=recovery&token=" + s.scan("select recovery_token from auth.users")
+	query = "type=recovery&token=" + s.newLink("ann@example.com")
 	if to := s.do("POST", "/verify", query, "Content-Type", wantsForm, "User-Agent", safariIPhone).location(t); !strings.Contains(to, "#access_token=") {
 		t.Errorf("an implicit link leads to %s", to)
 	}

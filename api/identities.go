@@ -19,31 +19,6 @@ func linking(s *Server, ctx context.Context, r *request) error {
 	return nil
 }
 
-// linkIdentity sends a signed-in user to a provider, to add an identity: GET /user/identities/authorize. The callback
-// does the rest.
-func (s *Server) linkIdentity(ctx context.Context, r *request) (reply, error) {
-	p, err := s.provider(r.query("provider"), r.query("scopes"))
-	if err != nil {
-		return nil, invalid(err.Error())
-	}
-	pkce := pkceParams{r.query("code_challenge"), r.query("code_challenge_method")}
-	if err := pkce.check(); err != nil {
-		return nil, err
-	}
-	state, err := s.db.BeginLinking(ctx, gen.BeginLinkingParams{
-		UserID: r.userID, SessionID: r.sessionID, Provider: p.Name, CodeChallenge: pkce.CodeChallenge,
-		CodeChallengeMethod: pkce.CodeChallengeMethod, IsEmailOptional: p.IsEmailOptional, Context: r.context(),
-	})
-	if err != nil {
-		return nil, err
-	}
-	target := p.AuthorizeURL(state.String(), r.URL.Query())
-	if r.query("skip_http_redirect") == "true" {
-		return jsonReply(map[string]string{"url": target}, nil)
-	}
-	return found(target), nil
-}
-
 // unlinkIdentity removes an identity of the caller: DELETE /user/identities/{id} (spec/02 section 10).
 func (s *Server) unlinkIdentity(ctx context.Context, r *request) (reply, error) {
 	id, err := r.pathUUID("identity_id")

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/http"
 	"strconv"
+	"strings"
 	"testing"
 )
 
@@ -98,13 +99,71 @@ func TestWrongCodes(t *testing.T) {
 		return s.try("POST", "/verify", m{"type": "email", "email": "ann@example.com", "token": code})
 	}
 	for wrong, want := range map[int]int{4: 200, 5: 403} {
-		hash := on[0].plant("ann@example.com", "recovery_token", fmt.Sprint("12345", wrong))
+		on[0].plant("ann@example.com", "recovery_token", fmt.Sprint("12345", wrong))
+		hash := on[0].scan("select recovery_token from auth.users")
 		race(t, on, wrong, func(s *server, i int) (response, error) { return verify(s, fmt.Sprint("00000", i)) })
 		if r, _ := verify(on[1], fmt.Sprint("12345", wrong)); r.Status != want {
 			t.Errorf("after %d wrong ones: %d %s", wrong, r.Status, r.Text)
 		}
 		if left := on[0].scan("select count(*) from auth.users where recovery_token = $1", hash); left != "0" {
 			t.Errorf("after %d wrong ones the token is still there", wrong)
+		}
+	}
+}
+
+// Whoever knows an address can make the hash of each code, and must not be able to guess with links instead, where
+// guesses are not counted; what Supabase Auth mailed stays good.
+func TestLinksAreNoGuesses(t *testing.T) {
+	t.Parallel()
+	s := setup(t, "GOTRUE_SMTP_HOST=127.0.0.1", "GOTRUE_SMTP_PORT=1") // nobody takes the mails, so that they stay
+	s.newUser("ann@example.com")
+	open := func(link string) response {
+		return s.do("POST", "/verify", m{"type": "magiclink", "token_hash": link})
+	}
+	mailed := func() (link, code, hash string) {
+		s.do("POST", "/otp", m{"email": "ann@example.com"})
+		const mail = " from postern.outbox order by id desc limit 1"
+		code = s.scan("select payload ->> 'token'" + mail)
+		return s.scan("select payload ->> 'token_hash'" + mail), code, s.scan("select postern_internal.otp_hash('ann@example.com', $1)", code)
+	}
+	first, _, _ := mailed()
+	link, code, hash := mailed()
+	if stored := s.scan("select string_agg(token_hash, ' ') from auth.one_time_tokens"); stored != hash || link == hash || len(link) != len(hash) {
+		t.Fatalf("the code %s is stored as %s, the link says %s", code, stored, link)
+	}
+	for name, wrong := range map[string]string{
+		"the hash of the code": hash, "the link of an earlier mail": first, "of the other flow": "pkce_" + link,
+		"another secret": link[:32] + "000000000000000000000000", "no secret": link[:32], "upper case": strings.ToUpper(link),
+	} {
+		if r := open(wrong); r.Status != 403 {
+			t.Errorf("%s: %d %s", name, r.Status, r.Text)
+		}
+	}
+	s.need(open(link), "access_token")
+	if r := open(link); r.Status != 403 {
+		t.Errorf("the link once more: %d %s", r.Status, r.Text)
+	}
+	_, code, _ = mailed()
+	s.need(s.do("POST", "/verify", m{"type": "email", "email": "ann@example.com", "token": code}), "access_token")
+	s.plant("ann@example.com", "recovery_token", "123456")
+	s.exec("delete from postern.link_secrets")
+	s.need(open(s.scan("select recovery_token from auth.users")), "access_token")
+}
+
+// The code of GET /reauthenticate is void after as many wrong guesses as any other, by two servers or one.
+func TestWrongNonces(t *testing.T) {
+	t.Parallel()
+	on := pair(t, "POSTERN_OTP_MAX_ATTEMPTS=5", "GOTRUE_SECURITY_UPDATE_PASSWORD_REQUIRE_REAUTHENTICATION=true")
+	ann := on[0].newSession("ann@example.com")
+	on[0].exec("update auth.sessions set created_at = now() - interval '2 days'")
+	change := func(s *server, nonce, password string) (response, error) {
+		return s.try("PUT", "/user", m{"password": password, "nonce": nonce}, bearer(ann.AccessToken)...)
+	}
+	for wrong, want := range map[int]int{4: 200, 5: 422} {
+		on[0].plant("ann@example.com", "reauthentication_token", "123456")
+		race(t, on, wrong, func(s *server, i int) (response, error) { return change(s, fmt.Sprint("00000", i), "never-this-one-9") })
+		if r, _ := change(on[1], "123456", fmt.Sprint("another-password-", wrong)); r.Status != want {
+			t.Errorf("after %d wrong ones: %d %s", wrong, r.Status, r.Text)
 		}
 	}
 }

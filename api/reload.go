@@ -13,6 +13,7 @@ import (
 	"github.com/postern-auth/postern/api/mail"
 	"github.com/postern-auth/postern/api/mailcheck"
 	"github.com/postern-auth/postern/api/password"
+	"github.com/postern-auth/postern/api/provider"
 	"github.com/postern-auth/postern/api/redirect"
 	"github.com/postern-auth/postern/api/seal"
 	"github.com/postern-auth/postern/api/sms"
@@ -46,6 +47,8 @@ func newGeneration(p *process, cfg *config.Config, before *Server) (*Server, err
 	if s.sms, err = sms.New(cfg.SMS, cfg.API.InternalHTTPTimeout, p.toSMS, p.log); err != nil {
 		return nil, err
 	}
+	toProviders := &http.Client{Timeout: cfg.API.InternalHTTPTimeout, Transport: p.toSMS}
+	s.providers = provider.NewRegistry(cfg.Providers, cfg.OIDC, toProviders, toProviders)
 	s.mailCheck = mailcheck.New(cfg.MailCheck, net.DefaultResolver)
 	s.limits = clientLimits(cfg.Limits)
 	if c := cfg.Captcha; c.Enabled {

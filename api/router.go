@@ -61,6 +61,8 @@ func (s *Server) routes() []route {
 		{"PUT", "/user/", signedIn, s.limited(by(limitUser), s.updateUser)},
 		{"GET", "/user/identities/authorize", linking, s.linkIdentity},
 		{"DELETE", "/user/identities/:identity_id", linking, s.unlinkIdentity},
+		{"GET", "/user/provider-tokens", signedIn, s.listProviderTokens},
+		{"GET", "/user/provider-tokens/:identity_id", signedIn, s.limited(by(limitUser), s.providerToken)},
 		{"POST", "/logout", signedIn, s.logOut},
 		{"GET", "/reauthenticate", signedIn, s.reauthenticate},
 		{"GET", "/reauthenticate/", signedIn, s.reauthenticate},

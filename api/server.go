@@ -27,6 +27,7 @@ import (
 	"github.com/postern-auth/postern/api/maintenance"
 	"github.com/postern-auth/postern/api/outbox"
 	"github.com/postern-auth/postern/api/password"
+	"github.com/postern-auth/postern/api/provider"
 	"github.com/postern-auth/postern/api/redirect"
 	"github.com/postern-auth/postern/api/seal"
 	"github.com/postern-auth/postern/api/sms"
@@ -57,6 +58,7 @@ type Server struct {
 	policy    *password.Policy
 	sms       *sms.Sender
 	settings  *settingsDocument
+	providers *provider.Registry
 	captcha   *captcha.Verifier       // nil: none is demanded
 	limits    map[string]limit.Bucket // per client, by name
 	handler   http.Handler
@@ -139,6 +141,9 @@ func (s *Server) background(ctx context.Context) {
 	defer running.Wait()
 	running.Go(func() { s.refreshTemplates(ctx) })
 	running.Go(func() { indexworker.Run(ctx, s.pool.Config().ConnConfig, s.cfg.IndexWorker, s.log) })
+	if s.cfg.ProviderTokens.RefreshAhead > 0 {
+		running.Go(func() { s.refreshProviderTokens(ctx) })
+	}
 	if s.cfg.Maintenance.Enabled {
 		running.Go(func() {
 			maintenance.New(s.pool, s.maintenanceOptions(), s.log).Run(ctx)

@@ -248,6 +248,13 @@ func (s *server) exec(query string, args ...any) {
 	}
 }
 
+// newLink is what a link says that means the newest token mailed to an address, like the one in the mail, which is void then.
+func (s *server) newLink(to string) string {
+	s.t.Helper()
+	return s.scan(`select postern_internal.make_link(id, token_hash) from auth.one_time_tokens
+		where relates_to = $1 order by created_at desc limit 1`, to)
+}
+
 // scan returns the one value of a query as text.
 func (s *server) scan(query string, args ...any) string {
 	s.t.Helper()

@@ -124,6 +124,9 @@ func (s *Server) hashNewPassword(
 			UserID: args.UserID, SessionID: args.SessionID, Changes: args.Changes, Context: document,
 		})
 	})
+	if err == nil {
+		err = failure(row.Failure)
+	}
 	if err != nil {
 		return err
 	}

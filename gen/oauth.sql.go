@@ -11,65 +11,66 @@ import (
 	"github.com/google/uuid"
 )
 
-const beginLinking = `-- name: BeginLinking :one
+const beginLinking = `-- name: BeginLinking :exec
 select postern_internal.begin_linking(
-  p_user_id => $1, p_session_id => $2, p_provider => $3,
-  p_code_challenge => $4, p_code_challenge_method => $5,
-  p_is_email_optional => $6, p_context => $7)::uuid as state
+  p_user_id => $1, p_session_id => $2, p_flow => $3, p_context => $4)
 `
 
 type BeginLinkingParams struct {
-	UserID              uuid.UUID
-	SessionID           *uuid.UUID
-	Provider            string
-	CodeChallenge       string
-	CodeChallengeMethod string
-	IsEmailOptional     bool
-	Context             []byte
+	UserID    uuid.UUID
+	SessionID *uuid.UUID
+	Flow      []byte
+	Context   []byte
 }
 
-func (q *Queries) BeginLinking(ctx context.Context, arg BeginLinkingParams) (uuid.UUID, error) {
-	row := q.db.QueryRow(ctx, beginLinking,
+func (q *Queries) BeginLinking(ctx context.Context, arg BeginLinkingParams) error {
+	_, err := q.db.Exec(ctx, beginLinking,
 		arg.UserID,
 		arg.SessionID,
-		arg.Provider,
-		arg.CodeChallenge,
-		arg.CodeChallengeMethod,
-		arg.IsEmailOptional,
+		arg.Flow,
 		arg.Context,
 	)
-	var state uuid.UUID
-	err := row.Scan(&state)
-	return state, err
+	return err
 }
 
-const beginOauth = `-- name: BeginOauth :one
-select postern_internal.begin_oauth(
-  p_provider => $1, p_code_challenge => $2, p_code_challenge_method => $3,
-  p_invite_token => $4, p_is_email_optional => $5, p_context => $6)::uuid as state
+const beginOauth = `-- name: BeginOauth :exec
+select postern_internal.begin_oauth(p_flow => $1, p_context => $2)
 `
 
-type BeginOauthParams struct {
-	Provider            string
-	CodeChallenge       string
-	CodeChallengeMethod string
-	InviteToken         string
-	IsEmailOptional     bool
-	Context             []byte
+func (q *Queries) BeginOauth(ctx context.Context, flow []byte, context []byte) error {
+	_, err := q.db.Exec(ctx, beginOauth, flow, context)
+	return err
 }
 
-func (q *Queries) BeginOauth(ctx context.Context, arg BeginOauthParams) (uuid.UUID, error) {
-	row := q.db.QueryRow(ctx, beginOauth,
-		arg.Provider,
-		arg.CodeChallenge,
-		arg.CodeChallengeMethod,
-		arg.InviteToken,
-		arg.IsEmailOptional,
-		arg.Context,
-	)
-	var state uuid.UUID
-	err := row.Scan(&state)
-	return state, err
+const claimDueProviderTokens = `-- name: ClaimDueProviderTokens :many
+select id::uuid as id, provider::text as provider, refresh_token::text as refresh_token
+from postern_internal.claim_due_provider_tokens(p_ahead => $1, p_limit => $2)
+`
+
+type ClaimDueProviderTokensRow struct {
+	ID           uuid.UUID
+	Provider     string
+	RefreshToken string
+}
+
+func (q *Queries) ClaimDueProviderTokens(ctx context.Context, ahead float64, maxRows int32) ([]ClaimDueProviderTokensRow, error) {
+	rows, err := q.db.Query(ctx, claimDueProviderTokens, ahead, maxRows)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ClaimDueProviderTokensRow
+	for rows.Next() {
+		var i ClaimDueProviderTokensRow
+		if err := rows.Scan(&i.ID, &i.Provider, &i.RefreshToken); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const finishOauth = `-- name: FinishOauth :one
@@ -96,21 +97,110 @@ func (q *Queries) FinishOauth(ctx context.Context, arg FinishOauthParams) (Finis
 	return i, err
 }
 
-const resumeOauth = `-- name: ResumeOauth :one
-select provider::text as provider, referrer::text as referrer, is_email_optional::boolean as is_email_optional
-from postern_internal.resume_oauth(p_state => $1, p_context => $2)
+const finishProviderRefresh = `-- name: FinishProviderRefresh :exec
+select postern_internal.finish_provider_refresh(
+  p_id => $1, p_used => $2, p_kept => $3, p_refusal => $4)
 `
+
+type FinishProviderRefreshParams struct {
+	ID      uuid.UUID
+	Used    string
+	Kept    []byte
+	Refusal *string
+}
+
+func (q *Queries) FinishProviderRefresh(ctx context.Context, arg FinishProviderRefreshParams) error {
+	_, err := q.db.Exec(ctx, finishProviderRefresh,
+		arg.ID,
+		arg.Used,
+		arg.Kept,
+		arg.Refusal,
+	)
+	return err
+}
+
+const listProviderTokens = `-- name: ListProviderTokens :one
+select postern_internal.list_provider_tokens(
+  p_user_id => $1, p_session_id => $2)::jsonb as tokens
+`
+
+func (q *Queries) ListProviderTokens(ctx context.Context, userID uuid.UUID, sessionID *uuid.UUID) ([]byte, error) {
+	row := q.db.QueryRow(ctx, listProviderTokens, userID, sessionID)
+	var tokens []byte
+	err := row.Scan(&tokens)
+	return tokens, err
+}
+
+const resumeOauth = `-- name: ResumeOauth :one
+select
+  provider::text as provider, referrer::text as referrer, is_email_optional::boolean as is_email_optional,
+  secret::text as secret, failure
+from postern_internal.resume_oauth(p_state => $1, p_has_code => $2, p_context => $3)
+`
+
+type ResumeOauthParams struct {
+	State   uuid.UUID
+	HasCode bool
+	Context []byte
+}
 
 type ResumeOauthRow struct {
 	Provider        string
 	Referrer        string
 	IsEmailOptional bool
+	Secret          string
+	Failure         []byte
 }
 
-func (q *Queries) ResumeOauth(ctx context.Context, state uuid.UUID, context []byte) (ResumeOauthRow, error) {
-	row := q.db.QueryRow(ctx, resumeOauth, state, context)
+func (q *Queries) ResumeOauth(ctx context.Context, arg ResumeOauthParams) (ResumeOauthRow, error) {
+	row := q.db.QueryRow(ctx, resumeOauth, arg.State, arg.HasCode, arg.Context)
 	var i ResumeOauthRow
-	err := row.Scan(&i.Provider, &i.Referrer, &i.IsEmailOptional)
+	err := row.Scan(
+		&i.Provider,
+		&i.Referrer,
+		&i.IsEmailOptional,
+		&i.Secret,
+		&i.Failure,
+	)
+	return i, err
+}
+
+const takeProviderToken = `-- name: TakeProviderToken :one
+select
+  id::uuid as id, provider::text as provider, access_token::text as access_token, refresh_token::text as refresh_token,
+  document::jsonb as document, is_due::boolean as is_due, is_busy::boolean as is_busy
+from postern_internal.take_provider_token(
+  p_user_id => $1, p_session_id => $2, p_identity_id => $3)
+`
+
+type TakeProviderTokenParams struct {
+	UserID     uuid.UUID
+	SessionID  *uuid.UUID
+	IdentityID uuid.UUID
+}
+
+type TakeProviderTokenRow struct {
+	ID           uuid.UUID
+	Provider     string
+	AccessToken  string
+	RefreshToken string
+	Document     []byte
+	IsDue        bool
+	IsBusy       bool
+}
+
+func (q *Queries) TakeProviderToken(ctx context.Context, arg TakeProviderTokenParams) (TakeProviderTokenRow, error) {
+	row := q.db.QueryRow(ctx, takeProviderToken, arg.UserID, arg.SessionID, arg.IdentityID)
+	var i TakeProviderTokenRow
+	err := row.Scan(
+		&i.ID,
+		&i.Provider,
+		&i.AccessToken,
+		&i.RefreshToken,
+		&i.Document,
+		&i.IsDue,
+		&i.IsBusy,
+	)
 	return i, err
 }
 

@@ -23,7 +23,10 @@ func (q *Queries) GetUser(ctx context.Context, userID uuid.UUID, sessionID *uuid
 }
 
 const preparePasswordChange = `-- name: PreparePasswordChange :one
-select password_hash::text, needs_current_password::boolean from postern_internal.prepare_password_change(
+select
+  coalesce(password_hash, '')::text as password_hash, coalesce(needs_current_password, false) as needs_current_password,
+  failure
+from postern_internal.prepare_password_change(
   p_user_id => $1, p_session_id => $2, p_changes => $3, p_context => $4)
 `
 
@@ -37,6 +40,7 @@ type PreparePasswordChangeParams struct {
 type PreparePasswordChangeRow struct {
 	PasswordHash         string
 	NeedsCurrentPassword bool
+	Failure              []byte
 }
 
 func (q *Queries) PreparePasswordChange(ctx context.Context, arg PreparePasswordChangeParams) (PreparePasswordChangeRow, error) {
@@ -47,7 +51,7 @@ func (q *Queries) PreparePasswordChange(ctx context.Context, arg PreparePassword
 		arg.Context,
 	)
 	var i PreparePasswordChangeRow
-	err := row.Scan(&i.PasswordHash, &i.NeedsCurrentPassword)
+	err := row.Scan(&i.PasswordHash, &i.NeedsCurrentPassword, &i.Failure)
 	return i, err
 }
 

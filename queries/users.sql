@@ -12,7 +12,10 @@ select issued, account, failure from postern_internal.sign_up_by_phone(
   p_context => @context);
 
 -- name: PreparePasswordChange :one
-select password_hash::text, needs_current_password::boolean from postern_internal.prepare_password_change(
+select
+  coalesce(password_hash, '')::text as password_hash, coalesce(needs_current_password, false) as needs_current_password,
+  failure
+from postern_internal.prepare_password_change(
   p_user_id => @user_id, p_session_id => sqlc.narg(session_id), p_changes => @changes, p_context => @context);
 
 -- name: UpdateUser :one

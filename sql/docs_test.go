@@ -23,6 +23,7 @@ var sections = []struct {
 	{"Users", []string{"create_user", "ensure_user", "find_users", "get_user", "confirm_email", "set_password", "set_password_hash",
 		"set_app_metadata", "ban_user", "unban_user", "delete_user"}},
 	{"Sessions", []string{"list_sessions", "sign_out", "why_signed_out"}},
+	{"Tokens of providers", []string{"list_provider_tokens", "get_provider_token", "forget_provider_tokens"}},
 	{"Limits", []string{"list_limits", "reset_limit"}},
 	{"Mail", []string{"invite_user", "send_magic_link", "list_outbox", "retry_outbox"}},
 	{"Upkeep", []string{"run_maintenance", "doctor"}},

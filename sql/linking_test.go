@@ -45,7 +45,7 @@ func TestLinking(t *testing.T) {
 			{link(anonymousID, "7", noProof, "{}"), "email_not_confirmed"},
 			{"select email, email_confirmed_at is null, is_anonymous, raw_app_meta_data from auth.users where id = " + anonymousID, "free@example.com,t,t,"},
 			{"select template, recipient from postern.outbox", "confirmation,free@example.com"},
-			{"select effective_type from postern_internal.verify_otp('signup', (select confirmation_token from auth.users where id = " + anonymousID + "), '', '', '', false, postern_internal.context())", "signup"},
+			{"select effective_type from postern_internal.verify_otp('signup', (select payload ->> 'token_hash' from postern.outbox where user_id = " + anonymousID + "), '', '', '', false, postern_internal.context())", "signup"},
 			{"select email_confirmed_at is null, is_anonymous, raw_app_meta_data from auth.users where id = " + anonymousID, `f,f,"{"provider": "github", "providers": ["github"]}`},
 			{"select identity_data ->> 'email_verified' from auth.identities where user_id = " + anonymousID, "true"},
 		},

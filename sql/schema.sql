@@ -342,6 +342,65 @@ query: part of an e-mail address, phone number or name, in any case; or a whole 
 max_rows: at most so many; default: 50.
 Example: select email, last_sign_in_at from postern.find_users(''@example.com'');';
 
+-- Name: forget_provider_tokens(text, text); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.forget_provider_tokens(who text, provider text DEFAULT NULL::text) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_user auth.users := postern_internal.find_user(who);
+  v_count int;
+begin
+  delete from postern.provider_tokens as t
+  where t.user_id = v_user.id and t.provider = coalesce(forget_provider_tokens.provider, t.provider);
+  get diagnostics v_count = row_count;
+  if v_count > 0 then
+    perform postern_internal.record_event('provider_token.deleted', v_user.id, postern_internal.context(),
+      jsonb_strip_nulls(jsonb_build_object('provider', forget_provider_tokens.provider)));
+  end if;
+  return v_count;
+end;
+$$;
+
+-- Name: FUNCTION forget_provider_tokens(who text, provider text); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.forget_provider_tokens(who text, provider text) IS 'Deletes the tokens of OAuth providers that are kept for a user, and returns how many. The provider still honours them: revoke them there too.
+who: the user''s id, e-mail address, or phone number with a leading +.
+provider: of one provider only; default: of all.
+Errors: user_not_found (PT404).
+Example: select postern.forget_provider_tokens(''ann@example.com'', ''google'');';
+
+-- Name: get_provider_token(uuid, text); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.get_provider_token(identity_id uuid, encryption_key text) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_token postern.provider_tokens;
+begin
+  select t.* into v_token
+  from postern.provider_tokens as t
+  join auth.identities as i on i.id = t.identity_id and i.user_id = t.user_id
+  where t.identity_id = get_provider_token.identity_id;
+  if v_token.id is null then
+    perform postern_internal.fail(404, 'provider_token_not_found', 'No token of this identity is kept');
+  end if;
+  perform postern_internal.record_event('provider_token.read', v_token.user_id, postern_internal.context(),
+    jsonb_build_object('provider', v_token.provider));
+  return postern_internal.open_sealed(v_token.access_token, v_token.id, encryption_key);
+end;
+$$;
+
+-- Name: FUNCTION get_provider_token(identity_id uuid, encryption_key text); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.get_provider_token(identity_id uuid, encryption_key text) IS 'Returns the access token of a provider that is kept for an identity, and records that it was read. Its age is in list_provider_tokens: SQL cannot refresh it; a server does, when the user asks for it or POSTERN_PROVIDER_TOKENS_REFRESH_AHEAD before it expires.
+identity_id: of the user''s identity.
+encryption_key: the key that it was encrypted with, as in GOTRUE_SECURITY_DB_ENCRYPTION_ENCRYPTION_KEY. The extension pgcrypto must be installed.
+Errors: provider_token_not_found (PT404); validation_failed (PT400) for a wrong key or without pgcrypto.
+Example: select postern.get_provider_token(t.identity_id, :''key'') from postern.list_provider_tokens(''ann@example.com'') t where t.provider = ''google'';';
+
 -- Name: get_user(text); Type: FUNCTION; Schema: postern
 
 CREATE FUNCTION postern.get_user(who text) RETURNS jsonb
@@ -447,6 +506,26 @@ $$;
 
 COMMENT ON FUNCTION postern.list_outbox(p_state text, p_recipient text, p_limit integer) IS 'Mails and other messages, newest first: all, or those of one state or recipient.
 Example: select id, recipient, attempts, last_error from postern.list_outbox(''dead'');';
+
+-- Name: list_provider_tokens(text); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.list_provider_tokens(who text, OUT identity_id uuid, OUT provider text, OUT scope text, OUT expires_at timestamp with time zone, OUT is_refreshable boolean, OUT refusal text, OUT updated_at timestamp with time zone)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+  select t.identity_id, t.provider, t.scope, t.expires_at, t.refresh_token is not null, t.refusal, t.updated_at
+  from postern.provider_tokens as t
+  join auth.identities as i on i.id = t.identity_id and i.user_id = t.user_id
+  where t.user_id = (select (postern_internal.find_user(who)).id)
+  order by t.provider, t.id
+$$;
+
+-- Name: FUNCTION list_provider_tokens(who text); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.list_provider_tokens(who text) IS 'Lists the tokens of OAuth providers that are kept for a user (POSTERN_PROVIDER_TOKENS), without the tokens themselves.
+who: the user''s id, e-mail address, or phone number with a leading +.
+Errors: user_not_found (PT404).
+Example: select provider, scope, expires_at from postern.list_provider_tokens(''ann@example.com'');';
 
 -- Name: list_sessions(text); Type: FUNCTION; Schema: postern
 
@@ -887,9 +966,8 @@ CREATE FUNCTION postern_internal.accept_invite(p_invite_token text, p_provider t
     SET search_path TO ''
     AS $$
 declare
-  v_user auth.users := postern_internal.lock_user((
-    select t.user_id from auth.one_time_tokens as t
-    where t.token_hash = p_invite_token and t.token_type = 'confirmation_token' limit 1));
+  v_user auth.users := postern_internal.lock_user(
+    (postern_internal.find_link(p_invite_token, '{confirmation_token}')).user_id);
 begin
   if v_user.id is null then
     perform postern_internal.fail(404, 'invite_not_found', 'Invite not found');
@@ -1253,7 +1331,7 @@ begin
   if postern_internal.is_banned(p_user) then
     perform postern_internal.fail(403, 'user_banned', 'User is banned');
   end if;
-  if p_user.email_confirmed_at is not null or (p_is_email_optional and v_candidate is null) then
+  if p_user.email_confirmed_at is not null or (p_is_email_optional and v_candidate ->> 'email' is null) then
     perform postern_internal.audit_user('login', p_user, p_context, jsonb_build_object('provider', p_provider));
     return null;
   end if;
@@ -1323,7 +1401,7 @@ CREATE FUNCTION postern_internal.adopt_linked_email(p_user auth.users, p_provide
 declare
   v_user auth.users;
 begin
-  if postern_internal.candidate_email(p_identity) is null then
+  if postern_internal.candidate_email(p_identity) ->> 'email' is null then
     perform postern_internal.fail(500, 'unexpected_failure', 'Error sending confirmation email');
   end if;
   v_user := postern_internal.promote_email(p_user, p_context);
@@ -1741,20 +1819,17 @@ begin
 end;
 $$;
 
--- Name: begin_linking(uuid, uuid, text, text, text, boolean, jsonb); Type: FUNCTION; Schema: postern_internal
+-- Name: begin_linking(uuid, uuid, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
 
-CREATE FUNCTION postern_internal.begin_linking(p_user_id uuid, p_session_id uuid, p_provider text, p_code_challenge text, p_code_challenge_method text, p_is_email_optional boolean, p_context jsonb) RETURNS uuid
+CREATE FUNCTION postern_internal.begin_linking(p_user_id uuid, p_session_id uuid, p_flow jsonb, p_context jsonb) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
 declare
   v_user auth.users := postern_internal.authenticate(p_user_id, p_session_id);
-  v_state uuid;
 begin
-  v_state := postern_internal.begin_oauth(
-    p_provider, p_code_challenge, p_code_challenge_method, '', p_is_email_optional, p_context);
-  update auth.flow_state as f set linking_target_id = v_user.id where f.id = v_state;
-  return v_state;
+  perform postern_internal.begin_oauth(p_flow || '{"invite_token": ""}', p_context);
+  update auth.flow_state as f set linking_target_id = v_user.id where f.id = (p_flow ->> 'state')::uuid;
 end;
 $$;
 
@@ -1773,30 +1848,38 @@ begin
 end;
 $$;
 
--- Name: begin_oauth(text, text, text, text, boolean, jsonb); Type: FUNCTION; Schema: postern_internal
+-- Name: begin_oauth(jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
 
-CREATE FUNCTION postern_internal.begin_oauth(p_provider text, p_code_challenge text, p_code_challenge_method text, p_invite_token text, p_is_email_optional boolean, p_context jsonb) RETURNS uuid
+CREATE FUNCTION postern_internal.begin_oauth(p_flow jsonb, p_context jsonb) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
 declare
-  v_id uuid := gen_random_uuid();
+  v_now timestamptz := postern_internal.clock();
+  v_challenge text := nullif(p_flow ->> 'code_challenge', '');
+  v_invite_token text := nullif(p_flow ->> 'invite_token', '');
+  v_client_state_id uuid;
 begin
-  if p_invite_token <> '' and not exists (
-    select from auth.one_time_tokens as t
-    where t.token_hash = p_invite_token and t.token_type = 'confirmation_token')
+  if v_invite_token is not null
+    and (postern_internal.find_link(v_invite_token, '{confirmation_token}')).id is null
   then
     perform postern_internal.fail(404, 'user_not_found', 'User identified by token not found');
   end if;
+  if p_flow ->> 'secret' <> '' then
+    insert into auth.oauth_client_states (id, provider_type, code_verifier, created_at)
+    values (gen_random_uuid(), p_flow ->> 'provider', p_flow ->> 'secret', v_now)
+    returning id into v_client_state_id;
+  end if;
   insert into auth.flow_state (
     id, provider_type, authentication_method, auth_code, code_challenge, code_challenge_method,
-    provider_access_token, provider_refresh_token, referrer, invite_token, email_optional, created_at, updated_at)
+    provider_access_token, provider_refresh_token, referrer, invite_token, oauth_client_state_id, email_optional,
+    created_at, updated_at)
   values (
-    v_id, p_provider, 'oauth', case when p_code_challenge <> '' then gen_random_uuid()::text end,
-    nullif(p_code_challenge, ''), nullif(p_code_challenge_method, '')::auth.code_challenge_method, '', '',
-    p_context ->> 'redirect_to', nullif(p_invite_token, ''), p_is_email_optional,
-    postern_internal.clock(), postern_internal.clock());
-  return v_id;
+    (p_flow ->> 'state')::uuid, p_flow ->> 'provider', 'oauth',
+    case when v_challenge is not null then gen_random_uuid()::text end, v_challenge,
+    lower(nullif(p_flow ->> 'code_challenge_method', ''))::auth.code_challenge_method, '', '',
+    p_context ->> 'redirect_to', v_invite_token, v_client_state_id, (p_flow ->> 'is_email_optional')::boolean,
+    v_now, v_now);
 end;
 $$;
 
@@ -2318,6 +2401,52 @@ begin
     else
       perform postern_internal.fail(422, 'mfa_webauthn_verify_not_enabled', 'MFA verification is disabled for WebAuthn');
   end case;
+end;
+$$;
+
+-- Name: provider_tokens; Type: TABLE; Schema: postern
+
+CREATE TABLE postern.provider_tokens (
+    id uuid NOT NULL,
+    identity_id uuid NOT NULL,
+    user_id uuid NOT NULL,
+    provider text NOT NULL,
+    access_token text NOT NULL,
+    refresh_token text,
+    scope text,
+    expires_at timestamp with time zone,
+    refusal text,
+    refreshing_until timestamp with time zone,
+    created_at timestamp with time zone NOT NULL,
+    updated_at timestamp with time zone NOT NULL
+);
+
+-- Name: TABLE provider_tokens; Type: COMMENT; Schema: postern
+
+COMMENT ON TABLE postern.provider_tokens IS 'Tokens of OAuth providers, encrypted, of the providers in POSTERN_PROVIDER_TOKENS; one row per identity.';
+
+-- Name: claim_due_provider_tokens(double precision, integer); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.claim_due_provider_tokens(p_ahead double precision, p_limit integer) RETURNS SETOF postern.provider_tokens
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_now timestamptz := postern_internal.clock();
+begin
+  return query
+  update postern.provider_tokens as t set refreshing_until = v_now + interval '30 seconds'
+  from (
+    select d.id from postern.provider_tokens as d
+    where d.refresh_token is not null and d.expires_at < v_now + make_interval(secs => p_ahead)
+      and coalesce(d.refreshing_until < v_now, true)
+      and exists (select from auth.identities as i where i.id = d.identity_id and i.user_id = d.user_id)
+    order by d.expires_at
+    limit p_limit
+    for update skip locked
+  ) as due
+  where t.id = due.id
+  returning t.*;
 end;
 $$;
 
@@ -3514,6 +3643,35 @@ begin
 end;
 $$;
 
+-- Name: find_link(text, auth.one_time_token_type[]); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.find_link(p_link text, p_types auth.one_time_token_type[]) RETURNS auth.one_time_tokens
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $_$
+declare
+  v_hex text := regexp_replace(p_link, '^pkce_', '');
+  v_token auth.one_time_tokens;
+begin
+  if v_hex ~ '^[0-9a-f]{56}$' then
+    select t.* into v_token
+    from postern.link_secrets as s
+    join auth.one_time_tokens as t on t.id = s.token_id and t.token_hash = s.token_hash
+    where s.token_id = left(v_hex, 32)::uuid and s.secret_hash = sha256(decode(substr(v_hex, 33), 'hex'))
+      and (p_link like 'pkce\_%') = (t.token_hash like 'pkce\_%') and t.token_type = any (p_types);
+  end if;
+  if v_token.id is null then
+    select t.* into v_token
+    from auth.one_time_tokens as t
+    where t.token_hash = p_link and t.token_type = any (p_types)
+      and not exists (
+        select from postern.link_secrets as s where s.token_id = t.id and s.token_hash = t.token_hash)
+    limit 1;
+  end if;
+  return v_token;
+end;
+$_$;
+
 -- Name: flow_state; Type: TABLE; Schema: auth
 
 CREATE TABLE auth.flow_state (
@@ -3722,9 +3880,9 @@ begin
 end;
 $$;
 
--- Name: find_token_by_hash(text, text); Type: FUNCTION; Schema: postern_internal
+-- Name: find_token_by_link(text, text); Type: FUNCTION; Schema: postern_internal
 
-CREATE FUNCTION postern_internal.find_token_by_hash(p_type text, p_token_hash text) RETURNS auth.one_time_tokens
+CREATE FUNCTION postern_internal.find_token_by_link(p_type text, p_link text) RETURNS auth.one_time_tokens
     LANGUAGE plpgsql STABLE
     SET search_path TO ''
     AS $$
@@ -3735,10 +3893,7 @@ begin
   if v_types is null then
     perform postern_internal.fail(400, 'validation_failed', 'Invalid email verification type');
   end if;
-  select t.* into v_token
-  from auth.one_time_tokens as t
-  where t.token_hash = p_token_hash and t.token_type = any (v_types)
-  limit 1;
+  v_token := postern_internal.find_link(p_link, v_types);
   if v_token.id is null then
     perform postern_internal.fail_otp(true);
   end if;
@@ -3819,31 +3974,25 @@ CREATE FUNCTION postern_internal.finish_oauth(p_state uuid, p_identity jsonb, p_
     AS $$
 declare
   v_flow auth.flow_state := postern_internal.find_oauth_flow(p_state, p_context, p_lock => true);
-  v_user auth.users;
-  v_linked record;
+  v_visit record;
 begin
-  if v_flow.linking_target_id is not null then
-    v_linked := postern_internal.link_identity(v_flow.linking_target_id, v_flow.provider_type, p_identity, p_context);
-    v_user := v_linked.account;
-    failure := v_linked.failure;
-  elsif v_flow.invite_token is not null then
-    v_user := postern_internal.accept_invite(v_flow.invite_token, v_flow.provider_type, p_identity, p_context);
-  else
-    v_user := postern_internal.external_account(v_flow.provider_type, p_identity, p_context);
-    failure := postern_internal.admit_external(v_flow.provider_type, v_flow.email_optional, v_user, p_identity, p_context);
-  end if;
+  v_visit := postern_internal.sign_in_externally(v_flow.provider_type, p_identity, p_context,
+    p_is_email_optional => v_flow.email_optional, p_linking_target_id => v_flow.linking_target_id,
+    p_invite_token => v_flow.invite_token);
+  failure := v_visit.failure;
   if failure is not null then
     return;
   end if;
+  perform postern_internal.keep_provider_tokens(v_flow.provider_type, p_identity);
 
   if v_flow.code_challenge is null then
     delete from auth.flow_state as f where f.id = v_flow.id;
-    issued := postern_internal.issue_session(v_user.id, 'oauth', p_context) || jsonb_build_object(
+    issued := postern_internal.issue_session(v_visit.account_id, 'oauth', p_context) || jsonb_build_object(
       'provider_token', coalesce(p_identity ->> 'access_token', ''),
       'provider_refresh_token', coalesce(p_identity ->> 'refresh_token', ''));
   else
     update auth.flow_state as f
-    set user_id = v_user.id, auth_code_issued_at = postern_internal.clock(), updated_at = postern_internal.clock(),
+    set user_id = v_visit.account_id, auth_code_issued_at = postern_internal.clock(), updated_at = postern_internal.clock(),
       provider_access_token = coalesce(p_identity ->> 'access_token', ''),
       provider_refresh_token = coalesce(p_identity ->> 'refresh_token', '')
     where f.id = v_flow.id
@@ -3886,6 +4035,23 @@ begin
 end;
 $$;
 
+-- Name: finish_provider_refresh(uuid, text, jsonb, text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.finish_provider_refresh(p_id uuid, p_used text, p_kept jsonb, p_refusal text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  update postern.provider_tokens as t
+  set access_token = coalesce(p_kept ->> 'access_token', t.access_token),
+    refresh_token = case when p_refusal is null then coalesce(p_kept ->> 'refresh_token', t.refresh_token) end,
+    scope = coalesce(p_kept ->> 'scope', t.scope),
+    expires_at = case when p_kept is null then t.expires_at else (p_kept ->> 'expires_at')::timestamptz end,
+    refusal = p_refusal, refreshing_until = null, updated_at = postern_internal.clock()
+  where t.id = p_id and t.refresh_token = p_used;
+end;
+$$;
+
 -- Name: flow_expires_at(auth.flow_state, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.flow_expires_at(p_flow auth.flow_state, p_context jsonb) RETURNS timestamp with time zone
@@ -3909,7 +4075,7 @@ declare
   v_type text := p_link ->> 'type';
   v_otp text := postern_internal.random_otp((p_context ->> 'otp_length')::int);
   v_hash text := postern_internal.otp_hash(v_email, v_otp);
-  v_token text := v_hash;
+  v_link text;
   v_is_new boolean;
   v_user auth.users := postern_internal.lock_user(
     (select u.id from postern_internal.find_users_by_email(v_email, p_context ->> 'aud') as u));
@@ -3925,17 +4091,17 @@ begin
   case
     when v_type in ('magiclink', 'recovery') then
       perform postern_internal.audit_user('user_recovery_requested', v_user, v_context);
-      perform postern_internal.put_token(v_user.id, 'recovery_token', v_hash, v_email);
+      v_link := postern_internal.put_token(v_user.id, 'recovery_token', v_hash, v_email);
     when v_type in ('signup', 'invite') then
       v_user := postern_internal.link_new_user(v_user, v_type, p_link, p_password_hash, p_refusal, v_context);
-      perform postern_internal.put_token(v_user.id, 'confirmation_token', v_hash, v_email);
+      v_link := postern_internal.put_token(v_user.id, 'confirmation_token', v_hash, v_email);
     when v_type = 'email_change_current' then
       perform postern_internal.link_email_change(v_user, v_type, p_link ->> 'new_email', p_refusal, v_context);
-      perform postern_internal.put_token(v_user.id, 'email_change_token_current', v_hash, v_email);
+      v_link := postern_internal.put_token(v_user.id, 'email_change_token_current', v_hash, v_email);
     when v_type = 'email_change_new' then
       perform postern_internal.link_email_change(v_user, v_type, p_link ->> 'new_email', p_refusal, v_context);
-      v_token := postern_internal.otp_hash(p_link ->> 'new_email', v_otp);
-      perform postern_internal.put_token(v_user.id, 'email_change_token_new', v_token, p_link ->> 'new_email');
+      v_link := postern_internal.put_token(v_user.id, 'email_change_token_new',
+        postern_internal.otp_hash(p_link ->> 'new_email', v_otp), p_link ->> 'new_email');
     else
       perform postern_internal.fail(
         400, 'validation_failed', 'Invalid email action link type requested: ' || coalesce(v_type, ''));
@@ -3948,7 +4114,7 @@ begin
     perform postern_internal.announce_new_user(v_user, v_context);
   end if;
 
-  -- hashed_token is made of the current address even where the link's is not: so does the reference
+  -- for email_change_new hashed_token is made of the current address and means nothing: so does the reference
   return postern_internal.user_document(v_user) || jsonb_build_object(
     'action_link', postern_internal.action_link(
       case
@@ -3957,8 +4123,9 @@ begin
         when v_type in ('magiclink', 'recovery') then 'recovery'
         else 'email_change'
       end,
-      v_token, regexp_replace(v_type, '^(email_change)_.*$', '\1'), v_context),
-    'email_otp', v_otp, 'hashed_token', v_hash, 'verification_type', v_type,
+      v_link, regexp_replace(v_type, '^(email_change)_.*$', '\1'), v_context),
+    'email_otp', v_otp, 'hashed_token', case v_type when 'email_change_new' then v_hash else v_link end,
+    'verification_type', v_type,
     'redirect_to', v_context ->> 'redirect_to');
 end;
 $_$;
@@ -3971,6 +4138,38 @@ CREATE FUNCTION postern_internal.get_user(p_user_id uuid, p_session_id uuid) RET
     AS $$
 begin
   return postern_internal.user_document(postern_internal.authenticate(p_user_id, p_session_id));
+end;
+$$;
+
+-- Name: ghash(bytea, bytea); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.ghash(p_hash_key bytea, p_data bytea) RETURNS bytea
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_padded bytea := p_data || decode(repeat('00', (16 - length(p_data) % 16) % 16), 'hex')
+    || int8send(0) || int8send(length(p_data)::bigint * 8);
+  v_key bit(128) := ('x' || encode(p_hash_key, 'hex'))::bit(128);
+  v_polynomial bit(128) := x'e1000000000000000000000000000000';
+  v_sum bit(128) := repeat('0', 128)::bit(128);
+  v_factor bit(128);
+  v_product bit(128);
+begin
+  for v_block in 0 .. length(v_padded) / 16 - 1 loop
+    v_sum := v_sum # ('x' || encode(substr(v_padded, v_block * 16 + 1, 16), 'hex'))::bit(128);
+    v_product := repeat('0', 128)::bit(128);
+    v_factor := v_key;
+    for i in 0 .. 127 loop
+      if get_bit(v_sum, i) = 1 then
+        v_product := v_product # v_factor;
+      end if;
+      v_factor := case when get_bit(v_factor, 127) = 1 then (v_factor >> 1) # v_polynomial else v_factor >> 1 end;
+    end loop;
+    v_sum := v_product;
+  end loop;
+  return int8send(substring(v_sum from 1 for 64)::bit(64)::bigint)
+    || int8send(substring(v_sum from 65 for 64)::bit(64)::bigint);
 end;
 $$;
 
@@ -4555,6 +4754,36 @@ begin
 end;
 $$;
 
+-- Name: keep_provider_tokens(text, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.keep_provider_tokens(p_provider text, p_identity jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_kept jsonb := p_identity -> 'kept';
+  v_now timestamptz := postern_internal.clock();
+begin
+  if v_kept is null then
+    return;
+  end if;
+  insert into postern.provider_tokens as t (
+    id, identity_id, user_id, provider, access_token, refresh_token, scope, expires_at, created_at, updated_at)
+  select (v_kept ->> 'id')::uuid, i.id, i.user_id, i.provider, v_kept ->> 'access_token', v_kept ->> 'refresh_token',
+    v_kept ->> 'scope', (v_kept ->> 'expires_at')::timestamptz, v_now, v_now
+  from auth.identities as i
+  where i.provider = p_provider and i.provider_id = p_identity ->> 'sub'
+  on conflict (id) do update
+  set identity_id = excluded.identity_id, user_id = excluded.user_id, access_token = excluded.access_token,
+    refresh_token = case
+      when t.identity_id = excluded.identity_id then coalesce(excluded.refresh_token, t.refresh_token)
+      else excluded.refresh_token
+    end,
+    scope = excluded.scope, expires_at = excluded.expires_at, refusal = null, refreshing_until = null,
+    updated_at = excluded.updated_at;
+end;
+$$;
+
 -- Name: keycloak_hash(text); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.keycloak_hash(p_credential text) RETURNS text
@@ -4773,6 +5002,22 @@ CREATE FUNCTION postern_internal.list_json(p_ids uuid[]) RETURNS jsonb
   from unnest(p_ids) with ordinality as i (id, n) join auth.users as u on u.id = i.id
 $$;
 
+-- Name: list_provider_tokens(uuid, uuid); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.list_provider_tokens(p_user_id uuid, p_session_id uuid) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_user auth.users := postern_internal.authenticate(p_user_id, p_session_id);
+begin
+  return coalesce(jsonb_agg(postern_internal.provider_token_json(t) order by t.created_at, t.id), '[]')
+  from postern.provider_tokens as t
+  join auth.identities as i on i.id = t.identity_id and i.user_id = t.user_id
+  where t.user_id = v_user.id;
+end;
+$$;
+
 -- Name: list_sealed_values(text, uuid, integer); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.list_sealed_values(p_column text, p_after uuid, p_limit integer, OUT id uuid, OUT stored text)
@@ -4783,8 +5028,8 @@ declare
   v_place text[] := postern_internal.sealed_column(p_column);
 begin
   return query execute format(
-    'select t.id, t.%2$I::text from auth.%1$I as t where ($1 is null or t.id > $1) and t.%2$I <> '''' order by t.id limit $2',
-    v_place[1], v_place[2]) using p_after, p_limit;
+    'select t.id, t.%3$I::text from %1$I.%2$I as t where ($1 is null or t.id > $1) and t.%3$I <> '''' order by t.id limit $2',
+    v_place[1], v_place[2], v_place[3]) using p_after, p_limit;
 end;
 $_$;
 
@@ -5234,9 +5479,13 @@ CREATE FUNCTION postern_internal.maintenance_rules(OUT rule text, OUT batch inte
     ('one_time_tokens', 500, null, null),
     ('flow_devices', 1000, 'postern.flow_devices', 'created_at < $1 - interval ''24 hours'''),
     ('totp_steps', 1000, 'postern.totp_steps', 'used_at < $1 - interval ''24 hours'''), -- such a code is long expired
+    ('link_secrets', 1000, 'postern.link_secrets',
+      'created_at < $1 - interval ''24 hours'' and not exists (select from auth.one_time_tokens as t where t.id = token_id)'),
     ('challenge_guesses', 1000, 'postern.challenge_guesses', 'last_at < $1 - interval ''24 hours'''),
     ('session_upgrades', 1000, 'postern.session_upgrades',
       'upgraded_at < $1 - interval ''24 hours'' and not exists (select from auth.sessions as s where s.id = session_id)'),
+    ('provider_tokens', 1000, 'postern.provider_tokens',
+      'not exists (select from auth.identities as i where i.id = identity_id)'),
     ('oauth_authorizations', 1000, 'auth.oauth_authorizations', 'expires_at < $1 - interval ''24 hours'''),
     ('audit_log_entries', 1000, 'auth.audit_log_entries',
       'created_at < $1 - make_interval(secs => ($2 #>> ''{retention,audit}'')::float)'),
@@ -5247,6 +5496,24 @@ CREATE FUNCTION postern_internal.maintenance_rules(OUT rule text, OUT batch inte
     ('events', 1000, null, null),
     ('event_partitions', 100, null, null)
 $_$;
+
+-- Name: make_link(uuid, text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.make_link(p_token_id uuid, p_token_hash text) RETURNS text
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_random bytea := uuid_send(postern_internal.random_uuid());
+  v_secret bytea := substr(v_random, 1, 6) || substr(v_random, 11, 6); -- not the bytes with version and variant
+begin
+  insert into postern.link_secrets (token_id, token_hash, secret_hash, created_at)
+  values (p_token_id, p_token_hash, sha256(v_secret), postern_internal.clock())
+  on conflict (token_id) do update
+    set token_hash = excluded.token_hash, secret_hash = excluded.secret_hash, created_at = excluded.created_at;
+  return case when p_token_hash like 'pkce\_%' then 'pkce_' else '' end || encode(uuid_send(p_token_id) || v_secret, 'hex');
+end;
+$$;
 
 -- Name: make_otp(text, boolean, jsonb); Type: FUNCTION; Schema: postern_internal
 
@@ -5545,6 +5812,47 @@ CREATE FUNCTION postern_internal.obscured(p_user_id uuid, p_value text) RETURNS 
   select postern_internal.base64url(sha256(convert_to(p_user_id || coalesce(p_value, ''), 'UTF8')))
 $$;
 
+-- Name: open_sealed(text, uuid, text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.open_sealed(p_stored text, p_id uuid, p_key text) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $_$
+declare
+  v_pgcrypto name := (
+    select n.nspname from pg_extension as e join pg_namespace as n on n.oid = e.extnamespace
+    where e.extname = 'pgcrypto');
+  v_data bytea := decode(p_stored::jsonb ->> 'data', 'base64');
+  v_nonce bytea := decode(p_stored::jsonb ->> 'nonce', 'base64');
+  v_length int := length(v_data) - 16; -- the last 16 bytes are the tag
+  v_key bytea;
+  v_counters bytea := decode('', 'hex');
+  v_stream bytea;
+  v_hash_key bytea;
+begin
+  if v_pgcrypto is null then
+    perform postern_internal.fail(400, 'validation_failed', 'Opening a value takes pgcrypto: create extension pgcrypto');
+  elsif coalesce(p_key !~ '^[A-Za-z0-9_-]{43}$', true) then
+    perform postern_internal.fail(400, 'validation_failed', 'The key must be 32 bytes in base64url without padding');
+  end if;
+  for i in 1 .. 1 + (v_length + 15) / 16 loop -- the first block is for the tag
+    v_counters := v_counters || v_nonce || int4send(i);
+  end loop;
+  v_key := postern_internal.hmac_sha256( -- HKDF (RFC 5869): extract without salt, expand for the row
+    postern_internal.hmac_sha256('', postern_internal.base64url_decode(p_key)),
+    convert_to(p_id::text, 'UTF8') || '\x01');
+  execute format('select %1$I.encrypt($2, $1, $4), %1$I.encrypt($3, $1, $4)', v_pgcrypto)
+  into v_stream, v_hash_key
+  using v_key, v_counters, decode(repeat('00', 16), 'hex'), 'aes-ecb/pad:none';
+  if postern_internal.xor_bytes(
+    postern_internal.ghash(v_hash_key, substr(v_data, 1, v_length)), v_stream) <> substr(v_data, v_length + 1)
+  then
+    perform postern_internal.fail(400, 'validation_failed', 'The key is wrong, or the value was changed');
+  end if;
+  return convert_from(postern_internal.xor_bytes(substr(v_data, 1, v_length), substr(v_stream, 17)), 'UTF8');
+end;
+$_$;
+
 -- Name: open_signed_up_session(text, auth.users, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.open_signed_up_session(p_provider text, p_user auth.users, p_context jsonb) RETURNS jsonb
@@ -5724,7 +6032,7 @@ $$;
 
 -- Name: prepare_password_change(uuid, uuid, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
 
-CREATE FUNCTION postern_internal.prepare_password_change(p_user_id uuid, p_session_id uuid, p_changes jsonb, p_context jsonb, OUT password_hash text, OUT needs_current_password boolean)
+CREATE FUNCTION postern_internal.prepare_password_change(p_user_id uuid, p_session_id uuid, p_changes jsonb, p_context jsonb, OUT password_hash text, OUT needs_current_password boolean, OUT failure jsonb)
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
@@ -5736,7 +6044,10 @@ begin
   if (p_context ->> 'reauthenticate')::boolean
     and coalesce(v_session.created_at + interval '24 hours' <= postern_internal.clock(), true)
   then
-    perform postern_internal.redeem_nonce(v_user, p_changes ->> 'nonce', p_context);
+    failure := postern_internal.redeem_nonce(v_user, p_changes ->> 'nonce', p_context);
+    if failure is not null then
+      return;
+    end if;
   end if;
   password_hash := coalesce(v_user.encrypted_password, '');
   needs_current_password := (p_context ->> 'current_password')::boolean
@@ -5786,6 +6097,19 @@ begin
     return null;
   end;
   return p_user;
+end;
+$$;
+
+-- Name: provider_token_json(postern.provider_tokens); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.provider_token_json(p_token postern.provider_tokens) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+begin
+  return jsonb_build_object(
+    'identity_id', p_token.identity_id, 'provider', p_token.provider, 'scope', p_token.scope,
+    'expires_at', postern_internal.rfc3339(p_token.expires_at), 'is_refreshable', p_token.refresh_token is not null);
 end;
 $$;
 
@@ -5879,14 +6203,15 @@ $$;
 
 -- Name: put_token(uuid, auth.one_time_token_type, text, text); Type: FUNCTION; Schema: postern_internal
 
-CREATE FUNCTION postern_internal.put_token(p_user_id uuid, p_type auth.one_time_token_type, p_hash text, p_address text) RETURNS void
+CREATE FUNCTION postern_internal.put_token(p_user_id uuid, p_type auth.one_time_token_type, p_hash text, p_address text) RETURNS text
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
 declare
   v_now timestamptz := postern_internal.clock();
+  v_link text;
 begin
-  perform postern_internal.store_one_time_token(p_user_id, p_type, p_hash, p_address);
+  v_link := postern_internal.store_one_time_token(p_user_id, p_type, p_hash, p_address);
   if p_type = 'confirmation_token' then
     update auth.users set confirmation_token = p_hash, confirmation_sent_at = v_now, updated_at = v_now
     where id = p_user_id;
@@ -5900,6 +6225,7 @@ begin
     update auth.users set email_change_token_new = p_hash, email_change_sent_at = v_now, updated_at = v_now
     where id = p_user_id;
   end if;
+  return v_link;
 end;
 $$;
 
@@ -6133,7 +6459,7 @@ $$;
 
 -- Name: redeem_nonce(auth.users, text, jsonb); Type: FUNCTION; Schema: postern_internal
 
-CREATE FUNCTION postern_internal.redeem_nonce(p_user auth.users, p_nonce text, p_context jsonb) RETURNS void
+CREATE FUNCTION postern_internal.redeem_nonce(p_user auth.users, p_nonce text, p_context jsonb) RETURNS jsonb
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
@@ -6160,12 +6486,13 @@ begin
       and postern_internal.is_sms_otp_alive(p_user.reauthentication_sent_at, p_context);
   end if;
   if not v_is_right then
-    perform postern_internal.fail(
-      422, 'reauthentication_not_valid', 'Nonce has expired or is invalid');
+    perform postern_internal.count_wrong_code('{reauthentication_token}', p_user.id, null, p_context);
+    return postern_internal.failure(422, 'reauthentication_not_valid', 'Nonce has expired or is invalid');
   end if;
   delete from auth.one_time_tokens where user_id = p_user.id;
   update auth.users set reauthentication_token = '', updated_at = postern_internal.clock()
   where id = p_user.id;
+  return null;
 end;
 $$;
 
@@ -6440,6 +6767,7 @@ begin
   update postern.outbox as o
   set state = 'dropped', payload = '{}', finished_at = postern_internal.clock()
   where o.user_id = p_user.id and o.state = 'queued';
+  delete from postern.provider_tokens as t where t.user_id = p_user.id;
   if p_is_soft then
     perform postern_internal.obscure_user(p_user);
   else
@@ -6495,9 +6823,9 @@ declare
 begin
   execute format('with locked as ('
     || 'select t.id, c.new from unnest($1, $2, $3) as c (id, old, new) '
-    || 'join auth.%1$I as t on t.id = c.id and t.%2$I = c.old order by t.id for no key update of t) '
-    || 'update auth.%1$I as t set %2$I = locked.new from locked where t.id = locked.id',
-    v_place[1], v_place[2]) using p_ids, p_old, p_new;
+    || 'join %1$I.%2$I as t on t.id = c.id and t.%3$I = c.old order by t.id for no key update of t) '
+    || 'update %1$I.%2$I as t set %3$I = locked.new from locked where t.id = locked.id',
+    v_place[1], v_place[2], v_place[3]) using p_ids, p_old, p_new;
   get diagnostics v_count = row_count;
   return v_count;
 end;
@@ -6542,18 +6870,25 @@ begin
 end;
 $$;
 
--- Name: resume_oauth(uuid, jsonb); Type: FUNCTION; Schema: postern_internal
+-- Name: resume_oauth(uuid, boolean, jsonb); Type: FUNCTION; Schema: postern_internal
 
-CREATE FUNCTION postern_internal.resume_oauth(p_state uuid, p_context jsonb, OUT provider text, OUT referrer text, OUT is_email_optional boolean)
+CREATE FUNCTION postern_internal.resume_oauth(p_state uuid, p_has_code boolean, p_context jsonb, OUT provider text, OUT referrer text, OUT is_email_optional boolean, OUT secret text, OUT failure jsonb)
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
 declare
   v_flow auth.flow_state := postern_internal.find_oauth_flow(p_state, p_context);
+  v_taken record;
 begin
   provider := v_flow.provider_type;
   referrer := coalesce(v_flow.referrer, '');
   is_email_optional := v_flow.email_optional;
+  if p_has_code and v_flow.oauth_client_state_id is not null then
+    v_taken := postern_internal.take_client_state(v_flow);
+    failure := v_taken.failure;
+    secret := v_taken.secret;
+  end if;
+  secret := coalesce(secret, '');
 end;
 $$;
 
@@ -6726,12 +7061,15 @@ CREATE FUNCTION postern_internal.sealed_column(p_column text) RETURNS text[]
     SET search_path TO ''
     AS $$
 begin
-  if p_column is null or p_column not in ('users.encrypted_password', 'mfa_factors.secret', 'mfa_challenges.otp_code',
+  if p_column in ('users.encrypted_password', 'mfa_factors.secret', 'mfa_challenges.otp_code',
     'sessions.refresh_token_hmac_key', 'custom_oauth_providers.client_secret')
   then
-    perform postern_internal.fail(400, 'validation_failed', format('No sealed values are in %s', p_column));
+    return array['auth'] || string_to_array(p_column, '.');
+  elsif p_column in ('provider_tokens.access_token', 'provider_tokens.refresh_token') then
+    return array['postern'] || string_to_array(p_column, '.');
   end if;
-  return string_to_array(p_column, '.');
+  perform postern_internal.fail(400, 'validation_failed', format('No sealed values are in %s', p_column));
+  return null;
 end;
 $$;
 
@@ -6745,19 +7083,20 @@ declare
   v_now timestamptz := postern_internal.clock();
   v_otp text;
   v_hash text;
+  v_link text;
 begin
   select m.otp, m.token_hash into v_otp, v_hash
   from postern_internal.make_otp(p_user.email, p_is_pkce, p_context) as m;
-  perform postern_internal.store_one_time_token(p_user.id, 'confirmation_token', v_hash, p_user.email);
+  v_link := postern_internal.store_one_time_token(p_user.id, 'confirmation_token', v_hash, p_user.email);
   update auth.users
   set confirmation_token = v_hash, confirmation_sent_at = v_now, updated_at = v_now,
     invited_at = case when p_template = 'invite' then v_now else invited_at end
   where id = p_user.id;
   perform postern_internal.send_mails(p_template, p_user, array[
     postern_internal.mail_payload(p_user, p_context) || jsonb_build_object(
-      'recipient', p_user.email, 'token', v_otp, 'token_hash', v_hash,
+      'recipient', p_user.email, 'token', v_otp, 'token_hash', v_link,
       'confirmation_url', postern_internal.action_link(
-        p_template, v_hash, case p_template when 'invite' then 'invite' else 'signup' end, p_context))], p_context);
+        p_template, v_link, case p_template when 'invite' then 'invite' else 'signup' end, p_context))], p_context);
 end;
 $$;
 
@@ -6773,14 +7112,16 @@ declare
   v_is_double boolean := (p_context ->> 'secure_email_change')::boolean and coalesce(p_user.email, '') <> '';
   v_payload jsonb := postern_internal.mail_payload(p_user, p_context);
   v_mails jsonb[];
+  v_new_link text;
+  v_current_link text;
 begin
   perform postern_internal.check_mail_frequency(p_user.email_change_sent_at, p_context);
   v_new := postern_internal.make_otp(lower(p_new_email), p_is_pkce, p_context);
   v_current := postern_internal.make_otp(p_user.email, p_is_pkce, p_context);
-  perform postern_internal.store_one_time_token(
+  v_new_link := postern_internal.store_one_time_token(
     p_user.id, 'email_change_token_new', v_new.token_hash, p_new_email);
   if v_is_double then
-    perform postern_internal.store_one_time_token(
+    v_current_link := postern_internal.store_one_time_token(
       p_user.id, 'email_change_token_current', v_current.token_hash, p_user.email);
   end if;
   update auth.users
@@ -6793,14 +7134,14 @@ begin
   v_payload := v_payload || jsonb_build_object('new_email', lower(p_new_email));
   v_mails := array[v_payload || jsonb_build_object(
     'recipient', lower(p_new_email), 'sending_to', lower(p_new_email),
-    'token', v_new.otp, 'token_hash', v_new.token_hash,
-    'confirmation_url', postern_internal.action_link('email_change', v_new.token_hash, 'email_change', p_context))];
+    'token', v_new.otp, 'token_hash', v_new_link,
+    'confirmation_url', postern_internal.action_link('email_change', v_new_link, 'email_change', p_context))];
   if v_is_double then
     v_mails := v_mails || (v_payload || jsonb_build_object(
       'recipient', p_user.email, 'sending_to', p_user.email,
-      'token', v_current.otp, 'token_hash', v_current.token_hash,
+      'token', v_current.otp, 'token_hash', v_current_link,
       'confirmation_url', postern_internal.action_link(
-        'email_change', v_current.token_hash, 'email_change', p_context)));
+        'email_change', v_current_link, 'email_change', p_context)));
   end if;
   perform postern_internal.send_mails('email_change', p_user, v_mails, p_context);
 end;
@@ -6968,19 +7309,20 @@ CREATE FUNCTION postern_internal.send_recovery(p_user auth.users, p_template tex
 declare
   v_otp text;
   v_hash text;
+  v_link text;
 begin
   perform postern_internal.check_mail_frequency(p_user.recovery_sent_at, p_context);
   select m.otp, m.token_hash into v_otp, v_hash
   from postern_internal.make_otp(p_user.email, p_is_pkce, p_context) as m;
-  perform postern_internal.store_one_time_token(p_user.id, 'recovery_token', v_hash, p_user.email);
+  v_link := postern_internal.store_one_time_token(p_user.id, 'recovery_token', v_hash, p_user.email);
   update auth.users
   set recovery_token = v_hash, recovery_sent_at = postern_internal.clock(), updated_at = postern_internal.clock()
   where id = p_user.id;
   perform postern_internal.send_mails(p_template, p_user, array[
     postern_internal.mail_payload(p_user, p_context) || jsonb_build_object(
-      'recipient', p_user.email, 'token', v_otp, 'token_hash', v_hash,
+      'recipient', p_user.email, 'token', v_otp, 'token_hash', v_link,
       'confirmation_url', postern_internal.action_link(
-        'recovery', v_hash, case p_template when 'magic_link' then 'magiclink' else 'recovery' end, p_context))], p_context);
+        'recovery', v_link, case p_template when 'magic_link' then 'magiclink' else 'recovery' end, p_context))], p_context);
 end;
 $$;
 
@@ -7167,6 +7509,30 @@ begin
 end;
 $$;
 
+-- Name: sign_in_externally(text, jsonb, jsonb, boolean, uuid, text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.sign_in_externally(p_provider text, p_identity jsonb, p_context jsonb, p_is_email_optional boolean DEFAULT false, p_linking_target_id uuid DEFAULT NULL::uuid, p_invite_token text DEFAULT NULL::text, OUT account_id uuid, OUT failure jsonb)
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_user auth.users;
+  v_linked record;
+begin
+  if p_linking_target_id is not null then
+    v_linked := postern_internal.link_identity(p_linking_target_id, p_provider, p_identity, p_context);
+    v_user := v_linked.account;
+    failure := v_linked.failure;
+  elsif p_invite_token is not null then
+    v_user := postern_internal.accept_invite(p_invite_token, p_provider, p_identity, p_context);
+  else
+    v_user := postern_internal.external_account(p_provider, p_identity, p_context);
+    failure := postern_internal.admit_external(p_provider, p_is_email_optional, v_user, p_identity, p_context);
+  end if;
+  account_id := v_user.id;
+end;
+$$;
+
 -- Name: sign_in_with_password(uuid, text, text, jsonb, text); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.sign_in_with_password(p_user_id uuid, p_matched_hash text, p_provider text, p_context jsonb, p_new_hash text, OUT issued jsonb, OUT failure jsonb)
@@ -7272,18 +7638,22 @@ $$;
 
 -- Name: store_one_time_token(uuid, auth.one_time_token_type, text, text); Type: FUNCTION; Schema: postern_internal
 
-CREATE FUNCTION postern_internal.store_one_time_token(p_user_id uuid, p_type auth.one_time_token_type, p_token_hash text, p_relates_to text) RETURNS void
+CREATE FUNCTION postern_internal.store_one_time_token(p_user_id uuid, p_type auth.one_time_token_type, p_token_hash text, p_relates_to text) RETURNS text
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
+declare
+  v_id uuid := postern_internal.random_uuid();
 begin
-  insert into auth.one_time_tokens (id, user_id, token_type, token_hash, relates_to, created_at, updated_at)
+  insert into auth.one_time_tokens as t (id, user_id, token_type, token_hash, relates_to, created_at, updated_at)
   values (
-    gen_random_uuid(), p_user_id, p_type, p_token_hash, lower(p_relates_to),
+    v_id, p_user_id, p_type, p_token_hash, lower(p_relates_to),
     postern_internal.clock() at time zone 'UTC', postern_internal.clock() at time zone 'UTC')
   on conflict (user_id, token_type) do update
     set token_hash = excluded.token_hash, relates_to = excluded.relates_to,
-      created_at = excluded.created_at, updated_at = excluded.updated_at;
+      created_at = excluded.created_at, updated_at = excluded.updated_at
+  returning t.id into v_id;
+  return postern_internal.make_link(v_id, p_token_hash);
 end;
 $$;
 
@@ -7339,6 +7709,29 @@ CREATE FUNCTION postern_internal.sweep_sessions(p_ids uuid[], p_reason text, p_n
     from why as w
   )
   select count(*) from ended
+$$;
+
+-- Name: take_client_state(auth.flow_state); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.take_client_state(p_flow auth.flow_state, OUT secret text, OUT failure jsonb)
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_state auth.oauth_client_states;
+begin
+  delete from auth.oauth_client_states as s where s.id = p_flow.oauth_client_state_id
+  returning s.* into v_state;
+  if v_state.id is null then
+    failure := postern_internal.failure(422, 'oauth_client_state_not_found', 'OAuth state not found');
+  elsif v_state.provider_type is distinct from p_flow.provider_type then
+    failure := postern_internal.failure(400, 'oauth_invalid_state', 'OAuth provider mismatch');
+  elsif v_state.created_at + interval '5 minutes' < postern_internal.clock() then
+    failure := postern_internal.failure(422, 'oauth_client_state_expired', 'OAuth state expired');
+  else
+    secret := v_state.code_verifier;
+  end if;
+end;
 $$;
 
 -- Name: take_limits(jsonb, text); Type: FUNCTION; Schema: postern_internal
@@ -7425,6 +7818,45 @@ begin
   return true;
 end;
 $$;
+
+-- Name: take_provider_token(uuid, uuid, uuid); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.take_provider_token(p_user_id uuid, p_session_id uuid, p_identity_id uuid, OUT id uuid, OUT provider text, OUT access_token text, OUT refresh_token text, OUT document jsonb, OUT is_due boolean, OUT is_busy boolean)
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $_$
+declare
+  v_token postern.provider_tokens;
+  v_user auth.users := postern_internal.authenticate(p_user_id, p_session_id);
+  v_now timestamptz := postern_internal.clock();
+begin
+  select t.* into v_token
+  from postern.provider_tokens as t
+  join auth.identities as i on i.id = t.identity_id and i.user_id = t.user_id
+  where t.identity_id = p_identity_id and t.user_id = v_user.id;
+  if v_token.id is null then
+    perform postern_internal.fail(404, 'provider_token_not_found', 'No token of this identity is kept');
+  end if;
+  id := v_token.id;
+  provider := v_token.provider;
+  access_token := v_token.access_token;
+  refresh_token := coalesce(v_token.refresh_token, '');
+  document := postern_internal.provider_token_json(v_token);
+  is_due := false;
+  is_busy := false;
+  if v_token.expires_at is null or v_token.expires_at > v_now + interval '1 minute' then
+    return;
+  elsif v_token.refresh_token is null then
+    perform postern_internal.fail(422, 'provider_token_expired',
+      format('The token of %s has expired. Sign in with %1$s again', v_token.provider));
+  end if;
+  update postern.provider_tokens as t set refreshing_until = v_now + interval '30 seconds'
+  where t.id = v_token.id and t.refresh_token = v_token.refresh_token
+    and coalesce(t.refreshing_until < v_now, true);
+  is_due := found;
+  is_busy := not found;
+end;
+$_$;
 
 -- Name: take_quota(text, jsonb); Type: FUNCTION; Schema: postern_internal
 
@@ -7596,6 +8028,7 @@ begin
   if v_identity.id is null then
     perform postern_internal.fail(422, 'identity_not_found', 'Identity doesn''t exist');
   end if;
+  delete from postern.provider_tokens as t where t.identity_id = v_identity.id;
   perform postern_internal.audit_user('identity_unlinked', v_user, p_context, jsonb_build_object(
     'identity_id', v_identity.id, 'provider', v_identity.provider, 'provider_id', v_identity.provider_id));
   perform postern_internal.record_event('identity.deleted', p_user_id, p_context,
@@ -7874,7 +8307,7 @@ begin
   is_half_done := false;
   effective_type := p_type;
   v_token := case
-    when p_token_hash <> '' then postern_internal.find_token_by_hash(p_type, p_token_hash)
+    when p_token_hash <> '' then postern_internal.find_token_by_link(p_type, p_token_hash)
     else postern_internal.find_token_by_code(p_type, p_token, p_email, p_phone, p_context)
   end;
   if v_token.id is null then
@@ -8078,6 +8511,20 @@ begin
     raise notice using message = 'postern.audit', detail = jsonb_build_object(
       'ids', v_ids, 'entries', v_entries, 'ip_address', v_ip, 'created_at', postern_internal.rfc3339(v_now))::text;
   end if;
+end;
+$$;
+
+-- Name: xor_bytes(bytea, bytea); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.xor_bytes(p_a bytea, p_b bytea) RETURNS bytea
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO ''
+    AS $$
+begin
+  for i in 0 .. length(p_a) - 1 loop
+    p_a := set_byte(p_a, i, get_byte(p_a, i) # get_byte(p_b, i));
+  end loop;
+  return p_a;
 end;
 $$;
 
@@ -8503,6 +8950,20 @@ COMMENT ON COLUMN postern.limits.every IS 'Seconds until one more request is all
 
 COMMENT ON COLUMN postern.limits.burst IS 'Requests allowed at once when the bucket is full.';
 
+-- Name: link_secrets; Type: TABLE; Schema: postern
+
+CREATE TABLE postern.link_secrets (
+    token_id uuid NOT NULL,
+    token_hash text NOT NULL,
+    secret_hash bytea NOT NULL,
+    created_at timestamp with time zone NOT NULL
+)
+WITH (fillfactor='80');
+
+-- Name: TABLE link_secrets; Type: COMMENT; Schema: postern
+
+COMMENT ON TABLE postern.link_secrets IS 'The secrets of mailed links, hashed: knowing address and code does not make a link.';
+
 -- Name: maintenance; Type: TABLE; Schema: postern
 
 CREATE TABLE postern.maintenance (
@@ -8863,6 +9324,11 @@ ALTER TABLE ONLY postern.installed_files
 ALTER TABLE ONLY postern.limits
     ADD CONSTRAINT limits_pkey PRIMARY KEY (name, who);
 
+-- Name: link_secrets link_secrets_pkey; Type: CONSTRAINT; Schema: postern
+
+ALTER TABLE ONLY postern.link_secrets
+    ADD CONSTRAINT link_secrets_pkey PRIMARY KEY (token_id);
+
 -- Name: maintenance maintenance_pkey; Type: CONSTRAINT; Schema: postern
 
 ALTER TABLE ONLY postern.maintenance
@@ -8872,6 +9338,16 @@ ALTER TABLE ONLY postern.maintenance
 
 ALTER TABLE ONLY postern.outbox
     ADD CONSTRAINT outbox_pkey PRIMARY KEY (id);
+
+-- Name: provider_tokens provider_tokens_identity_id_key; Type: CONSTRAINT; Schema: postern
+
+ALTER TABLE ONLY postern.provider_tokens
+    ADD CONSTRAINT provider_tokens_identity_id_key UNIQUE (identity_id);
+
+-- Name: provider_tokens provider_tokens_pkey; Type: CONSTRAINT; Schema: postern
+
+ALTER TABLE ONLY postern.provider_tokens
+    ADD CONSTRAINT provider_tokens_pkey PRIMARY KEY (id);
 
 -- Name: quotas quotas_pkey; Type: CONSTRAINT; Schema: postern
 
@@ -9155,6 +9631,14 @@ CREATE INDEX outbox_due_idx ON postern.outbox USING btree (next_attempt_at) WHER
 
 CREATE INDEX outbox_finished_idx ON postern.outbox USING btree (finished_at) WHERE (finished_at IS NOT NULL);
 
+-- Name: provider_tokens_expires_idx; Type: INDEX; Schema: postern
+
+CREATE INDEX provider_tokens_expires_idx ON postern.provider_tokens USING btree (expires_at) WHERE (refresh_token IS NOT NULL);
+
+-- Name: provider_tokens_user_idx; Type: INDEX; Schema: postern
+
+CREATE INDEX provider_tokens_user_idx ON postern.provider_tokens USING btree (user_id);
+
 -- Name: retention_refusals_refused_at_idx; Type: INDEX; Schema: postern
 
 CREATE INDEX retention_refusals_refused_at_idx ON postern.retention_refusals USING btree (refused_at);
@@ -9376,6 +9860,16 @@ REVOKE ALL ON FUNCTION postern.find_users(query text, max_rows integer) FROM PUB
 GRANT ALL ON FUNCTION postern.find_users(query text, max_rows integer) TO postern_admin;
 GRANT ALL ON FUNCTION postern.find_users(query text, max_rows integer) TO postern_support;
 
+-- Name: FUNCTION forget_provider_tokens(who text, provider text); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.forget_provider_tokens(who text, provider text) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.forget_provider_tokens(who text, provider text) TO postern_admin;
+
+-- Name: FUNCTION get_provider_token(identity_id uuid, encryption_key text); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.get_provider_token(identity_id uuid, encryption_key text) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.get_provider_token(identity_id uuid, encryption_key text) TO postern_admin;
+
 -- Name: FUNCTION get_user(who text); Type: ACL; Schema: postern
 
 REVOKE ALL ON FUNCTION postern.get_user(who text) FROM PUBLIC;
@@ -9396,6 +9890,11 @@ GRANT ALL ON FUNCTION postern.list_limits(who text) TO postern_admin;
 
 REVOKE ALL ON FUNCTION postern.list_outbox(p_state text, p_recipient text, p_limit integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.list_outbox(p_state text, p_recipient text, p_limit integer) TO postern_admin;
+
+-- Name: FUNCTION list_provider_tokens(who text); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.list_provider_tokens(who text) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.list_provider_tokens(who text) TO postern_admin;
 
 -- Name: FUNCTION list_sessions(who text); Type: ACL; Schema: postern
 
@@ -9648,17 +10147,17 @@ REVOKE ALL ON FUNCTION postern_internal.begin_email_change(p_user auth.users, p_
 
 REVOKE ALL ON FUNCTION postern_internal.begin_flow(p_user_id uuid, p_provider_type text, p_authentication_method text, p_code_challenge text, p_code_challenge_method text, p_context jsonb) FROM PUBLIC;
 
--- Name: FUNCTION begin_linking(p_user_id uuid, p_session_id uuid, p_provider text, p_code_challenge text, p_code_challenge_method text, p_is_email_optional boolean, p_context jsonb); Type: ACL; Schema: postern_internal
+-- Name: FUNCTION begin_linking(p_user_id uuid, p_session_id uuid, p_flow jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
 
-REVOKE ALL ON FUNCTION postern_internal.begin_linking(p_user_id uuid, p_session_id uuid, p_provider text, p_code_challenge text, p_code_challenge_method text, p_is_email_optional boolean, p_context jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION postern_internal.begin_linking(p_user_id uuid, p_session_id uuid, p_flow jsonb, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION begin_maintenance(p_interval interval); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.begin_maintenance(p_interval interval) FROM PUBLIC;
 
--- Name: FUNCTION begin_oauth(p_provider text, p_code_challenge text, p_code_challenge_method text, p_invite_token text, p_is_email_optional boolean, p_context jsonb); Type: ACL; Schema: postern_internal
+-- Name: FUNCTION begin_oauth(p_flow jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
 
-REVOKE ALL ON FUNCTION postern_internal.begin_oauth(p_provider text, p_code_challenge text, p_code_challenge_method text, p_invite_token text, p_is_email_optional boolean, p_context jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION postern_internal.begin_oauth(p_flow jsonb, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION begin_phone_change(p_user auth.users, p_changes jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -9751,6 +10250,10 @@ REVOKE ALL ON FUNCTION postern_internal.check_user_changes(p_user_id uuid, p_ses
 -- Name: FUNCTION check_verify_enabled(p_type auth.factor_type, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.check_verify_enabled(p_type auth.factor_type, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION claim_due_provider_tokens(p_ahead double precision, p_limit integer); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.claim_due_provider_tokens(p_ahead double precision, p_limit integer) FROM PUBLIC;
 
 -- Name: FUNCTION claim_outbox(p_kind text, p_limit integer, p_lease interval); Type: ACL; Schema: postern_internal
 
@@ -9952,6 +10455,10 @@ REVOKE ALL ON FUNCTION postern_internal.find_challenge(p_user auth.users, p_fact
 
 REVOKE ALL ON FUNCTION postern_internal.find_factor(p_user_id uuid, p_factor_id uuid) FROM PUBLIC;
 
+-- Name: FUNCTION find_link(p_link text, p_types auth.one_time_token_type[]); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.find_link(p_link text, p_types auth.one_time_token_type[]) FROM PUBLIC;
+
 -- Name: TABLE flow_state; Type: ACL; Schema: auth
 
 GRANT SELECT ON TABLE auth.flow_state TO postgres WITH GRANT OPTION;
@@ -9980,9 +10487,9 @@ REVOKE ALL ON FUNCTION postern_internal.find_phone_claimant(p_type text, p_phone
 
 REVOKE ALL ON FUNCTION postern_internal.find_token_by_code(p_type text, p_token text, p_email text, p_phone text, p_context jsonb) FROM PUBLIC;
 
--- Name: FUNCTION find_token_by_hash(p_type text, p_token_hash text); Type: ACL; Schema: postern_internal
+-- Name: FUNCTION find_token_by_link(p_type text, p_link text); Type: ACL; Schema: postern_internal
 
-REVOKE ALL ON FUNCTION postern_internal.find_token_by_hash(p_type text, p_token_hash text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION postern_internal.find_token_by_link(p_type text, p_link text) FROM PUBLIC;
 
 -- Name: FUNCTION find_user(p_who text); Type: ACL; Schema: postern_internal
 
@@ -10004,6 +10511,10 @@ REVOKE ALL ON FUNCTION postern_internal.finish_oauth(p_state uuid, p_identity js
 
 REVOKE ALL ON FUNCTION postern_internal.finish_outbox(p_ids bigint[], p_attempts integer[], p_outcomes text[], p_errors text[]) FROM PUBLIC;
 
+-- Name: FUNCTION finish_provider_refresh(p_id uuid, p_used text, p_kept jsonb, p_refusal text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.finish_provider_refresh(p_id uuid, p_used text, p_kept jsonb, p_refusal text) FROM PUBLIC;
+
 -- Name: FUNCTION flow_expires_at(p_flow auth.flow_state, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.flow_expires_at(p_flow auth.flow_state, p_context jsonb) FROM PUBLIC;
@@ -10015,6 +10526,10 @@ REVOKE ALL ON FUNCTION postern_internal.generate_link(p_link jsonb, p_password_h
 -- Name: FUNCTION get_user(p_user_id uuid, p_session_id uuid); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.get_user(p_user_id uuid, p_session_id uuid) FROM PUBLIC;
+
+-- Name: FUNCTION ghash(p_hash_key bytea, p_data bytea); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.ghash(p_hash_key bytea, p_data bytea) FROM PUBLIC;
 
 -- Name: FUNCTION has_newer_session(p_session auth.sessions, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -10136,6 +10651,10 @@ REVOKE ALL ON FUNCTION postern_internal.issue_session(p_user_id uuid, p_method t
 
 REVOKE ALL ON FUNCTION postern_internal.itoa64(p_digits text) FROM PUBLIC;
 
+-- Name: FUNCTION keep_provider_tokens(p_provider text, p_identity jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.keep_provider_tokens(p_provider text, p_identity jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION keycloak_hash(p_credential text); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.keycloak_hash(p_credential text) FROM PUBLIC;
@@ -10171,6 +10690,10 @@ REVOKE ALL ON FUNCTION postern_internal.list_audit(p_scope text, p_text text, p_
 -- Name: FUNCTION list_json(p_ids uuid[]); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.list_json(p_ids uuid[]) FROM PUBLIC;
+
+-- Name: FUNCTION list_provider_tokens(p_user_id uuid, p_session_id uuid); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.list_provider_tokens(p_user_id uuid, p_session_id uuid) FROM PUBLIC;
 
 -- Name: FUNCTION list_sealed_values(p_column text, p_after uuid, p_limit integer); Type: ACL; Schema: postern_internal
 
@@ -10256,6 +10779,10 @@ REVOKE ALL ON FUNCTION postern_internal.maintain_sessions_timebox(p_now timestam
 
 REVOKE ALL ON FUNCTION postern_internal.maintenance_rules() FROM PUBLIC;
 
+-- Name: FUNCTION make_link(p_token_id uuid, p_token_hash text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.make_link(p_token_id uuid, p_token_hash text) FROM PUBLIC;
+
 -- Name: FUNCTION make_otp(p_address text, p_is_pkce boolean, p_context jsonb, OUT otp text, OUT token_hash text); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.make_otp(p_address text, p_is_pkce boolean, p_context jsonb, OUT otp text, OUT token_hash text) FROM PUBLIC;
@@ -10328,6 +10855,10 @@ REVOKE ALL ON FUNCTION postern_internal.obscure_user(p_user auth.users) FROM PUB
 
 REVOKE ALL ON FUNCTION postern_internal.obscured(p_user_id uuid, p_value text) FROM PUBLIC;
 
+-- Name: FUNCTION open_sealed(p_stored text, p_id uuid, p_key text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.open_sealed(p_stored text, p_id uuid, p_key text) FROM PUBLIC;
+
 -- Name: FUNCTION open_signed_up_session(p_provider text, p_user auth.users, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.open_signed_up_session(p_provider text, p_user auth.users, p_context jsonb) FROM PUBLIC;
@@ -10364,13 +10895,17 @@ REVOKE ALL ON FUNCTION postern_internal.prepare_factor_verification(p_user_id uu
 
 REVOKE ALL ON FUNCTION postern_internal.prepare_parts(p_kind text, p_parts integer, p_events integer, p_every double precision) FROM PUBLIC;
 
--- Name: FUNCTION prepare_password_change(p_user_id uuid, p_session_id uuid, p_changes jsonb, p_context jsonb, OUT password_hash text, OUT needs_current_password boolean); Type: ACL; Schema: postern_internal
+-- Name: FUNCTION prepare_password_change(p_user_id uuid, p_session_id uuid, p_changes jsonb, p_context jsonb, OUT password_hash text, OUT needs_current_password boolean, OUT failure jsonb); Type: ACL; Schema: postern_internal
 
-REVOKE ALL ON FUNCTION postern_internal.prepare_password_change(p_user_id uuid, p_session_id uuid, p_changes jsonb, p_context jsonb, OUT password_hash text, OUT needs_current_password boolean) FROM PUBLIC;
+REVOKE ALL ON FUNCTION postern_internal.prepare_password_change(p_user_id uuid, p_session_id uuid, p_changes jsonb, p_context jsonb, OUT password_hash text, OUT needs_current_password boolean, OUT failure jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION promote_email(p_user auth.users, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.promote_email(p_user auth.users, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION provider_token_json(p_token postern.provider_tokens); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.provider_token_json(p_token postern.provider_tokens) FROM PUBLIC;
 
 -- Name: FUNCTION publish_settings(p_settings jsonb); Type: ACL; Schema: postern_internal
 
@@ -10496,9 +11031,9 @@ REVOKE ALL ON FUNCTION postern_internal.replace_sealed_values(p_column text, p_i
 
 REVOKE ALL ON FUNCTION postern_internal.resend(p_type text, p_email text, p_phone text, p_code_challenge text, p_code_challenge_method text, p_context jsonb) FROM PUBLIC;
 
--- Name: FUNCTION resume_oauth(p_state uuid, p_context jsonb, OUT provider text, OUT referrer text, OUT is_email_optional boolean); Type: ACL; Schema: postern_internal
+-- Name: FUNCTION resume_oauth(p_state uuid, p_has_code boolean, p_context jsonb, OUT provider text, OUT referrer text, OUT is_email_optional boolean, OUT secret text, OUT failure jsonb); Type: ACL; Schema: postern_internal
 
-REVOKE ALL ON FUNCTION postern_internal.resume_oauth(p_state uuid, p_context jsonb, OUT provider text, OUT referrer text, OUT is_email_optional boolean) FROM PUBLIC;
+REVOKE ALL ON FUNCTION postern_internal.resume_oauth(p_state uuid, p_has_code boolean, p_context jsonb, OUT provider text, OUT referrer text, OUT is_email_optional boolean, OUT secret text, OUT failure jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION rfc3339(p_at timestamp with time zone); Type: ACL; Schema: postern_internal
 
@@ -10580,6 +11115,10 @@ REVOKE ALL ON FUNCTION postern_internal.session_key(p_session auth.sessions, p_c
 
 REVOKE ALL ON FUNCTION postern_internal.set_ban(p_user_id uuid, p_seconds double precision, p_context jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION sign_in_externally(p_provider text, p_identity jsonb, p_context jsonb, p_is_email_optional boolean, p_linking_target_id uuid, p_invite_token text, OUT account_id uuid, OUT failure jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.sign_in_externally(p_provider text, p_identity jsonb, p_context jsonb, p_is_email_optional boolean, p_linking_target_id uuid, p_invite_token text, OUT account_id uuid, OUT failure jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION sign_in_with_password(p_user_id uuid, p_matched_hash text, p_provider text, p_context jsonb, p_new_hash text, OUT issued jsonb, OUT failure jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.sign_in_with_password(p_user_id uuid, p_matched_hash text, p_provider text, p_context jsonb, p_new_hash text, OUT issued jsonb, OUT failure jsonb) FROM PUBLIC;
@@ -10608,6 +11147,10 @@ REVOKE ALL ON FUNCTION postern_internal.swap_refresh_token(p_user auth.users, p_
 
 REVOKE ALL ON FUNCTION postern_internal.sweep_sessions(p_ids uuid[], p_reason text, p_now timestamp with time zone) FROM PUBLIC;
 
+-- Name: FUNCTION take_client_state(p_flow auth.flow_state, OUT secret text, OUT failure jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.take_client_state(p_flow auth.flow_state, OUT secret text, OUT failure jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION take_limits(p_context jsonb, p_address text); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.take_limits(p_context jsonb, p_address text) FROM PUBLIC;
@@ -10615,6 +11158,10 @@ REVOKE ALL ON FUNCTION postern_internal.take_limits(p_context jsonb, p_address t
 -- Name: FUNCTION take_part(p_kind text, p_parts integer, p_events integer, p_every double precision, p_may_wait boolean); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.take_part(p_kind text, p_parts integer, p_events integer, p_every double precision, p_may_wait boolean) FROM PUBLIC;
+
+-- Name: FUNCTION take_provider_token(p_user_id uuid, p_session_id uuid, p_identity_id uuid, OUT id uuid, OUT provider text, OUT access_token text, OUT refresh_token text, OUT document jsonb, OUT is_due boolean, OUT is_busy boolean); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.take_provider_token(p_user_id uuid, p_session_id uuid, p_identity_id uuid, OUT id uuid, OUT provider text, OUT access_token text, OUT refresh_token text, OUT document jsonb, OUT is_due boolean, OUT is_busy boolean) FROM PUBLIC;
 
 -- Name: FUNCTION take_quota(p_kind text, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -10723,6 +11270,10 @@ REVOKE ALL ON FUNCTION postern_internal.wall_clock() FROM PUBLIC;
 -- Name: FUNCTION write_audit(p_actions text[], p_actor_id uuid, p_actor_username text, p_via_sso boolean, p_actor_name text, p_traits jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.write_audit(p_actions text[], p_actor_id uuid, p_actor_username text, p_via_sso boolean, p_actor_name text, p_traits jsonb, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION xor_bytes(p_a bytea, p_b bytea); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.xor_bytes(p_a bytea, p_b bytea) FROM PUBLIC;
 
 -- Name: TABLE instances; Type: ACL; Schema: auth
 

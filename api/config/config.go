@@ -16,41 +16,42 @@ import (
 
 // Config holds all settings. It does not change after Load. The tags are the headings of the documentation.
 type Config struct {
-	API          API           `title:"HTTP"`
-	Site         Site          `title:"Redirects"`
-	DB           Database      `title:"Database"`
-	Maintenance  Maintenance   `title:"Maintenance"`
-	IndexWorker  IndexWorker   `title:"Indexes"`
-	Log          Log           `title:"Log"`
-	Metrics      Metrics       `title:"Metrics"`
-	Tracing      Tracing       `title:"Tracing"`
-	Profiler     Profiler      `title:"Profiler"`
-	Reloading    Reloading     `title:"Live reload"`
-	JWT          JWT           `title:"Access tokens"`
-	Sessions     Sessions      `title:"Sessions"`
-	Security     Security      `title:"Refresh tokens and account changes"`
-	Encryption   Encryption    `title:"Encryption in the database"`
-	External     External      `title:"Ways to sign in"`
-	Password     Password      `title:"Passwords"`
-	Mailer       Mailer        `title:"Mail"`
-	Links        Links         `title:"Links in mails"`
-	Notify       Notifications `title:"Mails about changes"`
-	SMTP         SMTP          `title:"Mail frequency"`
-	Mail         mail.Settings `title:"Mail server and texts"`
-	MailCheck    MailCheck     `title:"Checks of mail addresses"`
-	SMS          SMS           `title:"Text messages"`
-	MFA          MFA           `title:"Second factors"`
-	Passkey      Passkey       `title:"Passkeys"`
-	WebAuthn     WebAuthn      `title:"Passkeys and security keys"`
-	Web3         Web3          `title:"Wallets"`
-	OIDC         OIDC          `title:"ID tokens"`
-	CustomOAuth  CustomOAuth   `title:"OAuth providers of administrators"`
-	OAuthServer  OAuthServer   `title:"OAuth server"`
-	SAML         SAML          `title:"SAML"`
-	Captcha      Captcha       `title:"Captcha"`
-	Limits       Limits        `title:"Rate limits"`
-	Experimental Experimental  `title:"Experimental"`
-	Unused       Unused        `title:"Without effect"`
+	API            API            `title:"HTTP"`
+	Site           Site           `title:"Redirects"`
+	DB             Database       `title:"Database"`
+	Maintenance    Maintenance    `title:"Maintenance"`
+	IndexWorker    IndexWorker    `title:"Indexes"`
+	Log            Log            `title:"Log"`
+	Metrics        Metrics        `title:"Metrics"`
+	Tracing        Tracing        `title:"Tracing"`
+	Profiler       Profiler       `title:"Profiler"`
+	Reloading      Reloading      `title:"Live reload"`
+	JWT            JWT            `title:"Access tokens"`
+	Sessions       Sessions       `title:"Sessions"`
+	Security       Security       `title:"Refresh tokens and account changes"`
+	Encryption     Encryption     `title:"Encryption in the database"`
+	External       External       `title:"Ways to sign in"`
+	Password       Password       `title:"Passwords"`
+	Mailer         Mailer         `title:"Mail"`
+	Links          Links          `title:"Links in mails"`
+	Notify         Notifications  `title:"Mails about changes"`
+	SMTP           SMTP           `title:"Mail frequency"`
+	Mail           mail.Settings  `title:"Mail server and texts"`
+	MailCheck      MailCheck      `title:"Checks of mail addresses"`
+	SMS            SMS            `title:"Text messages"`
+	MFA            MFA            `title:"Second factors"`
+	Passkey        Passkey        `title:"Passkeys"`
+	WebAuthn       WebAuthn       `title:"Passkeys and security keys"`
+	Web3           Web3           `title:"Wallets"`
+	OIDC           OIDC           `title:"ID tokens"`
+	CustomOAuth    CustomOAuth    `title:"OAuth providers of administrators"`
+	ProviderTokens ProviderTokens `title:"Tokens of OAuth providers"`
+	OAuthServer    OAuthServer    `title:"OAuth server"`
+	SAML           SAML           `title:"SAML"`
+	Captcha        Captcha        `title:"Captcha"`
+	Limits         Limits         `title:"Rate limits"`
+	Experimental   Experimental   `title:"Experimental"`
+	Unused         Unused         `title:"Without effect"`
 
 	// Providers are the OAuth providers by lower-case name ("github", "linkedin_oidc"), all of ProviderNames.
 	Providers map[string]Provider
@@ -115,6 +116,7 @@ func (c *Config) check(l *loader) {
 	c.Limits.check(l)
 	c.SAML.check(l)
 	c.CustomOAuth.check(l)
+	c.ProviderTokens.check(l, c.Encryption)
 	c.Experimental.check(l)
 	c.Metrics.check(l)
 	c.Tracing.check(l, c.Metrics)
@@ -138,6 +140,7 @@ func (c *Config) Warnings() []string {
 		w = append(w, "GOTRUE_DB_CLEANUP_ENABLED is true, but POSTERN_MAINTENANCE_ENABLED is false: nothing is cleaned up")
 	}
 	w = append(w, c.SMS.warnings()...)
+	w = append(w, c.providerWarnings()...)
 	if !c.MailCheck.Extended && len(c.MailCheck.BlockedMX) > 0 {
 		w = append(w, "GOTRUE_MAILER_EMAIL_VALIDATION_BLOCKED_MX is set without GOTRUE_MAILER_EMAIL_VALIDATION_EXTENDED: it has no effect")
 	}

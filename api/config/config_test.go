@@ -313,6 +313,10 @@ func TestWarnings(t *testing.T) {
 	if w := load(t, "GOTRUE_JWT_DEFAULT_GROUP_NAME=authenticated", `GOTRUE_MAILER_EMAIL_VALIDATION_BLOCKED_MX=["mx.a"]`).Warnings(); len(w) != 1 {
 		t.Errorf("got %q, want one about blocked mail servers", w)
 	}
+	if w := load(t, "GOTRUE_JWT_DEFAULT_GROUP_NAME=x", "GOTRUE_EXTERNAL_KEYCLOAK_ENABLED=true", "GOTRUE_EXTERNAL_GOOGLE_ENABLED=true",
+		"GOTRUE_EXTERNAL_GOOGLE_CLIENT_ID=a", "GOTRUE_EXTERNAL_GOOGLE_SECRET=b").Warnings(); len(w) != 5 || !strings.HasPrefix(w[0], "GOTRUE_EXTERNAL_GOOGLE_REDIRECT_URI ") {
+		t.Errorf("got %q, want what Google and Keycloak lack", w)
+	}
 	if w := load(t, "GOTRUE_JWT_SECRET=short", "GOTRUE_DB_DRIVER=mysql").Warnings(); len(w) != 3 {
 		t.Errorf("got %q, want three", w)
 	}

@@ -4,7 +4,6 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 )
@@ -185,13 +184,5 @@ func (c *Config) unavailable() []string {
 			names = append(names, f.name)
 		}
 	}
-	for _, name := range ProviderNames {
-		if c.Providers[name].Enabled && !slices.Contains(builtProviders, name) {
-			names = append(names, providerPrefix(name)+"ENABLED")
-		}
-	}
 	return names
 }
-
-// builtProviders are the providers that package provider has.
-var builtProviders = []string{"github"}

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"strings"
 	"time"
 )
@@ -31,13 +32,38 @@ type Provider struct {
 	ClientID       []string `env:"CLIENT_ID" desc:"Client ids, comma-separated: the first one starts flows, all are accepted in ID tokens."`
 	Secret         Secret   `env:"SECRET" desc:"Client secret."`
 	RedirectURI    string   `env:"REDIRECT_URI" desc:"Callback URL registered with the provider: this server's public URL and /callback."`
-	URL            string   `env:"URL" desc:"Base URL, where the provider is self-hosted."`
-	APIURL         string   `env:"API_URL" desc:"Base URL of the provider's API, where it differs."`
+	URL            string   `env:"URL" desc:"Takes the place of https:// and host in all addresses of the provider, for instance where it is self-hosted."`
+	APIURL         string   `env:"API_URL" desc:"Has no effect, as in Supabase Auth: URL counts for the provider's API as well."`
 	EmailOptional  bool     `env:"EMAIL_OPTIONAL" envDefault:"false" desc:"Accept people whose account there has no e-mail address."`
 	SkipNonceCheck bool     `env:"SKIP_NONCE_CHECK" envDefault:"false" desc:"Do not check the nonce of ID tokens."`
 }
 
 func providerPrefix(name string) string { return "GOTRUE_EXTERNAL_" + strings.ToUpper(name) + "_" }
+
+// providerWarnings names what providers lack that are switched on: whoever chooses one is refused.
+func (c *Config) providerWarnings() []string {
+	var w []string
+	for _, name := range ProviderNames {
+		p := c.Providers[name]
+		if !p.Enabled {
+			continue
+		}
+		for _, s := range []struct {
+			name      string
+			isMissing bool
+		}{
+			{"CLIENT_ID", len(p.ClientID) == 0 || p.ClientID[0] == ""},
+			{"SECRET", p.Secret == ""},
+			{"REDIRECT_URI", p.RedirectURI == ""},
+			{"URL", p.URL == "" && name == "keycloak"},
+		} {
+			if s.isMissing {
+				w = append(w, fmt.Sprintf("%s%s is not set: nobody can sign in with this provider", providerPrefix(name), s.name))
+			}
+		}
+	}
+	return w
+}
 
 // Captcha is about proof of a human before sign-in.
 type Captcha struct {

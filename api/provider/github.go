@@ -5,28 +5,26 @@ import (
 	"strconv"
 )
 
-// github is GitHub, or GitHub Enterprise under a URL of one's own (spec/02 section 13).
-func github() kind {
-	return kind{
-		authorizeURL: "https://github.com/login/oauth/authorize",
-		tokenURL:     "https://github.com/login/oauth/access_token",
-		apiURL:       "https://api.github.com",
-		selfHosted: func(base string) (string, string, string) {
-			return base + "/login/oauth/authorize", base + "/login/oauth/access_token", base + "/api/v3"
-		},
-		scopes:  []string{"user:email"},
-		profile: githubProfile,
+// github is GitHub, or GitHub Enterprise under a URL of one's own.
+func github() definition {
+	return definition{
+		authorize:  endpoint{"https://github.com", "/login/oauth/authorize"},
+		token:      endpoint{"https://github.com", "/login/oauth/access_token"},
+		api:        endpoint{"https://api.github.com", ""},
+		ownAPIPath: "/api/v3",
+		scopes:     []string{"user:email"},
+		identify:   githubUser,
 	}
 }
 
-func githubProfile(ctx context.Context, c *client) (*Identity, error) {
+func githubUser(ctx context.Context, v *visit) (*Identity, error) {
 	var user struct {
 		ID        int64  `json:"id"`
 		Login     string `json:"login"`
 		Name      string `json:"name"`
 		AvatarURL string `json:"avatar_url"`
 	}
-	if err := c.get(ctx, "/user", &user); err != nil {
+	if err := v.get(ctx, "/user", &user); err != nil {
 		return nil, err
 	}
 	var emails []struct {
@@ -34,12 +32,12 @@ func githubProfile(ctx context.Context, c *client) (*Identity, error) {
 		Primary  bool   `json:"primary"`
 		Verified bool   `json:"verified"`
 	}
-	if err := c.get(ctx, "/user/emails", &emails); err != nil {
+	if err := v.get(ctx, "/user/emails", &emails); err != nil {
 		return nil, err
 	}
 	id := strconv.FormatInt(user.ID, 10)
 	identity := &Identity{Subject: id, Emails: []Email{}, Data: claims(map[string]string{
-		"iss": c.apiURL, "sub": id, "provider_id": id, "name": user.Name, "full_name": user.Name,
+		"iss": v.apiURL(), "sub": id, "provider_id": id, "name": user.Name, "full_name": user.Name,
 		"user_name": user.Login, "preferred_username": user.Login, "avatar_url": user.AvatarURL,
 	})}
 	for _, e := range emails {

@@ -1,102 +1,74 @@
-// Package provider talks to OAuth 2 providers (RFC 6749): where to send the browser, the exchange of its code, and who
-// came back (spec/02). Each provider is a small file of data on the engine in this one.
+// Package provider talks to OAuth 2 and OpenID Connect providers: where to send the browser, the exchange of what it
+// brings back, and who came (spec/02; RFC 6749, RFC 7636, OpenID Connect Core 1.0). Each provider is a small file of
+// data, its definition, on the engine of the other files.
 package provider
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"strings"
 	"time"
 
 	"golang.org/x/oauth2"
-
-	"github.com/postern-auth/postern/api/config"
 )
 
-const maxAnswer = 1 << 20 // bytes read of an answer
-
-// Provider is one configured provider.
+// Provider is one that is configured.
 type Provider struct {
 	Name            string
 	IsEmailOptional bool
-	oauth           oauth2.Config
-	apiURL          string
-	profile         func(ctx context.Context, c *client) (*Identity, error)
-	http            *http.Client
+
+	definition
+	registry     *Registry
+	clientIDs    []string // the first one starts flows, all are audiences of ID tokens
+	clientSecret string
+	redirectURL  string
+	base         string // URL of one's own; "" for the definition's hosts
+	http         *http.Client
 }
 
 // Identity is who came back from a provider, as postern_internal.finish_oauth() reads it.
 type Identity struct {
-	Subject      string         `json:"sub"`
-	Data         map[string]any `json:"data"`   // claims for identity_data, empty ones left out
-	Emails       []Email        `json:"emails"` // never null
-	AccessToken  string         `json:"access_token"`
-	RefreshToken string         `json:"refresh_token"`
+	Subject string         `json:"sub"`
+	Data    map[string]any `json:"data"`   // claims for identity_data, empty ones left out
+	Emails  []Email        `json:"emails"` // never null
+	Tokens
+}
+
+// Tokens are what the provider lets us do for a person.
+type Tokens struct {
+	AccessToken  string     `json:"access_token"`
+	RefreshToken string     `json:"refresh_token"` // "" for none
+	Scope        string     `json:"scope"`         // "" where the provider did not say
+	ExpiresAt    *time.Time `json:"expires_at"`    // of the access token; nil: never
+}
+
+func tokensOf(t *oauth2.Token) Tokens {
+	tokens := Tokens{AccessToken: t.AccessToken, RefreshToken: t.RefreshToken}
+	tokens.Scope, _ = t.Extra("scope").(string)
+	if !t.Expiry.IsZero() {
+		at := t.Expiry.UTC()
+		tokens.ExpiresAt = &at
+	}
+	return tokens
 }
 
 // Email is an address at a provider.
 type Email struct {
-	Address    string `json:"email"`
+	Address    string `json:"email,omitempty"` // "" where the provider vouches for a person without telling the address
 	IsVerified bool   `json:"verified"`
 	IsPrimary  bool   `json:"primary"`
 }
 
-// kind is what a file of this package says about a provider.
-type kind struct {
-	authorizeURL, tokenURL, apiURL string // by default
-	selfHosted                     func(base string) (authorizeURL, tokenURL, apiURL string)
-	scopes                         []string
-	profile                        func(ctx context.Context, c *client) (*Identity, error)
-}
+// Start is where the browser goes, and what the server keeps until it is back: the code verifier, "" if there is none.
+type Start struct{ URL, Secret string }
 
-func kinds() map[string]kind { return map[string]kind{"github": github()} }
-
-// New returns the provider of that name with further scopes, separated by commas. timeout limits each call to it. The error is the reason for the
-// message "Unsupported provider: <reason>".
-func New(name, scopes string, settings map[string]config.Provider, timeout time.Duration) (*Provider, error) {
-	name = strings.ToLower(name)
-	k, hasKind := kinds()[name]
-	c, hasSettings := settings[name]
-	switch {
-	case !hasSettings, c.Enabled && !hasKind:
-		return nil, &unknownError{name}
-	case !c.Enabled:
-		return nil, errors.New("provider is not enabled")
-	case len(c.ClientID) == 0 || c.ClientID[0] == "":
-		return nil, errors.New("missing OAuth client ID")
-	case c.Secret == "":
-		return nil, errors.New("missing OAuth secret")
-	case c.RedirectURI == "":
-		return nil, errors.New("missing redirect URI")
-	}
-	if base := strings.TrimSuffix(c.URL, "/"); base != "" {
-		k.authorizeURL, k.tokenURL, k.apiURL = k.selfHosted(base)
-	}
-	all := append([]string{}, k.scopes...)
-	for scope := range strings.SplitSeq(scopes, ",") {
-		if scope != "" {
-			all = append(all, scope)
-		}
-	}
-	return &Provider{
-		Name: name, IsEmailOptional: c.EmailOptional, apiURL: k.apiURL, profile: k.profile,
-		oauth: oauth2.Config{
-			ClientID: c.ClientID[0], ClientSecret: string(c.Secret), RedirectURL: c.RedirectURI, Scopes: all,
-			Endpoint: oauth2.Endpoint{AuthURL: k.authorizeURL, TokenURL: k.tokenURL},
-		},
-		http: &http.Client{Timeout: timeout},
-	}, nil
-}
-
-// unknownError is a name that no provider has.
-type unknownError struct{ name string }
-
-func (e *unknownError) Error() string { return "Provider " + e.name + " could not be found" }
+// Answer is what the browser brought back. Code is oauth_token with OAuth 1.0a; User is what Apple says of a person once.
+type Answer struct{ Code, Verifier, User, Secret string }
 
 // reserved are parameters of a request to /authorize that are not passed on to the provider (spec/02 section 2).
 var reserved = map[string]bool{
@@ -104,75 +76,143 @@ var reserved = map[string]bool{
 	"client_secret": true, "redirect_uri": true, "response_type": true, "state": true, "code_verifier": true,
 }
 
-// AuthorizeURL is where the browser goes; parameters of the client's request travel with it.
-func (p *Provider) AuthorizeURL(state string, parameters url.Values) string {
-	var options []oauth2.AuthCodeOption
-	for name, values := range parameters {
-		if name == "workos_provider" {
-			name = "provider"
-		} else if reserved[strings.ToLower(name)] {
-			continue
-		}
-		options = append(options, oauth2.SetAuthURLParam(name, values[0]))
+// Start returns where the browser goes. Further scopes and parameters of the client's request travel with it.
+func (p *Provider) Start(ctx context.Context, state, scopes string, parameters url.Values) (Start, error) {
+	if p.begin != nil {
+		return p.begin(p, ctx, state)
 	}
-	return p.oauth.AuthCodeURL(state, options...)
+	c, err := p.config(ctx)
+	if err != nil {
+		return Start{}, err
+	}
+	query := url.Values{}
+	if !p.ignoresParameters {
+		forward(parameters, query)
+	}
+	for name, value := range p.parameters {
+		query.Set(name, value)
+	}
+	query.Set("client_id", c.ClientID)
+	query.Set("redirect_uri", c.RedirectURL)
+	query.Set("response_type", "code")
+	query.Set("state", state)
+	if all := p.requestScopes(scopes); len(all) > 0 {
+		query.Set("scope", strings.Join(all, " "))
+	}
+	start := Start{}
+	if p.needsPKCE {
+		start.Secret = oauth2.GenerateVerifier()
+		query.Set("code_challenge", oauth2.S256ChallengeFromVerifier(start.Secret))
+		query.Set("code_challenge_method", "S256")
+	}
+	start.URL = addQuery(c.Endpoint.AuthURL, query)
+	return start, nil
 }
 
-// ErrExchange and ErrProfile tell which of the two steps of Identify failed.
+// NeedsSecret tells whether the exchange takes the secret of the start.
+func (p *Provider) NeedsSecret() bool { return p.needsPKCE || p.finish != nil }
+
+// forward copies the parameters that a client may send to a provider, the first value of each.
+func forward(parameters, query url.Values) {
+	for name, values := range parameters {
+		if name == "workos_provider" {
+			query.Set("provider", values[0])
+		} else if !reserved[strings.ToLower(name)] {
+			query.Set(name, values[0])
+		}
+	}
+}
+
+// addQuery appends parameters to an address that may have some of its own.
+func addQuery(address string, query url.Values) string {
+	separator := "?"
+	if strings.Contains(address, "?") {
+		separator = "&"
+	}
+	return address + separator + query.Encode()
+}
+
+// requestScopes are the provider's own scopes and those of a request.
+func (p *Provider) requestScopes(more string) []string {
+	if p.splitScopes != nil {
+		return p.splitScopes(more)
+	}
+	all := append([]string{}, p.scopes...)
+	if p.hasFixedScopes {
+		return all
+	}
+	for scope := range strings.SplitSeq(more, ",") {
+		if scope != "" {
+			all = append(all, scope)
+		}
+	}
+	return all
+}
+
+// ErrExchange, ErrProfile and ErrNobody tell which step of Identify failed.
 var (
 	ErrExchange = errors.New("the code could not be exchanged")
 	ErrProfile  = errors.New("the profile could not be read")
+	ErrNobody   = errors.New("the provider names neither a person nor an address")
 )
 
-// Identify exchanges the code of a callback and asks who came back.
-func (p *Provider) Identify(ctx context.Context, code string) (*Identity, error) {
-	ctx = context.WithValue(ctx, oauth2.HTTPClient, p.http)
-	token, err := p.oauth.Exchange(ctx, code)
+// Identify exchanges what the browser brought back and asks who came. Errors wrap ErrExchange, ErrProfile or ErrNobody.
+func (p *Provider) Identify(ctx context.Context, a Answer) (*Identity, error) {
+	exchange := (*Provider).exchange
+	if p.finish != nil {
+		exchange = p.finish
+	}
+	v, err := exchange(p, ctx, a)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrExchange, err)
 	}
-	identity, err := p.profile(ctx, &client{http: p.oauth.Client(ctx, token), apiURL: p.apiURL})
+	identity, err := p.identify(ctx, v)
+	if err == nil && identity.Subject == "" && len(identity.Emails) == 0 {
+		return nil, ErrNobody
+	}
+	if err == nil {
+		err = identity.check()
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrProfile, err)
 	}
-	identity.AccessToken, identity.RefreshToken = token.AccessToken, token.RefreshToken
+	identity.Tokens = tokensOf(v.token)
 	return identity, nil
 }
 
-// client reads a provider's API on behalf of a user.
-type client struct {
-	http   *http.Client
-	apiURL string
-}
-
-// get decodes the JSON answer of a path below the API's URL.
-func (c *client) get(ctx context.Context, path string, into any) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.apiURL+path, nil)
-	if err != nil {
+// check refuses what no account can be made of.
+func (i *Identity) check() error {
+	text, err := json.Marshal(i)
+	switch {
+	case err != nil:
 		return err
-	}
-	req.Header.Set("Accept", "application/json")
-	res, err := c.http.Do(req)
-	if err != nil {
-		return err
-	}
-	defer res.Body.Close()
-	if res.StatusCode != http.StatusOK {
-		return fmt.Errorf("GET %s: %s", path, res.Status)
-	}
-	if err := json.NewDecoder(io.LimitReader(res.Body, maxAnswer)).Decode(into); err != nil {
-		return fmt.Errorf("GET %s: %w", path, err)
+	case i.Subject == "":
+		return errors.New("nobody is named: sub is empty")
+	case bytes.Contains(text, []byte(`\u0000`)):
+		return errors.New("PostgreSQL cannot hold texts with NUL characters")
 	}
 	return nil
 }
 
-// claims returns a map of texts without the empty ones.
-func claims(all map[string]string) map[string]any {
-	out := make(map[string]any, len(all))
-	for name, value := range all {
-		if value != "" {
-			out[name] = value
+// exchange gets the tokens of a code (RFC 6749 section 4.1.3).
+func (p *Provider) exchange(ctx context.Context, a Answer) (*visit, error) {
+	c, err := p.config(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var options []oauth2.AuthCodeOption
+	if a.Secret != "" {
+		options = append(options, oauth2.VerifierOption(a.Secret))
+	}
+	if p.tokenFields != nil {
+		for name, value := range p.tokenFields(p) {
+			options = append(options, oauth2.SetAuthURLParam(name, value))
 		}
 	}
-	return out
+	ctx = context.WithValue(ctx, oauth2.HTTPClient, p.http)
+	token, err := c.Exchange(ctx, a.Code, options...)
+	if err != nil {
+		return nil, err
+	}
+	return &visit{Provider: p, token: token, answer: a, http: oauth2.NewClient(ctx, oauth2.StaticTokenSource(token))}, nil
 }

@@ -2,7 +2,7 @@
 -- Sessions end first, one by one, so that why_signed_out() knows; all else goes with the row. Mails to the user that
 -- wait are dropped. A soft deletion keeps the row, without anything that says who it was; done again, it only
 -- writes the audit entry.
--- Writes: users and what refers to it, session_ends, outbox, audit, events.
+-- Writes: users and what refers to it, provider_tokens, session_ends, outbox, audit, events.
 create or replace function postern_internal.remove_account(p_user auth.users, p_is_soft boolean, p_context jsonb)
 returns void
 language plpgsql volatile security invoker set search_path = ''
@@ -17,6 +17,7 @@ begin
   update postern.outbox as o
   set state = 'dropped', payload = '{}', finished_at = postern_internal.clock()
   where o.user_id = p_user.id and o.state = 'queued';
+  delete from postern.provider_tokens as t where t.user_id = p_user.id;
   if p_is_soft then
     perform postern_internal.obscure_user(p_user);
   else

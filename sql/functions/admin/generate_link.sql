@@ -19,7 +19,7 @@ declare
   v_type text := p_link ->> 'type';
   v_otp text := postern_internal.random_otp((p_context ->> 'otp_length')::int);
   v_hash text := postern_internal.otp_hash(v_email, v_otp);
-  v_token text := v_hash;
+  v_link text;
   v_is_new boolean;
   v_user auth.users := postern_internal.lock_user(
     (select u.id from postern_internal.find_users_by_email(v_email, p_context ->> 'aud') as u));
@@ -35,17 +35,17 @@ begin
   case
     when v_type in ('magiclink', 'recovery') then
       perform postern_internal.audit_user('user_recovery_requested', v_user, v_context);
-      perform postern_internal.put_token(v_user.id, 'recovery_token', v_hash, v_email);
+      v_link := postern_internal.put_token(v_user.id, 'recovery_token', v_hash, v_email);
     when v_type in ('signup', 'invite') then
       v_user := postern_internal.link_new_user(v_user, v_type, p_link, p_password_hash, p_refusal, v_context);
-      perform postern_internal.put_token(v_user.id, 'confirmation_token', v_hash, v_email);
+      v_link := postern_internal.put_token(v_user.id, 'confirmation_token', v_hash, v_email);
     when v_type = 'email_change_current' then
       perform postern_internal.link_email_change(v_user, v_type, p_link ->> 'new_email', p_refusal, v_context);
-      perform postern_internal.put_token(v_user.id, 'email_change_token_current', v_hash, v_email);
+      v_link := postern_internal.put_token(v_user.id, 'email_change_token_current', v_hash, v_email);
     when v_type = 'email_change_new' then
       perform postern_internal.link_email_change(v_user, v_type, p_link ->> 'new_email', p_refusal, v_context);
-      v_token := postern_internal.otp_hash(p_link ->> 'new_email', v_otp);
-      perform postern_internal.put_token(v_user.id, 'email_change_token_new', v_token, p_link ->> 'new_email');
+      v_link := postern_internal.put_token(v_user.id, 'email_change_token_new',
+        postern_internal.otp_hash(p_link ->> 'new_email', v_otp), p_link ->> 'new_email');
     else
       perform postern_internal.fail(
         400, 'validation_failed', 'Invalid email action link type requested: ' || coalesce(v_type, ''));
@@ -58,7 +58,7 @@ begin
     perform postern_internal.announce_new_user(v_user, v_context);
   end if;
 
-  -- hashed_token is made of the current address even where the link's is not: so does the reference
+  -- for email_change_new hashed_token is made of the current address and means nothing: so does the reference
   return postern_internal.user_document(v_user) || jsonb_build_object(
     'action_link', postern_internal.action_link(
       case
@@ -67,8 +67,9 @@ begin
         when v_type in ('magiclink', 'recovery') then 'recovery'
         else 'email_change'
       end,
-      v_token, regexp_replace(v_type, '^(email_change)_.*$', '\1'), v_context),
-    'email_otp', v_otp, 'hashed_token', v_hash, 'verification_type', v_type,
+      v_link, regexp_replace(v_type, '^(email_change)_.*$', '\1'), v_context),
+    'email_otp', v_otp, 'hashed_token', case v_type when 'email_change_new' then v_hash else v_link end,
+    'verification_type', v_type,
     'redirect_to', v_context ->> 'redirect_to');
 end;
 $$;
@@ -135,21 +136,22 @@ begin
 end;
 $$;
 
--- Writes a token's hash where verification looks for it: the token's row, and column and time of the user. The caller
--- holds the user's lock. For tokens of mails, not phone_change_token or reauthentication_token.
+-- Writes a token's hash where verification looks for it: the token's row, and column and time of the user. Returns what a
+-- link says. The caller holds the user's lock. For tokens of mails, not phone_change_token or reauthentication_token.
 create or replace function postern_internal.put_token(
   p_user_id uuid,
   p_type auth.one_time_token_type,
   p_hash text,
   p_address text
 )
-returns void
+returns text
 language plpgsql volatile security invoker set search_path = ''
 as $$
 declare
   v_now timestamptz := postern_internal.clock();
+  v_link text;
 begin
-  perform postern_internal.store_one_time_token(p_user_id, p_type, p_hash, p_address);
+  v_link := postern_internal.store_one_time_token(p_user_id, p_type, p_hash, p_address);
   if p_type = 'confirmation_token' then
     update auth.users set confirmation_token = p_hash, confirmation_sent_at = v_now, updated_at = v_now
     where id = p_user_id;
@@ -163,5 +165,6 @@ begin
     update auth.users set email_change_token_new = p_hash, email_change_sent_at = v_now, updated_at = v_now
     where id = p_user_id;
   end if;
+  return v_link;
 end;
 $$;

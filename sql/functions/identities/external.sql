@@ -82,6 +82,42 @@ as $$
       'email', lower(postern_internal.candidate_email(p_identity) ->> 'email')))
 $$;
 
+-- Signs in whoever a provider vouches for: the one way in for redirects, ID tokens and assertions. No session is made.
+-- p_identity: sub, data (identity_data without the two flags), emails [{email, verified, primary}].
+-- With p_linking_target_id the identity is added to that account, with p_invite_token it takes up an invitation.
+-- Raises: as link_identity, accept_invite, external_account; user_banned (403).
+-- Returns as failure, because user and identity stay: provider_email_needs_verification, email_not_confirmed (422).
+-- Locks: the user. Writes: users, identities, one_time_tokens, audit, events, outbox.
+create or replace function postern_internal.sign_in_externally(
+  p_provider text,
+  p_identity jsonb,
+  p_context jsonb,
+  p_is_email_optional boolean default false,
+  p_linking_target_id uuid default null,
+  p_invite_token text default null,
+  out account_id uuid,
+  out failure jsonb
+)
+language plpgsql volatile security invoker set search_path = ''
+as $$
+declare
+  v_user auth.users;
+  v_linked record;
+begin
+  if p_linking_target_id is not null then
+    v_linked := postern_internal.link_identity(p_linking_target_id, p_provider, p_identity, p_context);
+    v_user := v_linked.account;
+    failure := v_linked.failure;
+  elsif p_invite_token is not null then
+    v_user := postern_internal.accept_invite(p_invite_token, p_provider, p_identity, p_context);
+  else
+    v_user := postern_internal.external_account(p_provider, p_identity, p_context);
+    failure := postern_internal.admit_external(p_provider, p_is_email_optional, v_user, p_identity, p_context);
+  end if;
+  account_id := v_user.id;
+end;
+$$;
+
 -- Carries the decision out and returns the account, locked. Parallel first visits meet at the unique indexes; the loser
 -- decides again. Raises: signup_disabled (422).
 create or replace function postern_internal.external_account(p_provider text, p_identity jsonb, p_context jsonb)
@@ -219,7 +255,7 @@ begin
   if postern_internal.is_banned(p_user) then
     perform postern_internal.fail(403, 'user_banned', 'User is banned');
   end if;
-  if p_user.email_confirmed_at is not null or (p_is_email_optional and v_candidate is null) then
+  if p_user.email_confirmed_at is not null or (p_is_email_optional and v_candidate ->> 'email' is null) then
     perform postern_internal.audit_user('login', p_user, p_context, jsonb_build_object('provider', p_provider));
     return null;
   end if;
@@ -278,9 +314,8 @@ returns auth.users
 language plpgsql volatile security invoker set search_path = ''
 as $$
 declare
-  v_user auth.users := postern_internal.lock_user((
-    select t.user_id from auth.one_time_tokens as t
-    where t.token_hash = p_invite_token and t.token_type = 'confirmation_token' limit 1));
+  v_user auth.users := postern_internal.lock_user(
+    (postern_internal.find_link(p_invite_token, '{confirmation_token}')).user_id);
 begin
   if v_user.id is null then
     perform postern_internal.fail(404, 'invite_not_found', 'Invite not found');

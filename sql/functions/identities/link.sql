@@ -5,23 +5,17 @@
 create or replace function postern_internal.begin_linking(
   p_user_id uuid,
   p_session_id uuid,
-  p_provider text,
-  p_code_challenge text,
-  p_code_challenge_method text,
-  p_is_email_optional boolean,
+  p_flow jsonb,             -- as begin_oauth
   p_context jsonb
 )
-returns uuid
+returns void
 language plpgsql volatile security invoker set search_path = ''
 as $$
 declare
   v_user auth.users := postern_internal.authenticate(p_user_id, p_session_id);
-  v_state uuid;
 begin
-  v_state := postern_internal.begin_oauth(
-    p_provider, p_code_challenge, p_code_challenge_method, '', p_is_email_optional, p_context);
-  update auth.flow_state as f set linking_target_id = v_user.id where f.id = v_state;
-  return v_state;
+  perform postern_internal.begin_oauth(p_flow || '{"invite_token": ""}', p_context);
+  update auth.flow_state as f set linking_target_id = v_user.id where f.id = (p_flow ->> 'state')::uuid;
 end;
 $$;
 
@@ -83,7 +77,7 @@ as $$
 declare
   v_user auth.users;
 begin
-  if postern_internal.candidate_email(p_identity) is null then
+  if postern_internal.candidate_email(p_identity) ->> 'email' is null then
     perform postern_internal.fail(500, 'unexpected_failure', 'Error sending confirmation email');
   end if;
   v_user := postern_internal.promote_email(p_user, p_context);
@@ -189,6 +183,7 @@ begin
   if v_identity.id is null then
     perform postern_internal.fail(422, 'identity_not_found', 'Identity doesn''t exist');
   end if;
+  delete from postern.provider_tokens as t where t.identity_id = v_identity.id;
   perform postern_internal.audit_user('identity_unlinked', v_user, p_context, jsonb_build_object(
     'identity_id', v_identity.id, 'provider', v_identity.provider, 'provider_id', v_identity.provider_id));
   perform postern_internal.record_event('identity.deleted', p_user_id, p_context,

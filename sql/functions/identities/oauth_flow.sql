@@ -1,36 +1,40 @@
 -- Sign-in with an OAuth provider: the two calls around the visit there (spec/02 sections 2 and 3).
 
 -- GET /authorize: remembers the flow; its id is the state that the provider hands back.
--- Raises: user_not_found (404) for an invitation nobody has. Writes: flow_state.
-create or replace function postern_internal.begin_oauth(
-  p_provider text,
-  p_code_challenge text,            -- '' for the implicit flow
-  p_code_challenge_method text,
-  p_invite_token text,              -- '' for none
-  p_is_email_optional boolean,
-  p_context jsonb
-)
-returns uuid
+-- p_flow: state (uuid), provider, secret (what this server needs for the exchange with the provider: a code verifier; '' for
+-- none), code_challenge and code_challenge_method ('' for the implicit flow), invite_token ('' for none),
+-- is_email_optional.
+-- Raises: user_not_found (404) for an invitation nobody has. Writes: flow_state, oauth_client_states.
+create or replace function postern_internal.begin_oauth(p_flow jsonb, p_context jsonb)
+returns void
 language plpgsql volatile security invoker set search_path = ''
 as $$
 declare
-  v_id uuid := gen_random_uuid();
+  v_now timestamptz := postern_internal.clock();
+  v_challenge text := nullif(p_flow ->> 'code_challenge', '');
+  v_invite_token text := nullif(p_flow ->> 'invite_token', '');
+  v_client_state_id uuid;
 begin
-  if p_invite_token <> '' and not exists (
-    select from auth.one_time_tokens as t
-    where t.token_hash = p_invite_token and t.token_type = 'confirmation_token')
+  if v_invite_token is not null
+    and (postern_internal.find_link(v_invite_token, '{confirmation_token}')).id is null
   then
     perform postern_internal.fail(404, 'user_not_found', 'User identified by token not found');
   end if;
+  if p_flow ->> 'secret' <> '' then
+    insert into auth.oauth_client_states (id, provider_type, code_verifier, created_at)
+    values (gen_random_uuid(), p_flow ->> 'provider', p_flow ->> 'secret', v_now)
+    returning id into v_client_state_id;
+  end if;
   insert into auth.flow_state (
     id, provider_type, authentication_method, auth_code, code_challenge, code_challenge_method,
-    provider_access_token, provider_refresh_token, referrer, invite_token, email_optional, created_at, updated_at)
+    provider_access_token, provider_refresh_token, referrer, invite_token, oauth_client_state_id, email_optional,
+    created_at, updated_at)
   values (
-    v_id, p_provider, 'oauth', case when p_code_challenge <> '' then gen_random_uuid()::text end,
-    nullif(p_code_challenge, ''), nullif(p_code_challenge_method, '')::auth.code_challenge_method, '', '',
-    p_context ->> 'redirect_to', nullif(p_invite_token, ''), p_is_email_optional,
-    postern_internal.clock(), postern_internal.clock());
-  return v_id;
+    (p_flow ->> 'state')::uuid, p_flow ->> 'provider', 'oauth',
+    case when v_challenge is not null then gen_random_uuid()::text end, v_challenge,
+    lower(nullif(p_flow ->> 'code_challenge_method', ''))::auth.code_challenge_method, '', '',
+    p_context ->> 'redirect_to', v_invite_token, v_client_state_id, (p_flow ->> 'is_email_optional')::boolean,
+    v_now, v_now);
 end;
 $$;
 
@@ -67,33 +71,68 @@ begin
 end;
 $$;
 
--- /callback, first call: what the visit was about. Raises: as find_oauth_flow.
+-- /callback, first call: what the visit was about, and the secret for the exchange, which is given out once.
+-- Raises: as find_oauth_flow. Returns as failure, because a stale secret goes: oauth_client_state_not_found,
+-- oauth_client_state_expired (422), oauth_invalid_state (400). Writes: oauth_client_states.
 create or replace function postern_internal.resume_oauth(
   p_state uuid,
+  p_has_code boolean,       -- false: the provider refused, and there will be no exchange
   p_context jsonb,
   out provider text,
   out referrer text,
-  out is_email_optional boolean
+  out is_email_optional boolean,
+  out secret text,          -- '' for none
+  out failure jsonb
 )
 language plpgsql volatile security invoker set search_path = ''
 as $$
 declare
   v_flow auth.flow_state := postern_internal.find_oauth_flow(p_state, p_context);
+  v_taken record;
 begin
   provider := v_flow.provider_type;
   referrer := coalesce(v_flow.referrer, '');
   is_email_optional := v_flow.email_optional;
+  if p_has_code and v_flow.oauth_client_state_id is not null then
+    v_taken := postern_internal.take_client_state(v_flow);
+    failure := v_taken.failure;
+    secret := v_taken.secret;
+  end if;
+  secret := coalesce(secret, '');
+end;
+$$;
+
+-- Takes what the server kept for the exchange with the provider: one callback gets it, and only within five minutes.
+create or replace function postern_internal.take_client_state(
+  p_flow auth.flow_state,
+  out secret text,
+  out failure jsonb
+)
+language plpgsql volatile security invoker set search_path = ''
+as $$
+declare
+  v_state auth.oauth_client_states;
+begin
+  delete from auth.oauth_client_states as s where s.id = p_flow.oauth_client_state_id
+  returning s.* into v_state;
+  if v_state.id is null then
+    failure := postern_internal.failure(422, 'oauth_client_state_not_found', 'OAuth state not found');
+  elsif v_state.provider_type is distinct from p_flow.provider_type then
+    failure := postern_internal.failure(400, 'oauth_invalid_state', 'OAuth provider mismatch');
+  elsif v_state.created_at + interval '5 minutes' < postern_internal.clock() then
+    failure := postern_internal.failure(422, 'oauth_client_state_expired', 'OAuth state expired');
+  else
+    secret := v_state.code_verifier;
+  end if;
 end;
 $$;
 
 -- /callback, second call: signs in who came back, or prepares the code exchange of a PKCE flow.
--- p_identity: sub, data (identity_data without the two flags), emails [{email, verified, primary}], access_token,
--- refresh_token.
--- Raises: as find_oauth_flow and link_identity; signup_disabled (422), user_banned (403), invite_not_found (404),
---   validation_failed (400).
--- Returns as failure, because user and identity stay: provider_email_needs_verification, email_not_confirmed (422).
--- Locks: the flow, then the user. Writes: flow_state, users, identities, audit, events, outbox, and what issue_session
--- writes.
+-- p_identity: sub, data (identity_data without the two flags), emails [{email, verified, primary}] (email is absent where
+-- the provider vouches for a person without telling the address), access_token, refresh_token, and kept (see
+-- keep_provider_tokens).
+-- Raises: as find_oauth_flow and sign_in_externally. Returns as failure: as sign_in_externally.
+-- Locks: the flow, then the user. Writes: flow_state, provider_tokens, and what sign_in_externally and issue_session write.
 create or replace function postern_internal.finish_oauth(
   p_state uuid,
   p_identity jsonb,
@@ -106,31 +145,25 @@ language plpgsql volatile security invoker set search_path = ''
 as $$
 declare
   v_flow auth.flow_state := postern_internal.find_oauth_flow(p_state, p_context, p_lock => true);
-  v_user auth.users;
-  v_linked record;
+  v_visit record;
 begin
-  if v_flow.linking_target_id is not null then
-    v_linked := postern_internal.link_identity(v_flow.linking_target_id, v_flow.provider_type, p_identity, p_context);
-    v_user := v_linked.account;
-    failure := v_linked.failure;
-  elsif v_flow.invite_token is not null then
-    v_user := postern_internal.accept_invite(v_flow.invite_token, v_flow.provider_type, p_identity, p_context);
-  else
-    v_user := postern_internal.external_account(v_flow.provider_type, p_identity, p_context);
-    failure := postern_internal.admit_external(v_flow.provider_type, v_flow.email_optional, v_user, p_identity, p_context);
-  end if;
+  v_visit := postern_internal.sign_in_externally(v_flow.provider_type, p_identity, p_context,
+    p_is_email_optional => v_flow.email_optional, p_linking_target_id => v_flow.linking_target_id,
+    p_invite_token => v_flow.invite_token);
+  failure := v_visit.failure;
   if failure is not null then
     return;
   end if;
+  perform postern_internal.keep_provider_tokens(v_flow.provider_type, p_identity);
 
   if v_flow.code_challenge is null then
     delete from auth.flow_state as f where f.id = v_flow.id;
-    issued := postern_internal.issue_session(v_user.id, 'oauth', p_context) || jsonb_build_object(
+    issued := postern_internal.issue_session(v_visit.account_id, 'oauth', p_context) || jsonb_build_object(
       'provider_token', coalesce(p_identity ->> 'access_token', ''),
       'provider_refresh_token', coalesce(p_identity ->> 'refresh_token', ''));
   else
     update auth.flow_state as f
-    set user_id = v_user.id, auth_code_issued_at = postern_internal.clock(), updated_at = postern_internal.clock(),
+    set user_id = v_visit.account_id, auth_code_issued_at = postern_internal.clock(), updated_at = postern_internal.clock(),
       provider_access_token = coalesce(p_identity ->> 'access_token', ''),
       provider_refresh_token = coalesce(p_identity ->> 'refresh_token', '')
     where f.id = v_flow.id

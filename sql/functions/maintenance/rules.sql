@@ -25,9 +25,13 @@ as $$
     ('one_time_tokens', 500, null, null),
     ('flow_devices', 1000, 'postern.flow_devices', 'created_at < $1 - interval ''24 hours'''),
     ('totp_steps', 1000, 'postern.totp_steps', 'used_at < $1 - interval ''24 hours'''), -- such a code is long expired
+    ('link_secrets', 1000, 'postern.link_secrets',
+      'created_at < $1 - interval ''24 hours'' and not exists (select from auth.one_time_tokens as t where t.id = token_id)'),
     ('challenge_guesses', 1000, 'postern.challenge_guesses', 'last_at < $1 - interval ''24 hours'''),
     ('session_upgrades', 1000, 'postern.session_upgrades',
       'upgraded_at < $1 - interval ''24 hours'' and not exists (select from auth.sessions as s where s.id = session_id)'),
+    ('provider_tokens', 1000, 'postern.provider_tokens',
+      'not exists (select from auth.identities as i where i.id = identity_id)'),
     ('oauth_authorizations', 1000, 'auth.oauth_authorizations', 'expires_at < $1 - interval ''24 hours'''),
     ('audit_log_entries', 1000, 'auth.audit_log_entries',
       'created_at < $1 - make_interval(secs => ($2 #>> ''{retention,audit}'')::float)'),

@@ -29,19 +29,20 @@ declare
   v_now timestamptz := postern_internal.clock();
   v_otp text;
   v_hash text;
+  v_link text;
 begin
   select m.otp, m.token_hash into v_otp, v_hash
   from postern_internal.make_otp(p_user.email, p_is_pkce, p_context) as m;
-  perform postern_internal.store_one_time_token(p_user.id, 'confirmation_token', v_hash, p_user.email);
+  v_link := postern_internal.store_one_time_token(p_user.id, 'confirmation_token', v_hash, p_user.email);
   update auth.users
   set confirmation_token = v_hash, confirmation_sent_at = v_now, updated_at = v_now,
     invited_at = case when p_template = 'invite' then v_now else invited_at end
   where id = p_user.id;
   perform postern_internal.send_mails(p_template, p_user, array[
     postern_internal.mail_payload(p_user, p_context) || jsonb_build_object(
-      'recipient', p_user.email, 'token', v_otp, 'token_hash', v_hash,
+      'recipient', p_user.email, 'token', v_otp, 'token_hash', v_link,
       'confirmation_url', postern_internal.action_link(
-        p_template, v_hash, case p_template when 'invite' then 'invite' else 'signup' end, p_context))], p_context);
+        p_template, v_link, case p_template when 'invite' then 'invite' else 'signup' end, p_context))], p_context);
 end;
 $$;
 
@@ -59,19 +60,20 @@ as $$
 declare
   v_otp text;
   v_hash text;
+  v_link text;
 begin
   perform postern_internal.check_mail_frequency(p_user.recovery_sent_at, p_context);
   select m.otp, m.token_hash into v_otp, v_hash
   from postern_internal.make_otp(p_user.email, p_is_pkce, p_context) as m;
-  perform postern_internal.store_one_time_token(p_user.id, 'recovery_token', v_hash, p_user.email);
+  v_link := postern_internal.store_one_time_token(p_user.id, 'recovery_token', v_hash, p_user.email);
   update auth.users
   set recovery_token = v_hash, recovery_sent_at = postern_internal.clock(), updated_at = postern_internal.clock()
   where id = p_user.id;
   perform postern_internal.send_mails(p_template, p_user, array[
     postern_internal.mail_payload(p_user, p_context) || jsonb_build_object(
-      'recipient', p_user.email, 'token', v_otp, 'token_hash', v_hash,
+      'recipient', p_user.email, 'token', v_otp, 'token_hash', v_link,
       'confirmation_url', postern_internal.action_link(
-        'recovery', v_hash, case p_template when 'magic_link' then 'magiclink' else 'recovery' end, p_context))], p_context);
+        'recovery', v_link, case p_template when 'magic_link' then 'magiclink' else 'recovery' end, p_context))], p_context);
 end;
 $$;
 
@@ -92,14 +94,16 @@ declare
   v_is_double boolean := (p_context ->> 'secure_email_change')::boolean and coalesce(p_user.email, '') <> '';
   v_payload jsonb := postern_internal.mail_payload(p_user, p_context);
   v_mails jsonb[];
+  v_new_link text;
+  v_current_link text;
 begin
   perform postern_internal.check_mail_frequency(p_user.email_change_sent_at, p_context);
   v_new := postern_internal.make_otp(lower(p_new_email), p_is_pkce, p_context);
   v_current := postern_internal.make_otp(p_user.email, p_is_pkce, p_context);
-  perform postern_internal.store_one_time_token(
+  v_new_link := postern_internal.store_one_time_token(
     p_user.id, 'email_change_token_new', v_new.token_hash, p_new_email);
   if v_is_double then
-    perform postern_internal.store_one_time_token(
+    v_current_link := postern_internal.store_one_time_token(
       p_user.id, 'email_change_token_current', v_current.token_hash, p_user.email);
   end if;
   update auth.users
@@ -112,14 +116,14 @@ begin
   v_payload := v_payload || jsonb_build_object('new_email', lower(p_new_email));
   v_mails := array[v_payload || jsonb_build_object(
     'recipient', lower(p_new_email), 'sending_to', lower(p_new_email),
-    'token', v_new.otp, 'token_hash', v_new.token_hash,
-    'confirmation_url', postern_internal.action_link('email_change', v_new.token_hash, 'email_change', p_context))];
+    'token', v_new.otp, 'token_hash', v_new_link,
+    'confirmation_url', postern_internal.action_link('email_change', v_new_link, 'email_change', p_context))];
   if v_is_double then
     v_mails := v_mails || (v_payload || jsonb_build_object(
       'recipient', p_user.email, 'sending_to', p_user.email,
-      'token', v_current.otp, 'token_hash', v_current.token_hash,
+      'token', v_current.otp, 'token_hash', v_current_link,
       'confirmation_url', postern_internal.action_link(
-        'email_change', v_current.token_hash, 'email_change', p_context)));
+        'email_change', v_current_link, 'email_change', p_context)));
   end if;
   perform postern_internal.send_mails('email_change', p_user, v_mails, p_context);
 end;

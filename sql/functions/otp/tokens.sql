@@ -24,25 +24,30 @@ begin
 end;
 $$;
 
--- Makes a hash findable; it replaces the user's earlier token of that type. The caller holds the user's lock
--- and writes the same hash to the matching column of auth.users.
+-- Makes a hash findable; it replaces the user's earlier token of that type. Returns what a link says to mean it. The
+-- caller holds the user's lock and writes the same hash to the matching column of auth.users.
+-- Writes: one_time_tokens, link_secrets.
 create or replace function postern_internal.store_one_time_token(
   p_user_id uuid,
   p_type auth.one_time_token_type,
   p_token_hash text,
   p_relates_to text
 )
-returns void
+returns text
 language plpgsql volatile security invoker set search_path = ''
 as $$
+declare
+  v_id uuid := postern_internal.random_uuid();
 begin
-  insert into auth.one_time_tokens (id, user_id, token_type, token_hash, relates_to, created_at, updated_at)
+  insert into auth.one_time_tokens as t (id, user_id, token_type, token_hash, relates_to, created_at, updated_at)
   values (
-    gen_random_uuid(), p_user_id, p_type, p_token_hash, lower(p_relates_to),
+    v_id, p_user_id, p_type, p_token_hash, lower(p_relates_to),
     postern_internal.clock() at time zone 'UTC', postern_internal.clock() at time zone 'UTC')
   on conflict (user_id, token_type) do update
     set token_hash = excluded.token_hash, relates_to = excluded.relates_to,
-      created_at = excluded.created_at, updated_at = excluded.updated_at;
+      created_at = excluded.created_at, updated_at = excluded.updated_at
+  returning t.id into v_id;
+  return postern_internal.make_link(v_id, p_token_hash);
 end;
 $$;
 

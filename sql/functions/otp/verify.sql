@@ -1,5 +1,5 @@
 -- GET and POST /verify (spec/01 section 10): a mailed link or code, once.
--- p_token_hash is the hash of a link; or p_token is a code and p_email (or p_phone) where it was sent.
+-- p_token_hash is what a link says (otp/links.sql); or p_token is a code and p_email (or p_phone) where it was sent.
 -- p_gives_code: a pkce_ token ends in a code for the client (GET), not in a session (POST).
 -- Such a link confirms the address in any browser and gives the code only to the one that began, as far as that can
 -- be told (sql/functions/otp/device.sql).
@@ -34,7 +34,7 @@ begin
   is_half_done := false;
   effective_type := p_type;
   v_token := case
-    when p_token_hash <> '' then postern_internal.find_token_by_hash(p_type, p_token_hash)
+    when p_token_hash <> '' then postern_internal.find_token_by_link(p_type, p_token_hash)
     else postern_internal.find_token_by_code(p_type, p_token, p_email, p_phone, p_context)
   end;
   if v_token.id is null then
@@ -130,7 +130,7 @@ as $$
 $$;
 
 -- The token of a link. Raises: validation_failed (400) for an unknown type, otp_expired (403).
-create or replace function postern_internal.find_token_by_hash(p_type text, p_token_hash text)
+create or replace function postern_internal.find_token_by_link(p_type text, p_link text)
 returns auth.one_time_tokens
 language plpgsql stable security invoker set search_path = ''
 as $$
@@ -141,10 +141,7 @@ begin
   if v_types is null then
     perform postern_internal.fail(400, 'validation_failed', 'Invalid email verification type');
   end if;
-  select t.* into v_token
-  from auth.one_time_tokens as t
-  where t.token_hash = p_token_hash and t.token_type = any (v_types)
-  limit 1;
+  v_token := postern_internal.find_link(p_link, v_types);
   if v_token.id is null then
     perform postern_internal.fail_otp(true);
   end if;

@@ -71,16 +71,16 @@ $$;
 -- First call of a change with a password in it: the same checks, then the nonce where one is demanded. A right
 -- nonce is used up by this call, whatever happens next (spec/01 section 6, step 9a).
 -- Returns the stored hash ('' when there is none) and whether the current password must be given.
--- Raises: as check_user_changes; reauthentication_needed (400), reauthentication_not_valid (422),
---   otp_expired (403).
--- Locks: the user. Writes: users, one_time_tokens.
+-- Raises: as check_user_changes and redeem_nonce. Returns as failure: as redeem_nonce.
+-- Locks: the user. Writes: as redeem_nonce.
 create or replace function postern_internal.prepare_password_change(
   p_user_id uuid,
   p_session_id uuid,
   p_changes jsonb,
   p_context jsonb,
   out password_hash text,
-  out needs_current_password boolean
+  out needs_current_password boolean,
+  out failure jsonb
 )
 language plpgsql volatile security invoker set search_path = ''
 as $$
@@ -92,7 +92,10 @@ begin
   if (p_context ->> 'reauthenticate')::boolean
     and coalesce(v_session.created_at + interval '24 hours' <= postern_internal.clock(), true)
   then
-    perform postern_internal.redeem_nonce(v_user, p_changes ->> 'nonce', p_context);
+    failure := postern_internal.redeem_nonce(v_user, p_changes ->> 'nonce', p_context);
+    if failure is not null then
+      return;
+    end if;
   end if;
   password_hash := coalesce(v_user.encrypted_password, '');
   needs_current_password := (p_context ->> 'current_password')::boolean
@@ -103,10 +106,11 @@ end;
 $$;
 
 -- Uses up the code of GET /reauthenticate.
--- Raises: reauthentication_needed (400), reauthentication_not_valid (422); otp_expired (403) where the provider of text
---   messages says that the code is wrong.
+-- Raises: reauthentication_needed (400); otp_expired (403) where the provider of text messages says that the code is wrong.
+-- Returns as failure, because it was counted: reauthentication_not_valid (422).
+-- The caller holds the user's lock. Writes: users, one_time_tokens; as count_wrong_code for a wrong code.
 create or replace function postern_internal.redeem_nonce(p_user auth.users, p_nonce text, p_context jsonb)
-returns void
+returns jsonb
 language plpgsql volatile security invoker set search_path = ''
 as $$
 declare
@@ -132,12 +136,13 @@ begin
       and postern_internal.is_sms_otp_alive(p_user.reauthentication_sent_at, p_context);
   end if;
   if not v_is_right then
-    perform postern_internal.fail(
-      422, 'reauthentication_not_valid', 'Nonce has expired or is invalid');
+    perform postern_internal.count_wrong_code('{reauthentication_token}', p_user.id, null, p_context);
+    return postern_internal.failure(422, 'reauthentication_not_valid', 'Nonce has expired or is invalid');
   end if;
   delete from auth.one_time_tokens where user_id = p_user.id;
   update auth.users set reauthentication_token = '', updated_at = postern_internal.clock()
   where id = p_user.id;
+  return null;
 end;
 $$;
 

@@ -1,0 +1,137 @@
+package provider
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/coreos/go-oidc/v3/oidc"
+	"golang.org/x/sync/singleflight"
+)
+
+const (
+	maxAnswer  = 1 << 20 // bytes of an answer
+	maxIssuers = 1000    // that are remembered: tokens of anybody's Azure tenant can name one
+)
+
+// Document is what a discovery document says (OpenID Connect Discovery 1.0 section 3).
+type Document struct {
+	oidc.ProviderConfig
+	ScopesSupported        []string `json:"scopes_supported,omitempty"`
+	ResponseTypesSupported []string `json:"response_types_supported,omitempty"`
+	GrantTypesSupported    []string `json:"grant_types_supported,omitempty"`
+	SubjectTypesSupported  []string `json:"subject_types_supported,omitempty"`
+}
+
+// issuer is one whose discovery document was read, and its keys.
+type issuer struct {
+	document Document
+	provider *oidc.Provider
+	readAt   time.Time
+}
+
+// issuers remembers issuers. Parallel questions share one request; when a document cannot be read again, the old one
+// goes on to count.
+type issuers struct {
+	ttl     time.Duration
+	reading singleflight.Group
+	mu      sync.Mutex
+	known   map[string]*issuer // by address of the document
+}
+
+func newIssuers(ttl time.Duration) *issuers { return &issuers{ttl: ttl, known: map[string]*issuer{}} }
+
+// DocumentURL is where an issuer's discovery document is by default.
+func DocumentURL(iss string) string {
+	return strings.TrimRight(iss, "/") + "/.well-known/openid-configuration"
+}
+
+// discover returns an issuer of this provider.
+func (p *Provider) discover(ctx context.Context, iss string) (*issuer, error) {
+	return p.registry.issuers.find(ctx, p.http, iss, DocumentURL(iss))
+}
+
+func (s *issuers) find(ctx context.Context, client *http.Client, iss, documentURL string) (*issuer, error) {
+	s.mu.Lock()
+	known := s.known[documentURL]
+	s.mu.Unlock()
+	if known != nil && known.document.IssuerURL == iss && time.Since(known.readAt) < s.ttl {
+		return known, nil
+	}
+	found, err, _ := s.reading.Do(documentURL+" "+iss, func() (any, error) {
+		// whoever else waits for it must not be let down by the one that asked first
+		return readIssuer(context.WithoutCancel(ctx), client, iss, documentURL)
+	})
+	if err != nil {
+		if known != nil && known.document.IssuerURL == iss {
+			return known, nil
+		}
+		return nil, err
+	}
+	s.remember(documentURL, found.(*issuer))
+	return found.(*issuer), nil
+}
+
+func (s *issuers) remember(documentURL string, i *issuer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.known) >= maxIssuers {
+		clear(s.known)
+	}
+	s.known[documentURL] = i
+}
+
+// forget drops a document, so that it is read again.
+func (s *issuers) forget(documentURL string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.known, documentURL)
+}
+
+// ReadDocument reads a discovery document. Its issuer must be the expected one, to the letter: otherwise one provider
+// could vouch for the people of another.
+func ReadDocument(ctx context.Context, client *http.Client, iss, documentURL string) (*Document, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, documentURL, nil)
+	if err != nil {
+		return nil, err
+	}
+	var d Document
+	if err := getJSON(client, req, &d); err != nil {
+		return nil, err
+	}
+	if d.IssuerURL != iss {
+		return nil, fmt.Errorf("oidc: issuer did not match the issuer returned by provider, expected %q got %q", iss, d.IssuerURL)
+	}
+	return &d, nil
+}
+
+func readIssuer(ctx context.Context, client *http.Client, iss, documentURL string) (*issuer, error) {
+	d, err := ReadDocument(ctx, client, iss, documentURL)
+	if err != nil {
+		return nil, err
+	}
+	return &issuer{*d, d.NewProvider(oidc.ClientContext(ctx, client)), time.Now()}, nil
+}
+
+// getJSON decodes the answer of a request. Errors: any status but 2xx, and what is not JSON of at most a megabyte.
+func getJSON(client *http.Client, req *http.Request, into any) error {
+	req.Header.Set("Accept", "application/json")
+	where := req.URL.Redacted()
+	res, err := client.Do(req)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	if res.StatusCode < 200 || res.StatusCode > 299 {
+		return fmt.Errorf("GET %s: %s", where, res.Status)
+	}
+	if err := json.NewDecoder(io.LimitReader(res.Body, maxAnswer)).Decode(into); err != nil {
+		return fmt.Errorf("GET %s: %w", where, err)
+	}
+	return nil
+}
