@@ -1052,7 +1052,7 @@ begin
     when p_type in ('recovery', 'magiclink') then '{recovery_token}'
     when p_type = 'email_change' then '{email_change_token_current,email_change_token_new}'
     when p_type = 'email' then '{confirmation_token,recovery_token}'
-  end;
+  end::auth.one_time_token_type[];
 end;
 $$;
 
@@ -5168,7 +5168,7 @@ CREATE FUNCTION postern_internal.mail_languages(p_user_metadata jsonb, p_context
 declare
   v_data jsonb := postern_internal.read_metadata(p_user_metadata);
   v_language text;
-  v_languages jsonb := '[]';
+  v_languages jsonb := '[]'::jsonb;
 begin
   foreach v_language in array array[
     v_data ->> 'locale', v_data ->> 'lang', v_data ->> 'language', p_context ->> 'language'] loop

@@ -111,7 +111,7 @@ begin
     when p_type in ('recovery', 'magiclink') then '{recovery_token}'
     when p_type = 'email_change' then '{email_change_token_current,email_change_token_new}'
     when p_type = 'email' then '{confirmation_token,recovery_token}'
-  end;
+  end::auth.one_time_token_type[];
 end;
 $$;
 

@@ -65,7 +65,7 @@ as $$
 declare
   v_data jsonb := postern_internal.read_metadata(p_user_metadata);
   v_language text;
-  v_languages jsonb := '[]';
+  v_languages jsonb := '[]'::jsonb;
 begin
   foreach v_language in array array[
     v_data ->> 'locale', v_data ->> 'lang', v_data ->> 'language', p_context ->> 'language'] loop
