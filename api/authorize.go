@@ -20,11 +20,15 @@ func (u found) write(w http.ResponseWriter) {
 	w.WriteHeader(http.StatusFound)
 }
 
-// authorize sends the browser to a provider: GET /authorize?provider=... (spec/02 section 2).
+// authorize sends the browser to a provider: GET /authorize?provider=... (spec/02 section 2). Errors are JSON, but that of a
+// provider that gives no request token lands where the user started: a browser is on its way, and nobody else can tell.
 func (s *Server) authorize(ctx context.Context, r *request) (reply, error) {
 	target, err := s.startFlow(ctx, r, func(flow json.RawMessage) error {
 		return s.db.BeginOauth(ctx, flow, r.context())
 	})
+	if errors.Is(err, provider.ErrRequestToken) {
+		return s.callbackError(r, s.landing(r.redirectTarget()), err), nil
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -71,6 +75,9 @@ func (s *Server) startFlow(ctx context.Context, r *request, begin func(flow json
 	}
 	state := uuid.New()
 	start, err := p.Start(ctx, state.String(), r.query("scopes"), r.URL.Query())
+	if errors.Is(err, provider.ErrRequestToken) {
+		return "", externalError("Unable to retrieve request token", err)
+	}
 	if err != nil {
 		return "", unsupported(err)
 	}

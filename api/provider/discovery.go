@@ -3,11 +3,13 @@ package provider
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/coreos/go-oidc/v3/oidc"
 	"golang.org/x/sync/singleflight"
@@ -125,7 +127,7 @@ func readIssuer(ctx context.Context, client *http.Client, iss, documentURL strin
 	return &issuer{*d, d.NewProvider(oidc.ClientContext(ctx, client)), time.Now()}, nil
 }
 
-// getJSON decodes the answer of a request. Errors: any status but 2xx, and what is not JSON of at most a megabyte.
+// getJSON decodes the answer of a request. Errors: any status but 2xx, and what is not JSON in UTF-8 of at most a megabyte.
 func getJSON(client *http.Client, req *http.Request, into any) error {
 	req.Header.Set("Accept", "application/json")
 	where := req.URL.Redacted()
@@ -138,7 +140,11 @@ func getJSON(client *http.Client, req *http.Request, into any) error {
 		return fmt.Errorf("GET %s: %s", where, res.Status)
 	}
 	text, err := outbound.ReadAll(res.Body, maxAnswer)
-	if err == nil {
+	switch {
+	case err != nil:
+	case !utf8.Valid(text): // decoding would make one text of different ones
+		err = errors.New("the answer is not UTF-8")
+	default:
 		err = json.Unmarshal(text, into)
 	}
 	if err != nil {
