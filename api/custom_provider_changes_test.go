@@ -21,7 +21,7 @@ func TestCustomProviderChangesCountEverywhere(t *testing.T) {
 	const document = "GET " + corp + "/.well-known/openid-configuration"
 	expect := func(what string, want ...string) {
 		t.Helper()
-		if diff := cmp.Diff(want, stage.asked()); diff != "" {
+		if diff := cmp.Diff(want, stage.lines()); diff != "" {
 			t.Errorf("%s: -want +got:\n%s", what, diff)
 		}
 	}
@@ -75,7 +75,7 @@ func TestCustomProviderStoredDocument(t *testing.T) {
 	stage := stageOf(t, someToken, nil)
 	s := setupTexting(t, apitest.Database(t), stage)
 	id := s.addCustomProvider(corpProvider(nil))
-	stage.asked()
+	stage.lines()
 	const document = "GET " + corp + "/.well-known/openid-configuration"
 	for name, c := range map[string]struct {
 		change string
@@ -90,7 +90,7 @@ func TestCustomProviderStoredDocument(t *testing.T) {
 		row := s.scan("select cached_discovery::text from auth.custom_oauth_providers")
 		s.exec("update auth.custom_oauth_providers set updated_at = clock_timestamp(), " + c.change)
 		s.location("/authorize?provider=custom:corp")
-		if got := len(stage.asked()); got != c.asks {
+		if got := len(stage.lines()); got != c.asks {
 			t.Errorf("%s: the document was read %d times", name, got)
 		}
 		s.exec("update auth.custom_oauth_providers set cached_discovery = $1 where id = $2", row, id)
@@ -135,7 +135,7 @@ func TestCustomProviderDiscovery(t *testing.T) {
 		`"scopes":["openid","email"]`, `"issuer":"`+corp+`"`, `"discovery_document":{`, `"userinfo_endpoint":"`+corp+`/me"`, `"scopes_supported":["openid"]`,
 		`"response_types_supported":["code"]`, `"grant_types_supported":["authorization_code"]`, `"subject_types_supported":["public"]`,
 		"!claims_supported", "!id_token_signing", "!discovery_url", "!authorization_url")
-	if stage.asked(); s.scan("select (discovery_cached_at > now() - interval '1 minute')::text from auth.custom_oauth_providers") != "true" {
+	if stage.lines(); s.scan("select (discovery_cached_at > now() - interval '1 minute')::text from auth.custom_oauth_providers") != "true" {
 		t.Error("the document is not in the row")
 	}
 	const one = "/admin/custom-providers/custom:corp"
@@ -146,7 +146,7 @@ func TestCustomProviderDiscovery(t *testing.T) {
 		{"an issuer that is not there", "PUT", one, object{"issuer": shop}, 400, []string{`OIDC discovery from \"` + corp + `/other\" failed: oidc: issuer did not match`}},
 		{"what was stays", "GET", one, nil, 200, []string{`"token_endpoint":"` + corp + `/t2"`, `"issuer":"` + corp + `"`}},
 	})
-	if diff := cmp.Diff([]string{"GET " + corp + "/other", "GET " + corp + "/other"}, stage.asked()); diff != "" {
+	if diff := cmp.Diff([]string{"GET " + corp + "/other", "GET " + corp + "/other"}, stage.lines()); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -67,8 +67,8 @@ func (p *providerStage) play(request string, answer any) {
 	}
 }
 
-// asked returns what the stage was asked since the last time, without header and body.
-func (p *providerStage) asked() []string {
+// lines returns what the stage was asked since the last time, without header and body.
+func (p *providerStage) lines() []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var lines []string

@@ -247,23 +247,3 @@ func (s *Server) pkceGrant(ctx context.Context, r *request) (reply, error) {
 		})
 	}))
 }
-
-// idTokenGrant answers what is asked of it while no provider of ID tokens is built in (spec/02).
-func (s *Server) idTokenGrant(_ context.Context, r *request) (reply, error) {
-	var p struct {
-		IDToken  string `json:"id_token"`
-		Provider string `json:"provider"`
-		ClientID string `json:"client_id"`
-		Issuer   string `json:"issuer"`
-	}
-	if err := r.decodeForm(&p); err != nil {
-		return nil, err
-	}
-	if p.IDToken == "" {
-		return nil, &OAuthError{Code: "invalid request", Description: "id_token required"}
-	}
-	if p.Provider == "" && (p.ClientID == "" || p.Issuer == "") {
-		return nil, &OAuthError{Code: "invalid request", Description: "provider or client_id and issuer required"}
-	}
-	return nil, badRequest("provider_disabled", "Provider "+p.Provider+" is not enabled")
-}

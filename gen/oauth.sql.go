@@ -167,6 +167,40 @@ func (q *Queries) ResumeOauth(ctx context.Context, arg ResumeOauthParams) (Resum
 	return i, err
 }
 
+const signInWithIDToken = `-- name: SignInWithIDToken :one
+select issued, failure from postern_internal.sign_in_with_id_token(
+  p_provider => $1, p_identity => $2, p_is_email_optional => $3, p_context => $4,
+  p_linking_user_id => $5, p_linking_session_id => $6)
+`
+
+type SignInWithIDTokenParams struct {
+	Provider         string
+	Identity         []byte
+	IsEmailOptional  bool
+	Context          []byte
+	LinkingUserID    *uuid.UUID
+	LinkingSessionID *uuid.UUID
+}
+
+type SignInWithIDTokenRow struct {
+	Issued  []byte
+	Failure []byte
+}
+
+func (q *Queries) SignInWithIDToken(ctx context.Context, arg SignInWithIDTokenParams) (SignInWithIDTokenRow, error) {
+	row := q.db.QueryRow(ctx, signInWithIDToken,
+		arg.Provider,
+		arg.Identity,
+		arg.IsEmailOptional,
+		arg.Context,
+		arg.LinkingUserID,
+		arg.LinkingSessionID,
+	)
+	var i SignInWithIDTokenRow
+	err := row.Scan(&i.Issued, &i.Failure)
+	return i, err
+}
+
 const takeProviderToken = `-- name: TakeProviderToken :one
 select
   id::uuid as id, provider::text as provider, access_token::text as access_token, refresh_token::text as refresh_token,

@@ -8382,6 +8382,32 @@ begin
 end;
 $$;
 
+-- Name: sign_in_with_id_token(text, jsonb, boolean, jsonb, uuid, uuid); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.sign_in_with_id_token(p_provider text, p_identity jsonb, p_is_email_optional boolean, p_context jsonb, p_linking_user_id uuid DEFAULT NULL::uuid, p_linking_session_id uuid DEFAULT NULL::uuid, OUT issued jsonb, OUT failure jsonb)
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_visit record;
+begin
+  perform postern_internal.take_limits(p_context);
+  if p_linking_user_id is not null then
+    perform postern_internal.authenticate(p_linking_user_id, p_linking_session_id, p_lock => true);
+  end if;
+  v_visit := postern_internal.sign_in_externally(p_provider, p_identity, p_context,
+    p_is_email_optional => p_is_email_optional, p_linking_target_id => p_linking_user_id);
+  failure := v_visit.failure;
+  if failure is not null then
+    return;
+  end if;
+  issued := postern_internal.issue_session(v_visit.account_id, 'oauth', p_context);
+  if issued #>> '{user,confirmed_at}' = postern_internal.rfc3339(postern_internal.clock()) then
+    issued := issued #- '{user,confirmed_at}'; -- of this very request: the reply does not have it (spec/00 section 7)
+  end if;
+end;
+$$;
+
 -- Name: sign_in_with_password(uuid, text, text, jsonb, text); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.sign_in_with_password(p_user_id uuid, p_matched_hash text, p_provider text, p_context jsonb, p_new_hash text, OUT issued jsonb, OUT failure jsonb)
@@ -12185,6 +12211,10 @@ REVOKE ALL ON FUNCTION postern_internal.set_ban(p_user_id uuid, p_seconds double
 -- Name: FUNCTION sign_in_externally(p_provider text, p_identity jsonb, p_context jsonb, p_is_email_optional boolean, p_linking_target_id uuid, p_invite_token text, OUT account_id uuid, OUT failure jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.sign_in_externally(p_provider text, p_identity jsonb, p_context jsonb, p_is_email_optional boolean, p_linking_target_id uuid, p_invite_token text, OUT account_id uuid, OUT failure jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION sign_in_with_id_token(p_provider text, p_identity jsonb, p_is_email_optional boolean, p_context jsonb, p_linking_user_id uuid, p_linking_session_id uuid, OUT issued jsonb, OUT failure jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.sign_in_with_id_token(p_provider text, p_identity jsonb, p_is_email_optional boolean, p_context jsonb, p_linking_user_id uuid, p_linking_session_id uuid, OUT issued jsonb, OUT failure jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION sign_in_with_password(p_user_id uuid, p_matched_hash text, p_provider text, p_context jsonb, p_new_hash text, OUT issued jsonb, OUT failure jsonb); Type: ACL; Schema: postern_internal
 

@@ -143,6 +143,7 @@ func (c *Config) Warnings() []string {
 		w = append(w, "GOTRUE_DB_CLEANUP_ENABLED is true, but POSTERN_MAINTENANCE_ENABLED is false: nothing is cleaned up")
 	}
 	w = append(w, c.SMS.warnings()...)
+	w = append(w, c.OIDC.warnings()...)
 	w = append(w, c.providerWarnings()...)
 	w = append(w, c.Linking.warnings(c.Security)...)
 	if !c.MailCheck.Extended && len(c.MailCheck.BlockedMX) > 0 {

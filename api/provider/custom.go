@@ -133,7 +133,7 @@ func (p *Provider) discoverCustom(ctx context.Context) (*issuer, error) {
 	version := strings.Join([]string{c.ID, c.UpdatedAt, c.Issuer, c.documentURL()}, " ")
 	if d := c.Document; d != nil && c.DocumentReadAt != nil && d.IssuerURL == c.Issuer && len(d.Algorithms) > 0 {
 		known.offer(version, func() *issuer {
-			return &issuer{*d, d.NewProvider(oidc.ClientContext(context.Background(), p.http)), *c.DocumentReadAt}
+			return newIssuer(context.Background(), p.http, *d, *c.DocumentReadAt)
 		})
 	}
 	return known.find(ctx, p.http, c.Issuer, c.documentURL(), version)

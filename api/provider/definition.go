@@ -30,6 +30,11 @@ type definition struct {
 	idToken   func(c rawClaims) (*Identity, error)
 	audience  func(c config.OIDC) string // of its ID tokens, besides the client ids
 
+	isOneIssuer  bool                        // a discovery document may name any of its issuers
+	issuerIsBase bool                        // the issuer is the URL of one's own
+	signs        func(base, iss string) bool // issuers of the tokens that clients bring, where these are others than isIssuer
+	skipsNonce   bool                        // clients cannot give the provider a nonce of theirs
+
 	identify func(ctx context.Context, v *visit) (*Identity, error)
 
 	// Where the protocol is not OAuth 2, and where scopes do not add up.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -103,7 +104,7 @@ func (s *issuers) remember(key string, i *issuer) {
 }
 
 // ReadDocument reads a discovery document. Its issuer must be the expected one, to the letter: otherwise one provider
-// could vouch for the people of another.
+// could vouch for the people of another. Apple's documents may name the other of its two issuers.
 func ReadDocument(ctx context.Context, client *http.Client, iss, documentURL string) (*Document, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, documentURL, nil)
 	if err != nil {
@@ -113,10 +114,35 @@ func ReadDocument(ctx context.Context, client *http.Client, iss, documentURL str
 	if err := getJSON(client, req, &d); err != nil {
 		return nil, err
 	}
-	if d.IssuerURL != iss {
+	if !isSameIssuer(d.IssuerURL, iss) {
 		return nil, fmt.Errorf("oidc: issuer did not match the issuer returned by provider, expected %q got %q", iss, d.IssuerURL)
 	}
 	return &d, nil
+}
+
+func isSameIssuer(a, b string) bool {
+	if a == b {
+		return true
+	}
+	for _, d := range definitions() {
+		if d.isOneIssuer && d.hasIssuer(a) && d.hasIssuer(b) {
+			return true
+		}
+	}
+	return false
+}
+
+// signatures are the algorithms that ID tokens may have. Others in a document do not count: with a shared secret (HS256)
+// everybody who knows it could make tokens, and "none" is none.
+var signatures = map[string]bool{
+	oidc.RS256: true, oidc.RS384: true, oidc.RS512: true, oidc.PS256: true, oidc.PS384: true, oidc.PS512: true,
+	oidc.ES256: true, oidc.ES384: true, oidc.ES512: true, oidc.EdDSA: true,
+}
+
+// newIssuer is the issuer of a document, whose keys the client reads.
+func newIssuer(ctx context.Context, client *http.Client, d Document, readAt time.Time) *issuer {
+	d.Algorithms = slices.DeleteFunc(slices.Clone(d.Algorithms), func(name string) bool { return !signatures[name] })
+	return &issuer{d, d.NewProvider(oidc.ClientContext(ctx, client)), readAt}
 }
 
 func readIssuer(ctx context.Context, client *http.Client, iss, documentURL string) (*issuer, error) {
@@ -124,7 +150,8 @@ func readIssuer(ctx context.Context, client *http.Client, iss, documentURL strin
 	if err != nil {
 		return nil, err
 	}
-	return &issuer{*d, d.NewProvider(oidc.ClientContext(ctx, client)), time.Now()}, nil
+	d.IssuerURL = iss
+	return newIssuer(ctx, client, *d, time.Now()), nil
 }
 
 // getJSON decodes the answer of a request. Errors: any status but 2xx, and what is not JSON in UTF-8 of at most a megabyte.
