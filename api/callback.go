@@ -66,6 +66,31 @@ func callbackCode(r *request) string {
 func (s *Server) finishCallback(
 	ctx context.Context, r *request, state uuid.UUID, flow gen.ResumeOauthRow, target string,
 ) (reply, error) {
+	document, err := s.visitor(ctx, r, flow)
+	if err != nil {
+		return nil, err
+	}
+	defer s.outbox.Wake()
+	row, err := call(ctx, r, func(db *gen.Queries, c json.RawMessage) (gen.FinishOauthRow, error) {
+		return db.FinishOauth(ctx, gen.FinishOauthParams{State: state, Identity: document, Context: c})
+	})
+	switch {
+	case err != nil:
+		return nil, err
+	case row.Failure != nil:
+		return nil, failure(row.Failure)
+	case row.AuthCode != nil:
+		return found(withQuery(target, url.Values{"code": {*row.AuthCode}})), nil
+	}
+	t, err := s.issue(row.Issued)
+	if err != nil {
+		return nil, err
+	}
+	return withHeader{t.header, found(target + "#" + t.providerFragment())}, nil
+}
+
+// visitor is who came back from a provider, as finish_oauth() reads it. The order of the checks is that of spec/02 section 3.
+func (s *Server) visitor(ctx context.Context, r *request, flow gen.ResumeOauthRow) (json.RawMessage, error) {
 	if code := r.parameter("error"); code != "" {
 		return nil, &OAuthError{Code: code, Description: r.parameter("error_description")}
 	}
@@ -92,27 +117,7 @@ func (s *Server) finishCallback(
 	if len(identity.Emails) == 0 && !flow.IsEmailOptional {
 		return nil, externalError(noEmail, nil)
 	}
-	document, err := s.identityDocument(p.Name, identity)
-	if err != nil {
-		return nil, err
-	}
-	defer s.outbox.Wake()
-	row, err := call(ctx, r, func(db *gen.Queries, c json.RawMessage) (gen.FinishOauthRow, error) {
-		return db.FinishOauth(ctx, gen.FinishOauthParams{State: state, Identity: document, Context: c})
-	})
-	switch {
-	case err != nil:
-		return nil, err
-	case row.Failure != nil:
-		return nil, failure(row.Failure)
-	case row.AuthCode != nil:
-		return found(withQuery(target, url.Values{"code": {*row.AuthCode}})), nil
-	}
-	t, err := s.issue(row.Issued)
-	if err != nil {
-		return nil, err
-	}
-	return withHeader{t.header, found(target + "#" + t.providerFragment())}, nil
+	return s.identityDocument(p.Name, identity)
 }
 
 // flowProvider is the provider of a flow. The row of a custom one came with the flow.
@@ -156,6 +161,7 @@ func externalError(message string, cause error) error {
 // deniedCodes are refusals that a redirect calls access_denied whatever their status (spec/02 section 5).
 var deniedCodes = map[string]bool{
 	"signup_disabled": true, "user_banned": true, "provider_email_needs_verification": true,
+	"identity_linking_required": true,
 }
 
 // errorQuery is an error as parameters of a redirect. Details of server errors go to the log.

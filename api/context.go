@@ -71,6 +71,7 @@ func alwaysThere(c *config.Config, h *hooks) map[string]any {
 		"audit_disabled":      c.DB.AuditDisabled,
 		"notifications":       c.Notify.ByKind(),
 		"linking_domains":     nonNilMap(c.Experimental.LinkingDomains),
+		"linking_policy":      c.Linking.Policy,
 		"email_identity":      c.Experimental.EmailIdentity,
 		"mfa":                 c.MFA.Document(),
 		"external_url":        c.API.ExternalURL,

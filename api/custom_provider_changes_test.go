@@ -28,7 +28,7 @@ func TestCustomProviderChangesCountEverywhere(t *testing.T) {
 	expect("creation", document)
 	for range 2 {
 		before := second.statements.Load()
-		_, back := second.visit("provider=custom:corp")
+		_, back := second.roundTrip("provider=custom:corp")
 		if n := second.statements.Load() - before; n != 4 {
 			t.Errorf("a visit takes %d statements, want 4", n)
 		}
@@ -41,7 +41,7 @@ func TestCustomProviderChangesCountEverywhere(t *testing.T) {
 		t.Fatalf("%d %s", r.Status, r.Text)
 	}
 	expect("a given issuer", document)
-	there, back := second.visit("provider=custom:corp")
+	there, back := second.roundTrip("provider=custom:corp")
 	second.userOf(back)
 	if there.Path != "/v2/auth" || there.Query().Get("client_id") != "c3" {
 		t.Errorf("the change does not count: %s", there)

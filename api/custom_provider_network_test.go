@@ -131,3 +131,26 @@ func TestCustomProviderMayNotLeadInside(t *testing.T) {
 		}
 	}
 }
+
+// Tokens of custom providers are kept and refreshed like others, and no more once the provider is gone.
+func TestCustomProviderKeptTokens(t *testing.T) {
+	t.Parallel()
+	s, p := setupCustom(t, append(encryption("new"), "POSTERN_PROVIDER_TOKENS=custom:corp")...)
+	p.Set(func(k *idp.Knobs) { k.ExpiresIn = 30 }) // at its end from the start: a token has to be good for a minute
+	values, err := url.ParseQuery(visitCustom(s, p, "custom:corp").Fragment)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := "/user/provider-tokens/" + s.scan("select id::text from auth.identities where provider = 'custom:corp'")
+	p.Set(func(k *idp.Knobs) { k.ExpiresIn = 3600 })
+	r := s.do("GET", path, nil, bearer(values.Get("access_token"))...)
+	if token, _ := r.Body["access_token"].(string); r.Status != 200 || token == "" || token == values.Get("provider_token") {
+		t.Errorf("%d %s", r.Status, r.Text)
+	}
+	s.exec("update postern.provider_tokens set expires_at = now()")
+	s.exec("select postern.update_custom_provider('custom:corp', enabled => false)")
+	s.play([]scenario{{
+		name: "disabled", path: "GET " + path, header: bearer(values.Get("access_token")), status: 400, code: "validation_failed",
+		text: "Unsupported provider: custom provider custom:corp is disabled",
+	}})
+}

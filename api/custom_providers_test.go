@@ -89,8 +89,8 @@ func (s *server) addCustomProvider(body m) string {
 	return r.Body["id"].(string)
 }
 
-// visit goes to a provider and comes back with a code: where /authorize and /callback lead.
-func (s *server) visit(query string) (there, back *url.URL) {
+// roundTrip goes to a provider and comes back with a code: where /authorize and /callback lead.
+func (s *server) roundTrip(query string) (there, back *url.URL) {
 	s.t.Helper()
 	there = s.location("/authorize?" + query)
 	return there, s.location("/callback?code=code-1&state=" + there.Query().Get("state"))
@@ -205,7 +205,7 @@ func TestCustomProviderIdentity(t *testing.T) {
 			s := setupTexting(t, apitest.Database(t), stageOf(t, c.token, c.me))
 			s.addCustomProvider(c.provider)
 			id := c.provider["identifier"].(string)
-			_, back := s.visit("provider=" + id)
+			_, back := s.roundTrip("provider=" + id)
 			user := s.userOf(back)
 			if got := user["app_metadata"].(m)["provider"]; got != id {
 				t.Errorf("provider %v", got)

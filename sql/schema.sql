@@ -1072,24 +1072,31 @@ CREATE FUNCTION postern_internal.accept_invite(p_invite_token text, p_provider t
     SET search_path TO ''
     AS $$
 declare
-  v_user auth.users := postern_internal.lock_user(
-    (postern_internal.find_link(p_invite_token, '{confirmation_token}')).user_id);
+  v_user auth.users;
 begin
+  perform postern_internal.lock_names(p_provider, p_identity, p_context);
+  v_user := postern_internal.lock_user(
+    (postern_internal.find_link(p_invite_token, '{confirmation_token}')).user_id);
   if v_user.id is null then
     perform postern_internal.fail(404, 'invite_not_found', 'Invite not found');
-  end if;
-  if not exists (select from jsonb_array_elements(p_identity -> 'emails') as e where e ->> 'email' = v_user.email) then
+  elsif not exists (select from jsonb_array_elements(p_identity -> 'emails') as e where e ->> 'email' = v_user.email) then
     perform postern_internal.fail(
       400, 'validation_failed', 'Invited email does not match emails from external provider');
-  end if;
-  if not postern_internal.put_external_identity(v_user.id, p_provider, p_identity, 'invite', p_context) then
+  elsif postern_internal.is_banned(v_user) then
+    perform postern_internal.fail(403, 'user_banned', 'User is banned');
+  elsif not postern_internal.put_external_identity(v_user.id, p_provider, p_identity, 'invite', p_context) then
     perform postern_internal.fail(422, 'identity_already_exists', 'Identity is already linked to another user');
   end if;
   v_user := postern_internal.merge_external_data(v_user.id, p_identity);
   perform postern_internal.audit_user(
     'invite_accepted', v_user, p_context, jsonb_build_object('provider', p_provider));
-  perform postern_internal.drop_unproved(v_user, p_provider, p_identity, p_context);
-  return postern_internal.confirm_email_address(v_user.id, p_context);
+  v_user := postern_internal.drop_unproved(v_user, p_provider, p_identity, p_context);
+  if v_user.email_confirmed_at is null then
+    v_user := postern_internal.reclaim_account(v_user, p_context);
+  end if;
+  perform postern_internal.confirm_email_address(v_user.id, p_context);
+  perform postern_internal.end_anonymity(v_user.id);
+  return postern_internal.lock_user(v_user.id);
 end;
 $$;
 
@@ -1233,6 +1240,40 @@ begin
       when p_session.oauth_client_id is null then '{}'
       else jsonb_strip_nulls(jsonb_build_object('client_id', p_session.oauth_client_id, 'scope', p_session.scopes))
     end;
+end;
+$$;
+
+-- Name: account_decision(uuid, text[], text, uuid[], uuid[], text, boolean); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.account_decision(p_owner uuid, p_verified text[], p_domain text, p_linked uuid[], p_addressed uuid[], p_policy text, p_is_confirmed boolean, OUT decision text, OUT user_id uuid, OUT refusal text)
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_row int := case
+    when p_owner is not null                                      then 1
+    when cardinality(p_verified) = 0                              then 2
+    when cardinality(p_linked) = 1                                then 3
+    when cardinality(p_linked) > 1                                then 4
+    when p_domain = 'default' and cardinality(p_addressed) = 1    then 5
+    when p_domain = 'default' and cardinality(p_addressed) > 1    then 6
+    else                                                               7
+  end;
+begin
+  case v_row
+    when 1 then decision := 'sign in'; user_id := p_owner;
+    when 2 then decision := 'create';
+    when 3 then decision := 'link';    user_id := p_linked[1];
+    when 4 then decision := 'refuse';  refusal := 'several';
+    when 5 then decision := 'link';    user_id := p_addressed[1];
+    when 6 then decision := 'refuse';  refusal := 'several';
+    when 7 then decision := 'create';
+  end case;
+  if p_policy = 'never' and v_row between 3 and 6 then
+    decision := 'create'; user_id := null; refusal := null;
+  elsif p_policy = 'ask' and decision = 'link' and p_is_confirmed then
+    decision := 'refuse'; refusal := 'ask';
+  end if;
 end;
 $$;
 
@@ -1421,28 +1462,32 @@ begin
 end;
 $$;
 
--- Name: admit_external(text, boolean, auth.users, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
+-- Name: admit_external(text, text, auth.users, jsonb, boolean, jsonb); Type: FUNCTION; Schema: postern_internal
 
-CREATE FUNCTION postern_internal.admit_external(p_provider text, p_is_email_optional boolean, p_user auth.users, p_identity jsonb, p_context jsonb) RETURNS jsonb
+CREATE FUNCTION postern_internal.admit_external(p_provider text, p_decision text, p_user auth.users, p_identity jsonb, p_is_email_optional boolean, p_context jsonb) RETURNS jsonb
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $_$
 declare
-  v_candidate jsonb := postern_internal.candidate_email(p_identity);
-  v_name text := p_provider;
+  -- the candidate's address, for which an account that is there already, or new, has its own
+  v_address text := coalesce(case p_decision
+    when 'link' then postern_internal.candidate_email(p_identity) ->> 'email' else p_user.email end, '');
 begin
-  if postern_internal.is_banned(p_user) then
-    perform postern_internal.fail(403, 'user_banned', 'User is banned');
-  end if;
-  if p_user.email_confirmed_at is not null or (p_is_email_optional and v_candidate ->> 'email' is null) then
+  if p_user.email_confirmed_at is not null
+    or p_provider = 'web3' or p_is_email_optional and v_address = ''
+  then
     perform postern_internal.audit_user('login', p_user, p_context, jsonb_build_object('provider', p_provider));
     return null;
   end if;
   p_user := postern_internal.drop_unproved(p_user, p_provider, p_identity, p_context);
-  if (v_candidate ->> 'verified')::boolean or (p_context ->> 'autoconfirm')::boolean then
+  if postern_internal.is_address_proved(p_user.email, p_identity, p_context) then
+    if p_decision <> 'create' then
+      p_user := postern_internal.reclaim_account(p_user, p_context);
+    end if;
     perform postern_internal.audit_user(
       'user_signedup', p_user, p_context, jsonb_build_object('provider', p_provider));
     perform postern_internal.confirm_email_address(p_user.id, p_context);
+    perform postern_internal.end_anonymity(p_user.id);
     return null;
   end if;
   if coalesce(p_user.email, '') <> '' then
@@ -1454,8 +1499,8 @@ begin
   end if;
   return postern_internal.failure(422, 'provider_email_needs_verification', case
     when coalesce(p_user.email, '') <> '' then format(
-      'Unverified email with %s. A confirmation email has been sent to your %1$s email', v_name)
-    else format('Unverified email with %s. Verify the email with %1$s in order to sign in', v_name)
+      'Unverified email with %s. A confirmation email has been sent to your %1$s email', p_provider)
+    else format('Unverified email with %s. Verify the email with %1$s in order to sign in', p_provider)
   end);
 end;
 $_$;
@@ -1952,6 +1997,8 @@ declare
 begin
   perform postern_internal.begin_oauth(p_flow || '{"invite_token": ""}', p_context);
   update auth.flow_state as f set linking_target_id = v_user.id where f.id = (p_flow ->> 'state')::uuid;
+  insert into postern.linking_flows (flow_id, user_id, session_id, created_at)
+  values ((p_flow ->> 'state')::uuid, v_user.id, p_session_id, postern_internal.clock());
 end;
 $$;
 
@@ -2093,9 +2140,9 @@ CREATE FUNCTION postern_internal.candidate_email(p_identity jsonb) RETURNS jsonb
     LANGUAGE sql IMMUTABLE
     SET search_path TO ''
     AS $$
-  select e
+  select jsonb_strip_nulls(e || jsonb_build_object('email', lower(nullif(e ->> 'email', ''))))
   from jsonb_array_elements(p_identity -> 'emails') with ordinality as t (e, n)
-  order by coalesce((e ->> 'primary')::boolean, false) desc, n desc
+  order by coalesce(e ->> 'email', '') = '', coalesce((e ->> 'primary')::boolean, false) desc, n desc
   limit 1
 $$;
 
@@ -2152,6 +2199,7 @@ begin
   end if;
   if p_password_hash is not null then
     perform postern_internal.replace_password(p_user.id, p_password_hash, p_context);
+    perform postern_internal.end_flows(p_user.id);
   end if;
   if v_email is not null then
     perform postern_internal.put_email_identity(p_user.id, v_email, v_email_confirm, p_context);
@@ -2518,6 +2566,23 @@ begin
     and exists (select from postern_internal.find_users_by_phone(p_phone, p_context ->> 'aud'))
   then
     perform postern_internal.fail(422, 'phone_exists', 'Phone number already registered by another user');
+  end if;
+end;
+$$;
+
+-- Name: check_linking_flow(uuid); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.check_linking_flow(p_flow_id uuid) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+begin
+  if exists (
+    select from postern.linking_flows as l
+    where l.flow_id = p_flow_id and l.session_id is not null
+      and not exists (select from auth.sessions as s where s.id = l.session_id and s.user_id = l.user_id))
+  then
+    perform postern_internal.fail(403, 'session_not_found', 'The session that began to link the identity has ended');
   end if;
 end;
 $$;
@@ -3067,7 +3132,8 @@ CREATE FUNCTION postern_internal.context() RETURNS jsonb
       'rotation', true, 'reuse_interval', 10, 'allow_reuse', false, 'token_version', 1,
       'upgrade_percentage', 0, 'single_per_user', false, 'tags', '[]'::jsonb,
       'reauthenticate', false, 'current_password', false, 'audit_disabled', false,
-      'notifications', '{}'::jsonb, 'hooks', '{}'::jsonb, 'linking_domains', '{}'::jsonb, 'email_identity', false,
+      'notifications', '{}'::jsonb, 'hooks', '{}'::jsonb, 'linking_domains', '{}'::jsonb,
+      'linking_policy', 'verified', 'email_identity', false,
       'authorized_addresses', '[]'::jsonb,
       'mfa', '{"enroll": ["totp"], "verify": ["totp"], "challenge_expiry": 300, "factor_expiry": 300,
         "phone_frequency": 60, "max_enrolled": 10, "max_verified": 10, "max_guesses": 5, "code_reuse": false}'::jsonb
@@ -3270,7 +3336,7 @@ $$;
 
 -- Name: create_external_user(text, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
 
-CREATE FUNCTION postern_internal.create_external_user(p_provider text, p_identity jsonb, p_context jsonb) RETURNS uuid
+CREATE FUNCTION postern_internal.create_external_user(p_provider text, p_identity jsonb, p_context jsonb) RETURNS auth.users
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
@@ -3282,15 +3348,13 @@ begin
   end if;
   v_user.aud := p_context ->> 'aud';
   v_user.role := p_context ->> 'default_role';
-  v_user.email := lower(postern_internal.candidate_email(p_identity) ->> 'email');
-  if postern_internal.owner_of_email(v_user.email, p_context) is not null then
-    v_user.email := null;
-  end if;
+  v_user.email := postern_internal.new_account_email(p_provider, p_identity, p_context);
+  v_user.is_sso_user := postern_internal.linking_domain(p_provider, p_context) <> 'default';
   v_user.raw_app_meta_data := jsonb_build_object('provider', p_provider, 'providers', jsonb_build_array(p_provider));
   v_user.raw_user_meta_data := postern_internal.external_data(p_identity);
   v_user.id := postern_internal.random_uuid();
   perform postern_internal.admit_new_user(v_user, p_context);
-  return (postern_internal.insert_user(v_user, p_context)).id;
+  return postern_internal.insert_user(v_user, p_context);
 end;
 $$;
 
@@ -3409,35 +3473,32 @@ begin
 end;
 $$;
 
--- Name: decide_account(text, text, text[], jsonb); Type: FUNCTION; Schema: postern_internal
+-- Name: decide_account(text, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
 
-CREATE FUNCTION postern_internal.decide_account(p_provider text, p_subject text, p_verified text[], p_context jsonb, OUT decision text, OUT user_id uuid)
+CREATE FUNCTION postern_internal.decide_account(p_provider text, p_identity jsonb, p_context jsonb, OUT decision text, OUT user_id uuid, OUT refusal text)
     LANGUAGE plpgsql STABLE
     SET search_path TO ''
     AS $$
 #variable_conflict use_column
 declare
-  v_domain text := postern_internal.linking_domain(p_provider, p_context);
-  v_owners uuid[];
+  v_verified text[] := postern_internal.verified_emails(p_identity, p_context);
+  v_owner uuid;
+  v_linked uuid[] := array[]::uuid[];
+  v_addressed uuid[] := array[]::uuid[];
 begin
-  select i.user_id into user_id from auth.identities as i
-  where i.provider = p_provider and i.provider_id = p_subject;
-  if user_id is not null then
-    decision := 'exists';
-    return;
+  select i.user_id into v_owner from auth.identities as i
+  where i.provider = p_provider and i.provider_id = p_identity ->> 'sub';
+  if v_owner is null then
+    v_linked := postern_internal.owners_by_identity(
+      v_verified, postern_internal.linking_domain(p_provider, p_context), p_context);
+    v_addressed := postern_internal.owners_by_address(v_verified);
   end if;
-  select array_agg(distinct i.user_id) into v_owners from auth.identities as i
-  where i.email = any (p_verified) and postern_internal.linking_domain(i.provider, p_context) = v_domain;
-  if v_owners is null and v_domain = 'default' then
-    select array_agg(u.id) into v_owners from auth.users as u
-    where u.instance_id = postern_internal.nil_uuid() and lower(u.email) = any (p_verified) and not u.is_sso_user;
-  end if;
-  if cardinality(v_owners) > 1 then
-    perform postern_internal.fail(500, 'unexpected_failure',
-      'Multiple accounts with the same email address in the same linking domain detected: ' || v_domain);
-  end if;
-  user_id := v_owners[1];
-  decision := case when user_id is null then 'create' else 'link' end;
+  select d.decision, d.user_id, d.refusal into decision, user_id, refusal
+  from postern_internal.account_decision(
+    v_owner, v_verified, postern_internal.linking_domain(p_provider, p_context), v_linked, v_addressed,
+    coalesce(p_context ->> 'linking_policy', 'verified'),
+    v_owner is null and exists (
+      select from auth.users as u where u.id = any (v_linked || v_addressed) and u.confirmed_at is not null)) as d;
 end;
 $$;
 
@@ -3700,9 +3761,19 @@ CREATE FUNCTION postern_internal.drop_unproved(p_user auth.users, p_provider tex
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
+declare
+  v_provider text;
 begin
-  delete from auth.identities
-  where user_id = p_user.id and not (provider = p_provider and provider_id = p_identity ->> 'sub');
+  for v_provider in
+    delete from auth.identities
+    where user_id = p_user.id and not (provider = p_provider and provider_id = p_identity ->> 'sub')
+    returning provider
+  loop
+    perform postern_internal.record_event('identity.deleted', p_user.id, p_context,
+      jsonb_build_object('provider', v_provider, 'reason', 'reclaimed'));
+  end loop;
+  delete from postern.provider_tokens as t
+  where t.user_id = p_user.id and not exists (select from auth.identities as i where i.id = t.identity_id);
   update auth.users
   set encrypted_password = null, raw_user_meta_data = postern_internal.external_data(p_identity)
   where id = p_user.id;
@@ -3734,6 +3805,26 @@ begin
   if found then
     perform postern_internal.recompute_providers(p_user_id);
   end if;
+end;
+$$;
+
+-- Name: end_flows(uuid); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.end_flows(p_user_id uuid) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  delete from auth.flow_state as f where f.user_id = p_user_id;
+  update postern.linking_flows as l set session_id = postern_internal.nil_uuid() where l.user_id = p_user_id;
+  delete from auth.flow_state as f
+  using (
+    select i.id
+    from postern.linking_flows as l join auth.flow_state as i on i.id = l.flow_id
+    where l.user_id = p_user_id
+    for update of i skip locked
+  ) as idle
+  where f.id = idle.id;
 end;
 $$;
 
@@ -3893,6 +3984,7 @@ CREATE FUNCTION postern_internal.explain_session_end(p_reason text) RETURNS text
     when 'user_deleted' then 'The user was deleted'
     when 'hook' then 'A hook of the operator demanded it'
     when 'mfa' then 'A second factor was verified, refused or removed'
+    when 'reclaimed' then 'The owner of the e-mail address came; somebody else had registered the account with it'
     when 'retention' then 'The account was removed after its time (retention)'
     else p_reason
   end
@@ -3900,49 +3992,61 @@ $$;
 
 -- Name: external_account(text, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
 
-CREATE FUNCTION postern_internal.external_account(p_provider text, p_identity jsonb, p_context jsonb) RETURNS auth.users
+CREATE FUNCTION postern_internal.external_account(p_provider text, p_identity jsonb, p_context jsonb, OUT account auth.users, OUT decision text, OUT failure jsonb)
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
 declare
   v_decided record;
-  v_id uuid;
-  v_user auth.users;
+  v_is_done boolean;
 begin
-  for attempt in 1 .. 3 loop
-    v_decided := postern_internal.decide_account(
-      p_provider, p_identity ->> 'sub', postern_internal.verified_emails(p_identity, p_context), p_context);
-    v_id := v_decided.user_id;
-    if v_decided.decision = 'create' then
-      v_id := postern_internal.create_external_user(p_provider, p_identity, p_context);
+  for attempt in 1 .. 4 loop
+    v_decided := postern_internal.decide_account(p_provider, p_identity, p_context);
+    decision := v_decided.decision;
+    if decision <> 'sign in' and attempt = 1 then
+      perform postern_internal.lock_names(p_provider, p_identity, p_context);
+      continue;
+    elsif decision = 'refuse' then
+      failure := postern_internal.refuse_identity(v_decided.refusal, v_decided.user_id, p_provider, p_identity, p_context);
+      return;
+    elsif decision = 'create' then
+      account := postern_internal.create_external_user(p_provider, p_identity, p_context);
+    else
+      account := postern_internal.lock_user(v_decided.user_id);
+      continue when decision = 'link'
+        and postern_internal.decide_account(p_provider, p_identity, p_context) is distinct from v_decided;
     end if;
-    if v_id is not null and (postern_internal.lock_user(v_id)).id is not null
-      and postern_internal.put_external_identity(
-        v_id, p_provider, p_identity, v_decided.decision, p_context)
-    then
-      v_user := postern_internal.merge_external_data(v_id, p_identity);
-      if v_decided.decision = 'create' then
-        perform postern_internal.announce_new_user(v_user, p_context);
-      end if;
-      return v_user;
-    end if;
+    v_is_done := account.id is not null
+      and postern_internal.put_external_identity(account.id, p_provider, p_identity, decision, p_context);
+    exit when v_is_done;
   end loop;
-  perform postern_internal.fail(409, 'conflict', 'The account was changed by another request');
-  return null;
+  if v_is_done is not true then
+    perform postern_internal.fail(409, 'conflict', 'The account was changed by another request');
+  end if;
+  if postern_internal.is_banned(account) then
+    perform postern_internal.fail(403, 'user_banned', 'User is banned');
+  end if;
+  account := postern_internal.merge_external_data(account.id, p_identity);
+  if decision = 'create' then
+    perform postern_internal.announce_new_user(account, p_context);
+  end if;
 end;
 $$;
 
 -- Name: external_data(jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.external_data(p_identity jsonb) RETURNS jsonb
-    LANGUAGE sql IMMUTABLE
+    LANGUAGE plpgsql IMMUTABLE
     SET search_path TO ''
     AS $$
-  select (p_identity -> 'data') || jsonb_build_object(
-      'email_verified', coalesce((postern_internal.candidate_email(p_identity) ->> 'verified')::boolean, false),
-      'phone_verified', false)
-    || jsonb_strip_nulls(jsonb_build_object(
-      'email', lower(postern_internal.candidate_email(p_identity) ->> 'email')))
+declare
+  v_candidate jsonb := postern_internal.candidate_email(p_identity);
+begin
+  return (p_identity -> 'data')
+    || jsonb_build_object(
+      'email_verified', coalesce((v_candidate ->> 'verified')::boolean, false), 'phone_verified', false)
+    || jsonb_strip_nulls(jsonb_build_object('email', v_candidate -> 'email'));
+end;
 $$;
 
 -- Name: factor_json(auth.mfa_factors); Type: FUNCTION; Schema: postern_internal
@@ -4483,6 +4587,9 @@ begin
   v_visit := postern_internal.sign_in_externally(v_flow.provider_type, p_identity, p_context,
     p_is_email_optional => v_flow.email_optional, p_linking_target_id => v_flow.linking_target_id,
     p_invite_token => v_flow.invite_token);
+  if v_flow.linking_target_id is not null then
+    perform postern_internal.check_linking_flow(v_flow.id);
+  end if;
   failure := v_visit.failure;
   if failure is not null then
     return;
@@ -4496,7 +4603,8 @@ begin
       'provider_refresh_token', coalesce(p_identity ->> 'refresh_token', ''));
   else
     update auth.flow_state as f
-    set user_id = v_visit.account_id, auth_code_issued_at = postern_internal.clock(), updated_at = postern_internal.clock(),
+    set user_id = v_visit.account_id, auth_code_issued_at = postern_internal.clock(),
+      updated_at = postern_internal.clock(),
       provider_access_token = coalesce(p_identity ->> 'access_token', ''),
       provider_refresh_token = coalesce(p_identity ->> 'refresh_token', '')
     where f.id = v_flow.id
@@ -4879,7 +4987,8 @@ begin
     lower(nullif(p_user.email, '')), nullif(p_user.phone, ''), p_user.encrypted_password,
     postern_internal.read_metadata(p_user.raw_app_meta_data),
     postern_internal.read_metadata(p_user.raw_user_meta_data),
-    coalesce(p_user.is_anonymous, false), v_now, v_now, '', '', '', '', '', '', '', '', 0, false)
+    coalesce(p_user.is_anonymous, false), v_now, v_now, '', '', '', '', '', '', '', '', 0,
+    coalesce(p_user.is_sso_user, false))
   on conflict do nothing
   returning * into v_user;
   if v_user.id is not null then
@@ -4932,6 +5041,22 @@ CREATE FUNCTION postern_internal.is_aal2(p_session_id uuid) RETURNS boolean
     AS $$
 begin
   return exists (select from auth.sessions as s where s.id = p_session_id and s.aal >= 'aal2');
+end;
+$$;
+
+-- Name: is_address_proved(text, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.is_address_proved(p_email text, p_identity jsonb, p_context jsonb) RETURNS boolean
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO ''
+    AS $$
+begin
+  return (p_context ->> 'autoconfirm')::boolean
+    or case
+      when coalesce(p_email, '') = '' then
+        coalesce((postern_internal.candidate_email(p_identity) ->> 'verified')::boolean, false)
+      else lower(p_email) = any (postern_internal.verified_emails(p_identity, p_context))
+    end;
 end;
 $$;
 
@@ -5419,9 +5544,12 @@ CREATE FUNCTION postern_internal.link_identity(p_user_id uuid, p_provider text, 
 declare
   v_owner uuid;
 begin
+  perform postern_internal.lock_names(p_provider, p_identity, p_context);
   account := postern_internal.lock_user(p_user_id);
   if account.id is null then
     perform postern_internal.fail(422, 'user_not_found', 'Linking target user not found');
+  elsif postern_internal.is_banned(account) then
+    perform postern_internal.fail(403, 'user_banned', 'User is banned');
   end if;
   select i.user_id into v_owner from auth.identities as i
   where i.provider = p_provider and i.provider_id = p_identity ->> 'sub';
@@ -5632,6 +5760,26 @@ begin
     select u.created_at into next_created_at from auth.users as u where u.id = next_id;
   end if;
   users := postern_internal.list_json(v_ids[:p_limit]);
+end;
+$$;
+
+-- Name: lock_names(text, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.lock_names(p_provider text, p_identity jsonb, p_context jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_key int;
+begin
+  for v_key in
+    select distinct hashtext(n)
+    from unnest(postern_internal.verified_emails(p_identity, p_context)
+      || format('%s %s', p_provider, p_identity ->> 'sub')) as t (n)
+    order by 1
+  loop
+    perform pg_advisory_xact_lock(hashtext('postern identity'), v_key);
+  end loop;
 end;
 $$;
 
@@ -6002,6 +6150,7 @@ CREATE FUNCTION postern_internal.maintenance_rules(OUT rule text, OUT batch inte
     ('sessions_idle_unrefreshed', 500, null, null),
     ('one_time_tokens', 500, null, null),
     ('flow_devices', 1000, 'postern.flow_devices', 'created_at < $1 - interval ''24 hours'''),
+    ('linking_flows', 1000, 'postern.linking_flows', 'created_at < $1 - interval ''24 hours'''),
     ('totp_steps', 1000, 'postern.totp_steps', 'used_at < $1 - interval ''24 hours'''), -- such a code is long expired
     ('link_secrets', 1000, 'postern.link_secrets',
       'created_at < $1 - interval ''24 hours'' and not exists (select from auth.one_time_tokens as t where t.id = token_id)'),
@@ -6203,6 +6352,31 @@ begin
     perform postern_internal.fail(404, 'user_not_found', 'User not found');
   end if;
   return v_user;
+end;
+$$;
+
+-- Name: new_account_email(text, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.new_account_email(p_provider text, p_identity jsonb, p_context jsonb) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_email text := postern_internal.candidate_email(p_identity) ->> 'email';
+  v_is_verified boolean := v_email = any (postern_internal.verified_emails(p_identity, p_context));
+begin
+  if v_is_verified and postern_internal.linking_domain(p_provider, p_context) <> 'default' then
+    return v_email;
+  elsif postern_internal.owners_by_address(array[v_email]) <> '{}'
+    or v_is_verified and postern_internal.owners_by_identity(array[v_email], 'default', p_context) <> '{}'
+    or not v_is_verified and exists (
+      select from auth.identities as i
+      join auth.users as u on u.id = i.user_id and u.aud = p_context ->> 'aud'
+      where i.email = v_email and postern_internal.linking_domain(i.provider, p_context) = 'default')
+  then
+    return null;
+  end if;
+  return v_email;
 end;
 $$;
 
@@ -6473,14 +6647,45 @@ begin
   from auth.identities as i
   join auth.users as u on u.id = i.user_id and u.aud = p_context ->> 'aud'
   where i.email = lower(p_email)
-    and i.provider not like 'sso:%'
-    and not (p_context -> 'linking_domains') ? i.provider
+    and postern_internal.linking_domain(i.provider, p_context) = 'default'
   order by i.created_at, i.id
   limit 1;
   if v_owner is null then
     select u.id into v_owner from postern_internal.find_users_by_email(p_email, p_context ->> 'aud') as u;
   end if;
   return v_owner;
+end;
+$$;
+
+-- Name: owners_by_address(text[]); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.owners_by_address(p_emails text[]) RETURNS uuid[]
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+begin
+  return array(
+    select u.id
+    from auth.users as u
+    where u.instance_id = postern_internal.nil_uuid() and lower(u.email) = any (p_emails) and not u.is_sso_user);
+end;
+$$;
+
+-- Name: owners_by_identity(text[], text, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.owners_by_identity(p_emails text[], p_domain text, p_context jsonb) RETURNS uuid[]
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+begin
+  return array(
+    select distinct i.user_id
+    from auth.identities as i
+    join auth.users as u on u.id = i.user_id
+    where i.email = any (p_emails)
+      and postern_internal.linking_domain(i.provider, p_context) = p_domain
+      and (i.identity_data ->> 'email_verified' = 'true' or lower(u.email) = i.email
+        or (p_context ->> 'autoconfirm')::boolean));
 end;
 $$;
 
@@ -6717,7 +6922,7 @@ declare
   v_now timestamptz := postern_internal.clock();
   v_id uuid := postern_internal.random_uuid();
 begin
-  if p_decision = 'exists' then
+  if p_decision = 'sign in' then
     update auth.identities
     set identity_data = postern_internal.external_data(p_identity), updated_at = v_now
     where provider = p_provider and provider_id = p_identity ->> 'sub' and user_id = p_user_id;
@@ -6728,10 +6933,9 @@ begin
   values (
     v_id, p_identity ->> 'sub', p_user_id, p_provider, postern_internal.external_data(p_identity), v_now, v_now, v_now)
   on conflict do nothing;
-  if not found then
-    if p_decision = 'create' then
-      delete from auth.users where id = p_user_id;
-    end if;
+  if not found and p_decision = 'create' then
+    perform postern_internal.fail(409, 'conflict', 'The identity was added by another request'); -- and no user is left
+  elsif not found then
     return false;
   end if;
   if p_decision = 'link' then
@@ -6967,6 +7171,37 @@ begin
   end if;
   perform postern_internal.send_reauthentication(v_user, p_context);
   return null;
+end;
+$$;
+
+-- Name: reclaim_account(auth.users, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.reclaim_account(p_user auth.users, p_context jsonb) RETURNS auth.users
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_factor auth.mfa_factors;
+begin
+  perform postern_internal.end_sessions(p_user.id, 'reclaimed', p_context);
+  for v_factor in delete from auth.mfa_factors as f where f.user_id = p_user.id returning f.* loop
+    perform postern_internal.record_event('factor.deleted', p_user.id, p_context, jsonb_build_object(
+      'factor_id', v_factor.id, 'factor_type', v_factor.factor_type, 'reason', 'reclaimed'));
+  end loop;
+  delete from auth.one_time_tokens as t where t.user_id = p_user.id;
+  delete from auth.webauthn_credentials as c where c.user_id = p_user.id;
+  delete from auth.webauthn_challenges as c where c.user_id = p_user.id;
+  delete from auth.oauth_authorizations as a where a.user_id = p_user.id;
+  delete from auth.oauth_consents as c where c.user_id = p_user.id;
+  perform postern_internal.end_flows(p_user.id);
+  update auth.users as u
+  set phone = null, phone_confirmed_at = null, confirmation_token = '', recovery_token = '',
+    email_change = '', email_change_token_new = '', email_change_token_current = '', email_change_confirm_status = 0,
+    phone_change = '', phone_change_token = '', reauthentication_token = '', updated_at = postern_internal.clock()
+  where u.id = p_user.id
+  returning u.* into p_user;
+  perform postern_internal.record_event('user.reclaimed', p_user.id, p_context);
+  return p_user;
 end;
 $$;
 
@@ -7242,6 +7477,25 @@ begin
     set wrong = challenge_guesses.wrong + 1, last_at = excluded.last_at;
   return postern_internal.failure(422, 'mfa_verification_failed', case p_factor.factor_type
     when 'phone' then 'Invalid MFA Phone code entered' else 'Invalid TOTP code entered' end);
+end;
+$$;
+
+-- Name: refuse_identity(text, uuid, text, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.refuse_identity(p_refusal text, p_user_id uuid, p_provider text, p_identity jsonb, p_context jsonb) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  if p_refusal = 'several' then
+    perform postern_internal.fail(500, 'unexpected_failure',
+      'Multiple accounts with the same email address in the same linking domain detected: '
+      || postern_internal.linking_domain(p_provider, p_context));
+  end if;
+  perform postern_internal.record_event('identity.refused', p_user_id, p_context, jsonb_build_object(
+    'provider', p_provider, 'provider_id', p_identity ->> 'sub', 'reason', 'linking_required'));
+  return postern_internal.failure(422, 'identity_linking_required', format(
+    'An account with this email address exists. Sign in to it as before, then link %s to it', p_provider));
 end;
 $$;
 
@@ -8107,17 +8361,22 @@ CREATE FUNCTION postern_internal.sign_in_externally(p_provider text, p_identity 
     AS $$
 declare
   v_user auth.users;
-  v_linked record;
+  v_result record;
 begin
   if p_linking_target_id is not null then
-    v_linked := postern_internal.link_identity(p_linking_target_id, p_provider, p_identity, p_context);
-    v_user := v_linked.account;
-    failure := v_linked.failure;
+    v_result := postern_internal.link_identity(p_linking_target_id, p_provider, p_identity, p_context);
+    v_user := v_result.account;
+    failure := v_result.failure;
   elsif p_invite_token is not null then
     v_user := postern_internal.accept_invite(p_invite_token, p_provider, p_identity, p_context);
   else
-    v_user := postern_internal.external_account(p_provider, p_identity, p_context);
-    failure := postern_internal.admit_external(p_provider, p_is_email_optional, v_user, p_identity, p_context);
+    v_result := postern_internal.external_account(p_provider, p_identity, p_context);
+    v_user := v_result.account;
+    failure := v_result.failure;
+    if failure is null then
+      failure := postern_internal.admit_external(
+        p_provider, v_result.decision, v_user, p_identity, p_is_email_optional, p_context);
+    end if;
   end if;
   account_id := v_user.id;
 end;
@@ -8753,6 +9012,7 @@ begin
       perform postern_internal.fail(409, 'conflict', 'The password was changed by another request');
     end if;
     v_user := postern_internal.replace_password(v_user.id, p_password_hash, p_context, p_except => p_session_id);
+    perform postern_internal.end_flows(v_user.id);
     perform postern_internal.audit_user('user_updated_password', v_user, p_context);
     perform postern_internal.notify_user('password_changed', v_user, p_context);
   end if;
@@ -8920,7 +9180,7 @@ CREATE FUNCTION postern_internal.verified_emails(p_identity jsonb, p_context jso
     AS $$
   select coalesce(array_agg(lower(e ->> 'email')), '{}')
   from jsonb_array_elements(p_identity -> 'emails') as e
-  where (e ->> 'verified')::boolean or (p_context ->> 'autoconfirm')::boolean
+  where e ->> 'email' <> '' and ((e ->> 'verified')::boolean or (p_context ->> 'autoconfirm')::boolean)
 $$;
 
 -- Name: verify_factor(uuid, uuid, uuid, uuid, text, text, bigint, text, jsonb); Type: FUNCTION; Schema: postern_internal
@@ -9639,6 +9899,19 @@ WITH (fillfactor='80');
 
 COMMENT ON TABLE postern.link_secrets IS 'The secrets of mailed links, hashed: knowing address and code does not make a link.';
 
+-- Name: linking_flows; Type: TABLE; Schema: postern
+
+CREATE TABLE postern.linking_flows (
+    flow_id uuid NOT NULL,
+    user_id uuid NOT NULL,
+    session_id uuid,
+    created_at timestamp with time zone NOT NULL
+);
+
+-- Name: TABLE linking_flows; Type: COMMENT; Schema: postern
+
+COMMENT ON TABLE postern.linking_flows IS 'Who began to link an identity, and in which session, for a day at most; the identity is linked only while it lasts.';
+
 -- Name: maintenance; Type: TABLE; Schema: postern
 
 CREATE TABLE postern.maintenance (
@@ -9735,7 +10008,7 @@ CREATE TABLE postern.session_ends (
     reason text NOT NULL,
     actor text NOT NULL,
     ended_at timestamp with time zone NOT NULL,
-    CONSTRAINT session_ends_reason_check CHECK ((reason = ANY (ARRAY['logout'::text, 'reuse'::text, 'timebox'::text, 'idle'::text, 'low_aal'::text, 'newer_login'::text, 'ban'::text, 'password_change'::text, 'admin'::text, 'user_deleted'::text, 'hook'::text, 'mfa'::text, 'retention'::text])))
+    CONSTRAINT session_ends_reason_check CHECK ((reason = ANY (ARRAY['logout'::text, 'reuse'::text, 'timebox'::text, 'idle'::text, 'low_aal'::text, 'newer_login'::text, 'ban'::text, 'password_change'::text, 'admin'::text, 'user_deleted'::text, 'hook'::text, 'mfa'::text, 'retention'::text, 'reclaimed'::text])))
 );
 
 -- Name: TABLE session_ends; Type: COMMENT; Schema: postern
@@ -10003,6 +10276,11 @@ ALTER TABLE ONLY postern.limits
 
 ALTER TABLE ONLY postern.link_secrets
     ADD CONSTRAINT link_secrets_pkey PRIMARY KEY (token_id);
+
+-- Name: linking_flows linking_flows_pkey; Type: CONSTRAINT; Schema: postern
+
+ALTER TABLE ONLY postern.linking_flows
+    ADD CONSTRAINT linking_flows_pkey PRIMARY KEY (flow_id);
 
 -- Name: maintenance maintenance_pkey; Type: CONSTRAINT; Schema: postern
 
@@ -10297,6 +10575,14 @@ CREATE INDEX events_default_user_id_id_idx ON postern.events_default USING btree
 -- Name: flow_devices_created_idx; Type: INDEX; Schema: postern
 
 CREATE INDEX flow_devices_created_idx ON postern.flow_devices USING btree (created_at);
+
+-- Name: linking_flows_created_idx; Type: INDEX; Schema: postern
+
+CREATE INDEX linking_flows_created_idx ON postern.linking_flows USING btree (created_at);
+
+-- Name: linking_flows_user_idx; Type: INDEX; Schema: postern
+
+CREATE INDEX linking_flows_user_idx ON postern.linking_flows USING btree (user_id);
 
 -- Name: outbox_due_idx; Type: INDEX; Schema: postern
 
@@ -10692,6 +10978,10 @@ GRANT SELECT ON TABLE auth.sessions TO postgres WITH GRANT OPTION;
 
 REVOKE ALL ON FUNCTION postern_internal.access_token_claims(p_user auth.users, p_session auth.sessions) FROM PUBLIC;
 
+-- Name: FUNCTION account_decision(p_owner uuid, p_verified text[], p_domain text, p_linked uuid[], p_addressed uuid[], p_policy text, p_is_confirmed boolean, OUT decision text, OUT user_id uuid, OUT refusal text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.account_decision(p_owner uuid, p_verified text[], p_domain text, p_linked uuid[], p_addressed uuid[], p_policy text, p_is_confirmed boolean, OUT decision text, OUT user_id uuid, OUT refusal text) FROM PUBLIC;
+
 -- Name: FUNCTION account_key(p_aud text, p_address text); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.account_key(p_aud text, p_address text) FROM PUBLIC;
@@ -10732,9 +11022,9 @@ REVOKE ALL ON FUNCTION postern_internal.admin_update_factor(p_user_id uuid, p_fa
 
 REVOKE ALL ON FUNCTION postern_internal.admin_update_user(p_user_id uuid, p_changes jsonb, p_password_hash text, p_refusal jsonb, p_context jsonb) FROM PUBLIC;
 
--- Name: FUNCTION admit_external(p_provider text, p_is_email_optional boolean, p_user auth.users, p_identity jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
+-- Name: FUNCTION admit_external(p_provider text, p_decision text, p_user auth.users, p_identity jsonb, p_is_email_optional boolean, p_context jsonb); Type: ACL; Schema: postern_internal
 
-REVOKE ALL ON FUNCTION postern_internal.admit_external(p_provider text, p_is_email_optional boolean, p_user auth.users, p_identity jsonb, p_context jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION postern_internal.admit_external(p_provider text, p_decision text, p_user auth.users, p_identity jsonb, p_is_email_optional boolean, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION admit_new_user(p_user auth.users, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -10938,6 +11228,10 @@ REVOKE ALL ON FUNCTION postern_internal.check_factor_limit(p_factor_id uuid, p_c
 
 REVOKE ALL ON FUNCTION postern_internal.check_is_free(p_email text, p_phone text, p_context jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION check_linking_flow(p_flow_id uuid); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.check_linking_flow(p_flow_id uuid) FROM PUBLIC;
+
 -- Name: FUNCTION check_mail_frequency(p_last_sent_at timestamp with time zone, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.check_mail_frequency(p_last_sent_at timestamp with time zone, p_context jsonb) FROM PUBLIC;
@@ -11070,9 +11364,9 @@ REVOKE ALL ON FUNCTION postern_internal.custom_urls(p_type text, p_changes jsonb
 
 REVOKE ALL ON FUNCTION postern_internal.customize_claims(p_claims jsonb, p_method text, p_context jsonb) FROM PUBLIC;
 
--- Name: FUNCTION decide_account(p_provider text, p_subject text, p_verified text[], p_context jsonb, OUT decision text, OUT user_id uuid); Type: ACL; Schema: postern_internal
+-- Name: FUNCTION decide_account(p_provider text, p_identity jsonb, p_context jsonb, OUT decision text, OUT user_id uuid, OUT refusal text); Type: ACL; Schema: postern_internal
 
-REVOKE ALL ON FUNCTION postern_internal.decide_account(p_provider text, p_subject text, p_verified text[], p_context jsonb, OUT decision text, OUT user_id uuid) FROM PUBLIC;
+REVOKE ALL ON FUNCTION postern_internal.decide_account(p_provider text, p_identity jsonb, p_context jsonb, OUT decision text, OUT user_id uuid, OUT refusal text) FROM PUBLIC;
 
 -- Name: FUNCTION delete_custom_provider(p_identifier text, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -11122,6 +11416,10 @@ REVOKE ALL ON FUNCTION postern_internal.effective_tag(p_tag text, p_context json
 
 REVOKE ALL ON FUNCTION postern_internal.end_anonymity(p_user_id uuid) FROM PUBLIC;
 
+-- Name: FUNCTION end_flows(p_user_id uuid); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.end_flows(p_user_id uuid) FROM PUBLIC;
+
 -- Name: FUNCTION end_sessions(p_user_id uuid, p_reason text, p_context jsonb, p_only uuid, p_except uuid); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.end_sessions(p_user_id uuid, p_reason text, p_context jsonb, p_only uuid, p_except uuid) FROM PUBLIC;
@@ -11142,9 +11440,9 @@ REVOKE ALL ON FUNCTION postern_internal.exchange_code(p_auth_code text, p_code_v
 
 REVOKE ALL ON FUNCTION postern_internal.explain_session_end(p_reason text) FROM PUBLIC;
 
--- Name: FUNCTION external_account(p_provider text, p_identity jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
+-- Name: FUNCTION external_account(p_provider text, p_identity jsonb, p_context jsonb, OUT account auth.users, OUT decision text, OUT failure jsonb); Type: ACL; Schema: postern_internal
 
-REVOKE ALL ON FUNCTION postern_internal.external_account(p_provider text, p_identity jsonb, p_context jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION postern_internal.external_account(p_provider text, p_identity jsonb, p_context jsonb, OUT account auth.users, OUT decision text, OUT failure jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION external_data(p_identity jsonb); Type: ACL; Schema: postern_internal
 
@@ -11334,6 +11632,10 @@ REVOKE ALL ON FUNCTION postern_internal.invite_account(p_email text, p_data json
 
 REVOKE ALL ON FUNCTION postern_internal.is_aal2(p_session_id uuid) FROM PUBLIC;
 
+-- Name: FUNCTION is_address_proved(p_email text, p_identity jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.is_address_proved(p_email text, p_identity jsonb, p_context jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION is_argon2_hash(p_hash text); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.is_argon2_hash(p_hash text) FROM PUBLIC;
@@ -11466,6 +11768,10 @@ REVOKE ALL ON FUNCTION postern_internal.list_users(p_filter text, p_is_ascending
 
 REVOKE ALL ON FUNCTION postern_internal.list_users_after(p_filter text, p_created_at timestamp with time zone, p_id uuid, p_limit integer, p_context jsonb, OUT users jsonb, OUT next_created_at timestamp with time zone, OUT next_id uuid) FROM PUBLIC;
 
+-- Name: FUNCTION lock_names(p_provider text, p_identity jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.lock_names(p_provider text, p_identity jsonb, p_context jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION lock_user(p_user_id uuid); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.lock_user(p_user_id uuid) FROM PUBLIC;
@@ -11578,6 +11884,10 @@ REVOKE ALL ON FUNCTION postern_internal.need_factor(p_user_id uuid, p_factor_id 
 
 REVOKE ALL ON FUNCTION postern_internal.need_user(p_user_id uuid, p_to_delete boolean) FROM PUBLIC;
 
+-- Name: FUNCTION new_account_email(p_provider text, p_identity jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.new_account_email(p_provider text, p_identity jsonb, p_context jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION new_session_key(p_session_id uuid, p_context jsonb, OUT plain text, OUT stored text); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.new_session_key(p_session_id uuid, p_context jsonb, OUT plain text, OUT stored text) FROM PUBLIC;
@@ -11637,6 +11947,14 @@ REVOKE ALL ON FUNCTION postern_internal.outbox_delay(p_outcome text, p_attempts 
 -- Name: FUNCTION owner_of_email(p_email text, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.owner_of_email(p_email text, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION owners_by_address(p_emails text[]); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.owners_by_address(p_emails text[]) FROM PUBLIC;
+
+-- Name: FUNCTION owners_by_identity(p_emails text[], p_domain text, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.owners_by_identity(p_emails text[], p_domain text, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION parse_refresh_token_v2(p_token text, OUT session_id uuid, OUT counter bigint); Type: ACL; Schema: postern_internal
 
@@ -11730,6 +12048,10 @@ REVOKE ALL ON FUNCTION postern_internal.read_user_agent(p_user_agent text, OUT b
 
 REVOKE ALL ON FUNCTION postern_internal.reauthenticate(p_user_id uuid, p_session_id uuid, p_context jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION reclaim_account(p_user auth.users, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.reclaim_account(p_user auth.users, p_context jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION recompute_providers(p_user_id uuid); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.recompute_providers(p_user_id uuid) FROM PUBLIC;
@@ -11769,6 +12091,10 @@ REVOKE ALL ON FUNCTION postern_internal.refuse(p_refusal jsonb) FROM PUBLIC;
 -- Name: FUNCTION refuse_code(p_factor auth.mfa_factors, p_challenge_id uuid); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.refuse_code(p_factor auth.mfa_factors, p_challenge_id uuid) FROM PUBLIC;
+
+-- Name: FUNCTION refuse_identity(p_refusal text, p_user_id uuid, p_provider text, p_identity jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.refuse_identity(p_refusal text, p_user_id uuid, p_provider text, p_identity jsonb, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION register_email(p_email text, p_password_hash text, p_data jsonb, p_code_challenge text, p_code_challenge_method text, p_context jsonb, OUT outcome text, OUT account auth.users); Type: ACL; Schema: postern_internal
 

@@ -169,6 +169,7 @@ begin
       perform postern_internal.fail(409, 'conflict', 'The password was changed by another request');
     end if;
     v_user := postern_internal.replace_password(v_user.id, p_password_hash, p_context, p_except => p_session_id);
+    perform postern_internal.end_flows(v_user.id);
     perform postern_internal.audit_user('user_updated_password', v_user, p_context);
     perform postern_internal.notify_user('password_changed', v_user, p_context);
   end if;
