@@ -21,7 +21,7 @@ type auditTrail struct {
 
 // auditEvent is an entry of the audit log as the database sends it.
 type auditEvent struct {
-	ID        string          `json:"audit_log_id"`
+	ID        string          `json:"-"` // with the address and the time it stands beside the entries of a notice
 	ActorID   string          `json:"actor_id"`
 	Username  string          `json:"actor_username"`
 	ViaSSO    bool            `json:"actor_via_sso"`
@@ -29,8 +29,8 @@ type auditEvent struct {
 	Action    string          `json:"action"`
 	LogType   string          `json:"log_type"`
 	Traits    json.RawMessage `json:"traits"`
-	IP        string          `json:"ip_address"`
-	CreatedAt string          `json:"created_at"`
+	IP        string          `json:"-"`
+	CreatedAt string          `json:"-"`
 }
 
 // auditNotice is the message of notices that carry entries, in their detail.
@@ -64,13 +64,22 @@ func noteAudit(conn *pgconn.PgConn, notice *pgconn.Notice) {
 	if trail == nil || notice.Message != auditNotice {
 		return
 	}
-	var entries []auditEvent
-	if json.Unmarshal([]byte(notice.Detail), &entries) != nil {
+	var sent struct {
+		IDs       []string     `json:"ids"`
+		Entries   []auditEvent `json:"entries"` // in the order of their ids
+		IP        string       `json:"ip_address"`
+		CreatedAt string       `json:"created_at"`
+	}
+	if json.Unmarshal([]byte(notice.Detail), &sent) != nil || len(sent.IDs) != len(sent.Entries) {
 		return // somebody else's notice of that name
+	}
+	for i := range sent.Entries {
+		e := &sent.Entries[i]
+		e.ID, e.IP, e.CreatedAt = sent.IDs[i], sent.IP, sent.CreatedAt
 	}
 	trail.mu.Lock()
 	defer trail.mu.Unlock()
-	trail.pending = append(trail.pending, entries...)
+	trail.pending = append(trail.pending, sent.Entries...)
 }
 
 // forget drops the entries of a call that was rolled back.

@@ -194,7 +194,7 @@ type weakPassword struct {
 }
 
 func (s *Server) weakness(ctx context.Context, text string) *weakPassword {
-	if weak, ok := s.policy.Strength(ctx, text).(*password.Weak); ok {
+	if weak := s.policy.Weakness(ctx, text); weak != nil {
 		return &weakPassword{weak.Message, weak.Reasons}
 	}
 	return nil

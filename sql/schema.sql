@@ -1156,14 +1156,17 @@ $$;
 -- Name: accepted_token_types(text); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.accepted_token_types(p_type text) RETURNS auth.one_time_token_type[]
-    LANGUAGE sql IMMUTABLE
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO ''
     AS $$
-  select case
+begin
+  return case
     when p_type in ('signup', 'invite') then '{confirmation_token}'
     when p_type in ('recovery', 'magiclink') then '{recovery_token}'
     when p_type = 'email_change' then '{email_change_token_current,email_change_token_new}'
     when p_type = 'email' then '{confirmation_token,recovery_token}'
-  end::auth.one_time_token_type[]
+  end::auth.one_time_token_type[];
+end;
 $$;
 
 -- Name: sessions; Type: TABLE; Schema: auth
@@ -1216,7 +1219,10 @@ begin
   select
     jsonb_agg(
       jsonb_build_object('method', c.authentication_method, 'timestamp', floor(extract(epoch from c.updated_at))::bigint)
-        || postern_internal.amr_provider(c.authentication_method, p_user)
+        || case
+          when c.authentication_method = 'sso/saml' then postern_internal.amr_provider(p_user.id)
+          else '{}'
+        end
       order by c.updated_at desc, c.created_at desc),
     bool_or(c.authentication_method in ('totp', 'mfa/phone', 'mfa/webauthn'))
   into v_amr, v_is_aal2
@@ -1280,12 +1286,9 @@ $$;
 -- Name: account_key(text, text); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.account_key(p_aud text, p_address text) RETURNS text
-    LANGUAGE plpgsql IMMUTABLE
-    SET search_path TO ''
+    LANGUAGE sql STABLE
     AS $$
-begin
-  return encode(sha256(convert_to(coalesce(p_aud, '') || chr(10) || lower(p_address), 'UTF8')), 'hex');
-end;
+  select encode(sha256(convert_to(coalesce(p_aud, '') || chr(10) || lower(p_address), 'UTF8')), 'hex')
 $$;
 
 -- Name: action_link(text, text, text, jsonb); Type: FUNCTION; Schema: postern_internal
@@ -1294,14 +1297,14 @@ CREATE FUNCTION postern_internal.action_link(p_path text, p_token_hash text, p_t
     LANGUAGE plpgsql STABLE
     SET search_path TO ''
     AS $$
+declare
+  v_target text := coalesce(p_context ->> 'redirect_to', p_context ->> 'site_url');
 begin
-  return (
-    select coalesce(p_context -> 'verify_urls' ->> p_path, '') || '?token=' || p_token_hash || '&type=' || p_type
-      || '&redirect_to=' || case
-        when r ~ '[&=#]' then postern_internal.url_encode(r)
-        else r
-      end
-    from (select coalesce(p_context ->> 'redirect_to', p_context ->> 'site_url')) as t (r));
+  if v_target ~ '[&=#]' then
+    v_target := postern_internal.url_encode(v_target);
+  end if;
+  return coalesce(p_context -> 'verify_urls' ->> p_path, '') || '?token=' || p_token_hash || '&type=' || p_type
+    || '&redirect_to=' || v_target;
 end;
 $$;
 
@@ -1572,19 +1575,16 @@ begin
 end;
 $_$;
 
--- Name: amr_provider(text, auth.users); Type: FUNCTION; Schema: postern_internal
+-- Name: amr_provider(uuid); Type: FUNCTION; Schema: postern_internal
 
-CREATE FUNCTION postern_internal.amr_provider(p_method text, p_user auth.users) RETURNS jsonb
+CREATE FUNCTION postern_internal.amr_provider(p_user_id uuid) RETURNS jsonb
     LANGUAGE plpgsql STABLE
     SET search_path TO ''
     AS $$
 declare
   v_providers text[];
 begin
-  if p_method <> 'sso/saml' then
-    return '{}'::jsonb;
-  end if;
-  select array_agg(i.provider) into v_providers from auth.identities as i where i.user_id = p_user.id;
+  select array_agg(i.provider) into v_providers from auth.identities as i where i.user_id = p_user_id;
   if cardinality(v_providers) = 1 and v_providers[1] like 'sso:%' then
     return jsonb_build_object('provider', substr(v_providers[1], 5));
   end if;
@@ -1937,7 +1937,7 @@ $$;
 -- Name: base_identity_data(uuid, text); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.base_identity_data(p_user_id uuid, p_email text) RETURNS jsonb
-    LANGUAGE sql IMMUTABLE
+    LANGUAGE sql STABLE
     AS $$
   select jsonb_strip_nulls(jsonb_build_object(
     'sub', p_user_id, 'email', lower(p_email), 'email_verified', false, 'phone_verified', false))
@@ -2594,11 +2594,11 @@ CREATE FUNCTION postern_internal.check_mail_frequency(p_last_sent_at timestamp w
     SET search_path TO ''
     AS $$
 declare
-  v_refusal text := postern_internal.too_soon(p_last_sent_at, (p_context ->> 'mail_frequency')::float);
+  v_wait interval := p_last_sent_at + make_interval(secs => (p_context ->> 'mail_frequency')::float)
+    - postern_internal.clock();
 begin
-  if v_refusal is not null then
-    perform postern_internal.fail(429, 'over_email_send_rate_limit', v_refusal, jsonb_build_object(
-      'retry_after', extract(epoch from p_last_sent_at - postern_internal.clock()) + (p_context ->> 'mail_frequency')::float));
+  if v_wait > '0' then
+    perform postern_internal.fail_too_soon('over_email_send_rate_limit', v_wait);
   end if;
 end;
 $$;
@@ -2747,11 +2747,11 @@ CREATE FUNCTION postern_internal.check_sms_frequency(p_last_sent_at timestamp wi
     SET search_path TO ''
     AS $$
 declare
-  v_refusal text := postern_internal.too_soon(p_last_sent_at, (p_context ->> 'sms_frequency')::float);
+  v_wait interval := p_last_sent_at + make_interval(secs => (p_context ->> 'sms_frequency')::float)
+    - postern_internal.clock();
 begin
-  if v_refusal is not null then
-    perform postern_internal.fail(429, 'over_sms_send_rate_limit', v_refusal, jsonb_build_object(
-      'retry_after', extract(epoch from p_last_sent_at - postern_internal.clock()) + (p_context ->> 'sms_frequency')::float));
+  if v_wait > '0' then
+    perform postern_internal.fail_too_soon('over_sms_send_rate_limit', v_wait);
   end if;
 end;
 $$;
@@ -3227,6 +3227,23 @@ begin
       perform postern_internal.void_token(v_token.user_id, v_token.token_type, v_token.token_hash);
     end if;
   end loop;
+end;
+$$;
+
+-- Name: count_wrong_nonce(auth.users, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.count_wrong_nonce(p_user auth.users, p_context jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  perform postern_internal.count_wrong_code('{reauthentication_token}', p_user.id, null, p_context);
+  if p_context ? 'otp_attempts' and p_user.reauthentication_token <> '' and not exists (
+    select from auth.one_time_tokens as t
+    where t.user_id = p_user.id and t.token_type = 'reauthentication_token')
+  then
+    update auth.users set reauthentication_token = '' where id = p_user.id;
+  end if;
 end;
 $$;
 
@@ -4181,10 +4198,23 @@ begin
 end;
 $$;
 
+-- Name: fail_too_soon(text, interval); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.fail_too_soon(p_code text, p_wait interval) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  perform postern_internal.fail(429, p_code, format(
+    'For security purposes, you can only request this after %s seconds.', trunc(extract(epoch from p_wait))),
+    jsonb_build_object('retry_after', extract(epoch from p_wait)));
+end;
+$$;
+
 -- Name: failure(integer, text, text); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.failure(p_status integer, p_code text, p_message text) RETURNS jsonb
-    LANGUAGE sql IMMUTABLE
+    LANGUAGE sql STABLE
     AS $$
   select jsonb_build_object('status', p_status, 'code', p_code, 'message', p_message)
 $$;
@@ -4271,7 +4301,7 @@ begin
   if v_token.id is null then
     select t.* into v_token
     from auth.one_time_tokens as t
-    where t.token_hash = p_link and t.token_type = any (p_types)
+    where t.token_hash = p_link and t.token_type = any (p_types) and t.relates_to like '%@%'
       and not exists (
         select from postern.link_secrets as s where s.token_id = t.id and s.token_hash = t.token_hash)
     limit 1;
@@ -5800,6 +5830,23 @@ begin
 end;
 $$;
 
+-- Name: lock_user_by_email(text, text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.lock_user_by_email(p_email text, p_aud text) RETURNS auth.users
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_user auth.users;
+begin
+  select u.* into v_user
+  from auth.users as u
+  where u.id = (select f.id from postern_internal.find_users_by_email(p_email, p_aud) as f)
+  for no key update;
+  return v_user;
+end;
+$$;
+
 -- Name: log_out(uuid, uuid, text, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.log_out(p_user_id uuid, p_session_id uuid, p_scope text, p_context jsonb, OUT ended integer)
@@ -5842,13 +5889,16 @@ CREATE FUNCTION postern_internal.mail_languages(p_user_metadata jsonb, p_context
     AS $$
 declare
   v_data jsonb := postern_internal.read_metadata(p_user_metadata);
+  v_language text;
+  v_languages jsonb := '[]'::jsonb;
 begin
-  return (
-    select coalesce(jsonb_agg(left(wish.language, 100) order by wish.place), '[]')
-    from (values
-      (1, v_data ->> 'locale'), (2, v_data ->> 'lang'), (3, v_data ->> 'language'), (4, p_context ->> 'language')
-    ) as wish (place, language)
-    where wish.language <> '');
+  foreach v_language in array array[
+    v_data ->> 'locale', v_data ->> 'lang', v_data ->> 'language', p_context ->> 'language'] loop
+    if v_language <> '' then
+      v_languages := v_languages || to_jsonb(left(v_language, 100));
+    end if;
+  end loop;
+  return v_languages;
 end;
 $$;
 
@@ -6541,7 +6591,7 @@ $$;
 -- Name: obscured(uuid, text); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.obscured(p_user_id uuid, p_value text) RETURNS text
-    LANGUAGE sql IMMUTABLE
+    LANGUAGE sql STABLE
     AS $$
   select postern_internal.base64url(sha256(convert_to(p_user_id || coalesce(p_value, ''), 'UTF8')))
 $$;
@@ -6610,12 +6660,9 @@ $$;
 -- Name: otp_hash(text, text); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.otp_hash(p_address text, p_otp text) RETURNS text
-    LANGUAGE plpgsql IMMUTABLE
-    SET search_path TO ''
+    LANGUAGE sql STABLE
     AS $$
-begin
-  return encode(sha224(convert_to(p_address || p_otp, 'UTF8')), 'hex');
-end;
+  select encode(sha224(convert_to(p_address || p_otp, 'UTF8')), 'hex')
 $$;
 
 -- Name: outbox_delay(text, integer); Type: FUNCTION; Schema: postern_internal
@@ -7028,12 +7075,9 @@ $$;
 -- Name: quota_parts(integer, double precision); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.quota_parts(p_events integer, p_every double precision) RETURNS integer
-    LANGUAGE plpgsql IMMUTABLE
-    SET search_path TO ''
+    LANGUAGE sql IMMUTABLE
     AS $$
-begin
-  return least(32, p_events, case when p_every is not null then greatest(1, floor(1 / p_every)) end);
-end;
+  select least(32, p_events, case when p_every is not null then greatest(1, floor(1 / p_every)) end)::int
 $$;
 
 -- Name: random_key(); Type: FUNCTION; Schema: postern_internal
@@ -7053,11 +7097,10 @@ CREATE FUNCTION postern_internal.random_otp(p_digits integer) RETURNS text
     SET search_path TO ''
     AS $$
 begin
-  return (
-    select lpad(
-      (('x' || substr(md5(uuid_send(postern_internal.random_uuid()) || uuid_send(postern_internal.random_uuid())), 1, 15))::bit(60)::bigint
-        % (10 ^ p_digits)::bigint)::text,
-      p_digits, '0'));
+  return lpad(
+    (('x' || substr(md5(uuid_send(postern_internal.random_uuid())), 1, 15))::bit(60)::bigint
+      % (10 ^ p_digits)::bigint)::text,
+    p_digits, '0');
 end;
 $$;
 
@@ -7068,21 +7111,10 @@ CREATE FUNCTION postern_internal.random_refresh_token() RETURNS text
     SET search_path TO ''
     AS $$
 declare
-  c_base32 constant text := 'abcdefghijklmnopqrstuvwxyz234567';
   v_random bytea := uuid_send(gen_random_uuid());
 begin
-  return substr(c_base32, (get_byte(v_random, 0) & 31) + 1, 1)
-    || substr(c_base32, (get_byte(v_random, 1) & 31) + 1, 1)
-    || substr(c_base32, (get_byte(v_random, 2) & 31) + 1, 1)
-    || substr(c_base32, (get_byte(v_random, 3) & 31) + 1, 1)
-    || substr(c_base32, (get_byte(v_random, 4) & 31) + 1, 1)
-    || substr(c_base32, (get_byte(v_random, 5) & 31) + 1, 1)
-    || substr(c_base32, (get_byte(v_random, 7) & 31) + 1, 1)
-    || substr(c_base32, (get_byte(v_random, 8) & 31) + 1, 1)
-    || substr(c_base32, (get_byte(v_random, 9) & 31) + 1, 1)
-    || substr(c_base32, (get_byte(v_random, 10) & 31) + 1, 1)
-    || substr(c_base32, (get_byte(v_random, 11) & 31) + 1, 1)
-    || substr(c_base32, (get_byte(v_random, 12) & 31) + 1, 1);
+  return translate(
+    lower(encode(substr(v_random, 1, 6) || substr(v_random, 10, 3), 'base64') collate "C"), '0189+/', '234567');
 end;
 $$;
 
@@ -7213,17 +7245,23 @@ CREATE FUNCTION postern_internal.recompute_providers(p_user_id uuid) RETURNS voi
     AS $$
 declare
   v_providers jsonb;
+  v_old jsonb;
+  v_new jsonb;
 begin
-  select jsonb_agg(provider order by first_at, provider) into v_providers
-  from (
-    select i.provider, min(i.created_at) as first_at
-    from auth.identities as i where i.user_id = p_user_id group by i.provider
-  ) as p;
-  update auth.users as u
-  set raw_app_meta_data = postern_internal.read_metadata(u.raw_app_meta_data)
+  select u.raw_app_meta_data, (
+    select jsonb_agg(provider order by first_at, provider)
+    from (
+      select i.provider, min(i.created_at) as first_at
+      from auth.identities as i where i.user_id = p_user_id group by i.provider
+    ) as p)
+  into v_old, v_providers
+  from auth.users as u where u.id = p_user_id;
+  v_new := postern_internal.read_metadata(v_old)
     || jsonb_build_object('providers', coalesce(v_providers, '[]'))
-    || case when v_providers is null then '{}' else jsonb_build_object('provider', v_providers -> 0) end
-  where u.id = p_user_id;
+    || case when v_providers is null then '{}' else jsonb_build_object('provider', v_providers -> 0) end;
+  if v_new is distinct from v_old then
+    update auth.users set raw_app_meta_data = v_new where id = p_user_id;
+  end if;
 end;
 $$;
 
@@ -7265,8 +7303,7 @@ declare
   v_user auth.users;
 begin
   perform postern_internal.take_limits(p_context, p_email);
-  v_user := postern_internal.lock_user(
-    (select u.id from postern_internal.find_users_by_email(p_email, p_context ->> 'aud') as u));
+  v_user := postern_internal.lock_user_by_email(p_email, p_context ->> 'aud');
   if v_user.id is null then
     return;
   end if;
@@ -7307,7 +7344,7 @@ begin
       and postern_internal.is_sms_otp_alive(p_user.reauthentication_sent_at, p_context);
   end if;
   if not v_is_right then
-    perform postern_internal.count_wrong_code('{reauthentication_token}', p_user.id, null, p_context);
+    perform postern_internal.count_wrong_nonce(p_user, p_context);
     return postern_internal.failure(422, 'reauthentication_not_valid', 'Nonce has expired or is invalid');
   end if;
   delete from auth.one_time_tokens where user_id = p_user.id;
@@ -7781,8 +7818,7 @@ begin
     if v_live.parent = p_token.token then
       perform postern_internal.audit_user('token_refreshed', p_user, p_context);
       p_session := postern_internal.touch_session(p_session, p_context);
-      issued := postern_internal.session_grant(p_user, p_session, v_live.token, 'token_refresh', p_context)
-        || '{"reuse": true}';
+      issued := postern_internal.session_grant(p_user, p_session, v_live.token, 'token_refresh', p_context, true);
       return;
     end if;
     v_is_late := coalesce(p_token.updated_at, '-infinity')
@@ -7818,7 +7854,7 @@ begin
     v_next := postern_internal.refresh_token_v2(p_session.id, p_session.refresh_token_counter, v_key);
   end if;
   p_session := postern_internal.touch_session(p_session, p_context);
-  issued := postern_internal.session_grant(p_user, p_session, v_next, 'token_refresh', p_context) || '{"reuse": false}';
+  issued := postern_internal.session_grant(p_user, p_session, v_next, 'token_refresh', p_context, false);
 end;
 $$;
 
@@ -7861,10 +7897,9 @@ begin
   perform postern_internal.audit_user('token_refreshed', p_user, p_context);
   p_session := postern_internal.touch_session(p_session, p_context);
   issued := postern_internal.session_grant(
-      p_user, p_session,
-      postern_internal.refresh_token_v2(p_session.id, p_session.refresh_token_counter, p_key),
-      'token_refresh', p_context)
-    || jsonb_build_object('reuse', v_behind > 0, 'reuse_causes', v_causes);
+    p_user, p_session,
+    postern_internal.refresh_token_v2(p_session.id, p_session.refresh_token_counter, p_key),
+    'token_refresh', p_context, v_behind > 0, v_causes);
 end;
 $$;
 
@@ -8024,8 +8059,7 @@ declare
   v_registered record;
 begin
   perform postern_internal.take_limits(p_context, p_email);
-  v_user := postern_internal.lock_user(
-    (select u.id from postern_internal.find_users_by_email(p_email, p_context ->> 'aud') as u));
+  v_user := postern_internal.lock_user_by_email(p_email, p_context ->> 'aud');
   if v_user.id is null and not p_create_user then
     perform postern_internal.fail(422, 'otp_disabled', 'Signups not allowed for otp');
   end if;
@@ -8269,9 +8303,9 @@ begin
 end;
 $$;
 
--- Name: session_grant(auth.users, auth.sessions, text, text, jsonb); Type: FUNCTION; Schema: postern_internal
+-- Name: session_grant(auth.users, auth.sessions, text, text, jsonb, boolean, text); Type: FUNCTION; Schema: postern_internal
 
-CREATE FUNCTION postern_internal.session_grant(p_user auth.users, p_session auth.sessions, p_refresh_token text, p_method text, p_context jsonb) RETURNS jsonb
+CREATE FUNCTION postern_internal.session_grant(p_user auth.users, p_session auth.sessions, p_refresh_token text, p_method text, p_context jsonb, p_is_reuse boolean DEFAULT NULL::boolean, p_reuse_causes text DEFAULT NULL::text) RETURNS jsonb
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
@@ -8304,7 +8338,9 @@ begin
     'user', v_document,
     'expires_at_most', v_expires_at_most,
     'issued_at', v_issued_at,
-    'expires_at', v_expires_at
+    'expires_at', v_expires_at,
+    'reuse', p_is_reuse,
+    'reuse_causes', p_reuse_causes
   );
 end;
 $$;
@@ -8648,9 +8684,13 @@ declare
   v_now timestamptz := postern_internal.wall_clock();
   v_every float8 := p_every * p_parts;
   v_part int;
+  v_used float8;
+  v_since timestamptz;
 begin
-  if p_may_wait then
-    select q.part into v_part
+  if p_parts < 1 then
+    return false;
+  elsif p_may_wait then
+    select q.part, q.used, q.since into v_part, v_used, v_since
     from postern.quotas as q
     where q.kind = p_kind and q.part < p_parts
       and postern_internal.part_used(q.used, q.since, v_every, v_now) + 1
@@ -8659,24 +8699,34 @@ begin
     limit 1
     for update;
   else
-    select q.part into v_part
-    from postern.quotas as q
-    where q.kind = p_kind and q.part < p_parts
-      and postern_internal.part_used(q.used, q.since, v_every, v_now) + 1
-        <= postern_internal.part_capacity(q.part, p_parts, p_events)
-    order by random()
-    limit 1
-    for update skip locked;
+    v_part := pg_backend_pid() % p_parts;
+    select q.used, q.since into v_used, v_since
+    from postern.quotas as q where q.kind = p_kind and q.part = v_part for update skip locked;
+    if not found or postern_internal.part_used(v_used, v_since, v_every, v_now) + 1
+      > postern_internal.part_capacity(v_part, p_parts, p_events)
+    then
+      select q.part, q.used, q.since into v_part, v_used, v_since
+      from postern.quotas as q
+      where q.kind = p_kind and q.part < p_parts
+        and postern_internal.part_used(q.used, q.since, v_every, v_now) + 1
+          <= postern_internal.part_capacity(q.part, p_parts, p_events)
+      order by random()
+      limit 1
+      for update skip locked;
+    end if;
+  end if;
+  if v_part is null then
+    return false;
   end if;
   update postern.quotas as q
-  set used = postern_internal.part_used(q.used, q.since, v_every, v_now) + 1,
+  set used = postern_internal.part_used(v_used, v_since, v_every, v_now) + 1,
     since = case
-      when p_every is not null then greatest(v_now, q.since)
-      else q.since + floor(extract(epoch from greatest(v_now - q.since, '0')) / 3600) * interval '1 hour'
+      when p_every is not null then greatest(v_now, v_since)
+      else v_since + floor(extract(epoch from greatest(v_now - v_since, '0')) / 3600) * interval '1 hour'
     end,
-    capacity = postern_internal.part_capacity(q.part, p_parts, p_events), every = v_every
+    capacity = postern_internal.part_capacity(v_part, p_parts, p_events), every = v_every
   where q.kind = p_kind and q.part = v_part;
-  return v_part is not null;
+  return true;
 end;
 $$;
 
@@ -8772,8 +8822,10 @@ $$;
 CREATE FUNCTION postern_internal.test_otp(p_phone text, p_context jsonb) RETURNS text
     LANGUAGE sql STABLE
     AS $$
-  select nullif(p_context -> 'sms_test_otps' ->> p_phone, '')
-  where coalesce((p_context ->> 'sms_test_otps_until')::timestamptz > postern_internal.clock(), true)
+  select case
+    when coalesce((p_context ->> 'sms_test_otps_until')::timestamptz > postern_internal.clock(), true)
+      then nullif(p_context -> 'sms_test_otps' ->> p_phone, '')
+  end
 $$;
 
 -- Name: texts_of(jsonb); Type: FUNCTION; Schema: postern_internal
@@ -8819,23 +8871,6 @@ begin
   from postern.limits as l
   where l.name = p_name and l.who = p_who;
   return greatest(coalesce(v_wait, 0), 0);
-end;
-$$;
-
--- Name: too_soon(timestamp with time zone, double precision); Type: FUNCTION; Schema: postern_internal
-
-CREATE FUNCTION postern_internal.too_soon(p_last_at timestamp with time zone, p_seconds double precision) RETURNS text
-    LANGUAGE plpgsql STABLE
-    SET search_path TO ''
-    AS $$
-declare
-  v_wait interval := p_last_at + make_interval(secs => p_seconds) - postern_internal.clock();
-begin
-  if v_wait > interval '0' then
-    return format(
-      'For security purposes, you can only request this after %s seconds.', trunc(extract(epoch from v_wait)));
-  end if;
-  return null;
 end;
 $$;
 
@@ -9473,26 +9508,23 @@ declare
     || case when p_traits is null then '{}' else jsonb_build_object('traits', p_traits) end;
   v_ip text := left(coalesce(p_context ->> 'ip', ''), 64);
   v_now timestamptz := postern_internal.clock();
-  v_id uuid;
   v_action text;
-  v_entry jsonb;
-  v_notice jsonb := '[]'::jsonb;
+  v_ids uuid[];
+  v_entries jsonb[];
 begin
   foreach v_action in array p_actions loop
-    v_id := gen_random_uuid();
-    v_entry := v_payload
-      || jsonb_build_object('action', v_action, 'log_type', postern_internal.audit_log_type(v_action));
-    if not coalesce((p_context ->> 'audit_disabled')::boolean, false) then
-      insert into auth.audit_log_entries (instance_id, id, payload, created_at, ip_address)
-      values (postern_internal.nil_uuid(), v_id, v_entry::json, v_now, v_ip);
-    end if;
-    if p_context ? 'audit_log' then
-      v_notice := v_notice || (v_entry || jsonb_build_object(
-        'audit_log_id', v_id, 'ip_address', v_ip, 'created_at', postern_internal.rfc3339(v_now)));
-    end if;
+    v_ids := v_ids || gen_random_uuid();
+    v_entries := v_entries || (v_payload
+      || jsonb_build_object('action', v_action, 'log_type', postern_internal.audit_log_type(v_action)));
   end loop;
-  if v_notice <> '[]' then
-    raise notice using message = 'postern.audit', detail = v_notice::text;
+  if not coalesce((p_context ->> 'audit_disabled')::boolean, false) then
+    insert into auth.audit_log_entries (instance_id, id, payload, created_at, ip_address)
+    select postern_internal.nil_uuid(), e.id, e.entry::json, v_now, v_ip
+    from unnest(v_ids, v_entries) as e (id, entry);
+  end if;
+  if p_context ? 'audit_log' then
+    raise notice using message = 'postern.audit', detail = jsonb_build_object(
+      'ids', v_ids, 'entries', v_entries, 'ip_address', v_ip, 'created_at', postern_internal.rfc3339(v_now))::text;
   end if;
 end;
 $$;
@@ -11038,9 +11070,9 @@ REVOKE ALL ON FUNCTION postern_internal.adopt_first_identity(p_user_id uuid, p_p
 
 REVOKE ALL ON FUNCTION postern_internal.adopt_linked_email(p_user auth.users, p_provider text, p_identity jsonb, p_context jsonb) FROM PUBLIC;
 
--- Name: FUNCTION amr_provider(p_method text, p_user auth.users); Type: ACL; Schema: postern_internal
+-- Name: FUNCTION amr_provider(p_user_id uuid); Type: ACL; Schema: postern_internal
 
-REVOKE ALL ON FUNCTION postern_internal.amr_provider(p_method text, p_user auth.users) FROM PUBLIC;
+REVOKE ALL ON FUNCTION postern_internal.amr_provider(p_user_id uuid) FROM PUBLIC;
 
 -- Name: FUNCTION announce_new_user(p_user auth.users, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -11332,6 +11364,10 @@ REVOKE ALL ON FUNCTION postern_internal.count_password(p_is_right boolean, p_con
 
 REVOKE ALL ON FUNCTION postern_internal.count_wrong_code(p_types auth.one_time_token_type[], p_user_id uuid, p_address text, p_context jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION count_wrong_nonce(p_user auth.users, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.count_wrong_nonce(p_user auth.users, p_context jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION create_account(p_account jsonb, p_password_hash text, p_refusal jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.create_account(p_account jsonb, p_password_hash text, p_refusal jsonb, p_context jsonb) FROM PUBLIC;
@@ -11483,6 +11519,10 @@ REVOKE ALL ON FUNCTION postern_internal.fail_quota(p_kind text, p_parts integer)
 -- Name: FUNCTION fail_taken(p_email text); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.fail_taken(p_email text) FROM PUBLIC;
+
+-- Name: FUNCTION fail_too_soon(p_code text, p_wait interval); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.fail_too_soon(p_code text, p_wait interval) FROM PUBLIC;
 
 -- Name: FUNCTION failure(p_status integer, p_code text, p_message text); Type: ACL; Schema: postern_internal
 
@@ -11775,6 +11815,10 @@ REVOKE ALL ON FUNCTION postern_internal.lock_names(p_provider text, p_identity j
 -- Name: FUNCTION lock_user(p_user_id uuid); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.lock_user(p_user_id uuid) FROM PUBLIC;
+
+-- Name: FUNCTION lock_user_by_email(p_email text, p_aud text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.lock_user_by_email(p_email text, p_aud text) FROM PUBLIC;
 
 -- Name: FUNCTION log_out(p_user_id uuid, p_session_id uuid, p_scope text, p_context jsonb, OUT ended integer); Type: ACL; Schema: postern_internal
 
@@ -12196,9 +12240,9 @@ REVOKE ALL ON FUNCTION postern_internal.send_sms_code(p_phone text, p_create_use
 
 REVOKE ALL ON FUNCTION postern_internal.session_expiry(p_session auth.sessions, p_last_active timestamp with time zone, p_context jsonb) FROM PUBLIC;
 
--- Name: FUNCTION session_grant(p_user auth.users, p_session auth.sessions, p_refresh_token text, p_method text, p_context jsonb); Type: ACL; Schema: postern_internal
+-- Name: FUNCTION session_grant(p_user auth.users, p_session auth.sessions, p_refresh_token text, p_method text, p_context jsonb, p_is_reuse boolean, p_reuse_causes text); Type: ACL; Schema: postern_internal
 
-REVOKE ALL ON FUNCTION postern_internal.session_grant(p_user auth.users, p_session auth.sessions, p_refresh_token text, p_method text, p_context jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION postern_internal.session_grant(p_user auth.users, p_session auth.sessions, p_refresh_token text, p_method text, p_context jsonb, p_is_reuse boolean, p_reuse_causes text) FROM PUBLIC;
 
 -- Name: FUNCTION session_key(p_session auth.sessions, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -12283,10 +12327,6 @@ REVOKE ALL ON FUNCTION postern_internal.token_sent_at(p_user auth.users, p_type 
 -- Name: FUNCTION token_wait(p_name text, p_who text, p_every double precision, p_burst integer); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.token_wait(p_name text, p_who text, p_every double precision, p_burst integer) FROM PUBLIC;
-
--- Name: FUNCTION too_soon(p_last_at timestamp with time zone, p_seconds double precision); Type: ACL; Schema: postern_internal
-
-REVOKE ALL ON FUNCTION postern_internal.too_soon(p_last_at timestamp with time zone, p_seconds double precision) FROM PUBLIC;
 
 -- Name: FUNCTION touch_session(p_session auth.sessions, p_context jsonb); Type: ACL; Schema: postern_internal
 

@@ -1,5 +1,7 @@
 package config
 
+import "maps"
+
 // Notifications are the switches of the mails that tell a user what happened to the account.
 type Notifications struct {
 	PasswordChanged     bool `env:"GOTRUE_MAILER_NOTIFICATIONS_PASSWORD_CHANGED_ENABLED" envDefault:"false" desc:"Mail users whose password was changed."`
@@ -11,11 +13,13 @@ type Notifications struct {
 	MFAFactorUnenrolled bool `env:"GOTRUE_MAILER_NOTIFICATIONS_MFA_FACTOR_UNENROLLED_ENABLED" envDefault:"false" desc:"Mail users who lost a second factor."`
 }
 
-// ByKind returns the switches under the names that SQL uses.
+// ByKind returns the switches that are on, under the names that SQL uses: the document is read at every call.
 func (n Notifications) ByKind() map[string]bool {
-	return map[string]bool{
+	kinds := map[string]bool{
 		"password_changed": n.PasswordChanged, "email_changed": n.EmailChanged, "phone_changed": n.PhoneChanged,
 		"identity_linked": n.IdentityLinked, "identity_unlinked": n.IdentityUnlinked,
 		"mfa_factor_enrolled": n.MFAFactorEnrolled, "mfa_factor_unenrolled": n.MFAFactorUnenrolled,
 	}
+	maps.DeleteFunc(kinds, func(_ string, isOn bool) bool { return !isOn })
+	return kinds
 }

@@ -19,11 +19,12 @@ import (
 
 // options are the flags.
 type options struct {
-	duration time.Duration
-	only     string
-	json     bool
-	users    int
-	repo     string
+	duration  time.Duration
+	only      string
+	json      bool
+	users     int
+	repo      string
+	functions bool
 }
 
 // levels are the numbers of closed-loop workers.
@@ -36,6 +37,7 @@ func main() {
 	flag.BoolVar(&o.json, "json", false, "print JSON instead of a table")
 	flag.IntVar(&o.users, "users", 100_000, "users in the database")
 	flag.StringVar(&o.repo, "repo", ".", "root of the repository")
+	flag.BoolVar(&o.functions, "functions", false, "print what each SQL function costs, instead of the rest")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -61,11 +63,14 @@ func bench(ctx context.Context, o options) (err error) {
 	}
 	defer func() { err = errors.Join(err, s.stop()) }()
 
+	operations := slices.DeleteFunc(operations(), func(op operation) bool { return !only.MatchString(op.name) })
+	if o.functions {
+		return measureFunctions(ctx, s, operations, o.duration)
+	}
 	r := &report{Users: o.users}
 	if r.Floors, err = measureFloors(ctx, s, o.duration); err != nil {
 		return err
 	}
-	operations := slices.DeleteFunc(operations(), func(op operation) bool { return !only.MatchString(op.name) })
 	for _, op := range operations {
 		progress("%s", op.name)
 		row, err := measureOperation(ctx, s, op, o.duration)

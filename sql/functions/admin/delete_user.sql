@@ -58,7 +58,7 @@ $$;
 --   = 'JNNFKPMwTzY6tazyplX2wnB-uFqDwPNjj1Oke3LyIJg'
 create or replace function postern_internal.obscured(p_user_id uuid, p_value text)
 returns text
-language sql immutable security invoker
+language sql stable security invoker
 as $$
   select postern_internal.base64url(sha256(convert_to(p_user_id || coalesce(p_value, ''), 'UTF8')))
 $$;

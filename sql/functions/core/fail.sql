@@ -24,7 +24,7 @@ $$;
 -- The same error as a value, for refusals that must commit what they wrote (OUT column failure).
 create or replace function postern_internal.failure(p_status int, p_code text, p_message text)
 returns jsonb
-language sql immutable security invoker
+language sql stable security invoker
 as $$
   select jsonb_build_object('status', p_status, 'code', p_code, 'message', p_message)
 $$;

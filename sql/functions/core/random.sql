@@ -21,42 +21,31 @@ end;
 $$;
 
 -- A uniformly random decimal code of p_digits digits (6 to 10), zero-padded.
--- 60 random bits against at most 10^10 codes: the bias is below 10^-8.
+-- 60 bits, mixed from the 122 random ones of a UUID, against at most 10^10 codes: the bias is below 10^-8.
 create or replace function postern_internal.random_otp(p_digits int)
 returns text
 language plpgsql volatile security invoker set search_path = ''
 as $$
 begin
-  return (
-    select lpad(
-      (('x' || substr(md5(uuid_send(postern_internal.random_uuid()) || uuid_send(postern_internal.random_uuid())), 1, 15))::bit(60)::bigint
-        % (10 ^ p_digits)::bigint)::text,
-      p_digits, '0'));
+  return lpad(
+    (('x' || substr(md5(uuid_send(postern_internal.random_uuid())), 1, 15))::bit(60)::bigint
+      % (10 ^ p_digits)::bigint)::text,
+    p_digits, '0');
 end;
 $$;
 
 -- A format 1 refresh token: 12 characters of lower-case base32, 60 random bits (spec/01 section 5.1).
--- Bytes 6 (the version nibble) of a random UUID is left out; the low five bits of the others are random.
+-- Nine bytes of a random UUID, without those that hold its version and variant, are twelve letters of base64, two of which
+-- stand for each letter of base32.
 create or replace function postern_internal.random_refresh_token()
 returns text
 language plpgsql volatile security invoker set search_path = ''
 as $$
 declare
-  c_base32 constant text := 'abcdefghijklmnopqrstuvwxyz234567';
   v_random bytea := uuid_send(gen_random_uuid());
 begin
-  return substr(c_base32, (get_byte(v_random, 0) & 31) + 1, 1)
-    || substr(c_base32, (get_byte(v_random, 1) & 31) + 1, 1)
-    || substr(c_base32, (get_byte(v_random, 2) & 31) + 1, 1)
-    || substr(c_base32, (get_byte(v_random, 3) & 31) + 1, 1)
-    || substr(c_base32, (get_byte(v_random, 4) & 31) + 1, 1)
-    || substr(c_base32, (get_byte(v_random, 5) & 31) + 1, 1)
-    || substr(c_base32, (get_byte(v_random, 7) & 31) + 1, 1)
-    || substr(c_base32, (get_byte(v_random, 8) & 31) + 1, 1)
-    || substr(c_base32, (get_byte(v_random, 9) & 31) + 1, 1)
-    || substr(c_base32, (get_byte(v_random, 10) & 31) + 1, 1)
-    || substr(c_base32, (get_byte(v_random, 11) & 31) + 1, 1)
-    || substr(c_base32, (get_byte(v_random, 12) & 31) + 1, 1);
+  return translate(
+    lower(encode(substr(v_random, 1, 6) || substr(v_random, 10, 3), 'base64') collate "C"), '0189+/', '234567');
 end;
 $$;
 

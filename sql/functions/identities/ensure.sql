@@ -1,7 +1,7 @@
 -- The facts every e-mail or phone identity begins with (spec/00 section 7).
 create or replace function postern_internal.base_identity_data(p_user_id uuid, p_email text)
 returns jsonb
-language sql immutable security invoker
+language sql stable security invoker
 as $$
   select jsonb_strip_nulls(jsonb_build_object(
     'sub', p_user_id, 'email', lower(p_email), 'email_verified', false, 'phone_verified', false))

@@ -32,11 +32,9 @@ $$;
 -- gain one each second or more, so that dividing it is not noticed.
 create or replace function postern_internal.quota_parts(p_events int, p_every float8)
 returns int
-language plpgsql immutable security invoker set search_path = ''
+language sql immutable security invoker -- inlined into its caller
 as $$
-begin
-  return least(32, p_events, case when p_every is not null then greatest(1, floor(1 / p_every)) end);
-end;
+  select least(32, p_events, case when p_every is not null then greatest(1, floor(1 / p_every)) end)::int
 $$;
 
 -- The share of a part, and what is used of it now. Fixed hours follow each other from the first message on.
@@ -83,7 +81,8 @@ begin
 end;
 $$;
 
--- Takes from one part that has something left. Without p_may_wait parts that others hold are passed over.
+-- Takes from one part that has something left. Without p_may_wait parts that others hold are passed over, and the first to
+-- be tried belongs to this connection, so that few meet there.
 create or replace function postern_internal.take_part(
   p_kind text,
   p_parts int,
@@ -98,9 +97,13 @@ declare
   v_now timestamptz := postern_internal.wall_clock();
   v_every float8 := p_every * p_parts;
   v_part int;
+  v_used float8;
+  v_since timestamptz;
 begin
-  if p_may_wait then
-    select q.part into v_part
+  if p_parts < 1 then
+    return false;
+  elsif p_may_wait then
+    select q.part, q.used, q.since into v_part, v_used, v_since
     from postern.quotas as q
     where q.kind = p_kind and q.part < p_parts
       and postern_internal.part_used(q.used, q.since, v_every, v_now) + 1
@@ -109,24 +112,34 @@ begin
     limit 1
     for update;
   else
-    select q.part into v_part
-    from postern.quotas as q
-    where q.kind = p_kind and q.part < p_parts
-      and postern_internal.part_used(q.used, q.since, v_every, v_now) + 1
-        <= postern_internal.part_capacity(q.part, p_parts, p_events)
-    order by random()
-    limit 1
-    for update skip locked;
+    v_part := pg_backend_pid() % p_parts;
+    select q.used, q.since into v_used, v_since
+    from postern.quotas as q where q.kind = p_kind and q.part = v_part for update skip locked;
+    if not found or postern_internal.part_used(v_used, v_since, v_every, v_now) + 1
+      > postern_internal.part_capacity(v_part, p_parts, p_events)
+    then
+      select q.part, q.used, q.since into v_part, v_used, v_since
+      from postern.quotas as q
+      where q.kind = p_kind and q.part < p_parts
+        and postern_internal.part_used(q.used, q.since, v_every, v_now) + 1
+          <= postern_internal.part_capacity(q.part, p_parts, p_events)
+      order by random()
+      limit 1
+      for update skip locked;
+    end if;
+  end if;
+  if v_part is null then
+    return false;
   end if;
   update postern.quotas as q
-  set used = postern_internal.part_used(q.used, q.since, v_every, v_now) + 1,
+  set used = postern_internal.part_used(v_used, v_since, v_every, v_now) + 1,
     since = case
-      when p_every is not null then greatest(v_now, q.since)
-      else q.since + floor(extract(epoch from greatest(v_now - q.since, '0')) / 3600) * interval '1 hour'
+      when p_every is not null then greatest(v_now, v_since)
+      else v_since + floor(extract(epoch from greatest(v_now - v_since, '0')) / 3600) * interval '1 hour'
     end,
-    capacity = postern_internal.part_capacity(q.part, p_parts, p_events), every = v_every
+    capacity = postern_internal.part_capacity(v_part, p_parts, p_events), every = v_every
   where q.kind = p_kind and q.part = v_part;
-  return v_part is not null;
+  return true;
 end;
 $$;
 

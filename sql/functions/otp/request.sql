@@ -20,8 +20,7 @@ declare
   v_registered record;
 begin
   perform postern_internal.take_limits(p_context, p_email);
-  v_user := postern_internal.lock_user(
-    (select u.id from postern_internal.find_users_by_email(p_email, p_context ->> 'aud') as u));
+  v_user := postern_internal.lock_user_by_email(p_email, p_context ->> 'aud');
   if v_user.id is null and not p_create_user then
     perform postern_internal.fail(422, 'otp_disabled', 'Signups not allowed for otp');
   end if;
@@ -97,8 +96,7 @@ declare
   v_user auth.users;
 begin
   perform postern_internal.take_limits(p_context, p_email);
-  v_user := postern_internal.lock_user(
-    (select u.id from postern_internal.find_users_by_email(p_email, p_context ->> 'aud') as u));
+  v_user := postern_internal.lock_user_by_email(p_email, p_context ->> 'aud');
   if v_user.id is null then
     return;
   end if;

@@ -107,8 +107,10 @@ create or replace function postern_internal.test_otp(p_phone text, p_context jso
 returns text
 language sql stable security invoker
 as $$
-  select nullif(p_context -> 'sms_test_otps' ->> p_phone, '')
-  where coalesce((p_context ->> 'sms_test_otps_until')::timestamptz > postern_internal.clock(), true)
+  select case
+    when coalesce((p_context ->> 'sms_test_otps_until')::timestamptz > postern_internal.clock(), true)
+      then nullif(p_context -> 'sms_test_otps' ->> p_phone, '')
+  end
 $$;
 
 -- Whether the code for a number is made and checked by the provider (Twilio Verify), and not by us.

@@ -3,11 +3,9 @@
 --   = '2ccb291ec3c2849006dddd7622775645a07e3f07d3a2c377737731dd'
 create or replace function postern_internal.otp_hash(p_address text, p_otp text)
 returns text
-language plpgsql immutable security invoker set search_path = ''
+language sql stable security invoker -- like convert_to: so it is inlined
 as $$
-begin
-  return encode(sha224(convert_to(p_address || p_otp, 'UTF8')), 'hex');
-end;
+  select encode(sha224(convert_to(p_address || p_otp, 'UTF8')), 'hex')
 $$;
 
 -- A new code for an address and its hash. p_is_pkce marks links that end in a code exchange.
@@ -60,11 +58,11 @@ returns void
 language plpgsql stable security invoker set search_path = ''
 as $$
 declare
-  v_refusal text := postern_internal.too_soon(p_last_sent_at, (p_context ->> 'mail_frequency')::float);
+  v_wait interval := p_last_sent_at + make_interval(secs => (p_context ->> 'mail_frequency')::float)
+    - postern_internal.clock();
 begin
-  if v_refusal is not null then
-    perform postern_internal.fail(429, 'over_email_send_rate_limit', v_refusal, jsonb_build_object(
-      'retry_after', extract(epoch from p_last_sent_at - postern_internal.clock()) + (p_context ->> 'mail_frequency')::float));
+  if v_wait > '0' then
+    perform postern_internal.fail_too_soon('over_email_send_rate_limit', v_wait);
   end if;
 end;
 $$;
@@ -76,28 +74,24 @@ returns void
 language plpgsql stable security invoker set search_path = ''
 as $$
 declare
-  v_refusal text := postern_internal.too_soon(p_last_sent_at, (p_context ->> 'sms_frequency')::float);
+  v_wait interval := p_last_sent_at + make_interval(secs => (p_context ->> 'sms_frequency')::float)
+    - postern_internal.clock();
 begin
-  if v_refusal is not null then
-    perform postern_internal.fail(429, 'over_sms_send_rate_limit', v_refusal, jsonb_build_object(
-      'retry_after', extract(epoch from p_last_sent_at - postern_internal.clock()) + (p_context ->> 'sms_frequency')::float));
+  if v_wait > '0' then
+    perform postern_internal.fail_too_soon('over_sms_send_rate_limit', v_wait);
   end if;
 end;
 $$;
 
--- The words for what comes less than p_seconds after p_last_at; null when it does not.
-create or replace function postern_internal.too_soon(p_last_at timestamptz, p_seconds float)
-returns text
-language plpgsql stable security invoker set search_path = ''
+-- Raises what comes too soon (429): p_wait is the time until it does not.
+create or replace function postern_internal.fail_too_soon(p_code text, p_wait interval)
+returns void
+language plpgsql volatile security invoker set search_path = ''
 as $$
-declare
-  v_wait interval := p_last_at + make_interval(secs => p_seconds) - postern_internal.clock();
 begin
-  if v_wait > interval '0' then
-    return format(
-      'For security purposes, you can only request this after %s seconds.', trunc(extract(epoch from v_wait)));
-  end if;
-  return null;
+  perform postern_internal.fail(429, p_code, format(
+    'For security purposes, you can only request this after %s seconds.', trunc(extract(epoch from p_wait))),
+    jsonb_build_object('retry_after', extract(epoch from p_wait)));
 end;
 $$;
 
@@ -129,13 +123,13 @@ create or replace function postern_internal.action_link(
 returns text
 language plpgsql stable security invoker set search_path = ''
 as $$
+declare
+  v_target text := coalesce(p_context ->> 'redirect_to', p_context ->> 'site_url');
 begin
-  return (
-    select coalesce(p_context -> 'verify_urls' ->> p_path, '') || '?token=' || p_token_hash || '&type=' || p_type
-      || '&redirect_to=' || case
-        when r ~ '[&=#]' then postern_internal.url_encode(r)
-        else r
-      end
-    from (select coalesce(p_context ->> 'redirect_to', p_context ->> 'site_url')) as t (r));
+  if v_target ~ '[&=#]' then
+    v_target := postern_internal.url_encode(v_target);
+  end if;
+  return coalesce(p_context -> 'verify_urls' ->> p_path, '') || '?token=' || p_token_hash || '&type=' || p_type
+    || '&redirect_to=' || v_target;
 end;
 $$;

@@ -103,14 +103,16 @@ $$;
 -- The types of stored tokens that a verification type accepts; null for an unknown type.
 create or replace function postern_internal.accepted_token_types(p_type text)
 returns auth.one_time_token_type[]
-language sql immutable security invoker
+language plpgsql immutable security invoker set search_path = ''
 as $$
-  select case
+begin
+  return case
     when p_type in ('signup', 'invite') then '{confirmation_token}'
     when p_type in ('recovery', 'magiclink') then '{recovery_token}'
     when p_type = 'email_change' then '{email_change_token_current,email_change_token_new}'
     when p_type = 'email' then '{confirmation_token,recovery_token}'
-  end::auth.one_time_token_type[]
+  end::auth.one_time_token_type[];
+end;
 $$;
 
 -- When a token of that type was sent: its clock.

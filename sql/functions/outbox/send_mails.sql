@@ -64,12 +64,15 @@ language plpgsql stable security invoker set search_path = ''
 as $$
 declare
   v_data jsonb := postern_internal.read_metadata(p_user_metadata);
+  v_language text;
+  v_languages jsonb := '[]'::jsonb;
 begin
-  return (
-    select coalesce(jsonb_agg(left(wish.language, 100) order by wish.place), '[]')
-    from (values
-      (1, v_data ->> 'locale'), (2, v_data ->> 'lang'), (3, v_data ->> 'language'), (4, p_context ->> 'language')
-    ) as wish (place, language)
-    where wish.language <> '');
+  foreach v_language in array array[
+    v_data ->> 'locale', v_data ->> 'lang', v_data ->> 'language', p_context ->> 'language'] loop
+    if v_language <> '' then
+      v_languages := v_languages || to_jsonb(left(v_language, 100));
+    end if;
+  end loop;
+  return v_languages;
 end;
 $$;

@@ -11,7 +11,10 @@ begin
   select
     jsonb_agg(
       jsonb_build_object('method', c.authentication_method, 'timestamp', floor(extract(epoch from c.updated_at))::bigint)
-        || postern_internal.amr_provider(c.authentication_method, p_user)
+        || case
+          when c.authentication_method = 'sso/saml' then postern_internal.amr_provider(p_user.id)
+          else '{}'
+        end
       order by c.updated_at desc, c.created_at desc),
     bool_or(c.authentication_method in ('totp', 'mfa/phone', 'mfa/webauthn'))
   into v_amr, v_is_aal2
@@ -38,18 +41,15 @@ begin
 end;
 $$;
 
--- The provider member of an AMR entry: only for SSO, and only for a user with that one identity.
-create or replace function postern_internal.amr_provider(p_method text, p_user auth.users)
+-- The provider member of an AMR entry of SSO: only for a user with that one identity.
+create or replace function postern_internal.amr_provider(p_user_id uuid)
 returns jsonb
 language plpgsql stable security invoker set search_path = ''
 as $$
 declare
   v_providers text[];
 begin
-  if p_method <> 'sso/saml' then
-    return '{}'::jsonb;
-  end if;
-  select array_agg(i.provider) into v_providers from auth.identities as i where i.user_id = p_user.id;
+  select array_agg(i.provider) into v_providers from auth.identities as i where i.user_id = p_user_id;
   if cardinality(v_providers) = 1 and v_providers[1] like 'sso:%' then
     return jsonb_build_object('provider', substr(v_providers[1], 5));
   end if;

@@ -7,7 +7,9 @@ create or replace function postern_internal.session_grant(
   p_session auth.sessions,
   p_refresh_token text,
   p_method text,            -- how this token came to be: the method of the sign-in, or token_refresh
-  p_context jsonb
+  p_context jsonb,
+  p_is_reuse boolean default null,  -- of a refresh: is an old token handed out again
+  p_reuse_causes text default null
 )
 returns jsonb
 language plpgsql volatile security invoker set search_path = ''
@@ -41,7 +43,9 @@ begin
     'user', v_document,
     'expires_at_most', v_expires_at_most,
     'issued_at', v_issued_at,
-    'expires_at', v_expires_at
+    'expires_at', v_expires_at,
+    'reuse', p_is_reuse,
+    'reuse_causes', p_reuse_causes
   );
 end;
 $$;

@@ -28,8 +28,7 @@ begin
     if v_live.parent = p_token.token then
       perform postern_internal.audit_user('token_refreshed', p_user, p_context);
       p_session := postern_internal.touch_session(p_session, p_context);
-      issued := postern_internal.session_grant(p_user, p_session, v_live.token, 'token_refresh', p_context)
-        || '{"reuse": true}';
+      issued := postern_internal.session_grant(p_user, p_session, v_live.token, 'token_refresh', p_context, true);
       return;
     end if;
     v_is_late := coalesce(p_token.updated_at, '-infinity')
@@ -65,7 +64,7 @@ begin
     v_next := postern_internal.refresh_token_v2(p_session.id, p_session.refresh_token_counter, v_key);
   end if;
   p_session := postern_internal.touch_session(p_session, p_context);
-  issued := postern_internal.session_grant(p_user, p_session, v_next, 'token_refresh', p_context) || '{"reuse": false}';
+  issued := postern_internal.session_grant(p_user, p_session, v_next, 'token_refresh', p_context, false);
 end;
 $$;
 
@@ -132,10 +131,9 @@ begin
   perform postern_internal.audit_user('token_refreshed', p_user, p_context);
   p_session := postern_internal.touch_session(p_session, p_context);
   issued := postern_internal.session_grant(
-      p_user, p_session,
-      postern_internal.refresh_token_v2(p_session.id, p_session.refresh_token_counter, p_key),
-      'token_refresh', p_context)
-    || jsonb_build_object('reuse', v_behind > 0, 'reuse_causes', v_causes);
+    p_user, p_session,
+    postern_internal.refresh_token_v2(p_session.id, p_session.refresh_token_counter, p_key),
+    'token_refresh', p_context, v_behind > 0, v_causes);
 end;
 $$;
 

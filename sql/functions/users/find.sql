@@ -64,6 +64,22 @@ begin
 end;
 $$;
 
+-- The same, by e-mail address.
+create or replace function postern_internal.lock_user_by_email(p_email text, p_aud text)
+returns auth.users
+language plpgsql volatile security invoker set search_path = ''
+as $$
+declare
+  v_user auth.users;
+begin
+  select u.* into v_user
+  from auth.users as u
+  where u.id = (select f.id from postern_internal.find_users_by_email(p_email, p_aud) as f)
+  for no key update;
+  return v_user;
+end;
+$$;
+
 -- Whether the user is banned at this moment.
 create or replace function postern_internal.is_banned(p_user auth.users)
 returns boolean
