@@ -21,7 +21,7 @@ func TestIDTokenAccounts(t *testing.T) {
 	s.newUser("ann@example.com")
 	s.newUser("two@example.com")
 	s.exec(`insert into auth.identities (id, provider_id, user_id, provider, identity_data)
-		select gen_random_uuid(), 'x', id, 'github', '{"email": "two@example.com"}' from auth.users where email = 'ann@example.com'`)
+		select gen_random_uuid(), 'x', id, 'github', '{"email": "two@example.com", "email_verified": true}' from auth.users where email = 'ann@example.com'`)
 	person := func(sub, query string) string { return strings.ReplaceAll(query, "$", "'"+sub+"'") }
 	s.play([]scenario{
 		{"a verified address of an account", grantPath, googleGrant(m{"sub": "1", "email": "Ann@Example.com"}), nil, 200, "", okGrant,
