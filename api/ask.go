@@ -108,6 +108,9 @@ func (s *Server) answer(ctx context.Context, q *question) (json.RawMessage, erro
 		return s.hooks.call(ctx, name, q.Payload)
 	case "session-key":
 		return s.answerSessionKey(rest, q.Payload)
+	case "custom-provider":
+		what, _, _ := strings.Cut(rest, ":")
+		return s.answerCustomProvider(ctx, what, q.Payload)
 	case "sms-code":
 		return s.checkCode(ctx, q.Payload)
 	}

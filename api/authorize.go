@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"strings"
 
 	"github.com/google/uuid"
 
@@ -20,11 +21,15 @@ func (u found) write(w http.ResponseWriter) {
 	w.WriteHeader(http.StatusFound)
 }
 
-// authorize sends the browser to a provider: GET /authorize?provider=... (spec/02 section 2).
+// authorize sends the browser to a provider: GET /authorize?provider=... (spec/02 section 2). Errors are JSON, but that of a
+// provider that gives no request token lands where the user started: a browser is on its way, and nobody else can tell.
 func (s *Server) authorize(ctx context.Context, r *request) (reply, error) {
 	target, err := s.startFlow(ctx, r, func(flow json.RawMessage) error {
 		return s.db.BeginOauth(ctx, flow, r.context())
 	})
+	if errors.Is(err, provider.ErrRequestToken) {
+		return s.callbackError(r, s.landing(r.redirectTarget()), err), nil
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -61,9 +66,9 @@ type oauthFlow struct {
 
 // startFlow has begin remember a flow and returns where the browser goes.
 func (s *Server) startFlow(ctx context.Context, r *request, begin func(flow json.RawMessage) error) (string, error) {
-	p, err := s.provider(r.query("provider"))
+	p, err := s.provider(ctx, r.query("provider"), r.context())
 	if err != nil {
-		return "", invalid(err.Error())
+		return "", err
 	}
 	pkce := pkceParams{r.query("code_challenge"), r.query("code_challenge_method")}
 	if err := pkce.check(); err != nil {
@@ -71,8 +76,11 @@ func (s *Server) startFlow(ctx context.Context, r *request, begin func(flow json
 	}
 	state := uuid.New()
 	start, err := p.Start(ctx, state.String(), r.query("scopes"), r.URL.Query())
+	if errors.Is(err, provider.ErrRequestToken) {
+		return "", externalError("Unable to retrieve request token", err)
+	}
 	if err != nil {
-		return "", invalid(unsupported(err).Error())
+		return "", unsupported(err)
 	}
 	flow, err := json.Marshal(oauthFlow{
 		State: state, Provider: p.Name, Secret: start.Secret, CodeChallenge: pkce.CodeChallenge,
@@ -84,8 +92,19 @@ func (s *Server) startFlow(ctx context.Context, r *request, begin func(flow json
 	return start.URL, begin(flow)
 }
 
-// provider returns a provider; the error is the message for the wire.
-func (s *Server) provider(name string) (*provider.Provider, error) {
+// provider returns a provider; to find a custom one takes a call to the database. Errors: as unsupported.
+func (s *Server) provider(ctx context.Context, name string, callContext json.RawMessage) (*provider.Provider, error) {
+	if name = strings.ToLower(name); !strings.HasPrefix(name, provider.CustomPrefix) {
+		return s.builtInProvider(name)
+	}
+	row, err := s.db.UsableCustomProvider(ctx, name, callContext)
+	if err != nil {
+		return nil, err
+	}
+	return s.customProvider(ctx, name, row)
+}
+
+func (s *Server) builtInProvider(name string) (*provider.Provider, error) {
 	p, err := s.providers.Find(name)
 	if err != nil {
 		return nil, unsupported(err)
@@ -93,4 +112,4 @@ func (s *Server) provider(name string) (*provider.Provider, error) {
 	return p, nil
 }
 
-func unsupported(reason error) error { return errors.New("Unsupported provider: " + reason.Error()) }
+func unsupported(reason error) *Error { return invalid("Unsupported provider: " + reason.Error()) }

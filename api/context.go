@@ -71,6 +71,7 @@ func alwaysThere(c *config.Config, h *hooks) map[string]any {
 		"audit_disabled":      c.DB.AuditDisabled,
 		"notifications":       c.Notify.ByKind(),
 		"linking_domains":     nonNilMap(c.Experimental.LinkingDomains),
+		"linking_policy":      c.Linking.Policy,
 		"email_identity":      c.Experimental.EmailIdentity,
 		"mfa":                 c.MFA.Document(),
 		"external_url":        c.API.ExternalURL,
@@ -100,6 +101,12 @@ func sometimesThere(c *config.Config) map[string]any {
 	}
 	if c.Encryption.Encrypt {
 		doc["seals"] = true
+	}
+	if !c.CustomOAuth.Enabled {
+		doc["custom_providers_off"] = true
+	}
+	if n := c.CustomOAuth.MaxProviders; n > 0 {
+		doc["max_custom_providers"] = n
 	}
 	if len(c.SMS.TestOTP) > 0 {
 		doc["sms_test_otps"] = c.SMS.TestOTP

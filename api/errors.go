@@ -89,11 +89,16 @@ func forbidden(code, message string) *Error {
 
 // failed gives a database error without a better explanation the message of the endpoint (status 500).
 func failed(message string, err error) error {
-	var pg *pgconn.PgError
-	if errors.As(err, &pg) && !isDisconnect(err) && !isTyped(pg) && pg.SchemaName != hookSchema && !isTransient(pg) && !isGarbage(pg) {
+	if isUnexplained(err) {
 		return &Error{Status: http.StatusInternalServerError, Code: codeUnexpected, Message: message, cause: err}
 	}
 	return err
+}
+
+// isUnexplained tells whether the database failed in a way that nothing here knows.
+func isUnexplained(err error) bool {
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && !isDisconnect(err) && !isTyped(pg) && pg.SchemaName != hookSchema && !isTransient(pg) && !isGarbage(pg)
 }
 
 // failure is the OUT column of functions that refuse and commit (DESIGN section 5).

@@ -14,11 +14,11 @@ import (
 	"github.com/postern-auth/postern/gen"
 )
 
-// NewTexting is New with the way to the providers of text messages; cost is that of new password hashes.
+// NewTexting is New with the way to other servers, nil for the real network; cost is that of new password hashes.
 func NewTexting(
-	ctx context.Context, cfg *config.Config, log *slog.Logger, toSMS http.RoundTripper, cost int,
+	ctx context.Context, cfg *config.Config, log *slog.Logger, network http.RoundTripper, cost int,
 ) (*Server, error) {
-	return newServer(ctx, cfg, log, toSMS, func(workers, queue int) *password.Pool {
+	return newServer(ctx, cfg, log, network, func(workers, queue int) *password.Pool {
 		return password.NewWithCost(cost, workers, queue)
 	})
 }

@@ -24,7 +24,7 @@ type hooks struct {
 	isAsking  bool // SQL may have to ask for answers
 }
 
-func newHooks(c *config.Config, log *slog.Logger) (*hooks, error) {
+func newHooks(c *config.Config, client *http.Client, log *slog.Logger) (*hooks, error) {
 	h := &hooks{byName: map[string]*hook.Hook{}, document: map[string]any{}, functions: map[string]string{}}
 	for name, setting := range c.Hooks {
 		if !setting.Enabled {
@@ -36,7 +36,7 @@ func newHooks(c *config.Config, log *slog.Logger) (*hooks, error) {
 			h.functions[string(setting.URI)] = strings.Join(function, ".") + "("
 			continue
 		}
-		one, err := hook.New(name, setting, log)
+		one, err := hook.New(name, setting, client, log)
 		if err != nil {
 			return nil, err
 		}

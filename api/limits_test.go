@@ -1,6 +1,8 @@
 package api_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -212,4 +214,44 @@ func TestStatementsWithLimits(t *testing.T) {
 			t.Errorf("%s %v (%d): %d statements, want %d", c.path, c.body, r.Status, n, c.want)
 		}
 	}
+}
+
+// Who hangs up before a refusal is charged for it as well, although its call was rolled back.
+func TestHangingUpIsCharged(t *testing.T) {
+	t.Parallel()
+	s := setup(t, "GOTRUE_RATE_LIMIT_VERIFY=0.001")
+	s.newUser("ann@example.com")
+	link := s.plant("ann@example.com", "recovery_token", "123456")
+	s.exec("update auth.users set banned_until = 'infinity'")
+	tx, err := s.DB.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tx.Exec(t.Context(), "select from auth.users for update"); err != nil {
+		t.Fatal(err)
+	}
+	ctx, hangUp := context.WithCancel(t.Context())
+	defer hangUp()
+	req, err := http.NewRequestWithContext(ctx, "GET", s.URL+"/verify?type=magiclink&token="+link, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() {
+		_, err := client.Do(req)
+		done <- err
+	}()
+	s.eventually("a call that waits", func() bool {
+		return s.scan("select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'") == "1"
+	})
+	hangUp()
+	if err := <-done; !errors.Is(err, context.Canceled) {
+		t.Fatalf("it was answered: %v", err)
+	}
+	if err := tx.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s.eventually("the charge", func() bool {
+		return s.scan("select count(*) from postern.limits where name = 'verify' and full_at > clock_timestamp()") == "1"
+	})
 }

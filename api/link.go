@@ -128,7 +128,7 @@ func linkPage(body []byte) reply {
 }
 
 // confidential keeps the URL that it answers out of Referer headers, as it has a token in it. No cache stores such
-// answers: they are redirects with 303, or answer a POST (RFC 9110 section 15.1). So they can do without the
+// answers: they are redirects with 302 or 303, or answer a POST (RFC 9110 section 15.1). So they can do without the
 // Cache-Control that the reference does not send either.
 type confidential struct{ reply reply }
 

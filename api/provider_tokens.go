@@ -141,7 +141,7 @@ func (s *Server) refreshProviderToken(ctx context.Context, id uuid.UUID, name, s
 }
 
 func (s *Server) nextTokens(ctx context.Context, id uuid.UUID, name, sealed string) (provider.Tokens, error) {
-	p, err := s.provider(name)
+	p, err := s.provider(ctx, name, s.settings.published)
 	if err != nil {
 		return provider.Tokens{}, err
 	}

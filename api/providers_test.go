@@ -23,6 +23,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/postern-auth/postern/api/apitest"
+	"github.com/postern-auth/postern/api/config"
 )
 
 var update = flag.Bool("update", false, "write what the recordings of providers are expected to give")
@@ -44,22 +45,64 @@ type recording struct {
 	} `json:"want"`
 }
 
-// TestProviders replays a visit to each provider: GET /authorize, the callback, GET /user.
+// TestProviders replays visits to each provider: GET /authorize, the callback, GET /user.
 func TestProviders(t *testing.T) {
 	t.Parallel()
-	files, err := filepath.Glob("testdata/providers/*.json")
-	if err != nil || len(files) == 0 {
-		t.Fatal("no recordings", err)
-	}
-	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".json"), func(t *testing.T) {
+	for name, files := range recordings(t) {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			replay(t, file)
+			dsn := apitest.Database(t)
+			for _, file := range files {
+				t.Run(strings.TrimSuffix(filepath.Base(file), ".json"), func(t *testing.T) { replay(t, dsn, name, file) })
+			}
 		})
 	}
 }
 
-func replay(t *testing.T, file string) {
+// recordings are the files by provider: <name>.json, <name>-<case>.json.
+func recordings(t *testing.T) map[string][]string {
+	t.Helper()
+	files, err := filepath.Glob("testdata/providers/*.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	list := map[string][]string{}
+	for _, file := range files {
+		name, _, _ := strings.Cut(strings.TrimSuffix(filepath.Base(file), ".json"), "-")
+		list[name] = append(list[name], file)
+	}
+	return list
+}
+
+// TestEveryProvider is a habit: whoever adds a provider adds its recording, and says whether GET /settings tells of it.
+func TestEveryProvider(t *testing.T) {
+	t.Parallel()
+	recorded := map[string]bool{}
+	for name := range recordings(t) {
+		recorded[name] = true
+	}
+	names := map[string]bool{}
+	s := setupTexting(t, apitest.Database(t), &providerStage{t: t}, everyProvider()...)
+	for _, name := range config.ProviderNames {
+		names[name] = true
+		if r := s.do("GET", "/authorize?provider="+name, nil); strings.Contains(r.Text, "could not be found") {
+			t.Errorf("%s has no definition: %s", name, r.Text)
+		}
+	}
+	if diff := cmp.Diff(names, recorded); diff != "" {
+		t.Errorf("-providers +recordings:\n%s", diff)
+	}
+	told := map[string]any{"email": true, "phone": false, "anonymous_users": false}
+	for _, name := range strings.Fields(`apple azure bitbucket discord facebook snapchat figma fly github gitlab google keycloak
+		kakao linkedin linkedin_oidc notion spotify slack slack_oidc workos twitch twitter zoom`) {
+		told[name] = true
+	}
+	if diff := cmp.Diff(told, s.do("GET", "/settings", nil).Body["external"].(map[string]any)); diff != "" {
+		t.Errorf("-spec/02 section 13 +GET /settings:\n%s", diff)
+	}
+}
+
+func replay(t *testing.T, dsn, name, file string) {
 	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
@@ -68,14 +111,14 @@ func replay(t *testing.T, file string) {
 	if err := json.Unmarshal(text, &rec); err != nil {
 		t.Fatal(err)
 	}
-	name, _, _ := strings.Cut(strings.TrimSuffix(filepath.Base(file), ".json"), "-")
 	wanted := rec.Want
 	stage := &providerStage{t: t, answers: rec.Answers, key: providerKey()}
 	prefix := "GOTRUE_EXTERNAL_" + strings.ToUpper(name) + "_"
-	s := setupTexting(t, apitest.Database(t), stage, append([]string{
+	s := setupTexting(t, dsn, stage, append([]string{
 		prefix + "ENABLED=true", prefix + "CLIENT_ID=" + name + "-client", prefix + "SECRET=" + name + "-secret",
 		prefix + "REDIRECT_URI=https://api.example.com/callback",
 	}, rec.Settings...)...)
+	s.exec("delete from auth.users") // of another recording
 
 	authorized := s.do("GET", "/authorize?provider="+name+"&"+rec.Authorize, nil)
 	rec.Want.AuthorizeURL = steady(authorized.Header.Get("Location"))

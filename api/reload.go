@@ -5,13 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/http"
 	"reflect"
 
 	"github.com/postern-auth/postern/api/captcha"
 	"github.com/postern-auth/postern/api/config"
 	"github.com/postern-auth/postern/api/mail"
 	"github.com/postern-auth/postern/api/mailcheck"
+	"github.com/postern-auth/postern/api/outbound"
 	"github.com/postern-auth/postern/api/password"
 	"github.com/postern-auth/postern/api/provider"
 	"github.com/postern-auth/postern/api/redirect"
@@ -31,9 +31,12 @@ func newGeneration(p *process, cfg *config.Config, before *Server) (*Server, err
 	if s.redirects, err = redirect.New(cfg.Site.URL, cfg.Site.URIAllowList); err != nil {
 		return nil, err
 	}
+	if before, err = s.connectTo(before); err != nil {
+		return nil, err
+	}
 	if before != nil && reflect.DeepEqual(before.mailSettings(), s.mailSettings()) {
 		s.mailer = before.mailer // with its cache of templates
-	} else if s.mailer, err = mail.New(cfg.Mail, cfg.Site.URL, cfg.API.ExternalURL, p.log); err != nil {
+	} else if s.mailer, err = mail.New(cfg.Mail, cfg.Site.URL, cfg.API.ExternalURL, s.outbound.Trusted(0), p.log); err != nil {
 		return nil, err
 	}
 	if s.seals, err = seal.New(cfg.Encryption); err != nil {
@@ -41,22 +44,22 @@ func newGeneration(p *process, cfg *config.Config, before *Server) (*Server, err
 	}
 	if before != nil && reflect.DeepEqual(before.cfg.Password, cfg.Password) && cfg.Password.CommonFile == "" {
 		s.policy = before.policy // with what it remembers
-	} else if s.policy, err = password.NewPolicy(cfg.Password, &http.Client{}, p.log); err != nil {
+	} else if s.policy, err = password.NewPolicy(cfg.Password, s.outbound.Trusted(0), p.log); err != nil {
 		return nil, err
 	}
-	if s.sms, err = sms.New(cfg.SMS, cfg.API.InternalHTTPTimeout, p.toSMS, p.log); err != nil {
+	limit := cfg.API.InternalHTTPTimeout
+	if s.sms, err = sms.New(cfg.SMS, s.outbound.Trusted(limit), p.log); err != nil {
 		return nil, err
 	}
-	toProviders := &http.Client{Timeout: cfg.API.InternalHTTPTimeout, Transport: p.toSMS}
-	s.providers = provider.NewRegistry(cfg.Providers, cfg.OIDC, toProviders, toProviders)
-	s.mailCheck = mailcheck.New(cfg.MailCheck, net.DefaultResolver)
+	s.providers = provider.NewRegistry(cfg.Providers, cfg.OIDC, s.outbound.Trusted(limit), s.outbound.Guarded(limit))
+	s.mailCheck = mailcheck.New(cfg.MailCheck, net.DefaultResolver, s.outbound.Trusted(0))
 	s.limits = clientLimits(cfg.Limits)
 	if c := cfg.Captcha; c.Enabled {
-		if s.captcha, err = captcha.New(c.Provider, string(c.Secret), c.Timeout); err != nil {
+		if s.captcha, err = captcha.New(c.Provider, string(c.Secret), s.outbound.Trusted(c.Timeout)); err != nil {
 			return nil, err
 		}
 	}
-	if s.hooks, err = newHooks(cfg, p.log); err != nil {
+	if s.hooks, err = newHooks(cfg, s.outbound.Trusted(0), p.log); err != nil {
 		return nil, err
 	}
 	if s.settings, err = newSettingsDocument(cfg, s.hooks); err != nil {
@@ -64,6 +67,22 @@ func newGeneration(p *process, cfg *config.Config, before *Server) (*Server, err
 	}
 	s.handler = s.newHandler()
 	return s, nil
+}
+
+// connectTo prepares the way to other servers. It returns before, or nil where the way is another one than before, so
+// that nothing is taken over that goes there.
+func (s *Server) connectTo(before *Server) (*Server, error) {
+	var old *outbound.Clients
+	if before != nil {
+		old = before.outbound
+	}
+	options := s.cfg.Outbound.Options(Version)
+	options.Network = s.network
+	var err error
+	if s.outbound, err = outbound.Renew(old, options); err != nil || s.outbound != old {
+		return nil, err
+	}
+	return before, nil
 }
 
 // mailSettings is all that the mailer is made of.

@@ -91,6 +91,16 @@ func (s *Server) routes() []route {
 		{"GET", "/admin/users/:user_id/factors/", admin, s.adminListFactors},
 		{"PUT", "/admin/users/:user_id/factors/:factor_id", admin, s.adminUpdateFactor},
 		{"DELETE", "/admin/users/:user_id/factors/:factor_id", admin, s.adminDeleteFactor},
+		{"GET", "/admin/custom-providers", admin, s.adminListCustomProviders},
+		{"GET", "/admin/custom-providers/", admin, s.adminListCustomProviders},
+		{"POST", "/admin/custom-providers", admin, s.adminCreateCustomProvider},
+		{"POST", "/admin/custom-providers/", admin, s.adminCreateCustomProvider},
+		{"GET", "/admin/custom-providers/:identifier", admin, s.adminGetCustomProvider},
+		{"GET", "/admin/custom-providers/:identifier/", admin, s.adminGetCustomProvider},
+		{"PUT", "/admin/custom-providers/:identifier", admin, s.adminUpdateCustomProvider},
+		{"PUT", "/admin/custom-providers/:identifier/", admin, s.adminUpdateCustomProvider},
+		{"DELETE", "/admin/custom-providers/:identifier", admin, s.adminDeleteCustomProvider},
+		{"DELETE", "/admin/custom-providers/:identifier/", admin, s.adminDeleteCustomProvider},
 	}
 }
 

@@ -25,6 +25,7 @@ import (
 	"github.com/postern-auth/postern/api/mail"
 	"github.com/postern-auth/postern/api/mailcheck"
 	"github.com/postern-auth/postern/api/maintenance"
+	"github.com/postern-auth/postern/api/outbound"
 	"github.com/postern-auth/postern/api/outbox"
 	"github.com/postern-auth/postern/api/password"
 	"github.com/postern-auth/postern/api/provider"
@@ -51,6 +52,7 @@ type Server struct {
 	cfg       *config.Config
 	keys      *token.Keys
 	redirects *redirect.List
+	outbound  *outbound.Clients
 	hooks     *hooks
 	mailer    *mail.Mailer
 	mailCheck *mailcheck.Checker // nil: off
@@ -70,7 +72,7 @@ type process struct {
 	pool      *pgxpool.Pool
 	db        *gen.Queries
 	passwords *password.Pool
-	toSMS     http.RoundTripper // to the providers of text messages
+	network   http.RoundTripper // stands in for other servers; nil: the real network
 	outbox    *outbox.Worker
 	refreshes singleflight.Group // by refresh token
 	refusals  limit.Refusals
@@ -87,15 +89,15 @@ type process struct {
 // New connects to the database, which must be migrated, and prepares everything to serve.
 // Errors: settings that contradict each other, an unreachable database, one that is too old (sql.TooOldError).
 func New(ctx context.Context, cfg *config.Config, log *slog.Logger) (*Server, error) {
-	return newServer(ctx, cfg, log, http.DefaultTransport, password.New)
+	return newServer(ctx, cfg, log, nil, password.New)
 }
 
-// newServer is New with the way to the providers of text messages, which tests lead elsewhere, and the pool that hashes
-// passwords, which tests do at less cost.
+// newServer is New with the way to other servers, which tests lead elsewhere, and the pool that hashes passwords, which
+// tests do at less cost.
 func newServer(
-	ctx context.Context, cfg *config.Config, log *slog.Logger, toSMS http.RoundTripper, hashing func(workers, queue int) *password.Pool,
+	ctx context.Context, cfg *config.Config, log *slog.Logger, network http.RoundTripper, hashing func(workers, queue int) *password.Pool,
 ) (*Server, error) {
-	s, err := newGeneration(&process{log: log, toSMS: toSMS}, cfg, nil)
+	s, err := newGeneration(&process{log: log, network: network}, cfg, nil)
 	if err != nil {
 		return nil, err
 	}

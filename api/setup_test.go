@@ -59,11 +59,11 @@ func setup(t testing.TB, settings ...string) *server {
 // setupOn is setup on a database that is there already, for several servers side by side.
 func setupOn(t testing.TB, dsn string, settings ...string) *server {
 	t.Helper()
-	return setupTexting(t, dsn, http.DefaultTransport, settings...)
+	return setupTexting(t, dsn, nil, settings...)
 }
 
-// setupTexting is setupOn with the way to the providers of text messages.
-func setupTexting(t testing.TB, dsn string, toSMS http.RoundTripper, settings ...string) *server {
+// setupTexting is setupOn with the way to other servers, nil for the real network.
+func setupTexting(t testing.TB, dsn string, network http.RoundTripper, settings ...string) *server {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -83,7 +83,7 @@ func setupTexting(t testing.TB, dsn string, toSMS http.RoundTripper, settings ..
 	ctx, cancel := context.WithCancel(context.Background())
 	logged := &testWriter{t: t}
 	log := slog.New(slog.NewTextHandler(logged, &slog.HandlerOptions{Level: slog.LevelError}))
-	srv, err := api.NewTexting(ctx, cfg, log, toSMS, bcrypt.MinCost)
+	srv, err := api.NewTexting(ctx, cfg, log, network, bcrypt.MinCost)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -194,7 +194,7 @@ type weakPassword struct {
 }
 
 func (s *Server) weakness(ctx context.Context, text string) *weakPassword {
-	if weak, ok := s.policy.Strength(ctx, text).(*password.Weak); ok {
+	if weak := s.policy.Weakness(ctx, text); weak != nil {
 		return &weakPassword{weak.Message, weak.Reasons}
 	}
 	return nil
@@ -246,24 +246,4 @@ func (s *Server) pkceGrant(ctx context.Context, r *request) (reply, error) {
 			AuthCode: p.AuthCode, CodeVerifier: p.CodeVerifier, Context: document,
 		})
 	}))
-}
-
-// idTokenGrant answers what is asked of it while no provider of ID tokens is built in (spec/02).
-func (s *Server) idTokenGrant(_ context.Context, r *request) (reply, error) {
-	var p struct {
-		IDToken  string `json:"id_token"`
-		Provider string `json:"provider"`
-		ClientID string `json:"client_id"`
-		Issuer   string `json:"issuer"`
-	}
-	if err := r.decodeForm(&p); err != nil {
-		return nil, err
-	}
-	if p.IDToken == "" {
-		return nil, &OAuthError{Code: "invalid request", Description: "id_token required"}
-	}
-	if p.Provider == "" && (p.ClientID == "" || p.Issuer == "") {
-		return nil, &OAuthError{Code: "invalid request", Description: "provider or client_id and issuer required"}
-	}
-	return nil, badRequest("provider_disabled", "Provider "+p.Provider+" is not enabled")
 }

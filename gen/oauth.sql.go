@@ -134,7 +134,7 @@ func (q *Queries) ListProviderTokens(ctx context.Context, userID uuid.UUID, sess
 const resumeOauth = `-- name: ResumeOauth :one
 select
   provider::text as provider, referrer::text as referrer, is_email_optional::boolean as is_email_optional,
-  secret::text as secret, failure
+  secret::text as secret, custom, failure
 from postern_internal.resume_oauth(p_state => $1, p_has_code => $2, p_context => $3)
 `
 
@@ -149,6 +149,7 @@ type ResumeOauthRow struct {
 	Referrer        string
 	IsEmailOptional bool
 	Secret          string
+	Custom          []byte
 	Failure         []byte
 }
 
@@ -160,8 +161,43 @@ func (q *Queries) ResumeOauth(ctx context.Context, arg ResumeOauthParams) (Resum
 		&i.Referrer,
 		&i.IsEmailOptional,
 		&i.Secret,
+		&i.Custom,
 		&i.Failure,
 	)
+	return i, err
+}
+
+const signInWithIDToken = `-- name: SignInWithIDToken :one
+select issued, failure from postern_internal.sign_in_with_id_token(
+  p_provider => $1, p_identity => $2, p_is_email_optional => $3, p_context => $4,
+  p_linking_user_id => $5, p_linking_session_id => $6)
+`
+
+type SignInWithIDTokenParams struct {
+	Provider         string
+	Identity         []byte
+	IsEmailOptional  bool
+	Context          []byte
+	LinkingUserID    *uuid.UUID
+	LinkingSessionID *uuid.UUID
+}
+
+type SignInWithIDTokenRow struct {
+	Issued  []byte
+	Failure []byte
+}
+
+func (q *Queries) SignInWithIDToken(ctx context.Context, arg SignInWithIDTokenParams) (SignInWithIDTokenRow, error) {
+	row := q.db.QueryRow(ctx, signInWithIDToken,
+		arg.Provider,
+		arg.Identity,
+		arg.IsEmailOptional,
+		arg.Context,
+		arg.LinkingUserID,
+		arg.LinkingSessionID,
+	)
+	var i SignInWithIDTokenRow
+	err := row.Scan(&i.Issued, &i.Failure)
 	return i, err
 }
 

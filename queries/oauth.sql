@@ -4,12 +4,17 @@ select postern_internal.begin_oauth(p_flow => @flow, p_context => @context);
 -- name: ResumeOauth :one
 select
   provider::text as provider, referrer::text as referrer, is_email_optional::boolean as is_email_optional,
-  secret::text as secret, failure
+  secret::text as secret, custom, failure
 from postern_internal.resume_oauth(p_state => @state, p_has_code => @has_code, p_context => @context);
 
 -- name: FinishOauth :one
 select issued, auth_code, failure from postern_internal.finish_oauth(
   p_state => @state, p_identity => @identity, p_context => @context);
+
+-- name: SignInWithIDToken :one
+select issued, failure from postern_internal.sign_in_with_id_token(
+  p_provider => @provider, p_identity => @identity, p_is_email_optional => @is_email_optional, p_context => @context,
+  p_linking_user_id => sqlc.narg(linking_user_id), p_linking_session_id => sqlc.narg(linking_session_id));
 
 -- name: BeginLinking :exec
 select postern_internal.begin_linking(

@@ -24,6 +24,7 @@ var sections = []struct {
 		"set_app_metadata", "ban_user", "unban_user", "delete_user"}},
 	{"Sessions", []string{"list_sessions", "sign_out", "why_signed_out"}},
 	{"Tokens of providers", []string{"list_provider_tokens", "get_provider_token", "forget_provider_tokens"}},
+	{"Custom providers", []string{"create_custom_provider", "update_custom_provider", "delete_custom_provider", "list_custom_providers"}},
 	{"Limits", []string{"list_limits", "reset_limit"}},
 	{"Mail", []string{"invite_user", "send_magic_link", "list_outbox", "retry_outbox"}},
 	{"Upkeep", []string{"run_maintenance", "doctor"}},

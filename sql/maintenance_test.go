@@ -113,6 +113,8 @@ func TestMaintenanceRules(t *testing.T) {
 			"select browser from postern.flow_devices", "(b2)"},
 		{"totp_steps", pair("insert into postern.totp_steps values (gen_random_uuid(), "+user+", $n, $at)", "24 hours"),
 			"select last_step from postern.totp_steps", "(2)"},
+		{"linking_flows", pair("insert into postern.linking_flows (flow_id, user_id, session_id, created_at) values (gen_random_uuid(), gen_random_uuid(), ('00000000-0000-4000-8000-00000000000' || '$n')::uuid, $at)", "24 hours"),
+			"select right(session_id::text, 1) from postern.linking_flows", "(2)"},
 		{"link_secrets", append(pair("insert into postern.link_secrets values (gen_random_uuid(), 'h$n', 'x', $at)", "24 hours"),
 			"insert into auth.one_time_tokens (id, user_id, token_type, token_hash, relates_to) values ("+user+", "+user+", 'reauthentication_token', 'h3', 'x')",
 			"insert into postern.link_secrets values ("+user+", 'h3', 'x', '2001-01-01')"),

@@ -184,6 +184,43 @@ who: the user''s id, e-mail address, or phone number with a leading +.
 Errors: user_not_found (PT404).
 Example: select postern.confirm_email(''ann@example.com'');';
 
+-- Name: create_custom_provider(text, text, text, text, text, text, text, text, text[], text, text, text[], boolean, boolean, boolean, boolean, jsonb, text[], jsonb); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.create_custom_provider(identifier text, name text, client_id text, client_secret text, issuer text DEFAULT NULL::text, authorization_url text DEFAULT NULL::text, token_url text DEFAULT NULL::text, userinfo_url text DEFAULT NULL::text, scopes text[] DEFAULT NULL::text[], discovery_url text DEFAULT NULL::text, jwks_uri text DEFAULT NULL::text, acceptable_client_ids text[] DEFAULT NULL::text[], pkce_enabled boolean DEFAULT NULL::boolean, enabled boolean DEFAULT NULL::boolean, email_optional boolean DEFAULT NULL::boolean, skip_nonce_check boolean DEFAULT NULL::boolean, attribute_mapping jsonb DEFAULT NULL::jsonb, custom_claims_allowlist text[] DEFAULT NULL::text[], authorization_params jsonb DEFAULT NULL::jsonb) RETURNS jsonb
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+  return postern_internal.create_custom_provider(
+    postern_internal.given(jsonb_build_object(
+      'provider_type', case when issuer is null then 'oauth2' else 'oidc' end,
+      'identifier', identifier, 'name', name, 'client_id', client_id, 'client_secret', client_secret, 'issuer', issuer,
+      'authorization_url', authorization_url, 'token_url', token_url, 'userinfo_url', userinfo_url,
+      'scopes', to_jsonb(scopes), 'discovery_url', discovery_url, 'jwks_uri', jwks_uri,
+      'acceptable_client_ids', to_jsonb(acceptable_client_ids), 'pkce_enabled', pkce_enabled, 'enabled', enabled,
+      'email_optional', email_optional, 'skip_nonce_check', skip_nonce_check, 'attribute_mapping', attribute_mapping,
+      'custom_claims_allowlist', to_jsonb(custom_claims_allowlist), 'authorization_params', authorization_params)),
+    null, postern_internal.context());
+end;
+$$;
+
+-- Name: FUNCTION create_custom_provider(identifier text, name text, client_id text, client_secret text, issuer text, authorization_url text, token_url text, userinfo_url text, scopes text[], discovery_url text, jwks_uri text, acceptable_client_ids text[], pkce_enabled boolean, enabled boolean, email_optional boolean, skip_nonce_check boolean, attribute_mapping jsonb, custom_claims_allowlist text[], authorization_params jsonb); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.create_custom_provider(identifier text, name text, client_id text, client_secret text, issuer text, authorization_url text, token_url text, userinfo_url text, scopes text[], discovery_url text, jwks_uri text, acceptable_client_ids text[], pkce_enabled boolean, enabled boolean, email_optional boolean, skip_nonce_check boolean, attribute_mapping jsonb, custom_claims_allowlist text[], authorization_params jsonb) IS 'Adds a provider to sign in with: an OpenID Connect provider when issuer is given, otherwise an OAuth 2 provider, which needs the three URLs. Returns it as the HTTP API does, without the secret. All servers know it at once.
+identifier: what apps ask for, custom: and at most 43 characters of a-z, 0-9, : and -.
+client_secret: stored as it is; a server that encrypts seals it when the provider is first used, and postern key rotate-encryption at once. Statements with a secret may end up in the log of the database or in a history of psql.
+issuer: of an OpenID Connect provider; its discovery document is read when the provider is first used.
+scopes: default none; openid is put in front for OpenID Connect.
+acceptable_client_ids: further audiences of its ID tokens.
+pkce_enabled, enabled: default true.
+email_optional, skip_nonce_check: default false. Without email_optional only people with an address get in; skip_nonce_check is for the ID-token grant.
+attribute_mapping: {claim: name of the claim to copy, or a value that is no text}.
+custom_claims_allowlist: claims that are copied into custom_claims.
+authorization_params: sent along to the provider.
+Errors: validation_failed, conflict, over_custom_provider_quota (PT400); feature_disabled (PT404).
+Example: select postern.create_custom_provider(''custom:acme'', ''Acme'', ''client-1'', ''secret-1'', issuer => ''https://login.acme.example'');
+Example: select postern.create_custom_provider(''custom:shop'', ''Shop'', ''client-1'', ''secret-1'', authorization_url => ''https://shop.example/authorize'', token_url => ''https://shop.example/token'', userinfo_url => ''https://shop.example/me'', attribute_mapping => ''{"sub": "id"}'');';
+
 -- Name: create_user(text, text, text, text, boolean, boolean, jsonb, jsonb, text, uuid, interval); Type: FUNCTION; Schema: postern
 
 CREATE FUNCTION postern.create_user(email text DEFAULT NULL::text, password text DEFAULT NULL::text, phone text DEFAULT NULL::text, password_hash text DEFAULT NULL::text, email_confirm boolean DEFAULT false, phone_confirm boolean DEFAULT false, user_metadata jsonb DEFAULT '{}'::jsonb, app_metadata jsonb DEFAULT '{}'::jsonb, role text DEFAULT NULL::text, id uuid DEFAULT NULL::uuid, ban_duration interval DEFAULT NULL::interval) RETURNS uuid
@@ -231,6 +268,23 @@ ban_duration: how long the user is banned from now on; default: not at all.
 Errors: email_exists, phone_exists (PT422), validation_failed (PT400).
 Example: select postern.create_user(''ann@example.com'', email_confirm => true);
 Example: select postern.create_user(email, password_hash => hash) from old_users;';
+
+-- Name: delete_custom_provider(text); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.delete_custom_provider(identifier text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+  perform postern_internal.delete_custom_provider(identifier, postern_internal.context());
+end;
+$$;
+
+-- Name: FUNCTION delete_custom_provider(identifier text); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.delete_custom_provider(identifier text) IS 'Deletes a provider of create_custom_provider(). Users and their identities stay; they cannot sign in with it any more.
+Errors: custom_provider_not_found, feature_disabled (PT404); validation_failed (PT400).
+Example: select postern.delete_custom_provider(''custom:acme'');';
 
 -- Name: delete_user(text, boolean); Type: FUNCTION; Schema: postern
 
@@ -444,6 +498,31 @@ redirect_to: where the link leads; it has to be allowed by GOTRUE_URI_ALLOW_LIST
 Errors: email_exists (PT422) for a confirmed user, validation_failed (PT400).
 Example: select postern.invite_user(''bob@example.com'', ''{"team": "blue"}'');
 Example: select postern.invite_user(email) from waiting_list order by created_at limit 100;';
+
+-- Name: list_custom_providers(text); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.list_custom_providers(provider_type text DEFAULT NULL::text, OUT identifier text, OUT name text, OUT type text, OUT is_enabled boolean, OUT is_secret_encrypted boolean, OUT updated_at timestamp with time zone, OUT provider jsonb)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+#variable_conflict use_column
+begin
+  return query
+  select p.identifier, p.name, p.provider_type, p.enabled, p.client_secret like '{%"alg":"aes-gcm-hkdf"%', p.updated_at, l.provider
+  from jsonb_array_elements(postern_internal.list_custom_providers(
+    coalesce(list_custom_providers.provider_type, ''), postern_internal.context())) with ordinality as l (provider, n)
+  join auth.custom_oauth_providers as p on p.id = (l.provider ->> 'id')::uuid
+  order by l.n;
+end;
+$$;
+
+-- Name: FUNCTION list_custom_providers(provider_type text); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.list_custom_providers(provider_type text) IS 'Lists the providers of create_custom_provider(), the newest first. provider is the whole of one as the HTTP API shows it. Secrets are not shown.
+provider_type: oauth2 or oidc; default: both.
+Errors: validation_failed (PT400); feature_disabled (PT404).
+Example: select identifier, name, is_enabled from postern.list_custom_providers();
+Example: select provider ->> ''client_id'' from postern.list_custom_providers(''oidc'') where identifier = ''custom:acme'';';
 
 -- Name: list_limits(text); Type: FUNCTION; Schema: postern
 
@@ -781,6 +860,33 @@ who: the user''s id, e-mail address, or phone number with a leading +.
 Errors: user_not_found (PT404).
 Example: select postern.unban_user(''mallory@example.com'');';
 
+-- Name: update_custom_provider(text, text, text, text, text, text, text, text, text[], text, text, text[], boolean, boolean, boolean, boolean, jsonb, text[], jsonb); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.update_custom_provider(identifier text, name text DEFAULT NULL::text, client_id text DEFAULT NULL::text, client_secret text DEFAULT NULL::text, issuer text DEFAULT NULL::text, authorization_url text DEFAULT NULL::text, token_url text DEFAULT NULL::text, userinfo_url text DEFAULT NULL::text, scopes text[] DEFAULT NULL::text[], discovery_url text DEFAULT NULL::text, jwks_uri text DEFAULT NULL::text, acceptable_client_ids text[] DEFAULT NULL::text[], pkce_enabled boolean DEFAULT NULL::boolean, enabled boolean DEFAULT NULL::boolean, email_optional boolean DEFAULT NULL::boolean, skip_nonce_check boolean DEFAULT NULL::boolean, attribute_mapping jsonb DEFAULT NULL::jsonb, custom_claims_allowlist text[] DEFAULT NULL::text[], authorization_params jsonb DEFAULT NULL::jsonb) RETURNS jsonb
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+  return postern_internal.update_custom_provider(
+    identifier,
+    postern_internal.given(jsonb_build_object(
+      'name', name, 'client_id', client_id, 'client_secret', client_secret, 'issuer', issuer,
+      'authorization_url', authorization_url, 'token_url', token_url, 'userinfo_url', userinfo_url,
+      'scopes', to_jsonb(scopes), 'discovery_url', discovery_url, 'jwks_uri', jwks_uri,
+      'acceptable_client_ids', to_jsonb(acceptable_client_ids), 'pkce_enabled', pkce_enabled, 'enabled', enabled,
+      'email_optional', email_optional, 'skip_nonce_check', skip_nonce_check, 'attribute_mapping', attribute_mapping,
+      'custom_claims_allowlist', to_jsonb(custom_claims_allowlist), 'authorization_params', authorization_params)),
+    null, postern_internal.context());
+end;
+$$;
+
+-- Name: FUNCTION update_custom_provider(identifier text, name text, client_id text, client_secret text, issuer text, authorization_url text, token_url text, userinfo_url text, scopes text[], discovery_url text, jwks_uri text, acceptable_client_ids text[], pkce_enabled boolean, enabled boolean, email_optional boolean, skip_nonce_check boolean, attribute_mapping jsonb, custom_claims_allowlist text[], authorization_params jsonb); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.update_custom_provider(identifier text, name text, client_id text, client_secret text, issuer text, authorization_url text, token_url text, userinfo_url text, scopes text[], discovery_url text, jwks_uri text, acceptable_client_ids text[], pkce_enabled boolean, enabled boolean, email_optional boolean, skip_nonce_check boolean, attribute_mapping jsonb, custom_claims_allowlist text[], authorization_params jsonb) IS 'Changes a provider of create_custom_provider(): what is given and neither null nor an empty text. Identifier and type stay. Returns the provider without its secret. All servers follow at once.
+Errors: validation_failed (PT400); custom_provider_not_found, feature_disabled (PT404).
+Example: select postern.update_custom_provider(''custom:acme'', enabled => false);
+Example: select postern.update_custom_provider(''custom:acme'', scopes => ''{email,profile}'');';
+
 -- Name: why_signed_out(text, integer); Type: FUNCTION; Schema: postern
 
 CREATE FUNCTION postern.why_signed_out(who text, max_rows integer DEFAULT 20, OUT session_id uuid, OUT ended_at timestamp with time zone, OUT reason text, OUT explanation text, OUT actor text)
@@ -966,24 +1072,31 @@ CREATE FUNCTION postern_internal.accept_invite(p_invite_token text, p_provider t
     SET search_path TO ''
     AS $$
 declare
-  v_user auth.users := postern_internal.lock_user(
-    (postern_internal.find_link(p_invite_token, '{confirmation_token}')).user_id);
+  v_user auth.users;
 begin
+  perform postern_internal.lock_names(p_provider, p_identity, p_context);
+  v_user := postern_internal.lock_user(
+    (postern_internal.find_link(p_invite_token, '{confirmation_token}')).user_id);
   if v_user.id is null then
     perform postern_internal.fail(404, 'invite_not_found', 'Invite not found');
-  end if;
-  if not exists (select from jsonb_array_elements(p_identity -> 'emails') as e where e ->> 'email' = v_user.email) then
+  elsif not exists (select from jsonb_array_elements(p_identity -> 'emails') as e where e ->> 'email' = v_user.email) then
     perform postern_internal.fail(
       400, 'validation_failed', 'Invited email does not match emails from external provider');
-  end if;
-  if not postern_internal.put_external_identity(v_user.id, p_provider, p_identity, 'invite', p_context) then
+  elsif postern_internal.is_banned(v_user) then
+    perform postern_internal.fail(403, 'user_banned', 'User is banned');
+  elsif not postern_internal.put_external_identity(v_user.id, p_provider, p_identity, 'invite', p_context) then
     perform postern_internal.fail(422, 'identity_already_exists', 'Identity is already linked to another user');
   end if;
   v_user := postern_internal.merge_external_data(v_user.id, p_identity);
   perform postern_internal.audit_user(
     'invite_accepted', v_user, p_context, jsonb_build_object('provider', p_provider));
-  perform postern_internal.drop_unproved(v_user, p_provider, p_identity, p_context);
-  return postern_internal.confirm_email_address(v_user.id, p_context);
+  v_user := postern_internal.drop_unproved(v_user, p_provider, p_identity, p_context);
+  if v_user.email_confirmed_at is null then
+    v_user := postern_internal.reclaim_account(v_user, p_context);
+  end if;
+  perform postern_internal.confirm_email_address(v_user.id, p_context);
+  perform postern_internal.end_anonymity(v_user.id);
+  return postern_internal.lock_user(v_user.id);
 end;
 $$;
 
@@ -1133,6 +1246,40 @@ begin
       when p_session.oauth_client_id is null then '{}'
       else jsonb_strip_nulls(jsonb_build_object('client_id', p_session.oauth_client_id, 'scope', p_session.scopes))
     end;
+end;
+$$;
+
+-- Name: account_decision(uuid, text[], text, uuid[], uuid[], text, boolean); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.account_decision(p_owner uuid, p_verified text[], p_domain text, p_linked uuid[], p_addressed uuid[], p_policy text, p_is_confirmed boolean, OUT decision text, OUT user_id uuid, OUT refusal text)
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_row int := case
+    when p_owner is not null                                      then 1
+    when cardinality(p_verified) = 0                              then 2
+    when cardinality(p_linked) = 1                                then 3
+    when cardinality(p_linked) > 1                                then 4
+    when p_domain = 'default' and cardinality(p_addressed) = 1    then 5
+    when p_domain = 'default' and cardinality(p_addressed) > 1    then 6
+    else                                                               7
+  end;
+begin
+  case v_row
+    when 1 then decision := 'sign in'; user_id := p_owner;
+    when 2 then decision := 'create';
+    when 3 then decision := 'link';    user_id := p_linked[1];
+    when 4 then decision := 'refuse';  refusal := 'several';
+    when 5 then decision := 'link';    user_id := p_addressed[1];
+    when 6 then decision := 'refuse';  refusal := 'several';
+    when 7 then decision := 'create';
+  end case;
+  if p_policy = 'never' and v_row between 3 and 6 then
+    decision := 'create'; user_id := null; refusal := null;
+  elsif p_policy = 'ask' and decision = 'link' and p_is_confirmed then
+    decision := 'refuse'; refusal := 'ask';
+  end if;
 end;
 $$;
 
@@ -1318,28 +1465,32 @@ begin
 end;
 $$;
 
--- Name: admit_external(text, boolean, auth.users, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
+-- Name: admit_external(text, text, auth.users, jsonb, boolean, jsonb); Type: FUNCTION; Schema: postern_internal
 
-CREATE FUNCTION postern_internal.admit_external(p_provider text, p_is_email_optional boolean, p_user auth.users, p_identity jsonb, p_context jsonb) RETURNS jsonb
+CREATE FUNCTION postern_internal.admit_external(p_provider text, p_decision text, p_user auth.users, p_identity jsonb, p_is_email_optional boolean, p_context jsonb) RETURNS jsonb
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $_$
 declare
-  v_candidate jsonb := postern_internal.candidate_email(p_identity);
-  v_name text := p_provider;
+  -- the candidate's address, for which an account that is there already, or new, has its own
+  v_address text := coalesce(case p_decision
+    when 'link' then postern_internal.candidate_email(p_identity) ->> 'email' else p_user.email end, '');
 begin
-  if postern_internal.is_banned(p_user) then
-    perform postern_internal.fail(403, 'user_banned', 'User is banned');
-  end if;
-  if p_user.email_confirmed_at is not null or (p_is_email_optional and v_candidate ->> 'email' is null) then
+  if p_user.email_confirmed_at is not null
+    or p_provider = 'web3' or p_is_email_optional and v_address = ''
+  then
     perform postern_internal.audit_user('login', p_user, p_context, jsonb_build_object('provider', p_provider));
     return null;
   end if;
   p_user := postern_internal.drop_unproved(p_user, p_provider, p_identity, p_context);
-  if (v_candidate ->> 'verified')::boolean or (p_context ->> 'autoconfirm')::boolean then
+  if postern_internal.is_address_proved(p_user.email, p_identity, p_context) then
+    if p_decision <> 'create' then
+      p_user := postern_internal.reclaim_account(p_user, p_context);
+    end if;
     perform postern_internal.audit_user(
       'user_signedup', p_user, p_context, jsonb_build_object('provider', p_provider));
     perform postern_internal.confirm_email_address(p_user.id, p_context);
+    perform postern_internal.end_anonymity(p_user.id);
     return null;
   end if;
   if coalesce(p_user.email, '') <> '' then
@@ -1351,8 +1502,8 @@ begin
   end if;
   return postern_internal.failure(422, 'provider_email_needs_verification', case
     when coalesce(p_user.email, '') <> '' then format(
-      'Unverified email with %s. A confirmation email has been sent to your %1$s email', v_name)
-    else format('Unverified email with %s. Verify the email with %1$s in order to sign in', v_name)
+      'Unverified email with %s. A confirmation email has been sent to your %1$s email', p_provider)
+    else format('Unverified email with %s. Verify the email with %1$s in order to sign in', p_provider)
   end);
 end;
 $_$;
@@ -1604,6 +1755,22 @@ begin
 end;
 $$;
 
+-- Name: ask_about_custom_provider(text, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.ask_about_custom_provider(p_what text, p_payload jsonb, p_context jsonb) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_answer jsonb := postern_internal.ask('custom-provider:' || p_what, p_payload, p_context);
+begin
+  if v_answer ? 'refusal' then
+    perform postern_internal.fail(400, 'validation_failed', v_answer ->> 'refusal');
+  end if;
+  return v_answer;
+end;
+$$;
+
 -- Name: audit_admin(text, auth.users, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.audit_admin(p_action text, p_user auth.users, p_context jsonb, p_traits jsonb DEFAULT '{}'::jsonb) RETURNS void
@@ -1830,6 +1997,8 @@ declare
 begin
   perform postern_internal.begin_oauth(p_flow || '{"invite_token": ""}', p_context);
   update auth.flow_state as f set linking_target_id = v_user.id where f.id = (p_flow ->> 'state')::uuid;
+  insert into postern.linking_flows (flow_id, user_id, session_id, created_at)
+  values ((p_flow ->> 'state')::uuid, v_user.id, p_session_id, postern_internal.clock());
 end;
 $$;
 
@@ -1971,9 +2140,9 @@ CREATE FUNCTION postern_internal.candidate_email(p_identity jsonb) RETURNS jsonb
     LANGUAGE sql IMMUTABLE
     SET search_path TO ''
     AS $$
-  select e
+  select jsonb_strip_nulls(e || jsonb_build_object('email', lower(nullif(e ->> 'email', ''))))
   from jsonb_array_elements(p_identity -> 'emails') with ordinality as t (e, n)
-  order by coalesce((e ->> 'primary')::boolean, false) desc, n desc
+  order by coalesce(e ->> 'email', '') = '', coalesce((e ->> 'primary')::boolean, false) desc, n desc
   limit 1
 $$;
 
@@ -2030,6 +2199,7 @@ begin
   end if;
   if p_password_hash is not null then
     perform postern_internal.replace_password(p_user.id, p_password_hash, p_context);
+    perform postern_internal.end_flows(p_user.id);
   end if;
   if v_email is not null then
     perform postern_internal.put_email_identity(p_user.id, v_email, v_email_confirm, p_context);
@@ -2075,6 +2245,93 @@ begin
 end;
 $$;
 
+-- Name: custom_oauth_providers; Type: TABLE; Schema: auth
+
+CREATE TABLE auth.custom_oauth_providers (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    provider_type text NOT NULL,
+    identifier text NOT NULL,
+    name text NOT NULL,
+    client_id text NOT NULL,
+    client_secret text NOT NULL,
+    acceptable_client_ids text[] DEFAULT '{}'::text[] NOT NULL,
+    scopes text[] DEFAULT '{}'::text[] NOT NULL,
+    pkce_enabled boolean DEFAULT true NOT NULL,
+    attribute_mapping jsonb DEFAULT '{}'::jsonb NOT NULL,
+    authorization_params jsonb DEFAULT '{}'::jsonb NOT NULL,
+    enabled boolean DEFAULT true NOT NULL,
+    email_optional boolean DEFAULT false NOT NULL,
+    issuer text,
+    discovery_url text,
+    skip_nonce_check boolean DEFAULT false NOT NULL,
+    cached_discovery jsonb,
+    discovery_cached_at timestamp with time zone,
+    authorization_url text,
+    token_url text,
+    userinfo_url text,
+    jwks_uri text,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    custom_claims_allowlist text[] DEFAULT '{}'::text[] NOT NULL,
+    CONSTRAINT custom_oauth_providers_authorization_url_check CHECK ((authorization_url ~~ 'https://%'::text)),
+    CONSTRAINT custom_oauth_providers_authorization_url_check1 CHECK ((char_length(authorization_url) <= 2048)),
+    CONSTRAINT custom_oauth_providers_check CHECK (((provider_type <> 'oauth2'::text) OR ((authorization_url IS NOT NULL) AND (token_url IS NOT NULL) AND (userinfo_url IS NOT NULL)))),
+    CONSTRAINT custom_oauth_providers_check1 CHECK (((provider_type <> 'oidc'::text) OR (issuer IS NOT NULL))),
+    CONSTRAINT custom_oauth_providers_check2 CHECK (((provider_type <> 'oidc'::text) OR (issuer IS NULL) OR (issuer ~~ 'https://%'::text))),
+    CONSTRAINT custom_oauth_providers_check3 CHECK (((provider_type <> 'oidc'::text) OR (discovery_url IS NULL) OR (discovery_url ~~ 'https://%'::text))),
+    CONSTRAINT custom_oauth_providers_client_id_check CHECK (((char_length(client_id) >= 1) AND (char_length(client_id) <= 512))),
+    CONSTRAINT custom_oauth_providers_discovery_url_check CHECK ((char_length(discovery_url) <= 2048)),
+    CONSTRAINT custom_oauth_providers_identifier_check CHECK ((identifier ~ '^[a-z0-9][a-z0-9:-]{0,48}[a-z0-9]$'::text)),
+    CONSTRAINT custom_oauth_providers_issuer_check CHECK (((char_length(issuer) >= 1) AND (char_length(issuer) <= 2048))),
+    CONSTRAINT custom_oauth_providers_jwks_uri_check CHECK ((jwks_uri ~~ 'https://%'::text)),
+    CONSTRAINT custom_oauth_providers_jwks_uri_check1 CHECK ((char_length(jwks_uri) <= 2048)),
+    CONSTRAINT custom_oauth_providers_name_check CHECK (((char_length(name) >= 1) AND (char_length(name) <= 100))),
+    CONSTRAINT custom_oauth_providers_provider_type_check CHECK ((provider_type = ANY (ARRAY['oauth2'::text, 'oidc'::text]))),
+    CONSTRAINT custom_oauth_providers_token_url_check CHECK ((token_url ~~ 'https://%'::text)),
+    CONSTRAINT custom_oauth_providers_token_url_check1 CHECK ((char_length(token_url) <= 2048)),
+    CONSTRAINT custom_oauth_providers_userinfo_url_check CHECK ((userinfo_url ~~ 'https://%'::text)),
+    CONSTRAINT custom_oauth_providers_userinfo_url_check1 CHECK ((char_length(userinfo_url) <= 2048))
+);
+
+-- Name: changed_custom_provider(auth.custom_oauth_providers, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.changed_custom_provider(p_provider auth.custom_oauth_providers, p_changes jsonb) RETURNS auth.custom_oauth_providers
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_is_oidc boolean := p_provider.provider_type = 'oidc';
+begin
+  p_provider.name := coalesce(nullif(p_changes ->> 'name', ''), p_provider.name);
+  p_provider.client_id := coalesce(nullif(p_changes ->> 'client_id', ''), p_provider.client_id);
+  p_provider.acceptable_client_ids := coalesce(
+    postern_internal.texts_of(p_changes -> 'acceptable_client_ids'), p_provider.acceptable_client_ids);
+  p_provider.scopes := coalesce(postern_internal.texts_of(p_changes -> 'scopes'), p_provider.scopes);
+  if v_is_oidc and not 'openid' = any (p_provider.scopes) then
+    p_provider.scopes := array['openid'] || p_provider.scopes;
+  end if;
+  p_provider.custom_claims_allowlist := coalesce(
+    postern_internal.texts_of(p_changes -> 'custom_claims_allowlist'), p_provider.custom_claims_allowlist);
+  p_provider.attribute_mapping := coalesce(nullif(p_changes -> 'attribute_mapping', 'null'), p_provider.attribute_mapping);
+  p_provider.authorization_params := coalesce(
+    nullif(p_changes -> 'authorization_params', 'null'), p_provider.authorization_params);
+  p_provider.pkce_enabled := coalesce((p_changes ->> 'pkce_enabled')::boolean, p_provider.pkce_enabled);
+  p_provider.enabled := coalesce((p_changes ->> 'enabled')::boolean, p_provider.enabled);
+  p_provider.email_optional := coalesce((p_changes ->> 'email_optional')::boolean, p_provider.email_optional);
+  p_provider.skip_nonce_check := coalesce((p_changes ->> 'skip_nonce_check')::boolean, p_provider.skip_nonce_check);
+  if v_is_oidc then
+    p_provider.issuer := coalesce(nullif(p_changes ->> 'issuer', ''), p_provider.issuer);
+    p_provider.discovery_url := coalesce(nullif(p_changes ->> 'discovery_url', ''), p_provider.discovery_url);
+  else
+    p_provider.authorization_url := coalesce(nullif(p_changes ->> 'authorization_url', ''), p_provider.authorization_url);
+    p_provider.token_url := coalesce(nullif(p_changes ->> 'token_url', ''), p_provider.token_url);
+    p_provider.userinfo_url := coalesce(nullif(p_changes ->> 'userinfo_url', ''), p_provider.userinfo_url);
+    p_provider.jwks_uri := coalesce(nullif(p_changes ->> 'jwks_uri', ''), p_provider.jwks_uri);
+  end if;
+  return p_provider;
+end;
+$$;
+
 -- Name: charge_limit(jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.charge_limit(p_limit jsonb) RETURNS double precision
@@ -2106,6 +2363,132 @@ begin
   end if;
   if postern_internal.session_expiry(v_session, postern_internal.last_active(v_session), p_context) is not null then
     perform postern_internal.fail(403, 'session_expired', 'Session is no longer valid');
+  end if;
+end;
+$$;
+
+-- Name: check_custom_details(jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.check_custom_details(p_provider jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_field text;
+  v_name text;
+  v_value jsonb;
+begin
+  foreach v_field in array array['authorization_params', 'attribute_mapping'] loop
+    if coalesce(jsonb_typeof(p_provider -> v_field), 'null') not in ('object', 'null') then
+      perform postern_internal.fail(400, 'validation_failed', v_field || ' must be an object');
+    end if;
+  end loop;
+  for v_name, v_value in
+    select e.key, e.value from jsonb_each(nullif(p_provider -> 'authorization_params', 'null')) as e
+  loop
+    if v_name in ('client_id', 'client_secret', 'redirect_uri', 'response_type', 'state', 'code_challenge',
+      'code_challenge_method', 'code_verifier', 'nonce')
+    then
+      perform postern_internal.fail(
+        400, 'validation_failed', 'Cannot override reserved OAuth parameter: ' || v_name);
+    elsif jsonb_typeof(v_value) <> 'string' then
+      perform postern_internal.fail(
+        400, 'validation_failed', format('Authorization parameter "%s" must be a string', v_name));
+    end if;
+  end loop;
+  for v_name in select k.name from jsonb_object_keys(nullif(p_provider -> 'attribute_mapping', 'null')) as k (name) loop
+    if v_name in ('id', 'aud', 'role', 'app_metadata', 'created_at', 'updated_at', 'confirmed_at', 'email_confirmed_at',
+      'phone_confirmed_at', 'email_verified', 'phone_verified', 'banned_until', 'is_super_admin')
+    then
+      perform postern_internal.fail(
+        400, 'validation_failed', 'Cannot map to protected system field: ' || v_name);
+    end if;
+  end loop;
+  if exists (
+    select from unnest(postern_internal.texts_of(p_provider -> 'custom_claims_allowlist')) as name
+    where coalesce(btrim(name, E' \t\r\n'), '') = '')
+  then
+    perform postern_internal.fail(
+      400, 'validation_failed', 'custom_claims_allowlist entries must be non-empty strings');
+  end if;
+end;
+$$;
+
+-- Name: check_custom_identifier(text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.check_custom_identifier(p_identifier text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  if p_identifier is null or not starts_with(p_identifier, 'custom:') then
+    perform postern_internal.fail(400, 'validation_failed', format(
+      'identifier must start with ''custom:'' prefix, e.g. ''custom:%s''', coalesce(p_identifier, '')));
+  end if;
+end;
+$$;
+
+-- Name: check_custom_quota(jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.check_custom_quota(p_context jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_max bigint := (p_context ->> 'max_custom_providers')::bigint;
+begin
+  if v_max is null then
+    return;
+  end if;
+  lock table auth.custom_oauth_providers in share row exclusive mode;
+  if (select count(*) from auth.custom_oauth_providers) >= v_max then
+    perform postern_internal.fail(
+      400, 'over_custom_provider_quota', 'Maximum number of custom OAuth/OIDC providers reached');
+  end if;
+end;
+$$;
+
+-- Name: check_custom_shape(auth.custom_oauth_providers); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.check_custom_shape(p_provider auth.custom_oauth_providers) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $_$
+declare
+  v_field text;
+  v_max int;
+begin
+  if p_provider.identifier !~ '^[a-z0-9][a-z0-9:-]{0,48}[a-z0-9]$' then
+    perform postern_internal.fail(400, 'validation_failed', 'identifier must have at most 50 characters of a-z, 0-9, '
+      || ''':'' and ''-'', the last of them a letter or digit');
+  end if;
+  for v_field, v_max in
+    select l.field, l.max_length
+    from (values ('name', 100, p_provider.name), ('client_id', 512, p_provider.client_id),
+      ('issuer', 2048, p_provider.issuer), ('discovery_url', 2048, p_provider.discovery_url),
+      ('authorization_url', 2048, p_provider.authorization_url), ('token_url', 2048, p_provider.token_url),
+      ('userinfo_url', 2048, p_provider.userinfo_url), ('jwks_uri', 2048, p_provider.jwks_uri)
+    ) as l (field, max_length, value)
+    where char_length(l.value) > l.max_length
+  loop
+    perform postern_internal.fail(
+      400, 'validation_failed', format('%s must have at most %s characters', v_field, v_max));
+  end loop;
+end;
+$_$;
+
+-- Name: check_custom_urls(text[], jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.check_custom_urls(p_urls text[], p_context jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  if p_context ? 'answers' and cardinality(p_urls) > 0 then
+    perform postern_internal.ask_about_custom_provider('urls', jsonb_build_object('urls', p_urls), p_context);
+  end if;
+  if not postern_internal.is_asking() and exists (select from unnest(p_urls) as url where url not like 'https://_%') then
+    perform postern_internal.fail(400, 'validation_failed', 'URL must use HTTPS');
   end if;
 end;
 $$;
@@ -2170,6 +2553,22 @@ begin
 end;
 $$;
 
+-- Name: check_frequency(timestamp with time zone, double precision, text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.check_frequency(p_last_at timestamp with time zone, p_seconds double precision, p_code text) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_refusal text := postern_internal.too_soon(p_last_at, p_seconds);
+begin
+  if v_refusal is not null then
+    perform postern_internal.fail(429, p_code, v_refusal, jsonb_build_object(
+      'retry_after', extract(epoch from p_last_at - postern_internal.clock()) + p_seconds));
+  end if;
+end;
+$$;
+
 -- Name: check_is_free(text, text, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.check_is_free(p_email text, p_phone text, p_context jsonb) RETURNS void
@@ -2187,19 +2586,32 @@ begin
 end;
 $$;
 
+-- Name: check_linking_flow(uuid); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.check_linking_flow(p_flow_id uuid) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+begin
+  if exists (
+    select from postern.linking_flows as l
+    where l.flow_id = p_flow_id and l.session_id is not null
+      and not exists (select from auth.sessions as s where s.id = l.session_id and s.user_id = l.user_id))
+  then
+    perform postern_internal.fail(403, 'session_not_found', 'The session that began to link the identity has ended');
+  end if;
+end;
+$$;
+
 -- Name: check_mail_frequency(timestamp with time zone, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.check_mail_frequency(p_last_sent_at timestamp with time zone, p_context jsonb) RETURNS void
     LANGUAGE plpgsql STABLE
     SET search_path TO ''
     AS $$
-declare
-  v_wait interval := p_last_sent_at + make_interval(secs => (p_context ->> 'mail_frequency')::float)
-    - postern_internal.clock();
 begin
-  if v_wait > '0' then
-    perform postern_internal.fail_too_soon('over_email_send_rate_limit', v_wait);
-  end if;
+  perform postern_internal.check_frequency(
+    p_last_sent_at, (p_context ->> 'mail_frequency')::float, 'over_email_send_rate_limit');
 end;
 $$;
 
@@ -2217,6 +2629,40 @@ begin
   then
     perform postern_internal.fail(403, 'insufficient_aal', 'AAL2 required to enroll a new factor');
   end if;
+end;
+$$;
+
+-- Name: check_new_custom_provider(jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.check_new_custom_provider(p_provider jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_field text;
+begin
+  if coalesce(p_provider ->> 'provider_type', '') not in ('oauth2', 'oidc') then
+    perform postern_internal.fail(400, 'validation_failed', 'provider_type must be either ''oauth2'' or ''oidc''');
+  elsif coalesce(p_provider ->> 'identifier', '') = '' then
+    perform postern_internal.fail(400, 'validation_failed', 'identifier is required');
+  end if;
+  perform postern_internal.check_custom_identifier(p_provider ->> 'identifier');
+  foreach v_field in array array['name', 'client_id', 'client_secret'] loop
+    if coalesce(p_provider ->> v_field, '') = '' then
+      perform postern_internal.fail(400, 'validation_failed', v_field || ' is required');
+    end if;
+  end loop;
+  if p_provider ->> 'provider_type' = 'oidc' then
+    if coalesce(p_provider ->> 'issuer', '') = '' then
+      perform postern_internal.fail(400, 'validation_failed', 'issuer is required for OIDC providers');
+    end if;
+    return;
+  end if;
+  foreach v_field in array array['authorization_url', 'token_url', 'userinfo_url'] loop
+    if coalesce(p_provider ->> v_field, '') = '' then
+      perform postern_internal.fail(400, 'validation_failed', v_field || ' is required for OAuth2 providers');
+    end if;
+  end loop;
 end;
 $$;
 
@@ -2312,13 +2758,9 @@ CREATE FUNCTION postern_internal.check_sms_frequency(p_last_sent_at timestamp wi
     LANGUAGE plpgsql STABLE
     SET search_path TO ''
     AS $$
-declare
-  v_wait interval := p_last_sent_at + make_interval(secs => (p_context ->> 'sms_frequency')::float)
-    - postern_internal.clock();
 begin
-  if v_wait > '0' then
-    perform postern_internal.fail_too_soon('over_sms_send_rate_limit', v_wait);
-  end if;
+  perform postern_internal.check_frequency(
+    p_last_sent_at, (p_context ->> 'sms_frequency')::float, 'over_sms_send_rate_limit');
 end;
 $$;
 
@@ -2698,7 +3140,8 @@ CREATE FUNCTION postern_internal.context() RETURNS jsonb
       'rotation', true, 'reuse_interval', 10, 'allow_reuse', false, 'token_version', 1,
       'upgrade_percentage', 0, 'single_per_user', false, 'tags', '[]'::jsonb,
       'reauthenticate', false, 'current_password', false, 'audit_disabled', false,
-      'notifications', '{}'::jsonb, 'hooks', '{}'::jsonb, 'linking_domains', '{}'::jsonb, 'email_identity', false,
+      'notifications', '{}'::jsonb, 'hooks', '{}'::jsonb, 'linking_domains', '{}'::jsonb,
+      'linking_policy', 'verified', 'email_identity', false,
       'authorized_addresses', '[]'::jsonb,
       'mfa', '{"enroll": ["totp"], "verify": ["totp"], "challenge_expiry": 300, "factor_expiry": 300,
         "phone_frequency": 60, "max_enrolled": 10, "max_verified": 10, "max_guesses": 5, "code_reuse": false}'::jsonb
@@ -2795,6 +3238,23 @@ begin
 end;
 $$;
 
+-- Name: count_wrong_nonce(auth.users, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.count_wrong_nonce(p_user auth.users, p_context jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  perform postern_internal.count_wrong_code('{reauthentication_token}', p_user.id, null, p_context);
+  if p_context ? 'otp_attempts' and p_user.reauthentication_token <> '' and not exists (
+    select from auth.one_time_tokens as t
+    where t.user_id = p_user.id and t.token_type = 'reauthentication_token')
+  then
+    update auth.users set reauthentication_token = '' where id = p_user.id;
+  end if;
+end;
+$$;
+
 -- Name: create_account(jsonb, text, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.create_account(p_account jsonb, p_password_hash text, p_refusal jsonb, p_context jsonb) RETURNS auth.users
@@ -2848,9 +3308,60 @@ begin
 end;
 $$;
 
+-- Name: create_custom_provider(jsonb, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.create_custom_provider(p_provider jsonb, p_refusal jsonb, p_context jsonb) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_new auth.custom_oauth_providers;
+  v_id uuid;
+begin
+  perform postern_internal.need_custom_providers(p_context);
+  perform postern_internal.refuse(p_refusal);
+  perform postern_internal.check_new_custom_provider(p_provider);
+  perform postern_internal.check_custom_details(p_provider);
+  perform postern_internal.check_custom_quota(p_context);
+  v_new.id := postern_internal.random_uuid();
+  v_new.provider_type := p_provider ->> 'provider_type';
+  v_new.identifier := p_provider ->> 'identifier';
+  v_new.created_at := postern_internal.clock();
+  v_new.updated_at := v_new.created_at;
+  v_new := postern_internal.changed_custom_provider(
+    v_new, '{"acceptable_client_ids": [], "scopes": [], "custom_claims_allowlist": [], "attribute_mapping": {},
+      "authorization_params": {}, "pkce_enabled": true, "enabled": true, "email_optional": false,
+      "skip_nonce_check": false}');
+  v_new := postern_internal.changed_custom_provider(v_new, p_provider);
+  perform postern_internal.check_custom_urls(postern_internal.custom_urls(v_new.provider_type, p_provider), p_context);
+  if postern_internal.is_asking() then
+    return jsonb_build_object();
+  end if;
+  perform postern_internal.check_custom_shape(v_new);
+  if exists (select from auth.custom_oauth_providers as p where p.identifier = v_new.identifier) then
+    perform postern_internal.fail_custom_conflict();
+  end if;
+  if v_new.provider_type = 'oidc' then
+    v_new := postern_internal.with_discovery(v_new, p_context);
+  end if;
+  v_new.client_secret := postern_internal.custom_secret(v_new.id, p_provider ->> 'client_secret', p_context);
+  if postern_internal.is_asking() then
+    return jsonb_build_object();
+  end if;
+  insert into auth.custom_oauth_providers as p select v_new.*
+  on conflict (identifier) do nothing
+  returning p.id into v_id;
+  if v_id is null then
+    perform postern_internal.fail_custom_conflict();
+  end if;
+  perform postern_internal.record_custom_event('created', v_new, p_context);
+  return postern_internal.custom_provider_json(v_new);
+end;
+$$;
+
 -- Name: create_external_user(text, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
 
-CREATE FUNCTION postern_internal.create_external_user(p_provider text, p_identity jsonb, p_context jsonb) RETURNS uuid
+CREATE FUNCTION postern_internal.create_external_user(p_provider text, p_identity jsonb, p_context jsonb) RETURNS auth.users
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
@@ -2862,15 +3373,13 @@ begin
   end if;
   v_user.aud := p_context ->> 'aud';
   v_user.role := p_context ->> 'default_role';
-  v_user.email := lower(postern_internal.candidate_email(p_identity) ->> 'email');
-  if postern_internal.owner_of_email(v_user.email, p_context) is not null then
-    v_user.email := null;
-  end if;
+  v_user.email := postern_internal.new_account_email(p_provider, p_identity, p_context);
+  v_user.is_sso_user := postern_internal.linking_domain(p_provider, p_context) <> 'default';
   v_user.raw_app_meta_data := jsonb_build_object('provider', p_provider, 'providers', jsonb_build_array(p_provider));
   v_user.raw_user_meta_data := postern_internal.external_data(p_identity);
   v_user.id := postern_internal.random_uuid();
   perform postern_internal.admit_new_user(v_user, p_context);
-  return (postern_internal.insert_user(v_user, p_context)).id;
+  return postern_internal.insert_user(v_user, p_context);
 end;
 $$;
 
@@ -2889,6 +3398,77 @@ begin
   return (postern_internal.create_account(
     jsonb_build_object('email', p_email, 'role', p_role, 'email_confirm', p_is_confirmed),
     p_password_hash, null, v_context)).id;
+end;
+$$;
+
+-- Name: custom_provider_json(auth.custom_oauth_providers); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.custom_provider_json(p_provider auth.custom_oauth_providers) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+begin
+  return jsonb_build_object(
+    'id', p_provider.id,
+    'provider_type', p_provider.provider_type,
+    'identifier', p_provider.identifier,
+    'name', p_provider.name,
+    'client_id', p_provider.client_id,
+    'acceptable_client_ids', to_jsonb(p_provider.acceptable_client_ids),
+    'scopes', to_jsonb(p_provider.scopes),
+    'pkce_enabled', p_provider.pkce_enabled,
+    'attribute_mapping', p_provider.attribute_mapping,
+    'custom_claims_allowlist', to_jsonb(p_provider.custom_claims_allowlist),
+    'authorization_params', p_provider.authorization_params,
+    'enabled', p_provider.enabled,
+    'email_optional', p_provider.email_optional,
+    'skip_nonce_check', p_provider.skip_nonce_check,
+    'created_at', postern_internal.rfc3339(p_provider.created_at),
+    'updated_at', postern_internal.rfc3339(p_provider.updated_at)
+  ) || jsonb_strip_nulls(jsonb_build_object(
+    'issuer', p_provider.issuer,
+    'discovery_url', p_provider.discovery_url,
+    'discovery_document', (
+      select jsonb_object_agg(d.key, d.value)
+      from jsonb_each(p_provider.cached_discovery) as d
+      where d.key in ('issuer', 'authorization_endpoint', 'token_endpoint', 'userinfo_endpoint', 'jwks_uri',
+        'scopes_supported', 'response_types_supported', 'grant_types_supported', 'subject_types_supported')),
+    'authorization_url', p_provider.authorization_url,
+    'token_url', p_provider.token_url,
+    'userinfo_url', p_provider.userinfo_url,
+    'jwks_uri', p_provider.jwks_uri
+  ));
+end;
+$$;
+
+-- Name: custom_secret(uuid, text, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.custom_secret(p_id uuid, p_secret text, p_context jsonb) RETURNS text
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  if p_context ? 'seals' and p_context ? 'answers' then
+    return postern_internal.ask_about_custom_provider(
+      'seal:' || p_id, jsonb_build_object('id', p_id, 'plain', p_secret), p_context) ->> 'stored';
+  end if;
+  return p_secret;
+end;
+$$;
+
+-- Name: custom_urls(text, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.custom_urls(p_type text, p_changes jsonb) RETURNS text[]
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO ''
+    AS $$
+begin
+  return array_remove(
+    case p_type
+      when 'oidc' then array[nullif(p_changes ->> 'issuer', ''), nullif(p_changes ->> 'discovery_url', '')]
+      else array[nullif(p_changes ->> 'authorization_url', ''), nullif(p_changes ->> 'token_url', ''),
+        nullif(p_changes ->> 'userinfo_url', ''), nullif(p_changes ->> 'jwks_uri', '')]
+    end, null);
 end;
 $$;
 
@@ -2918,35 +3498,47 @@ begin
 end;
 $$;
 
--- Name: decide_account(text, text, text[], jsonb); Type: FUNCTION; Schema: postern_internal
+-- Name: decide_account(text, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
 
-CREATE FUNCTION postern_internal.decide_account(p_provider text, p_subject text, p_verified text[], p_context jsonb, OUT decision text, OUT user_id uuid)
+CREATE FUNCTION postern_internal.decide_account(p_provider text, p_identity jsonb, p_context jsonb, OUT decision text, OUT user_id uuid, OUT refusal text)
     LANGUAGE plpgsql STABLE
     SET search_path TO ''
     AS $$
 #variable_conflict use_column
 declare
-  v_domain text := postern_internal.linking_domain(p_provider, p_context);
-  v_owners uuid[];
+  v_verified text[] := postern_internal.verified_emails(p_identity, p_context);
+  v_owner uuid;
+  v_linked uuid[] := array[]::uuid[];
+  v_addressed uuid[] := array[]::uuid[];
 begin
-  select i.user_id into user_id from auth.identities as i
-  where i.provider = p_provider and i.provider_id = p_subject;
-  if user_id is not null then
-    decision := 'exists';
-    return;
+  select i.user_id into v_owner from auth.identities as i
+  where i.provider = p_provider and i.provider_id = p_identity ->> 'sub';
+  if v_owner is null then
+    v_linked := postern_internal.owners_by_identity(
+      v_verified, postern_internal.linking_domain(p_provider, p_context), p_context);
+    v_addressed := postern_internal.owners_by_address(v_verified);
   end if;
-  select array_agg(distinct i.user_id) into v_owners from auth.identities as i
-  where i.email = any (p_verified) and postern_internal.linking_domain(i.provider, p_context) = v_domain;
-  if v_owners is null and v_domain = 'default' then
-    select array_agg(u.id) into v_owners from auth.users as u
-    where u.instance_id = postern_internal.nil_uuid() and lower(u.email) = any (p_verified) and not u.is_sso_user;
-  end if;
-  if cardinality(v_owners) > 1 then
-    perform postern_internal.fail(500, 'unexpected_failure',
-      'Multiple accounts with the same email address in the same linking domain detected: ' || v_domain);
-  end if;
-  user_id := v_owners[1];
-  decision := case when user_id is null then 'create' else 'link' end;
+  select d.decision, d.user_id, d.refusal into decision, user_id, refusal
+  from postern_internal.account_decision(
+    v_owner, v_verified, postern_internal.linking_domain(p_provider, p_context), v_linked, v_addressed,
+    coalesce(p_context ->> 'linking_policy', 'verified'),
+    v_owner is null and exists (
+      select from auth.users as u where u.id = any (v_linked || v_addressed) and u.confirmed_at is not null)) as d;
+end;
+$$;
+
+-- Name: delete_custom_provider(text, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.delete_custom_provider(p_identifier text, p_context jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_provider auth.custom_oauth_providers
+    := postern_internal.need_custom_provider(p_identifier, p_context, p_to_change => true);
+begin
+  delete from auth.custom_oauth_providers as p where p.id = v_provider.id;
+  perform postern_internal.record_custom_event('deleted', v_provider, p_context);
 end;
 $$;
 
@@ -3194,9 +3786,19 @@ CREATE FUNCTION postern_internal.drop_unproved(p_user auth.users, p_provider tex
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
+declare
+  v_provider text;
 begin
-  delete from auth.identities
-  where user_id = p_user.id and not (provider = p_provider and provider_id = p_identity ->> 'sub');
+  for v_provider in
+    delete from auth.identities
+    where user_id = p_user.id and not (provider = p_provider and provider_id = p_identity ->> 'sub')
+    returning provider
+  loop
+    perform postern_internal.record_event('identity.deleted', p_user.id, p_context,
+      jsonb_build_object('provider', v_provider, 'reason', 'reclaimed'));
+  end loop;
+  delete from postern.provider_tokens as t
+  where t.user_id = p_user.id and not exists (select from auth.identities as i where i.id = t.identity_id);
   update auth.users
   set encrypted_password = null, raw_user_meta_data = postern_internal.external_data(p_identity)
   where id = p_user.id;
@@ -3228,6 +3830,26 @@ begin
   if found then
     perform postern_internal.recompute_providers(p_user_id);
   end if;
+end;
+$$;
+
+-- Name: end_flows(uuid); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.end_flows(p_user_id uuid) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  delete from auth.flow_state as f where f.user_id = p_user_id;
+  update postern.linking_flows as l set session_id = postern_internal.nil_uuid() where l.user_id = p_user_id;
+  delete from auth.flow_state as f
+  using (
+    select i.id
+    from postern.linking_flows as l join auth.flow_state as i on i.id = l.flow_id
+    where l.user_id = p_user_id
+    for update of i skip locked
+  ) as idle
+  where f.id = idle.id;
 end;
 $$;
 
@@ -3387,6 +4009,7 @@ CREATE FUNCTION postern_internal.explain_session_end(p_reason text) RETURNS text
     when 'user_deleted' then 'The user was deleted'
     when 'hook' then 'A hook of the operator demanded it'
     when 'mfa' then 'A second factor was verified, refused or removed'
+    when 'reclaimed' then 'The owner of the e-mail address came; somebody else had registered the account with it'
     when 'retention' then 'The account was removed after its time (retention)'
     else p_reason
   end
@@ -3394,49 +4017,61 @@ $$;
 
 -- Name: external_account(text, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
 
-CREATE FUNCTION postern_internal.external_account(p_provider text, p_identity jsonb, p_context jsonb) RETURNS auth.users
+CREATE FUNCTION postern_internal.external_account(p_provider text, p_identity jsonb, p_context jsonb, OUT account auth.users, OUT decision text, OUT failure jsonb)
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
 declare
   v_decided record;
-  v_id uuid;
-  v_user auth.users;
+  v_is_done boolean;
 begin
-  for attempt in 1 .. 3 loop
-    v_decided := postern_internal.decide_account(
-      p_provider, p_identity ->> 'sub', postern_internal.verified_emails(p_identity, p_context), p_context);
-    v_id := v_decided.user_id;
-    if v_decided.decision = 'create' then
-      v_id := postern_internal.create_external_user(p_provider, p_identity, p_context);
+  for attempt in 1 .. 4 loop
+    v_decided := postern_internal.decide_account(p_provider, p_identity, p_context);
+    decision := v_decided.decision;
+    if decision <> 'sign in' and attempt = 1 then
+      perform postern_internal.lock_names(p_provider, p_identity, p_context);
+      continue;
+    elsif decision = 'refuse' then
+      failure := postern_internal.refuse_identity(v_decided.refusal, v_decided.user_id, p_provider, p_identity, p_context);
+      return;
+    elsif decision = 'create' then
+      account := postern_internal.create_external_user(p_provider, p_identity, p_context);
+    else
+      account := postern_internal.lock_user(v_decided.user_id);
+      continue when decision = 'link'
+        and postern_internal.decide_account(p_provider, p_identity, p_context) is distinct from v_decided;
     end if;
-    if v_id is not null and (postern_internal.lock_user(v_id)).id is not null
-      and postern_internal.put_external_identity(
-        v_id, p_provider, p_identity, v_decided.decision, p_context)
-    then
-      v_user := postern_internal.merge_external_data(v_id, p_identity);
-      if v_decided.decision = 'create' then
-        perform postern_internal.announce_new_user(v_user, p_context);
-      end if;
-      return v_user;
-    end if;
+    v_is_done := account.id is not null
+      and postern_internal.put_external_identity(account.id, p_provider, p_identity, decision, p_context);
+    exit when v_is_done;
   end loop;
-  perform postern_internal.fail(409, 'conflict', 'The account was changed by another request');
-  return null;
+  if v_is_done is not true then
+    perform postern_internal.fail(409, 'conflict', 'The account was changed by another request');
+  end if;
+  if postern_internal.is_banned(account) then
+    perform postern_internal.fail(403, 'user_banned', 'User is banned');
+  end if;
+  account := postern_internal.merge_external_data(account.id, p_identity);
+  if decision = 'create' then
+    perform postern_internal.announce_new_user(account, p_context);
+  end if;
 end;
 $$;
 
 -- Name: external_data(jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.external_data(p_identity jsonb) RETURNS jsonb
-    LANGUAGE sql IMMUTABLE
+    LANGUAGE plpgsql IMMUTABLE
     SET search_path TO ''
     AS $$
-  select (p_identity -> 'data') || jsonb_build_object(
-      'email_verified', coalesce((postern_internal.candidate_email(p_identity) ->> 'verified')::boolean, false),
-      'phone_verified', false)
-    || jsonb_strip_nulls(jsonb_build_object(
-      'email', lower(postern_internal.candidate_email(p_identity) ->> 'email')))
+declare
+  v_candidate jsonb := postern_internal.candidate_email(p_identity);
+begin
+  return (p_identity -> 'data')
+    || jsonb_build_object(
+      'email_verified', coalesce((v_candidate ->> 'verified')::boolean, false), 'phone_verified', false)
+    || jsonb_strip_nulls(jsonb_build_object('email', v_candidate -> 'email'));
+end;
 $$;
 
 -- Name: factor_json(auth.mfa_factors); Type: FUNCTION; Schema: postern_internal
@@ -3480,6 +4115,17 @@ begin
     detail = p_code,
     hint = coalesce(p_extra::text, ''),
     schema = 'postern_internal';
+end;
+$$;
+
+-- Name: fail_custom_conflict(); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.fail_custom_conflict() RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  perform postern_internal.fail(400, 'conflict', 'A custom OAuth provider with this identifier already exists');
 end;
 $$;
 
@@ -3557,19 +4203,6 @@ begin
     perform postern_internal.fail_email_exists();
   end if;
   perform postern_internal.fail(422, 'phone_exists', 'Phone number already registered by another user');
-end;
-$$;
-
--- Name: fail_too_soon(text, interval); Type: FUNCTION; Schema: postern_internal
-
-CREATE FUNCTION postern_internal.fail_too_soon(p_code text, p_wait interval) RETURNS void
-    LANGUAGE plpgsql
-    SET search_path TO ''
-    AS $$
-begin
-  perform postern_internal.fail(429, p_code, format(
-    'For security purposes, you can only request this after %s seconds.', trunc(extract(epoch from p_wait))),
-    jsonb_build_object('retry_after', extract(epoch from p_wait)));
 end;
 $$;
 
@@ -3663,7 +4296,7 @@ begin
   if v_token.id is null then
     select t.* into v_token
     from auth.one_time_tokens as t
-    where t.token_hash = p_link and t.token_type = any (p_types)
+    where t.token_hash = p_link and t.token_type = any (p_types) and t.relates_to like '%@%'
       and not exists (
         select from postern.link_secrets as s where s.token_id = t.id and s.token_hash = t.token_hash)
     limit 1;
@@ -3979,6 +4612,9 @@ begin
   v_visit := postern_internal.sign_in_externally(v_flow.provider_type, p_identity, p_context,
     p_is_email_optional => v_flow.email_optional, p_linking_target_id => v_flow.linking_target_id,
     p_invite_token => v_flow.invite_token);
+  if v_flow.linking_target_id is not null then
+    perform postern_internal.check_linking_flow(v_flow.id);
+  end if;
   failure := v_visit.failure;
   if failure is not null then
     return;
@@ -3992,7 +4628,8 @@ begin
       'provider_refresh_token', coalesce(p_identity ->> 'refresh_token', ''));
   else
     update auth.flow_state as f
-    set user_id = v_visit.account_id, auth_code_issued_at = postern_internal.clock(), updated_at = postern_internal.clock(),
+    set user_id = v_visit.account_id, auth_code_issued_at = postern_internal.clock(),
+      updated_at = postern_internal.clock(),
       provider_access_token = coalesce(p_identity ->> 'access_token', ''),
       provider_refresh_token = coalesce(p_identity ->> 'refresh_token', '')
     where f.id = v_flow.id
@@ -4130,6 +4767,17 @@ begin
 end;
 $_$;
 
+-- Name: get_custom_provider(text, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.get_custom_provider(p_identifier text, p_context jsonb) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  return postern_internal.custom_provider_json(postern_internal.need_custom_provider(p_identifier, p_context));
+end;
+$$;
+
 -- Name: get_user(uuid, uuid); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.get_user(p_user_id uuid, p_session_id uuid) RETURNS jsonb
@@ -4170,6 +4818,17 @@ begin
   end loop;
   return int8send(substring(v_sum from 1 for 64)::bit(64)::bigint)
     || int8send(substring(v_sum from 65 for 64)::bit(64)::bigint);
+end;
+$$;
+
+-- Name: given(jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.given(p_members jsonb) RETURNS jsonb
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO ''
+    AS $$
+begin
+  return coalesce((select jsonb_object_agg(m.key, m.value) from jsonb_each(p_members) as m where m.value <> 'null'), '{}');
 end;
 $$;
 
@@ -4353,7 +5012,8 @@ begin
     lower(nullif(p_user.email, '')), nullif(p_user.phone, ''), p_user.encrypted_password,
     postern_internal.read_metadata(p_user.raw_app_meta_data),
     postern_internal.read_metadata(p_user.raw_user_meta_data),
-    coalesce(p_user.is_anonymous, false), v_now, v_now, '', '', '', '', '', '', '', '', 0, false)
+    coalesce(p_user.is_anonymous, false), v_now, v_now, '', '', '', '', '', '', '', '', 0,
+    coalesce(p_user.is_sso_user, false))
   on conflict do nothing
   returning * into v_user;
   if v_user.id is not null then
@@ -4406,6 +5066,22 @@ CREATE FUNCTION postern_internal.is_aal2(p_session_id uuid) RETURNS boolean
     AS $$
 begin
   return exists (select from auth.sessions as s where s.id = p_session_id and s.aal >= 'aal2');
+end;
+$$;
+
+-- Name: is_address_proved(text, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.is_address_proved(p_email text, p_identity jsonb, p_context jsonb) RETURNS boolean
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO ''
+    AS $$
+begin
+  return (p_context ->> 'autoconfirm')::boolean
+    or case
+      when coalesce(p_email, '') = '' then
+        coalesce((postern_internal.candidate_email(p_identity) ->> 'verified')::boolean, false)
+      else lower(p_email) = any (postern_internal.verified_emails(p_identity, p_context))
+    end;
 end;
 $$;
 
@@ -4893,9 +5569,12 @@ CREATE FUNCTION postern_internal.link_identity(p_user_id uuid, p_provider text, 
 declare
   v_owner uuid;
 begin
+  perform postern_internal.lock_names(p_provider, p_identity, p_context);
   account := postern_internal.lock_user(p_user_id);
   if account.id is null then
     perform postern_internal.fail(422, 'user_not_found', 'Linking target user not found');
+  elsif postern_internal.is_banned(account) then
+    perform postern_internal.fail(403, 'user_banned', 'User is banned');
   end if;
   select i.user_id into v_owner from auth.identities as i
   where i.provider = p_provider and i.provider_id = p_identity ->> 'sub';
@@ -4988,6 +5667,24 @@ begin
   select coalesce(json_agg(postern_internal.audit_entry(e) order by e.created_at desc, e.id), '[]') into entries
   from auth.audit_log_entries as e
   where e.id = any (v_ids);
+end;
+$$;
+
+-- Name: list_custom_providers(text, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.list_custom_providers(p_type text, p_context jsonb) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  perform postern_internal.need_custom_providers(p_context);
+  if p_type not in ('', 'oauth2', 'oidc') then
+    perform postern_internal.fail(400, 'validation_failed', 'type must be either ''oauth2'' or ''oidc''');
+  end if;
+  return coalesce(
+    jsonb_agg(postern_internal.custom_provider_json(p) order by p.created_at desc, p.id), '[]')
+  from auth.custom_oauth_providers as p
+  where p_type in ('', p.provider_type);
 end;
 $$;
 
@@ -5088,6 +5785,26 @@ begin
     select u.created_at into next_created_at from auth.users as u where u.id = next_id;
   end if;
   users := postern_internal.list_json(v_ids[:p_limit]);
+end;
+$$;
+
+-- Name: lock_names(text, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.lock_names(p_provider text, p_identity jsonb, p_context jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_key int;
+begin
+  for v_key in
+    select distinct hashtext(n)
+    from unnest(postern_internal.verified_emails(p_identity, p_context)
+      || format('%s %s', p_provider, p_identity ->> 'sub')) as t (n)
+    order by 1
+  loop
+    perform pg_advisory_xact_lock(hashtext('postern identity'), v_key);
+  end loop;
 end;
 $$;
 
@@ -5478,6 +6195,7 @@ CREATE FUNCTION postern_internal.maintenance_rules(OUT rule text, OUT batch inte
     ('sessions_idle_unrefreshed', 500, null, null),
     ('one_time_tokens', 500, null, null),
     ('flow_devices', 1000, 'postern.flow_devices', 'created_at < $1 - interval ''24 hours'''),
+    ('linking_flows', 1000, 'postern.linking_flows', 'created_at < $1 - interval ''24 hours'''),
     ('totp_steps', 1000, 'postern.totp_steps', 'used_at < $1 - interval ''24 hours'''), -- such a code is long expired
     ('link_secrets', 1000, 'postern.link_secrets',
       'created_at < $1 - interval ''24 hours'' and not exists (select from auth.one_time_tokens as t where t.id = token_id)'),
@@ -5604,6 +6322,42 @@ begin
 end;
 $$;
 
+-- Name: need_custom_provider(text, jsonb, boolean); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.need_custom_provider(p_identifier text, p_context jsonb, p_to_change boolean DEFAULT false) RETURNS auth.custom_oauth_providers
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_provider auth.custom_oauth_providers;
+begin
+  perform postern_internal.need_custom_providers(p_context);
+  perform postern_internal.check_custom_identifier(p_identifier);
+  if p_to_change then
+    select p.* into v_provider from auth.custom_oauth_providers as p where p.identifier = p_identifier for update;
+  else
+    select p.* into v_provider from auth.custom_oauth_providers as p where p.identifier = p_identifier;
+  end if;
+  if v_provider.id is null then
+    perform postern_internal.fail(404, 'custom_provider_not_found', 'Custom OAuth provider not found');
+  end if;
+  return v_provider;
+end;
+$$;
+
+-- Name: need_custom_providers(jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.need_custom_providers(p_context jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  if p_context ? 'custom_providers_off' then
+    perform postern_internal.fail(404, 'feature_disabled', 'Custom OAuth providers are disabled');
+  end if;
+end;
+$$;
+
 -- Name: need_factor(uuid, uuid, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.need_factor(p_user_id uuid, p_factor_id uuid, p_refusal jsonb) RETURNS auth.mfa_factors
@@ -5643,6 +6397,31 @@ begin
     perform postern_internal.fail(404, 'user_not_found', 'User not found');
   end if;
   return v_user;
+end;
+$$;
+
+-- Name: new_account_email(text, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.new_account_email(p_provider text, p_identity jsonb, p_context jsonb) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_email text := postern_internal.candidate_email(p_identity) ->> 'email';
+  v_is_verified boolean := v_email = any (postern_internal.verified_emails(p_identity, p_context));
+begin
+  if v_is_verified and postern_internal.linking_domain(p_provider, p_context) <> 'default' then
+    return v_email;
+  elsif postern_internal.owners_by_address(array[v_email]) <> '{}'
+    or v_is_verified and postern_internal.owners_by_identity(array[v_email], 'default', p_context) <> '{}'
+    or not v_is_verified and exists (
+      select from auth.identities as i
+      join auth.users as u on u.id = i.user_id and u.aud = p_context ->> 'aud'
+      where i.email = v_email and postern_internal.linking_domain(i.provider, p_context) = 'default')
+  then
+    return null;
+  end if;
+  return v_email;
 end;
 $$;
 
@@ -5910,14 +6689,45 @@ begin
   from auth.identities as i
   join auth.users as u on u.id = i.user_id and u.aud = p_context ->> 'aud'
   where i.email = lower(p_email)
-    and i.provider not like 'sso:%'
-    and not (p_context -> 'linking_domains') ? i.provider
+    and postern_internal.linking_domain(i.provider, p_context) = 'default'
   order by i.created_at, i.id
   limit 1;
   if v_owner is null then
     select u.id into v_owner from postern_internal.find_users_by_email(p_email, p_context ->> 'aud') as u;
   end if;
   return v_owner;
+end;
+$$;
+
+-- Name: owners_by_address(text[]); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.owners_by_address(p_emails text[]) RETURNS uuid[]
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+begin
+  return array(
+    select u.id
+    from auth.users as u
+    where u.instance_id = postern_internal.nil_uuid() and lower(u.email) = any (p_emails) and not u.is_sso_user);
+end;
+$$;
+
+-- Name: owners_by_identity(text[], text, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.owners_by_identity(p_emails text[], p_domain text, p_context jsonb) RETURNS uuid[]
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+begin
+  return array(
+    select distinct i.user_id
+    from auth.identities as i
+    join auth.users as u on u.id = i.user_id
+    where i.email = any (p_emails)
+      and postern_internal.linking_domain(i.provider, p_context) = p_domain
+      and (i.identity_data ->> 'email_verified' = 'true' or lower(u.email) = i.email
+        or (p_context ->> 'autoconfirm')::boolean));
 end;
 $$;
 
@@ -6154,7 +6964,7 @@ declare
   v_now timestamptz := postern_internal.clock();
   v_id uuid := postern_internal.random_uuid();
 begin
-  if p_decision = 'exists' then
+  if p_decision = 'sign in' then
     update auth.identities
     set identity_data = postern_internal.external_data(p_identity), updated_at = v_now
     where provider = p_provider and provider_id = p_identity ->> 'sub' and user_id = p_user_id;
@@ -6165,10 +6975,9 @@ begin
   values (
     v_id, p_identity ->> 'sub', p_user_id, p_provider, postern_internal.external_data(p_identity), v_now, v_now, v_now)
   on conflict do nothing;
-  if not found then
-    if p_decision = 'create' then
-      delete from auth.users where id = p_user_id;
-    end if;
+  if not found and p_decision = 'create' then
+    perform postern_internal.fail(409, 'conflict', 'The identity was added by another request'); -- and no user is left
+  elsif not found then
     return false;
   end if;
   if p_decision = 'link' then
@@ -6392,6 +7201,37 @@ begin
 end;
 $$;
 
+-- Name: reclaim_account(auth.users, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.reclaim_account(p_user auth.users, p_context jsonb) RETURNS auth.users
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_factor auth.mfa_factors;
+begin
+  perform postern_internal.end_sessions(p_user.id, 'reclaimed', p_context);
+  for v_factor in delete from auth.mfa_factors as f where f.user_id = p_user.id returning f.* loop
+    perform postern_internal.record_event('factor.deleted', p_user.id, p_context, jsonb_build_object(
+      'factor_id', v_factor.id, 'factor_type', v_factor.factor_type, 'reason', 'reclaimed'));
+  end loop;
+  delete from auth.one_time_tokens as t where t.user_id = p_user.id;
+  delete from auth.webauthn_credentials as c where c.user_id = p_user.id;
+  delete from auth.webauthn_challenges as c where c.user_id = p_user.id;
+  delete from auth.oauth_authorizations as a where a.user_id = p_user.id;
+  delete from auth.oauth_consents as c where c.user_id = p_user.id;
+  perform postern_internal.end_flows(p_user.id);
+  update auth.users as u
+  set phone = null, phone_confirmed_at = null, confirmation_token = '', recovery_token = '',
+    email_change = '', email_change_token_new = '', email_change_token_current = '', email_change_confirm_status = 0,
+    phone_change = '', phone_change_token = '', reauthentication_token = '', updated_at = postern_internal.clock()
+  where u.id = p_user.id
+  returning u.* into p_user;
+  perform postern_internal.record_event('user.reclaimed', p_user.id, p_context);
+  return p_user;
+end;
+$$;
+
 -- Name: recompute_providers(uuid); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.recompute_providers(p_user_id uuid) RETURNS void
@@ -6417,6 +7257,19 @@ begin
   if v_new is distinct from v_old then
     update auth.users set raw_app_meta_data = v_new where id = p_user_id;
   end if;
+end;
+$$;
+
+-- Name: record_custom_event(text, auth.custom_oauth_providers, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.record_custom_event(p_what text, p_provider auth.custom_oauth_providers, p_context jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  perform postern_internal.record_event('custom_provider.' || p_what, null, p_context, jsonb_build_object(
+    'id', p_provider.id, 'identifier', p_provider.identifier, 'provider_type', p_provider.provider_type,
+    'enabled', p_provider.enabled));
 end;
 $$;
 
@@ -6486,7 +7339,7 @@ begin
       and postern_internal.is_sms_otp_alive(p_user.reauthentication_sent_at, p_context);
   end if;
   if not v_is_right then
-    perform postern_internal.count_wrong_code('{reauthentication_token}', p_user.id, null, p_context);
+    perform postern_internal.count_wrong_nonce(p_user, p_context);
     return postern_internal.failure(422, 'reauthentication_not_valid', 'Nonce has expired or is invalid');
   end if;
   delete from auth.one_time_tokens where user_id = p_user.id;
@@ -6656,6 +7509,25 @@ begin
     set wrong = challenge_guesses.wrong + 1, last_at = excluded.last_at;
   return postern_internal.failure(422, 'mfa_verification_failed', case p_factor.factor_type
     when 'phone' then 'Invalid MFA Phone code entered' else 'Invalid TOTP code entered' end);
+end;
+$$;
+
+-- Name: refuse_identity(text, uuid, text, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.refuse_identity(p_refusal text, p_user_id uuid, p_provider text, p_identity jsonb, p_context jsonb) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  if p_refusal = 'several' then
+    perform postern_internal.fail(500, 'unexpected_failure',
+      'Multiple accounts with the same email address in the same linking domain detected: '
+      || postern_internal.linking_domain(p_provider, p_context));
+  end if;
+  perform postern_internal.record_event('identity.refused', p_user_id, p_context, jsonb_build_object(
+    'provider', p_provider, 'provider_id', p_identity ->> 'sub', 'reason', 'linking_required'));
+  return postern_internal.failure(422, 'identity_linking_required', format(
+    'An account with this email address exists. Sign in to it as before, then link %s to it', p_provider));
 end;
 $$;
 
@@ -6872,7 +7744,7 @@ $$;
 
 -- Name: resume_oauth(uuid, boolean, jsonb); Type: FUNCTION; Schema: postern_internal
 
-CREATE FUNCTION postern_internal.resume_oauth(p_state uuid, p_has_code boolean, p_context jsonb, OUT provider text, OUT referrer text, OUT is_email_optional boolean, OUT secret text, OUT failure jsonb)
+CREATE FUNCTION postern_internal.resume_oauth(p_state uuid, p_has_code boolean, p_context jsonb, OUT provider text, OUT referrer text, OUT is_email_optional boolean, OUT secret text, OUT custom jsonb, OUT failure jsonb)
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
@@ -6883,6 +7755,9 @@ begin
   provider := v_flow.provider_type;
   referrer := coalesce(v_flow.referrer, '');
   is_email_optional := v_flow.email_optional;
+  if p_has_code and starts_with(lower(provider), 'custom:') then
+    custom := postern_internal.usable_custom_provider(lower(provider), p_context);
+  end if;
   if p_has_code and v_flow.oauth_client_state_id is not null then
     v_taken := postern_internal.take_client_state(v_flow);
     failure := v_taken.failure;
@@ -7517,19 +8392,50 @@ CREATE FUNCTION postern_internal.sign_in_externally(p_provider text, p_identity 
     AS $$
 declare
   v_user auth.users;
-  v_linked record;
+  v_result record;
 begin
   if p_linking_target_id is not null then
-    v_linked := postern_internal.link_identity(p_linking_target_id, p_provider, p_identity, p_context);
-    v_user := v_linked.account;
-    failure := v_linked.failure;
+    v_result := postern_internal.link_identity(p_linking_target_id, p_provider, p_identity, p_context);
+    v_user := v_result.account;
+    failure := v_result.failure;
   elsif p_invite_token is not null then
     v_user := postern_internal.accept_invite(p_invite_token, p_provider, p_identity, p_context);
   else
-    v_user := postern_internal.external_account(p_provider, p_identity, p_context);
-    failure := postern_internal.admit_external(p_provider, p_is_email_optional, v_user, p_identity, p_context);
+    v_result := postern_internal.external_account(p_provider, p_identity, p_context);
+    v_user := v_result.account;
+    failure := v_result.failure;
+    if failure is null then
+      failure := postern_internal.admit_external(
+        p_provider, v_result.decision, v_user, p_identity, p_is_email_optional, p_context);
+    end if;
   end if;
   account_id := v_user.id;
+end;
+$$;
+
+-- Name: sign_in_with_id_token(text, jsonb, boolean, jsonb, uuid, uuid); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.sign_in_with_id_token(p_provider text, p_identity jsonb, p_is_email_optional boolean, p_context jsonb, p_linking_user_id uuid DEFAULT NULL::uuid, p_linking_session_id uuid DEFAULT NULL::uuid, OUT issued jsonb, OUT failure jsonb)
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_visit record;
+begin
+  perform postern_internal.take_limits(p_context);
+  if p_linking_user_id is not null then
+    perform postern_internal.authenticate(p_linking_user_id, p_linking_session_id, p_lock => true);
+  end if;
+  v_visit := postern_internal.sign_in_externally(p_provider, p_identity, p_context,
+    p_is_email_optional => p_is_email_optional, p_linking_target_id => p_linking_user_id);
+  failure := v_visit.failure;
+  if failure is not null then
+    return;
+  end if;
+  issued := postern_internal.issue_session(v_visit.account_id, 'oauth', p_context);
+  if issued #>> '{user,confirmed_at}' = postern_internal.rfc3339(postern_internal.clock()) then
+    issued := issued #- '{user,confirmed_at}'; -- of this very request: the reply does not have it (spec/00 section 7)
+  end if;
 end;
 $$;
 
@@ -7917,6 +8823,20 @@ CREATE FUNCTION postern_internal.test_otp(p_phone text, p_context jsonb) RETURNS
   end
 $$;
 
+-- Name: texts_of(jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.texts_of(p_list jsonb) RETURNS text[]
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO ''
+    AS $$
+begin
+  if jsonb_typeof(p_list) = 'array' then
+    return array(select t.value from jsonb_array_elements_text(p_list) with ordinality as t (value, n) order by t.n);
+  end if;
+  return null;
+end;
+$$;
+
 -- Name: token_sent_at(auth.users, auth.one_time_token_type); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.token_sent_at(p_user auth.users, p_type auth.one_time_token_type) RETURNS timestamp with time zone
@@ -7946,6 +8866,23 @@ begin
   from postern.limits as l
   where l.name = p_name and l.who = p_who;
   return greatest(coalesce(v_wait, 0), 0);
+end;
+$$;
+
+-- Name: too_soon(timestamp with time zone, double precision); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.too_soon(p_last_at timestamp with time zone, p_seconds double precision) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_wait interval := p_last_at + make_interval(secs => p_seconds) - postern_internal.clock();
+begin
+  if v_wait > interval '0' then
+    return format(
+      'For security purposes, you can only request this after %s seconds.', trunc(extract(epoch from v_wait)));
+  end if;
+  return null;
 end;
 $$;
 
@@ -8064,6 +9001,50 @@ begin
 end;
 $_$;
 
+-- Name: update_custom_provider(text, jsonb, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.update_custom_provider(p_identifier text, p_changes jsonb, p_refusal jsonb, p_context jsonb) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_new auth.custom_oauth_providers;
+begin
+  v_new := postern_internal.need_custom_provider(p_identifier, p_context, p_to_change => true);
+  perform postern_internal.refuse(p_refusal);
+  perform postern_internal.check_custom_details(p_changes);
+  v_new := postern_internal.changed_custom_provider(v_new, p_changes);
+  perform postern_internal.check_custom_urls(postern_internal.custom_urls(v_new.provider_type, p_changes), p_context);
+  if postern_internal.is_asking() then
+    return jsonb_build_object();
+  end if;
+  perform postern_internal.check_custom_shape(v_new);
+  if v_new.provider_type = 'oidc' and cardinality(postern_internal.custom_urls('oidc', p_changes)) > 0 then
+    v_new := postern_internal.with_discovery(v_new, p_context);
+  end if;
+  if p_changes ->> 'client_secret' <> '' then
+    v_new.client_secret := postern_internal.custom_secret(v_new.id, p_changes ->> 'client_secret', p_context);
+  end if;
+  if postern_internal.is_asking() then
+    return jsonb_build_object();
+  end if;
+  -- servers tell by updated_at that what they know of a provider is out of date
+  v_new.updated_at := greatest(postern_internal.clock(), v_new.updated_at + interval '1 microsecond');
+  update auth.custom_oauth_providers as p
+  set name = v_new.name, client_id = v_new.client_id, client_secret = v_new.client_secret,
+    acceptable_client_ids = v_new.acceptable_client_ids, scopes = v_new.scopes, pkce_enabled = v_new.pkce_enabled,
+    attribute_mapping = v_new.attribute_mapping, custom_claims_allowlist = v_new.custom_claims_allowlist,
+    authorization_params = v_new.authorization_params, enabled = v_new.enabled, email_optional = v_new.email_optional,
+    issuer = v_new.issuer, discovery_url = v_new.discovery_url, skip_nonce_check = v_new.skip_nonce_check,
+    cached_discovery = v_new.cached_discovery, discovery_cached_at = v_new.discovery_cached_at,
+    authorization_url = v_new.authorization_url, token_url = v_new.token_url, userinfo_url = v_new.userinfo_url,
+    jwks_uri = v_new.jwks_uri, updated_at = v_new.updated_at
+  where p.id = v_new.id;
+  perform postern_internal.record_custom_event('updated', v_new, p_context);
+  return postern_internal.custom_provider_json(v_new);
+end;
+$$;
+
 -- Name: update_user(uuid, uuid, jsonb, text, text, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.update_user(p_user_id uuid, p_session_id uuid, p_changes jsonb, p_old_hash text, p_password_hash text, p_context jsonb) RETURNS jsonb
@@ -8078,6 +9059,7 @@ begin
       perform postern_internal.fail(409, 'conflict', 'The password was changed by another request');
     end if;
     v_user := postern_internal.replace_password(v_user.id, p_password_hash, p_context, p_except => p_session_id);
+    perform postern_internal.end_flows(v_user.id);
     perform postern_internal.audit_user('user_updated_password', v_user, p_context);
     perform postern_internal.notify_user('password_changed', v_user, p_context);
   end if;
@@ -8143,6 +9125,28 @@ CREATE FUNCTION postern_internal.url_encode(p_text text) RETURNS text
     end, '' order by n), '')
   from regexp_split_to_table(p_text, '') with ordinality as t (c, n)
 $_$;
+
+-- Name: usable_custom_provider(text, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.usable_custom_provider(p_identifier text, p_context jsonb) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_provider auth.custom_oauth_providers;
+begin
+  if p_context ? 'custom_providers_off' then
+    return jsonb_build_object('refusal', 'off');
+  end if;
+  select p.* into v_provider from auth.custom_oauth_providers as p where p.identifier = p_identifier;
+  if v_provider.id is null then
+    return jsonb_build_object('refusal', 'not_found');
+  elsif not v_provider.enabled then
+    return jsonb_build_object('refusal', 'disabled');
+  end if;
+  return to_jsonb(v_provider);
+end;
+$$;
 
 -- Name: use_totp_step(auth.mfa_factors, bigint, jsonb); Type: FUNCTION; Schema: postern_internal
 
@@ -8223,7 +9227,7 @@ CREATE FUNCTION postern_internal.verified_emails(p_identity jsonb, p_context jso
     AS $$
   select coalesce(array_agg(lower(e ->> 'email')), '{}')
   from jsonb_array_elements(p_identity -> 'emails') as e
-  where (e ->> 'verified')::boolean or (p_context ->> 'autoconfirm')::boolean
+  where e ->> 'email' <> '' and ((e ->> 'verified')::boolean or (p_context ->> 'autoconfirm')::boolean)
 $$;
 
 -- Name: verify_factor(uuid, uuid, uuid, uuid, text, text, bigint, text, jsonb); Type: FUNCTION; Schema: postern_internal
@@ -8479,6 +9483,29 @@ CREATE FUNCTION postern_internal.wall_clock() RETURNS timestamp with time zone
   end
 $$;
 
+-- Name: with_discovery(auth.custom_oauth_providers, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.with_discovery(p_provider auth.custom_oauth_providers, p_context jsonb) RETURNS auth.custom_oauth_providers
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_answer jsonb;
+begin
+  p_provider.cached_discovery := null;
+  p_provider.discovery_cached_at := null;
+  if p_context ? 'answers' then
+    -- The name tells documents apart: somebody may change the other half of the question between two rounds.
+    v_answer := postern_internal.ask_about_custom_provider(
+      'document:' || md5(p_provider.issuer || ' ' || coalesce(p_provider.discovery_url, '')),
+      jsonb_build_object('issuer', p_provider.issuer, 'discovery_url', coalesce(p_provider.discovery_url, '')), p_context);
+    p_provider.cached_discovery := v_answer -> 'document';
+    p_provider.discovery_cached_at := postern_internal.clock();
+  end if;
+  return p_provider;
+end;
+$$;
+
 -- Name: write_audit(text[], uuid, text, boolean, text, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.write_audit(p_actions text[], p_actor_id uuid, p_actor_username text, p_via_sso boolean, p_actor_name text, p_traits jsonb, p_context jsonb) RETURNS void
@@ -8527,54 +9554,6 @@ begin
   return p_a;
 end;
 $$;
-
--- Name: custom_oauth_providers; Type: TABLE; Schema: auth
-
-CREATE TABLE auth.custom_oauth_providers (
-    id uuid DEFAULT gen_random_uuid() NOT NULL,
-    provider_type text NOT NULL,
-    identifier text NOT NULL,
-    name text NOT NULL,
-    client_id text NOT NULL,
-    client_secret text NOT NULL,
-    acceptable_client_ids text[] DEFAULT '{}'::text[] NOT NULL,
-    scopes text[] DEFAULT '{}'::text[] NOT NULL,
-    pkce_enabled boolean DEFAULT true NOT NULL,
-    attribute_mapping jsonb DEFAULT '{}'::jsonb NOT NULL,
-    authorization_params jsonb DEFAULT '{}'::jsonb NOT NULL,
-    enabled boolean DEFAULT true NOT NULL,
-    email_optional boolean DEFAULT false NOT NULL,
-    issuer text,
-    discovery_url text,
-    skip_nonce_check boolean DEFAULT false NOT NULL,
-    cached_discovery jsonb,
-    discovery_cached_at timestamp with time zone,
-    authorization_url text,
-    token_url text,
-    userinfo_url text,
-    jwks_uri text,
-    created_at timestamp with time zone DEFAULT now() NOT NULL,
-    updated_at timestamp with time zone DEFAULT now() NOT NULL,
-    custom_claims_allowlist text[] DEFAULT '{}'::text[] NOT NULL,
-    CONSTRAINT custom_oauth_providers_authorization_url_check CHECK ((authorization_url ~~ 'https://%'::text)),
-    CONSTRAINT custom_oauth_providers_authorization_url_check1 CHECK ((char_length(authorization_url) <= 2048)),
-    CONSTRAINT custom_oauth_providers_check CHECK (((provider_type <> 'oauth2'::text) OR ((authorization_url IS NOT NULL) AND (token_url IS NOT NULL) AND (userinfo_url IS NOT NULL)))),
-    CONSTRAINT custom_oauth_providers_check1 CHECK (((provider_type <> 'oidc'::text) OR (issuer IS NOT NULL))),
-    CONSTRAINT custom_oauth_providers_check2 CHECK (((provider_type <> 'oidc'::text) OR (issuer IS NULL) OR (issuer ~~ 'https://%'::text))),
-    CONSTRAINT custom_oauth_providers_check3 CHECK (((provider_type <> 'oidc'::text) OR (discovery_url IS NULL) OR (discovery_url ~~ 'https://%'::text))),
-    CONSTRAINT custom_oauth_providers_client_id_check CHECK (((char_length(client_id) >= 1) AND (char_length(client_id) <= 512))),
-    CONSTRAINT custom_oauth_providers_discovery_url_check CHECK ((char_length(discovery_url) <= 2048)),
-    CONSTRAINT custom_oauth_providers_identifier_check CHECK ((identifier ~ '^[a-z0-9][a-z0-9:-]{0,48}[a-z0-9]$'::text)),
-    CONSTRAINT custom_oauth_providers_issuer_check CHECK (((char_length(issuer) >= 1) AND (char_length(issuer) <= 2048))),
-    CONSTRAINT custom_oauth_providers_jwks_uri_check CHECK ((jwks_uri ~~ 'https://%'::text)),
-    CONSTRAINT custom_oauth_providers_jwks_uri_check1 CHECK ((char_length(jwks_uri) <= 2048)),
-    CONSTRAINT custom_oauth_providers_name_check CHECK (((char_length(name) >= 1) AND (char_length(name) <= 100))),
-    CONSTRAINT custom_oauth_providers_provider_type_check CHECK ((provider_type = ANY (ARRAY['oauth2'::text, 'oidc'::text]))),
-    CONSTRAINT custom_oauth_providers_token_url_check CHECK ((token_url ~~ 'https://%'::text)),
-    CONSTRAINT custom_oauth_providers_token_url_check1 CHECK ((char_length(token_url) <= 2048)),
-    CONSTRAINT custom_oauth_providers_userinfo_url_check CHECK ((userinfo_url ~~ 'https://%'::text)),
-    CONSTRAINT custom_oauth_providers_userinfo_url_check1 CHECK ((char_length(userinfo_url) <= 2048))
-);
 
 -- Name: instances; Type: TABLE; Schema: auth
 
@@ -8964,6 +9943,19 @@ WITH (fillfactor='80');
 
 COMMENT ON TABLE postern.link_secrets IS 'The secrets of mailed links, hashed: knowing address and code does not make a link.';
 
+-- Name: linking_flows; Type: TABLE; Schema: postern
+
+CREATE TABLE postern.linking_flows (
+    flow_id uuid NOT NULL,
+    user_id uuid NOT NULL,
+    session_id uuid,
+    created_at timestamp with time zone NOT NULL
+);
+
+-- Name: TABLE linking_flows; Type: COMMENT; Schema: postern
+
+COMMENT ON TABLE postern.linking_flows IS 'Who began to link an identity, and in which session, for a day at most; the identity is linked only while it lasts.';
+
 -- Name: maintenance; Type: TABLE; Schema: postern
 
 CREATE TABLE postern.maintenance (
@@ -9060,7 +10052,7 @@ CREATE TABLE postern.session_ends (
     reason text NOT NULL,
     actor text NOT NULL,
     ended_at timestamp with time zone NOT NULL,
-    CONSTRAINT session_ends_reason_check CHECK ((reason = ANY (ARRAY['logout'::text, 'reuse'::text, 'timebox'::text, 'idle'::text, 'low_aal'::text, 'newer_login'::text, 'ban'::text, 'password_change'::text, 'admin'::text, 'user_deleted'::text, 'hook'::text, 'mfa'::text, 'retention'::text])))
+    CONSTRAINT session_ends_reason_check CHECK ((reason = ANY (ARRAY['logout'::text, 'reuse'::text, 'timebox'::text, 'idle'::text, 'low_aal'::text, 'newer_login'::text, 'ban'::text, 'password_change'::text, 'admin'::text, 'user_deleted'::text, 'hook'::text, 'mfa'::text, 'retention'::text, 'reclaimed'::text])))
 );
 
 -- Name: TABLE session_ends; Type: COMMENT; Schema: postern
@@ -9328,6 +10320,11 @@ ALTER TABLE ONLY postern.limits
 
 ALTER TABLE ONLY postern.link_secrets
     ADD CONSTRAINT link_secrets_pkey PRIMARY KEY (token_id);
+
+-- Name: linking_flows linking_flows_pkey; Type: CONSTRAINT; Schema: postern
+
+ALTER TABLE ONLY postern.linking_flows
+    ADD CONSTRAINT linking_flows_pkey PRIMARY KEY (flow_id);
 
 -- Name: maintenance maintenance_pkey; Type: CONSTRAINT; Schema: postern
 
@@ -9623,6 +10620,14 @@ CREATE INDEX events_default_user_id_id_idx ON postern.events_default USING btree
 
 CREATE INDEX flow_devices_created_idx ON postern.flow_devices USING btree (created_at);
 
+-- Name: linking_flows_created_idx; Type: INDEX; Schema: postern
+
+CREATE INDEX linking_flows_created_idx ON postern.linking_flows USING btree (created_at);
+
+-- Name: linking_flows_user_idx; Type: INDEX; Schema: postern
+
+CREATE INDEX linking_flows_user_idx ON postern.linking_flows USING btree (user_id);
+
 -- Name: outbox_due_idx; Type: INDEX; Schema: postern
 
 CREATE INDEX outbox_due_idx ON postern.outbox USING btree (next_attempt_at) WHERE (state = ANY (ARRAY['queued'::text, 'sending'::text]));
@@ -9834,10 +10839,20 @@ GRANT ALL ON FUNCTION postern.ban_user(who text, duration interval) TO postern_a
 REVOKE ALL ON FUNCTION postern.confirm_email(who text) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.confirm_email(who text) TO postern_admin;
 
+-- Name: FUNCTION create_custom_provider(identifier text, name text, client_id text, client_secret text, issuer text, authorization_url text, token_url text, userinfo_url text, scopes text[], discovery_url text, jwks_uri text, acceptable_client_ids text[], pkce_enabled boolean, enabled boolean, email_optional boolean, skip_nonce_check boolean, attribute_mapping jsonb, custom_claims_allowlist text[], authorization_params jsonb); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.create_custom_provider(identifier text, name text, client_id text, client_secret text, issuer text, authorization_url text, token_url text, userinfo_url text, scopes text[], discovery_url text, jwks_uri text, acceptable_client_ids text[], pkce_enabled boolean, enabled boolean, email_optional boolean, skip_nonce_check boolean, attribute_mapping jsonb, custom_claims_allowlist text[], authorization_params jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.create_custom_provider(identifier text, name text, client_id text, client_secret text, issuer text, authorization_url text, token_url text, userinfo_url text, scopes text[], discovery_url text, jwks_uri text, acceptable_client_ids text[], pkce_enabled boolean, enabled boolean, email_optional boolean, skip_nonce_check boolean, attribute_mapping jsonb, custom_claims_allowlist text[], authorization_params jsonb) TO postern_admin;
+
 -- Name: FUNCTION create_user(email text, password text, phone text, password_hash text, email_confirm boolean, phone_confirm boolean, user_metadata jsonb, app_metadata jsonb, role text, id uuid, ban_duration interval); Type: ACL; Schema: postern
 
 REVOKE ALL ON FUNCTION postern.create_user(email text, password text, phone text, password_hash text, email_confirm boolean, phone_confirm boolean, user_metadata jsonb, app_metadata jsonb, role text, id uuid, ban_duration interval) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.create_user(email text, password text, phone text, password_hash text, email_confirm boolean, phone_confirm boolean, user_metadata jsonb, app_metadata jsonb, role text, id uuid, ban_duration interval) TO postern_admin;
+
+-- Name: FUNCTION delete_custom_provider(identifier text); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.delete_custom_provider(identifier text) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.delete_custom_provider(identifier text) TO postern_admin;
 
 -- Name: FUNCTION delete_user(who text, soft boolean); Type: ACL; Schema: postern
 
@@ -9880,6 +10895,11 @@ GRANT ALL ON FUNCTION postern.get_user(who text) TO postern_support;
 
 REVOKE ALL ON FUNCTION postern.invite_user(email text, user_metadata jsonb, redirect_to text) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.invite_user(email text, user_metadata jsonb, redirect_to text) TO postern_admin;
+
+-- Name: FUNCTION list_custom_providers(provider_type text); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.list_custom_providers(provider_type text) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.list_custom_providers(provider_type text) TO postern_admin;
 
 -- Name: FUNCTION list_limits(who text); Type: ACL; Schema: postern
 
@@ -9947,6 +10967,11 @@ GRANT ALL ON FUNCTION postern.sign_out(who text, session_id uuid) TO postern_adm
 REVOKE ALL ON FUNCTION postern.unban_user(who text) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.unban_user(who text) TO postern_admin;
 
+-- Name: FUNCTION update_custom_provider(identifier text, name text, client_id text, client_secret text, issuer text, authorization_url text, token_url text, userinfo_url text, scopes text[], discovery_url text, jwks_uri text, acceptable_client_ids text[], pkce_enabled boolean, enabled boolean, email_optional boolean, skip_nonce_check boolean, attribute_mapping jsonb, custom_claims_allowlist text[], authorization_params jsonb); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.update_custom_provider(identifier text, name text, client_id text, client_secret text, issuer text, authorization_url text, token_url text, userinfo_url text, scopes text[], discovery_url text, jwks_uri text, acceptable_client_ids text[], pkce_enabled boolean, enabled boolean, email_optional boolean, skip_nonce_check boolean, attribute_mapping jsonb, custom_claims_allowlist text[], authorization_params jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.update_custom_provider(identifier text, name text, client_id text, client_secret text, issuer text, authorization_url text, token_url text, userinfo_url text, scopes text[], discovery_url text, jwks_uri text, acceptable_client_ids text[], pkce_enabled boolean, enabled boolean, email_optional boolean, skip_nonce_check boolean, attribute_mapping jsonb, custom_claims_allowlist text[], authorization_params jsonb) TO postern_admin;
+
 -- Name: FUNCTION why_signed_out(who text, max_rows integer); Type: ACL; Schema: postern
 
 REVOKE ALL ON FUNCTION postern.why_signed_out(who text, max_rows integer) FROM PUBLIC;
@@ -9997,6 +11022,10 @@ GRANT SELECT ON TABLE auth.sessions TO postgres WITH GRANT OPTION;
 
 REVOKE ALL ON FUNCTION postern_internal.access_token_claims(p_user auth.users, p_session auth.sessions) FROM PUBLIC;
 
+-- Name: FUNCTION account_decision(p_owner uuid, p_verified text[], p_domain text, p_linked uuid[], p_addressed uuid[], p_policy text, p_is_confirmed boolean, OUT decision text, OUT user_id uuid, OUT refusal text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.account_decision(p_owner uuid, p_verified text[], p_domain text, p_linked uuid[], p_addressed uuid[], p_policy text, p_is_confirmed boolean, OUT decision text, OUT user_id uuid, OUT refusal text) FROM PUBLIC;
+
 -- Name: FUNCTION account_key(p_aud text, p_address text); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.account_key(p_aud text, p_address text) FROM PUBLIC;
@@ -10037,9 +11066,9 @@ REVOKE ALL ON FUNCTION postern_internal.admin_update_factor(p_user_id uuid, p_fa
 
 REVOKE ALL ON FUNCTION postern_internal.admin_update_user(p_user_id uuid, p_changes jsonb, p_password_hash text, p_refusal jsonb, p_context jsonb) FROM PUBLIC;
 
--- Name: FUNCTION admit_external(p_provider text, p_is_email_optional boolean, p_user auth.users, p_identity jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
+-- Name: FUNCTION admit_external(p_provider text, p_decision text, p_user auth.users, p_identity jsonb, p_is_email_optional boolean, p_context jsonb); Type: ACL; Schema: postern_internal
 
-REVOKE ALL ON FUNCTION postern_internal.admit_external(p_provider text, p_is_email_optional boolean, p_user auth.users, p_identity jsonb, p_context jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION postern_internal.admit_external(p_provider text, p_decision text, p_user auth.users, p_identity jsonb, p_is_email_optional boolean, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION admit_new_user(p_user auth.users, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -10085,6 +11114,10 @@ REVOKE ALL ON FUNCTION postern_internal.ask(p_question text, p_payload jsonb, p_
 -- Name: FUNCTION ask_about_code(p_phone text, p_code text, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.ask_about_code(p_phone text, p_code text, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION ask_about_custom_provider(p_what text, p_payload jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.ask_about_custom_provider(p_what text, p_payload jsonb, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION audit_admin(p_action text, p_user auth.users, p_context jsonb, p_traits jsonb); Type: ACL; Schema: postern_internal
 
@@ -10191,6 +11224,10 @@ REVOKE ALL ON FUNCTION postern_internal.change_account(p_user auth.users, p_chan
 
 REVOKE ALL ON FUNCTION postern_internal.change_by_sql(p_who text, p_changes jsonb, p_password_hash text) FROM PUBLIC;
 
+-- Name: FUNCTION changed_custom_provider(p_provider auth.custom_oauth_providers, p_changes jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.changed_custom_provider(p_provider auth.custom_oauth_providers, p_changes jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION charge_limit(p_limit jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.charge_limit(p_limit jsonb) FROM PUBLIC;
@@ -10198,6 +11235,26 @@ REVOKE ALL ON FUNCTION postern_internal.charge_limit(p_limit jsonb) FROM PUBLIC;
 -- Name: FUNCTION check_admin_session(p_user_id uuid, p_session_id uuid, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.check_admin_session(p_user_id uuid, p_session_id uuid, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION check_custom_details(p_provider jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.check_custom_details(p_provider jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION check_custom_identifier(p_identifier text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.check_custom_identifier(p_identifier text) FROM PUBLIC;
+
+-- Name: FUNCTION check_custom_quota(p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.check_custom_quota(p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION check_custom_shape(p_provider auth.custom_oauth_providers); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.check_custom_shape(p_provider auth.custom_oauth_providers) FROM PUBLIC;
+
+-- Name: FUNCTION check_custom_urls(p_urls text[], p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.check_custom_urls(p_urls text[], p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION check_email(p_email text); Type: ACL; Schema: postern_internal
 
@@ -10211,9 +11268,17 @@ REVOKE ALL ON FUNCTION postern_internal.check_enroll_enabled(p_type auth.factor_
 
 REVOKE ALL ON FUNCTION postern_internal.check_factor_limit(p_factor_id uuid, p_context jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION check_frequency(p_last_at timestamp with time zone, p_seconds double precision, p_code text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.check_frequency(p_last_at timestamp with time zone, p_seconds double precision, p_code text) FROM PUBLIC;
+
 -- Name: FUNCTION check_is_free(p_email text, p_phone text, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.check_is_free(p_email text, p_phone text, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION check_linking_flow(p_flow_id uuid); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.check_linking_flow(p_flow_id uuid) FROM PUBLIC;
 
 -- Name: FUNCTION check_mail_frequency(p_last_sent_at timestamp with time zone, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -10222,6 +11287,10 @@ REVOKE ALL ON FUNCTION postern_internal.check_mail_frequency(p_last_sent_at time
 -- Name: FUNCTION check_may_enroll(p_user_id uuid, p_session_id uuid, p_factor_id uuid); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.check_may_enroll(p_user_id uuid, p_session_id uuid, p_factor_id uuid) FROM PUBLIC;
+
+-- Name: FUNCTION check_new_custom_provider(p_provider jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.check_new_custom_provider(p_provider jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION check_password_hash(p_hash text); Type: ACL; Schema: postern_internal
 
@@ -10311,9 +11380,17 @@ REVOKE ALL ON FUNCTION postern_internal.count_password(p_is_right boolean, p_con
 
 REVOKE ALL ON FUNCTION postern_internal.count_wrong_code(p_types auth.one_time_token_type[], p_user_id uuid, p_address text, p_context jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION count_wrong_nonce(p_user auth.users, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.count_wrong_nonce(p_user auth.users, p_context jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION create_account(p_account jsonb, p_password_hash text, p_refusal jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.create_account(p_account jsonb, p_password_hash text, p_refusal jsonb, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION create_custom_provider(p_provider jsonb, p_refusal jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.create_custom_provider(p_provider jsonb, p_refusal jsonb, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION create_external_user(p_provider text, p_identity jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -10323,13 +11400,29 @@ REVOKE ALL ON FUNCTION postern_internal.create_external_user(p_provider text, p_
 
 REVOKE ALL ON FUNCTION postern_internal.create_user_by_command(p_email text, p_password_hash text, p_role text, p_aud text, p_is_confirmed boolean) FROM PUBLIC;
 
+-- Name: FUNCTION custom_provider_json(p_provider auth.custom_oauth_providers); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.custom_provider_json(p_provider auth.custom_oauth_providers) FROM PUBLIC;
+
+-- Name: FUNCTION custom_secret(p_id uuid, p_secret text, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.custom_secret(p_id uuid, p_secret text, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION custom_urls(p_type text, p_changes jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.custom_urls(p_type text, p_changes jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION customize_claims(p_claims jsonb, p_method text, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.customize_claims(p_claims jsonb, p_method text, p_context jsonb) FROM PUBLIC;
 
--- Name: FUNCTION decide_account(p_provider text, p_subject text, p_verified text[], p_context jsonb, OUT decision text, OUT user_id uuid); Type: ACL; Schema: postern_internal
+-- Name: FUNCTION decide_account(p_provider text, p_identity jsonb, p_context jsonb, OUT decision text, OUT user_id uuid, OUT refusal text); Type: ACL; Schema: postern_internal
 
-REVOKE ALL ON FUNCTION postern_internal.decide_account(p_provider text, p_subject text, p_verified text[], p_context jsonb, OUT decision text, OUT user_id uuid) FROM PUBLIC;
+REVOKE ALL ON FUNCTION postern_internal.decide_account(p_provider text, p_identity jsonb, p_context jsonb, OUT decision text, OUT user_id uuid, OUT refusal text) FROM PUBLIC;
+
+-- Name: FUNCTION delete_custom_provider(p_identifier text, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.delete_custom_provider(p_identifier text, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION delete_user_by_command(p_who text, p_aud text); Type: ACL; Schema: postern_internal
 
@@ -10375,6 +11468,10 @@ REVOKE ALL ON FUNCTION postern_internal.effective_tag(p_tag text, p_context json
 
 REVOKE ALL ON FUNCTION postern_internal.end_anonymity(p_user_id uuid) FROM PUBLIC;
 
+-- Name: FUNCTION end_flows(p_user_id uuid); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.end_flows(p_user_id uuid) FROM PUBLIC;
+
 -- Name: FUNCTION end_sessions(p_user_id uuid, p_reason text, p_context jsonb, p_only uuid, p_except uuid); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.end_sessions(p_user_id uuid, p_reason text, p_context jsonb, p_only uuid, p_except uuid) FROM PUBLIC;
@@ -10395,9 +11492,9 @@ REVOKE ALL ON FUNCTION postern_internal.exchange_code(p_auth_code text, p_code_v
 
 REVOKE ALL ON FUNCTION postern_internal.explain_session_end(p_reason text) FROM PUBLIC;
 
--- Name: FUNCTION external_account(p_provider text, p_identity jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
+-- Name: FUNCTION external_account(p_provider text, p_identity jsonb, p_context jsonb, OUT account auth.users, OUT decision text, OUT failure jsonb); Type: ACL; Schema: postern_internal
 
-REVOKE ALL ON FUNCTION postern_internal.external_account(p_provider text, p_identity jsonb, p_context jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION postern_internal.external_account(p_provider text, p_identity jsonb, p_context jsonb, OUT account auth.users, OUT decision text, OUT failure jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION external_data(p_identity jsonb); Type: ACL; Schema: postern_internal
 
@@ -10414,6 +11511,10 @@ REVOKE ALL ON FUNCTION postern_internal.factor_method(p_type auth.factor_type) F
 -- Name: FUNCTION fail(p_status integer, p_code text, p_message text, p_extra jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.fail(p_status integer, p_code text, p_message text, p_extra jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION fail_custom_conflict(); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.fail_custom_conflict() FROM PUBLIC;
 
 -- Name: FUNCTION fail_email_exists(); Type: ACL; Schema: postern_internal
 
@@ -10434,10 +11535,6 @@ REVOKE ALL ON FUNCTION postern_internal.fail_quota(p_kind text, p_parts integer)
 -- Name: FUNCTION fail_taken(p_email text); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.fail_taken(p_email text) FROM PUBLIC;
-
--- Name: FUNCTION fail_too_soon(p_code text, p_wait interval); Type: ACL; Schema: postern_internal
-
-REVOKE ALL ON FUNCTION postern_internal.fail_too_soon(p_code text, p_wait interval) FROM PUBLIC;
 
 -- Name: FUNCTION failure(p_status integer, p_code text, p_message text); Type: ACL; Schema: postern_internal
 
@@ -10523,6 +11620,10 @@ REVOKE ALL ON FUNCTION postern_internal.flow_expires_at(p_flow auth.flow_state, 
 
 REVOKE ALL ON FUNCTION postern_internal.generate_link(p_link jsonb, p_password_hash text, p_refusal jsonb, p_context jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION get_custom_provider(p_identifier text, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.get_custom_provider(p_identifier text, p_context jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION get_user(p_user_id uuid, p_session_id uuid); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.get_user(p_user_id uuid, p_session_id uuid) FROM PUBLIC;
@@ -10530,6 +11631,10 @@ REVOKE ALL ON FUNCTION postern_internal.get_user(p_user_id uuid, p_session_id uu
 -- Name: FUNCTION ghash(p_hash_key bytea, p_data bytea); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.ghash(p_hash_key bytea, p_data bytea) FROM PUBLIC;
+
+-- Name: FUNCTION given(p_members jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.given(p_members jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION has_newer_session(p_session auth.sessions, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -10578,6 +11683,10 @@ REVOKE ALL ON FUNCTION postern_internal.invite_account(p_email text, p_data json
 -- Name: FUNCTION is_aal2(p_session_id uuid); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.is_aal2(p_session_id uuid) FROM PUBLIC;
+
+-- Name: FUNCTION is_address_proved(p_email text, p_identity jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.is_address_proved(p_email text, p_identity jsonb, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION is_argon2_hash(p_hash text); Type: ACL; Schema: postern_internal
 
@@ -10687,6 +11796,10 @@ REVOKE ALL ON FUNCTION postern_internal.linking_domain(p_provider text, p_contex
 
 REVOKE ALL ON FUNCTION postern_internal.list_audit(p_scope text, p_text text, p_offset bigint, p_limit bigint, OUT total bigint, OUT entries json) FROM PUBLIC;
 
+-- Name: FUNCTION list_custom_providers(p_type text, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.list_custom_providers(p_type text, p_context jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION list_json(p_ids uuid[]); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.list_json(p_ids uuid[]) FROM PUBLIC;
@@ -10706,6 +11819,10 @@ REVOKE ALL ON FUNCTION postern_internal.list_users(p_filter text, p_is_ascending
 -- Name: FUNCTION list_users_after(p_filter text, p_created_at timestamp with time zone, p_id uuid, p_limit integer, p_context jsonb, OUT users jsonb, OUT next_created_at timestamp with time zone, OUT next_id uuid); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.list_users_after(p_filter text, p_created_at timestamp with time zone, p_id uuid, p_limit integer, p_context jsonb, OUT users jsonb, OUT next_created_at timestamp with time zone, OUT next_id uuid) FROM PUBLIC;
+
+-- Name: FUNCTION lock_names(p_provider text, p_identity jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.lock_names(p_provider text, p_identity jsonb, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION lock_user(p_user_id uuid); Type: ACL; Schema: postern_internal
 
@@ -10807,6 +11924,14 @@ REVOKE ALL ON FUNCTION postern_internal.merge_external_data(p_user_id uuid, p_id
 
 REVOKE ALL ON FUNCTION postern_internal.merge_metadata(p_old jsonb, p_new jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION need_custom_provider(p_identifier text, p_context jsonb, p_to_change boolean); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.need_custom_provider(p_identifier text, p_context jsonb, p_to_change boolean) FROM PUBLIC;
+
+-- Name: FUNCTION need_custom_providers(p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.need_custom_providers(p_context jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION need_factor(p_user_id uuid, p_factor_id uuid, p_refusal jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.need_factor(p_user_id uuid, p_factor_id uuid, p_refusal jsonb) FROM PUBLIC;
@@ -10814,6 +11939,10 @@ REVOKE ALL ON FUNCTION postern_internal.need_factor(p_user_id uuid, p_factor_id 
 -- Name: FUNCTION need_user(p_user_id uuid, p_to_delete boolean); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.need_user(p_user_id uuid, p_to_delete boolean) FROM PUBLIC;
+
+-- Name: FUNCTION new_account_email(p_provider text, p_identity jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.new_account_email(p_provider text, p_identity jsonb, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION new_session_key(p_session_id uuid, p_context jsonb, OUT plain text, OUT stored text); Type: ACL; Schema: postern_internal
 
@@ -10874,6 +12003,14 @@ REVOKE ALL ON FUNCTION postern_internal.outbox_delay(p_outcome text, p_attempts 
 -- Name: FUNCTION owner_of_email(p_email text, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.owner_of_email(p_email text, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION owners_by_address(p_emails text[]); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.owners_by_address(p_emails text[]) FROM PUBLIC;
+
+-- Name: FUNCTION owners_by_identity(p_emails text[], p_domain text, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.owners_by_identity(p_emails text[], p_domain text, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION parse_refresh_token_v2(p_token text, OUT session_id uuid, OUT counter bigint); Type: ACL; Schema: postern_internal
 
@@ -10967,9 +12104,17 @@ REVOKE ALL ON FUNCTION postern_internal.read_user_agent(p_user_agent text, OUT b
 
 REVOKE ALL ON FUNCTION postern_internal.reauthenticate(p_user_id uuid, p_session_id uuid, p_context jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION reclaim_account(p_user auth.users, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.reclaim_account(p_user auth.users, p_context jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION recompute_providers(p_user_id uuid); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.recompute_providers(p_user_id uuid) FROM PUBLIC;
+
+-- Name: FUNCTION record_custom_event(p_what text, p_provider auth.custom_oauth_providers, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.record_custom_event(p_what text, p_provider auth.custom_oauth_providers, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION record_event(p_type text, p_user_id uuid, p_context jsonb, p_data jsonb, p_session_id uuid); Type: ACL; Schema: postern_internal
 
@@ -11003,6 +12148,10 @@ REVOKE ALL ON FUNCTION postern_internal.refuse(p_refusal jsonb) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION postern_internal.refuse_code(p_factor auth.mfa_factors, p_challenge_id uuid) FROM PUBLIC;
 
+-- Name: FUNCTION refuse_identity(p_refusal text, p_user_id uuid, p_provider text, p_identity jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.refuse_identity(p_refusal text, p_user_id uuid, p_provider text, p_identity jsonb, p_context jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION register_email(p_email text, p_password_hash text, p_data jsonb, p_code_challenge text, p_code_challenge_method text, p_context jsonb, OUT outcome text, OUT account auth.users); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.register_email(p_email text, p_password_hash text, p_data jsonb, p_code_challenge text, p_code_challenge_method text, p_context jsonb, OUT outcome text, OUT account auth.users) FROM PUBLIC;
@@ -11031,9 +12180,9 @@ REVOKE ALL ON FUNCTION postern_internal.replace_sealed_values(p_column text, p_i
 
 REVOKE ALL ON FUNCTION postern_internal.resend(p_type text, p_email text, p_phone text, p_code_challenge text, p_code_challenge_method text, p_context jsonb) FROM PUBLIC;
 
--- Name: FUNCTION resume_oauth(p_state uuid, p_has_code boolean, p_context jsonb, OUT provider text, OUT referrer text, OUT is_email_optional boolean, OUT secret text, OUT failure jsonb); Type: ACL; Schema: postern_internal
+-- Name: FUNCTION resume_oauth(p_state uuid, p_has_code boolean, p_context jsonb, OUT provider text, OUT referrer text, OUT is_email_optional boolean, OUT secret text, OUT custom jsonb, OUT failure jsonb); Type: ACL; Schema: postern_internal
 
-REVOKE ALL ON FUNCTION postern_internal.resume_oauth(p_state uuid, p_has_code boolean, p_context jsonb, OUT provider text, OUT referrer text, OUT is_email_optional boolean, OUT secret text, OUT failure jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION postern_internal.resume_oauth(p_state uuid, p_has_code boolean, p_context jsonb, OUT provider text, OUT referrer text, OUT is_email_optional boolean, OUT secret text, OUT custom jsonb, OUT failure jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION rfc3339(p_at timestamp with time zone); Type: ACL; Schema: postern_internal
 
@@ -11119,6 +12268,10 @@ REVOKE ALL ON FUNCTION postern_internal.set_ban(p_user_id uuid, p_seconds double
 
 REVOKE ALL ON FUNCTION postern_internal.sign_in_externally(p_provider text, p_identity jsonb, p_context jsonb, p_is_email_optional boolean, p_linking_target_id uuid, p_invite_token text, OUT account_id uuid, OUT failure jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION sign_in_with_id_token(p_provider text, p_identity jsonb, p_is_email_optional boolean, p_context jsonb, p_linking_user_id uuid, p_linking_session_id uuid, OUT issued jsonb, OUT failure jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.sign_in_with_id_token(p_provider text, p_identity jsonb, p_is_email_optional boolean, p_context jsonb, p_linking_user_id uuid, p_linking_session_id uuid, OUT issued jsonb, OUT failure jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION sign_in_with_password(p_user_id uuid, p_matched_hash text, p_provider text, p_context jsonb, p_new_hash text, OUT issued jsonb, OUT failure jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.sign_in_with_password(p_user_id uuid, p_matched_hash text, p_provider text, p_context jsonb, p_new_hash text, OUT issued jsonb, OUT failure jsonb) FROM PUBLIC;
@@ -11175,6 +12328,10 @@ REVOKE ALL ON FUNCTION postern_internal.take_token(p_name text, p_who text, p_ev
 
 REVOKE ALL ON FUNCTION postern_internal.test_otp(p_phone text, p_context jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION texts_of(p_list jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.texts_of(p_list jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION token_sent_at(p_user auth.users, p_type auth.one_time_token_type); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.token_sent_at(p_user auth.users, p_type auth.one_time_token_type) FROM PUBLIC;
@@ -11182,6 +12339,10 @@ REVOKE ALL ON FUNCTION postern_internal.token_sent_at(p_user auth.users, p_type 
 -- Name: FUNCTION token_wait(p_name text, p_who text, p_every double precision, p_burst integer); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.token_wait(p_name text, p_who text, p_every double precision, p_burst integer) FROM PUBLIC;
+
+-- Name: FUNCTION too_soon(p_last_at timestamp with time zone, p_seconds double precision); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.too_soon(p_last_at timestamp with time zone, p_seconds double precision) FROM PUBLIC;
 
 -- Name: FUNCTION touch_session(p_session auth.sessions, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -11203,6 +12364,10 @@ REVOKE ALL ON FUNCTION postern_internal.unlink_identity(p_user_id uuid, p_sessio
 
 REVOKE ALL ON FUNCTION postern_internal.unusable_password_hash() FROM PUBLIC;
 
+-- Name: FUNCTION update_custom_provider(p_identifier text, p_changes jsonb, p_refusal jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.update_custom_provider(p_identifier text, p_changes jsonb, p_refusal jsonb, p_context jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION update_user(p_user_id uuid, p_session_id uuid, p_changes jsonb, p_old_hash text, p_password_hash text, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.update_user(p_user_id uuid, p_session_id uuid, p_changes jsonb, p_old_hash text, p_password_hash text, p_context jsonb) FROM PUBLIC;
@@ -11218,6 +12383,10 @@ REVOKE ALL ON FUNCTION postern_internal.upgrades_to_v2(p_session_id uuid, p_cont
 -- Name: FUNCTION url_encode(p_text text); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.url_encode(p_text text) FROM PUBLIC;
+
+-- Name: FUNCTION usable_custom_provider(p_identifier text, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.usable_custom_provider(p_identifier text, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION use_totp_step(p_factor auth.mfa_factors, p_step bigint, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -11266,6 +12435,10 @@ REVOKE ALL ON FUNCTION postern_internal.wake_outbox() FROM PUBLIC;
 -- Name: FUNCTION wall_clock(); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.wall_clock() FROM PUBLIC;
+
+-- Name: FUNCTION with_discovery(p_provider auth.custom_oauth_providers, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.with_discovery(p_provider auth.custom_oauth_providers, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION write_audit(p_actions text[], p_actor_id uuid, p_actor_username text, p_via_sso boolean, p_actor_name text, p_traits jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
 

@@ -5,11 +5,11 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"strings"
-	"time"
+
+	"github.com/postern-auth/postern/api/outbound"
 )
 
 // endpoints are the verification URLs by provider.
@@ -27,13 +27,13 @@ type Verifier struct {
 	client           *http.Client
 }
 
-// New returns a verifier for a provider, hcaptcha or turnstile. A question takes timeout at most; 0 is no limit.
-func New(provider, secret string, timeout time.Duration) (*Verifier, error) {
+// New returns a verifier for a provider, hcaptcha or turnstile, that asks by client.
+func New(provider, secret string, client *http.Client) (*Verifier, error) {
 	endpoint, ok := endpoints[provider]
 	if !ok {
 		return nil, fmt.Errorf("unsupported captcha provider: %s", provider)
 	}
-	return &Verifier{endpoint: endpoint, secret: secret, client: &http.Client{Timeout: timeout}}, nil
+	return &Verifier{endpoint: endpoint, secret: secret, client: outbound.NoRedirect(client)}, nil
 }
 
 // Via returns the same verifier with another transport, for tests that stand in for the provider.
@@ -66,11 +66,15 @@ func (v *Verifier) Verify(ctx context.Context, token, clientIP string) error {
 		return err
 	}
 	defer res.Body.Close()
+	text, err := outbound.ReadAll(res.Body, maxAnswer)
+	if err != nil {
+		return fmt.Errorf("reading the answer of the captcha provider: %w", err)
+	}
 	var answer struct {
 		Success    bool     `json:"success"`
 		ErrorCodes []string `json:"error-codes"`
 	}
-	if err := json.NewDecoder(io.LimitReader(res.Body, maxAnswer)).Decode(&answer); err != nil {
+	if err := json.Unmarshal(text, &answer); err != nil {
 		return fmt.Errorf("reading the answer of the captcha provider (status %d): %w", res.StatusCode, err)
 	}
 	if !answer.Success {

@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 )
 
 type standIn func(*http.Request) (*http.Response, error)
@@ -25,7 +24,7 @@ func TestVerify(t *testing.T) {
 			`<html`: "reading the answer",
 			"":      "unreachable",
 		} {
-			v, err := New(provider, "s&cret", time.Second)
+			v, err := New(provider, "s&cret", &http.Client{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -45,11 +44,11 @@ func TestVerify(t *testing.T) {
 			}
 		}
 	}
-	v, _ := New("hcaptcha", "x", time.Second)
+	v, _ := New("hcaptcha", "x", &http.Client{})
 	if err := v.Verify(t.Context(), "  ", ""); err == nil || !strings.Contains(err.Error(), "(no captcha_token found)") {
 		t.Errorf("blank: %v", err)
 	}
-	if _, err := New("x", "x", 0); err == nil {
+	if _, err := New("x", "x", &http.Client{}); err == nil {
 		t.Error("any provider will do")
 	}
 }

@@ -45,9 +45,11 @@ type Config struct {
 	Web3           Web3           `title:"Wallets"`
 	OIDC           OIDC           `title:"ID tokens"`
 	CustomOAuth    CustomOAuth    `title:"OAuth providers of administrators"`
+	Linking        Linking        `title:"Accounts and identities"`
 	ProviderTokens ProviderTokens `title:"Tokens of OAuth providers"`
 	OAuthServer    OAuthServer    `title:"OAuth server"`
 	SAML           SAML           `title:"SAML"`
+	Outbound       Outbound       `title:"Calls to other servers"`
 	Captcha        Captcha        `title:"Captcha"`
 	Limits         Limits         `title:"Rate limits"`
 	Experimental   Experimental   `title:"Experimental"`
@@ -116,6 +118,7 @@ func (c *Config) check(l *loader) {
 	c.Limits.check(l)
 	c.SAML.check(l)
 	c.CustomOAuth.check(l)
+	c.Linking.check(l)
 	c.ProviderTokens.check(l, c.Encryption)
 	c.Experimental.check(l)
 	c.Metrics.check(l)
@@ -140,7 +143,9 @@ func (c *Config) Warnings() []string {
 		w = append(w, "GOTRUE_DB_CLEANUP_ENABLED is true, but POSTERN_MAINTENANCE_ENABLED is false: nothing is cleaned up")
 	}
 	w = append(w, c.SMS.warnings()...)
+	w = append(w, c.OIDC.warnings()...)
 	w = append(w, c.providerWarnings()...)
+	w = append(w, c.Linking.warnings(c.Security)...)
 	if !c.MailCheck.Extended && len(c.MailCheck.BlockedMX) > 0 {
 		w = append(w, "GOTRUE_MAILER_EMAIL_VALIDATION_BLOCKED_MX is set without GOTRUE_MAILER_EMAIL_VALIDATION_EXTENDED: it has no effect")
 	}

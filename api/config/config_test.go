@@ -152,6 +152,7 @@ func TestProblems(t *testing.T) {
 		{"GOTRUE_METRICS_EXPORTER=statsd", `GOTRUE_METRICS_EXPORTER is "statsd": must be opentelemetry or prometheus`},
 		{"GOTRUE_RELOADING_SIGNAL_NUMBER=0", `GOTRUE_RELOADING_SIGNAL_NUMBER is "0": must be the number of a signal, 1 to 64`},
 		{"GOTRUE_CUSTOM_OAUTH_EXTERNAL_URL=here", `GOTRUE_CUSTOM_OAUTH_EXTERNAL_URL is "here": must be an absolute URL such as https://auth.example.com`},
+		{"POSTERN_LINKING_POLICY=always", `POSTERN_LINKING_POLICY is "always": must be verified, never or ask`},
 		{"GOTRUE_EXPERIMENTAL_PROVIDER_LINKING_DOMAINS=a:b", `GOTRUE_EXPERIMENTAL_PROVIDER_LINKING_DOMAINS is "a:b": has an invalid provider linking domain "a:b", expected format "provider=domain"`},
 		{"GOTRUE_EXPERIMENTAL_PROVIDER_LINKING_DOMAINS=a=b,=c", `GOTRUE_EXPERIMENTAL_PROVIDER_LINKING_DOMAINS is "a=b,=c": has an invalid provider linking domain "=c", provider and domain must be non-empty`},
 		{"GOTRUE_SAML_ENABLED=true", `GOTRUE_SAML_PRIVATE_KEY is refused: SAML private key not in PKCS#1 format`},
@@ -316,6 +317,9 @@ func TestWarnings(t *testing.T) {
 	if w := load(t, "GOTRUE_JWT_DEFAULT_GROUP_NAME=x", "GOTRUE_EXTERNAL_KEYCLOAK_ENABLED=true", "GOTRUE_EXTERNAL_GOOGLE_ENABLED=true",
 		"GOTRUE_EXTERNAL_GOOGLE_CLIENT_ID=a", "GOTRUE_EXTERNAL_GOOGLE_SECRET=b").Warnings(); len(w) != 5 || !strings.HasPrefix(w[0], "GOTRUE_EXTERNAL_GOOGLE_REDIRECT_URI ") {
 		t.Errorf("got %q, want what Google and Keycloak lack", w)
+	}
+	if w := load(t, "GOTRUE_JWT_DEFAULT_GROUP_NAME=authenticated", "POSTERN_LINKING_POLICY=ask").Warnings(); len(w) != 1 {
+		t.Errorf("to link what cannot be linked: %q", w)
 	}
 	if w := load(t, "GOTRUE_JWT_SECRET=short", "GOTRUE_DB_DRIVER=mysql").Warnings(); len(w) != 3 {
 		t.Errorf("got %q, want three", w)

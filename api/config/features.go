@@ -20,7 +20,24 @@ type Web3 struct {
 type OIDC struct {
 	CacheTTL       time.Duration `env:"GOTRUE_EXTERNAL_OIDC_PROVIDER_CACHE_TTL" envDefault:"1h" desc:"How long discovery documents and keys of providers are kept."`
 	AllowedIssuers []string      `env:"GOTRUE_EXTERNAL_ALLOWED_ID_TOKEN_ISSUERS" envDefault:"https://appleid.apple.com,https://accounts.google.com" desc:"Issuers whose ID tokens are accepted without the name of a provider, comma-separated."`
+	ClientIDs      []string      `env:"POSTERN_ALLOWED_ID_TOKEN_CLIENT_IDS" desc:"Client ids accepted together with GOTRUE_EXTERNAL_ALLOWED_ID_TOKEN_ISSUERS, comma-separated; empty means any that a request names."`
 	IOSBundleID    string        `env:"GOTRUE_EXTERNAL_IOS_BUNDLE_ID" desc:"One more audience of Apple's ID tokens."`
+}
+
+// warnings names the issuers whose tokens for any application are good here.
+func (o *OIDC) warnings() []string {
+	var list []string
+	for _, iss := range o.AllowedIssuers {
+		switch iss {
+		case "https://appleid.apple.com", "https://account.apple.com", "https://accounts.google.com":
+			continue // the client ids are those of the provider
+		}
+		if len(o.ClientIDs) == 0 {
+			list = append(list, "GOTRUE_EXTERNAL_ALLOWED_ID_TOKEN_ISSUERS has "+iss+
+				": ID tokens that it made for any application are accepted; set POSTERN_ALLOWED_ID_TOKEN_CLIENT_IDS")
+		}
+	}
+	return list
 }
 
 // CustomOAuth is about providers that administrators add.

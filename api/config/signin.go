@@ -40,7 +40,7 @@ type Provider struct {
 
 func providerPrefix(name string) string { return "GOTRUE_EXTERNAL_" + strings.ToUpper(name) + "_" }
 
-// providerWarnings names what providers lack that are switched on: whoever chooses one is refused.
+// providerWarnings names what providers lack that are switched on: whoever chooses one is refused, except with an ID token.
 func (c *Config) providerWarnings() []string {
 	var w []string
 	for _, name := range ProviderNames {
@@ -58,7 +58,7 @@ func (c *Config) providerWarnings() []string {
 			{"URL", p.URL == "" && name == "keycloak"},
 		} {
 			if s.isMissing {
-				w = append(w, fmt.Sprintf("%s%s is not set: nobody can sign in with this provider", providerPrefix(name), s.name))
+				w = append(w, fmt.Sprintf("%s%s is not set: nobody can be sent to this provider", providerPrefix(name), s.name))
 			}
 		}
 	}

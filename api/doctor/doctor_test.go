@@ -138,6 +138,7 @@ func TestSettings(t *testing.T) {
 		{"GOTRUE_SMTP_ADMIN_EMAIL=auth@hang.org", "note dns: the records of hang.org are not known"},
 		{"GOTRUE_SMTP_USER=ann GOTRUE_SMTP_PASS=x", "warning mail: offers no login"},
 		{"GOTRUE_HOOK_SEND_EMAIL_ENABLED=true GOTRUE_HOOK_SEND_EMAIL_URI=pg-functions://postgres/public/send", "note mail: hook send-email"},
+		{"POSTERN_OUTBOUND_CA_FILE=no-such-file.pem", "error settings: POSTERN_OUTBOUND_CA_FILE"},
 		{"GOTRUE_DB_DRIVER=mysql", "warning settings: GOTRUE_DB_DRIVER"},
 		{"GOTRUE_DB_MAX_POOL_SIZE=100000", "error database: may open 100001 connections"},
 		{"GOTRUE_DB_CONN_PERCENTAGE=80", "note database: a second one has to wait"},

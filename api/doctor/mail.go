@@ -11,6 +11,7 @@ import (
 
 	"github.com/postern-auth/postern/api/config"
 	"github.com/postern-auth/postern/api/mail"
+	"github.com/postern-auth/postern/api/outbound"
 )
 
 // mail reports whether mails can be sent, and whether others will believe them.
@@ -29,7 +30,11 @@ func (r *report) mail(ctx context.Context, c *config.Config, o Options) {
 		r.add(Error, "mail", fmt.Sprintf("GOTRUE_SMTP_ADMIN_EMAIL is %q: mails have no sender that could be true", c.Mail.AdminEmail),
 			"GOTRUE_SMTP_ADMIN_EMAIL=auth@example.com")
 	}
-	mailer, err := mail.New(c.Mail, c.Site.URL, c.API.ExternalURL, slog.New(slog.DiscardHandler))
+	clients, err := outbound.New(c.Outbound.Options("doctor"))
+	if err != nil {
+		return // the settings were examined before
+	}
+	mailer, err := mail.New(c.Mail, c.Site.URL, c.API.ExternalURL, clients.Trusted(mailTimeout), slog.New(slog.DiscardHandler))
 	if err != nil {
 		r.add(Error, "mail", err.Error(), "Mend what the message says; the server does not start like this")
 		return

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/postern-auth/postern/api/config"
+	"github.com/postern-auth/postern/api/outbound"
 )
 
 // rule is a combination of settings that is legal and dangerous.
@@ -25,6 +26,9 @@ func (r *report) settings(c *config.Config) {
 		if x.isBad {
 			r.add(x.severity, "settings", x.what, x.fix)
 		}
+	}
+	if _, err := outbound.New(c.Outbound.Options("doctor")); err != nil {
+		r.add(Error, "settings", err.Error(), "Name a readable file of certificates in PEM; the server does not start like this")
 	}
 }
 

@@ -9,7 +9,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"mime"
 	"net/http"
@@ -20,6 +19,7 @@ import (
 	webhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
 	"github.com/postern-auth/postern/api/config"
+	"github.com/postern-auth/postern/api/outbound"
 )
 
 const (
@@ -59,9 +59,9 @@ type Hook struct {
 }
 
 // New prepares a hook. name is the one that payloads carry, such as send-email.
-func New(name string, c config.Hook, log *slog.Logger) (*Hook, error) {
+func New(name string, c config.Hook, client *http.Client, log *slog.Logger) (*Hook, error) {
 	h := &Hook{
-		name: name, uri: string(c.URI), http: &http.Client{CheckRedirect: noRedirect}, log: log,
+		name: name, uri: string(c.URI), http: outbound.NoRedirect(client), log: log,
 		limit: 5 * time.Second, pause: 2 * time.Second,
 	}
 	for _, secret := range c.SecretList() {
@@ -77,8 +77,6 @@ func New(name string, c config.Hook, log *slog.Logger) (*Hook, error) {
 	}
 	return h, nil
 }
-
-func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
 // Call posts a payload and returns the answer, any JSON value; null for an answer without content. It tries three times
 // within five seconds. Errors: *Error, ErrNoURI, those of ctx.
@@ -201,15 +199,16 @@ func readBody(res *http.Response) (json.RawMessage, error) {
 	case err != nil || media != "application/json":
 		return nil, badType("Invalid JSON response. Received content-type: " + given)
 	}
-	body, err := io.ReadAll(io.LimitReader(res.Body, maxResponse+1))
+	body, err := outbound.ReadAll(res.Body, maxResponse)
+	var large *outbound.TooLargeError
 	switch {
-	case err != nil:
-		return nil, err
-	case len(body) > maxResponse:
+	case errors.As(err, &large):
 		return nil, &Error{
 			Status: http.StatusUnprocessableEntity, Code: "hook_payload_over_size_limit",
 			Message: fmt.Sprintf("Payload size exceeded size limit of %d bytes", maxResponse),
 		}
+	case err != nil:
+		return nil, err
 	case !json.Valid(body):
 		return nil, failed("Error unmarshaling JSON output.")
 	}

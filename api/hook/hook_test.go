@@ -32,7 +32,7 @@ func newHook(t *testing.T, handle http.HandlerFunc) *Hook {
 	t.Cleanup(stand.Close)
 	h, err := New("send-email", config.Hook{
 		Enabled: true, URI: config.HookURI(stand.URL + "/hook"), Secrets: config.Secret("v1,whsec_" + keys[0] + "|v1,whsec_" + keys[1]),
-	}, slog.New(slog.DiscardHandler))
+	}, &http.Client{}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -171,7 +171,7 @@ func TestOutOfReach(t *testing.T) {
 	if _, err := slow.Call(ctx, []byte("{}")); !errors.Is(err, context.Canceled) {
 		t.Errorf("the request ended: %v", err)
 	}
-	nowhere, err := New("send-sms", config.Hook{Enabled: true}, slog.New(slog.DiscardHandler))
+	nowhere, err := New("send-sms", config.Hook{Enabled: true}, &http.Client{}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -51,11 +51,11 @@ type flight struct {
 	done    chan struct{}
 }
 
-func newCache(s *Settings, log *slog.Logger) *cache {
+func newCache(s *Settings, client *http.Client, log *slog.Logger) *cache {
 	return &cache{
 		maxSize: s.TemplateMaxSize, maxAge: s.TemplateMaxAge, retry: s.TemplateRetryInterval,
 		idle: s.TemplateReloadingMaxIdle, isReloading: s.TemplateReloading,
-		http: &http.Client{Timeout: fetchTimeout}, log: log, entries: map[string]*entry{},
+		http: client, log: log, entries: map[string]*entry{},
 	}
 }
 

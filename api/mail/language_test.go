@@ -138,7 +138,7 @@ func TestFolderOfTexts(t *testing.T) {
 		Languages: []string{"de", "de-AT", "fr", "it", "pt-BR", "en"}, TemplateMaxSize: 1000, TemplateMaxAge: time.Hour,
 	}
 	var log bytes.Buffer
-	m, err := mail.New(s, site.URL, "https://auth.example.com", slog.New(slog.NewTextHandler(&log, nil)))
+	m, err := mail.New(s, site.URL, "https://auth.example.com", http.DefaultClient, slog.New(slog.NewTextHandler(&log, nil)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -217,7 +217,7 @@ func TestBadLanguageSettings(t *testing.T) {
 		`de/invite.html: template: own:1`:                      {TemplatesDir: folder(t, map[string]string{"de/invite.html": "{{ .Email"}), TemplateMaxSize: 100},
 		`de/invite.subject: it is empty`:                       {TemplatesDir: folder(t, map[string]string{"de/invite.subject": ""}), TemplateMaxSize: 100},
 	} {
-		_, err := mail.New(s, "https://app.example.com", "https://auth.example.com", slog.New(slog.DiscardHandler))
+		_, err := mail.New(s, "https://app.example.com", "https://auth.example.com", http.DefaultClient, slog.New(slog.DiscardHandler))
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %s", err, want)
 		}

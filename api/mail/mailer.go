@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"net/mail"
 	"net/url"
 	"slices"
@@ -53,17 +54,17 @@ func (e *PermanentError) Error() string { return e.err.Error() }
 func (e *PermanentError) Unwrap() error { return e.err }
 
 // New prepares a Mailer. siteURL is the base of relative template settings and the default of
-// variable SiteURL; the host of externalURL greets the SMTP server. Mistakes in subjects and extra
+// variable SiteURL; the host of externalURL greets the SMTP server; client fetches templates. Mistakes in subjects and extra
 // headers are logged, not returned: a server that worked with them must start.
 // Errors: what the settings that begin with POSTERN_ say about languages and files is wrong.
-func New(s Settings, siteURL, externalURL string, log *slog.Logger) (*Mailer, error) {
+func New(s Settings, siteURL, externalURL string, client *http.Client, log *slog.Logger) (*Mailer, error) {
 	m := &Mailer{
 		settings:  s,
 		siteURL:   siteURL,
 		host:      hostOf(externalURL),
 		libraries: map[string]*library{},
 		kinds:     kinds(),
-		templates: newCache(&s, log),
+		templates: newCache(&s, client, log),
 		log:       log,
 	}
 	m.from = mail.Address{Name: s.SenderName, Address: s.AdminEmail}

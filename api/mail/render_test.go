@@ -100,7 +100,7 @@ func TestOwnSubjectsAndTemplates(t *testing.T) {
 		SubjectPasswordChanged:  "only the subject is mine",
 		TemplateMaxSize:         1000, TemplateMaxAge: time.Hour, TemplateRetryInterval: time.Hour,
 	}
-	m, err := mail.New(settings, server.URL+"/", "https://auth.example.com", slog.New(slog.DiscardHandler))
+	m, err := mail.New(settings, server.URL+"/", "https://auth.example.com", http.DefaultClient, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -173,7 +173,7 @@ func TestTemplatesAreCached(t *testing.T) {
 		m, err := mail.New(mail.Settings{
 			SubjectInvite: "own", TemplateInvite: server.URL,
 			TemplateMaxSize: 11, TemplateMaxAge: age, TemplateRetryInterval: retry,
-		}, "https://app.example.com", "https://auth.example.com", slog.New(slog.NewTextHandler(&log, nil)))
+		}, "https://app.example.com", "https://auth.example.com", http.DefaultClient, slog.New(slog.NewTextHandler(&log, nil)))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	netmail "net/mail"
 	"strings"
 	"testing"
@@ -29,7 +30,7 @@ func mailer(t testing.TB, s mail.Settings) *mail.Mailer {
 	if s.TemplateMaxSize == 0 {
 		s.TemplateMaxSize = 1_000_000
 	}
-	m, err := mail.New(s, "https://app.example.com", "https://auth.example.com/auth/v1", slog.New(slog.DiscardHandler))
+	m, err := mail.New(s, "https://app.example.com", "https://auth.example.com/auth/v1", http.DefaultClient, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -284,7 +285,7 @@ func TestBadHeadersSettingAndSenderAreLogged(t *testing.T) {
 	sink := apitest.NewSMTPSink(t, apitest.SMTPOptions{})
 	var log bytes.Buffer
 	m, err := mail.New(mail.Settings{Host: sink.Host, Port: sink.Port, Headers: `["x"]`, LoggingEnabled: true},
-		"https://app.example.com", "http://127.0.0.1:9999", slog.New(slog.NewTextHandler(&log, nil)))
+		"https://app.example.com", "http://127.0.0.1:9999", http.DefaultClient, slog.New(slog.NewTextHandler(&log, nil)))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,7 +11,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"net/mail"
@@ -22,6 +21,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/postern-auth/postern/api/config"
+	"github.com/postern-auth/postern/api/outbound"
 )
 
 const (
@@ -55,14 +55,14 @@ type Checker struct {
 	http       *http.Client
 }
 
-// New returns the checker that the settings ask for, nil if they ask for none.
-func New(s config.MailCheck, resolver Resolver) *Checker {
+// New returns the checker that the settings ask for, nil if they ask for none. client asks the operator's service.
+func New(s config.MailCheck, resolver Resolver, client *http.Client) *Checker {
 	if !s.Extended && s.ServiceURL == "" {
 		return nil
 	}
 	c := &Checker{
 		isExtended: s.Extended, blockedMX: map[string]bool{}, serviceURL: s.ServiceURL,
-		headers: http.Header{}, resolver: resolver, http: &http.Client{Timeout: timeout},
+		headers: http.Header{}, resolver: resolver, http: outbound.NoRedirect(client),
 	}
 	for _, host := range s.BlockedMX {
 		c.blockedMX[hostName(host)] = true
@@ -174,9 +174,12 @@ func (c *Checker) askService(ctx context.Context, email string) error {
 		return nil
 	}
 	defer func() { _ = res.Body.Close() }()
+	text, err := outbound.ReadAll(res.Body, maxAnswer)
+	if err != nil {
+		return nil
+	}
 	var answer struct{ Valid *bool }
-	err = json.NewDecoder(io.LimitReader(res.Body, maxAnswer)).Decode(&answer)
-	if res.StatusCode/100 == 2 && err == nil && answer.Valid != nil && !*answer.Valid {
+	if err := json.Unmarshal(text, &answer); err == nil && res.StatusCode/100 == 2 && answer.Valid != nil && !*answer.Valid {
 		return &Invalid{email, "the validation service says so"}
 	}
 	return nil

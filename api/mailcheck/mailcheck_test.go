@@ -66,7 +66,7 @@ func refused(t *testing.T, err error) string {
 
 func TestExtended(t *testing.T) {
 	t.Parallel()
-	c := mailcheck.New(config.MailCheck{Extended: true, BlockedMX: config.JSONList{"mx.trap.org"}}, world)
+	c := mailcheck.New(config.MailCheck{Extended: true, BlockedMX: config.JSONList{"mx.trap.org"}}, world, &http.Client{})
 	for email, want := range map[string]string{
 		"":                          "", // no address is none of our business
 		"ann@well.org":              "",
@@ -142,7 +142,7 @@ func TestService(t *testing.T) {
 	defer service.Close()
 	defer close(release)
 	settings := config.MailCheck{ServiceURL: service.URL, ServiceHeaders: config.JSONHeaders{"X-Key": {"k"}, "X-Two": {"a", "b"}}}
-	c := mailcheck.New(settings, world)
+	c := mailcheck.New(settings, world, &http.Client{})
 	for name, isRefused := range map[string]bool{
 		"yes": false, "no": true, "created": true, "error": false, "silent": false, "text": false, "slow": false,
 	} {
@@ -156,7 +156,7 @@ func TestService(t *testing.T) {
 	}
 
 	settings.Extended = true
-	both := mailcheck.New(settings, world)
+	both := mailcheck.New(settings, world, &http.Client{})
 	for email, isRefused := range map[string]bool{
 		"yes@well.org": false, "no@well.org": true, "yes@gone.org": true, "yes@host.test": true, "no@broken.org": true,
 	} {
@@ -165,7 +165,7 @@ func TestService(t *testing.T) {
 		}
 	}
 	service.CloseClientConnections()
-	gone := mailcheck.New(config.MailCheck{ServiceURL: "http://127.0.0.1:1/"}, world)
+	gone := mailcheck.New(config.MailCheck{ServiceURL: "http://127.0.0.1:1/"}, world, &http.Client{})
 	if got := refused(t, gone.Check(t.Context(), "no@well.org")); got != "" {
 		t.Errorf("refused by a service that is not there: %s", got)
 	}
@@ -173,7 +173,7 @@ func TestService(t *testing.T) {
 
 func TestOff(t *testing.T) {
 	t.Parallel()
-	c := mailcheck.New(config.MailCheck{BlockedMX: config.JSONList{"mx.trap.org"}}, nil)
+	c := mailcheck.New(config.MailCheck{BlockedMX: config.JSONList{"mx.trap.org"}}, nil, nil)
 	if c != nil {
 		t.Fatal("there is a checker")
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"os"
 	"strconv"
 	"testing"
@@ -53,7 +54,7 @@ func runChild(url string) error {
 
 func newMailer(port int) (*mail.Mailer, error) {
 	s := mail.Settings{Host: "127.0.0.1", Port: port, AdminEmail: "noreply@example.com"}
-	return mail.New(s, "https://app.example.com", "https://auth.example.com", slog.New(slog.DiscardHandler))
+	return mail.New(s, "https://app.example.com", "https://auth.example.com", http.DefaultClient, slog.New(slog.DiscardHandler))
 }
 
 // world is a database of its own, and what a test does with it.

@@ -3,6 +3,7 @@ package outbox_test
 import (
 	"fmt"
 	"log/slog"
+	"net/http"
 	"strings"
 	"sync"
 	"testing"
@@ -44,7 +45,7 @@ func TestTwoServersLoseAndDoubleNothing(t *testing.T) {
 		from generate_series(0, %d) as i`, n-1))
 	mailer, err := mail.New(mail.Settings{
 		Host: first.Host, Port: first.Port, FallbackHost: second.Host, FallbackPort: second.Port, AdminEmail: "noreply@example.com",
-	}, "https://app.example.com", "https://auth.example.com", slog.New(slog.DiscardHandler))
+	}, "https://app.example.com", "https://auth.example.com", http.DefaultClient, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

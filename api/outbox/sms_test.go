@@ -39,7 +39,7 @@ func (w *world) startAll(p provider, smtpPort int) {
 	w.t.Helper()
 	c := config.SMS{Provider: "twilio", Template: "{{ .Code }}"}
 	c.Twilio = config.Twilio{AccountSID: "AC1", AuthToken: "token", MessageServiceSID: "MG1"}
-	sender, err := sms.New(c, time.Second, p, slog.New(slog.DiscardHandler))
+	sender, err := sms.New(c, &http.Client{Transport: p, Timeout: time.Second}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		w.t.Fatal(err)
 	}

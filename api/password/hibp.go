@@ -2,11 +2,12 @@ package password
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/sha1"
 	"encoding/hex"
+	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"strings"
 	"sync"
@@ -15,13 +16,19 @@ import (
 	"github.com/bits-and-blooms/bloom/v3"
 
 	"github.com/postern-auth/postern/api/config"
+	"github.com/postern-auth/postern/api/outbound"
 )
 
 const (
 	hibpTimeout   = 5 * time.Second // spec/06 section 6
 	hibpPrefix    = 5               // hexadecimal digits that are sent
 	maxHIBPAnswer = 1 << 20         // bytes; an answer has about 40 KiB
+
+	hibpPause = 30 * time.Second // for which sign-ins do not ask a service that failed
 )
+
+// errPaused means that the service failed a moment ago and was not asked.
+var errPaused = errors.New("did not answer a moment ago")
 
 // breaches asks Have I Been Pwned whether a password is known, by k-anonymity: only the first digits of its hash leave
 // the machine, and the answer lists the rest of every known hash that begins so.
@@ -29,18 +36,23 @@ type breaches struct {
 	client   *http.Client
 	settings config.HIBP
 	memory   *breachMemory // nil: nothing is remembered
+	now      func() time.Time
+
+	mu       sync.Mutex
+	resumeAt time.Time // when the next sign-in asks a service that failed; zero while it answers
 }
 
 func newBreaches(c config.HIBP, client *http.Client) *breaches {
-	b := &breaches{client: client, settings: c}
+	b := &breaches{client: client, settings: c, now: time.Now}
 	if c.BloomEnabled {
 		b.memory = newBreachMemory(c.BloomItems, c.BloomFalsePositives)
 	}
 	return b
 }
 
-// contain tells whether the password is known. Errors: the service does not answer as it should.
-func (b *breaches) contain(ctx context.Context, password string) (bool, error) {
+// contain tells whether the password is known. Errors: the service does not answer as it should; errPaused, if the caller
+// does not insist and it failed a moment ago.
+func (b *breaches) contain(ctx context.Context, password string, insists bool) (bool, error) {
 	sum := sha1.Sum([]byte(password))
 	hash := strings.ToUpper(hex.EncodeToString(sum[:]))
 	if b.memory != nil {
@@ -48,9 +60,15 @@ func (b *breaches) contain(ctx context.Context, password string) (bool, error) {
 			return isKnown, nil
 		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, hibpTimeout)
+	if !insists && b.isPaused() {
+		return false, errPaused
+	}
+	limited, cancel := context.WithTimeout(ctx, hibpTimeout)
 	defer cancel()
-	suffixes, err := b.ask(ctx, hash[:hibpPrefix])
+	suffixes, err := b.ask(limited, hash[:hibpPrefix])
+	if ctx.Err() == nil { // else it is the client who gave up
+		b.note(err)
+	}
 	if err != nil {
 		return false, fmt.Errorf("asking Have I Been Pwned: %w", err)
 	}
@@ -63,6 +81,31 @@ func (b *breaches) contain(ctx context.Context, password string) (bool, error) {
 		}
 	}
 	return false, nil
+}
+
+// isPaused tells whether the service failed a moment ago. When the pause is over, one caller is sent to try it, and for the
+// others it goes on.
+func (b *breaches) isPaused() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.resumeAt.IsZero() {
+		return false
+	}
+	now := b.now()
+	if now.Before(b.resumeAt) {
+		return true
+	}
+	b.resumeAt = now.Add(hibpPause)
+	return false
+}
+
+// note begins a pause when the service failed, and ends it when it answered.
+func (b *breaches) note(err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.resumeAt = (time.Time{}); err != nil {
+		b.resumeAt = b.now().Add(hibpPause)
+	}
 }
 
 // ask returns what follows the prefix in all known hashes.
@@ -81,7 +124,11 @@ func (b *breaches) ask(ctx context.Context, prefix string) ([]string, error) {
 		return nil, fmt.Errorf("status %d", res.StatusCode)
 	}
 	var suffixes []string
-	lines := bufio.NewScanner(io.LimitReader(res.Body, maxHIBPAnswer))
+	answer, err := outbound.ReadAll(res.Body, maxHIBPAnswer)
+	if err != nil {
+		return nil, err
+	}
+	lines := bufio.NewScanner(bytes.NewReader(answer))
 	for lines.Scan() {
 		suffix, count, _ := strings.Cut(strings.TrimSpace(lines.Text()), ":")
 		if len(suffix) == 2*sha1.Size-hibpPrefix && count != "0" { // 0: a line that is padding

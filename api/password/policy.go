@@ -2,6 +2,7 @@ package password
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -62,6 +63,18 @@ func NewPolicy(rules config.Password, client *http.Client, log *slog.Logger) (*P
 // Strength returns TooLong, *Weak or *Unchecked unless the policy allows the password; their texts are the wire's. It may
 // ask Have I Been Pwned, which takes up to five seconds: hold no connection of the database. Other errors: those of ctx.
 func (p *Policy) Strength(ctx context.Context, password string) error {
+	return p.check(ctx, password, true)
+}
+
+// Weakness is what Strength would say about a password that somebody signs in with; nil for a good one, and for one that
+// could not be looked up. While Have I Been Pwned does not answer, it waits for that once in 30 seconds, not each time.
+func (p *Policy) Weakness(ctx context.Context, password string) *Weak {
+	weak, _ := p.check(ctx, password, false).(*Weak)
+	return weak
+}
+
+// check is Strength. insists: ask Have I Been Pwned also when it just failed.
+func (p *Policy) check(ctx context.Context, password string, insists bool) error {
 	if len(password) > MaxLength {
 		return TooLong{}
 	}
@@ -77,7 +90,7 @@ func (p *Policy) Strength(ctx context.Context, password string) error {
 			break
 		}
 	}
-	isKnown, err := p.isKnown(ctx, password)
+	isKnown, err := p.isKnown(ctx, password, insists)
 	if err != nil {
 		return err
 	}
@@ -92,19 +105,21 @@ func (p *Policy) Strength(ctx context.Context, password string) error {
 }
 
 // isKnown tells whether a password is on a list or in a breach.
-func (p *Policy) isKnown(ctx context.Context, password string) (bool, error) {
+func (p *Policy) isKnown(ctx context.Context, password string, insists bool) (bool, error) {
 	if p.common.contain(password) {
 		return true, nil
 	}
 	if p.breaches == nil {
 		return false, nil
 	}
-	isKnown, err := p.breaches.contain(ctx, password)
+	isKnown, err := p.breaches.contain(ctx, password, insists)
 	switch {
 	case err == nil:
 		return isKnown, nil
 	case ctx.Err() != nil:
 		return false, ctx.Err()
+	case errors.Is(err, errPaused):
+		return false, nil // which the log has said
 	case p.rules.HIBP.FailClosed:
 		return false, &Unchecked{err}
 	}

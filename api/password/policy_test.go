@@ -177,6 +177,74 @@ func TestBreachesAreAskedForFiveSeconds(t *testing.T) {
 	}
 }
 
+// While the service fails, sign-ins ask it once in 30 seconds, and not all of them wait. New passwords ask each time.
+func TestSignInsDoNotWaitForBreaches(t *testing.T) {
+	t.Parallel()
+	service := newPwned(t, "P@ssw0rd")
+	answer, now := service.answer, time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	fail := func(w http.ResponseWriter, _ *http.Request, _ string) { w.WriteHeader(http.StatusServiceUnavailable) }
+	p := newPolicy(t, service.rules())
+	p.breaches.now = func() time.Time { return now }
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	for i, step := range []struct {
+		later    time.Duration
+		ctx      context.Context
+		answer   func(http.ResponseWriter, *http.Request, string)
+		isSignIn bool
+		want     bool // found out that it is known
+		requests int  // so far
+	}{
+		{0, t.Context(), answer, true, true, 1},
+		{0, gone, fail, true, false, 1}, // not the fault of the service
+		{0, t.Context(), fail, true, false, 2},
+		{0, t.Context(), answer, true, false, 2},
+		{29 * time.Second, t.Context(), answer, true, false, 2},
+		{time.Second, t.Context(), fail, true, false, 3},
+		{29 * time.Second, t.Context(), answer, true, false, 3},
+		{time.Second, t.Context(), answer, true, true, 4},
+		{0, t.Context(), answer, true, true, 5},
+		{0, t.Context(), fail, false, false, 6}, // new passwords
+		{0, t.Context(), fail, false, false, 7},
+		{0, t.Context(), answer, true, false, 7},
+		{0, t.Context(), answer, false, true, 8},
+		{0, t.Context(), answer, true, true, 9},
+	} {
+		now, service.answer = now.Add(step.later), step.answer
+		got := false
+		if step.isSignIn {
+			got = p.Weakness(step.ctx, "P@ssw0rd") != nil
+		} else {
+			got = p.Strength(step.ctx, "P@ssw0rd") != nil
+		}
+		service.mu.Lock()
+		requests := len(service.requests)
+		service.mu.Unlock()
+		if got != step.want || requests != step.requests {
+			t.Errorf("step %d: known %t, %d requests; want %t, %d", i, got, requests, step.want, step.requests)
+		}
+	}
+}
+
+// When the pause is over, one of many sign-ins tries the service; the others do not wait for what comes of it.
+func TestOneSignInTriesAgain(t *testing.T) {
+	t.Parallel()
+	waiting := transport{make(chan time.Duration, 100)}
+	p, err := NewPolicy(config.Password{HIBP: config.HIBP{Enabled: true, URL: "http://x"}}, &http.Client{Transport: waiting}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.breaches.resumeAt = time.Now()
+	var signIns sync.WaitGroup
+	for range 50 {
+		signIns.Go(func() { p.Weakness(t.Context(), "P@ssw0rd") })
+	}
+	signIns.Wait()
+	if n := len(waiting.left); n != 1 {
+		t.Errorf("%d of 50 asked", n)
+	}
+}
+
 // With the filter a prefix is asked for once, and the answers stay the same; a full filter begins anew.
 func TestBreachesAreRemembered(t *testing.T) {
 	t.Parallel()

@@ -15,6 +15,7 @@ func apple() definition {
 	return definition{
 		issuer:            appleIssuer,
 		isIssuer:          func(iss string) bool { return iss == appleIssuer || iss == "https://account.apple.com" },
+		isOneIssuer:       true,
 		discovers:         true,
 		audience:          func(c config.OIDC) string { return c.IOSBundleID },
 		scopes:            []string{"email", "name"},

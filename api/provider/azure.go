@@ -11,7 +11,7 @@ import (
 const azureHost = "https://login.microsoftonline.com/"
 
 // azureTenant is what follows the host in the issuer of a tenant's ID tokens.
-var azureTenant = regexp.MustCompile(`^[A-Za-z0-9.-]+/v2\.0/?$`)
+var azureTenant = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9.-]*/v2\.0/?$`)
 
 // azureIssuers tells which issuers are tenants at this host.
 func azureIssuers(host string) func(iss string) bool {
@@ -29,6 +29,7 @@ func azure() definition {
 		api:       endpoint{azureHost + "common", ""},
 		scopes:    []string{"openid"},
 		isIssuer:  azureIssuers(azureHost),
+		signs:     azureSigns,
 		idToken:   azureIdentity,
 		identify:  azureUser,
 	}
@@ -42,6 +43,26 @@ func azureUser(ctx context.Context, v *visit) (*Identity, error) {
 		return fromTokenOf(ctx, v, base+"/v2.0", nil)
 	}
 	return fromTokenOf(ctx, v, "", azureIssuers(host))
+}
+
+// azureOldIssuer is the issuer of a tenant's tokens in the older form.
+var azureOldIssuer = regexp.MustCompile(`^https://sts\.windows\.net/[A-Za-z0-9][A-Za-z0-9.-]*/?$`)
+
+// azureConsumers is the tenant of all personal accounts, which the URL names consumers.
+const azureConsumers = "9188040d-6c67-4c5b-b112-36a304b66dad"
+
+// azureSigns tells whose tokens clients may bring: any tenant's, also in the older form, or only those of the tenant that a
+// URL of one's own names.
+func azureSigns(base, iss string) bool {
+	tenant, isPublic := strings.CutPrefix(base, azureHost)
+	switch {
+	case base == "" || isPublic && (tenant == "common" || tenant == "organizations"):
+		return azureIssuers(azureHost)(iss) || azureOldIssuer.MatchString(iss)
+	case isPublic && tenant == "consumers":
+		tenant = azureConsumers
+		base = azureHost + tenant
+	}
+	return iss == base+"/v2.0" || isPublic && iss == "https://sts.windows.net/"+tenant+"/"
 }
 
 // azureTechnical are claims that say nothing about a person, or that have a place of their own.

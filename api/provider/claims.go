@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"strconv"
 	"strings"
 	"time"
 )
@@ -38,6 +39,14 @@ func oneEmail(address string, isVerified bool) []Email {
 		return []Email{}
 	}
 	return []Email{{Address: address, IsVerified: isVerified, IsPrimary: true}}
+}
+
+// number is an id as text, "" for none.
+func number(id int64) string {
+	if id == 0 {
+		return ""
+	}
+	return strconv.FormatInt(id, 10)
 }
 
 // fullName joins the parts of a name that there are.

@@ -30,6 +30,11 @@ type definition struct {
 	idToken   func(c rawClaims) (*Identity, error)
 	audience  func(c config.OIDC) string // of its ID tokens, besides the client ids
 
+	isOneIssuer  bool                        // a discovery document may name any of its issuers
+	issuerIsBase bool                        // the issuer is the URL of one's own
+	signs        func(base, iss string) bool // issuers of the tokens that clients bring, where these are others than isIssuer
+	skipsNonce   bool                        // clients cannot give the provider a nonce of theirs
+
 	identify func(ctx context.Context, v *visit) (*Identity, error)
 
 	// Where the protocol is not OAuth 2, and where scopes do not add up.
@@ -41,11 +46,14 @@ type definition struct {
 // endpoint is an address at a provider. A URL of one's own takes the place of base.
 type endpoint struct{ base, path string }
 
-func (e endpoint) url(own string) string {
+func (e endpoint) url(own string) string { return e.at(own, e.path) }
+
+// at is another path at the same place.
+func (e endpoint) at(own, path string) string {
 	if own != "" {
-		return own + e.path
+		return own + path
 	}
-	return e.base + e.path
+	return e.base + path
 }
 
 // apiURL is what the paths of the provider's API begin with.
@@ -59,20 +67,30 @@ func (p *Provider) apiURL() string {
 // definitions are the built-in providers by name.
 func definitions() map[string]definition {
 	return map[string]definition{
-		"apple":         apple(),
-		"azure":         azure(),
-		"bitbucket":     bitbucket(),
-		"discord":       discord(),
-		"facebook":      facebook(),
-		"figma":         figma(),
-		"fly":           fly(),
-		"github":        github(),
-		"gitlab":        gitlab(),
-		"google":        google(),
-		"kakao":         kakao(),
-		"keycloak":      keycloak(),
-		"linkedin":      linkedin(),
-		"linkedin_oidc": linkedinOIDC(),
-		"x":             x(),
+		"apple":              apple(),
+		"azure":              azure(),
+		"bitbucket":          bitbucket(),
+		"discord":            discord(),
+		"facebook":           facebook(),
+		"figma":              figma(),
+		"fly":                fly(),
+		"github":             github(),
+		"gitlab":             gitlab(),
+		"google":             google(),
+		"kakao":              kakao(),
+		"keycloak":           keycloak(),
+		"linkedin":           linkedin(),
+		"linkedin_oidc":      linkedinOIDC(),
+		"notion":             notion(),
+		"slack":              slack(),
+		"slack_oidc":         slackOIDC(),
+		"snapchat":           snapchat(),
+		"spotify":            spotify(),
+		"twitch":             twitch(),
+		"twitter":            twitter(),
+		"vercel_marketplace": vercelMarketplace(),
+		"workos":             workos(),
+		"x":                  x(),
+		"zoom":               zoom(),
 	}
 }

@@ -10,13 +10,14 @@ import (
 // facebook is Facebook. Its addresses are confirmed. The whole question for the profile stands as iss in identity_data.
 func facebook() definition {
 	return definition{
-		authorize: endpoint{"https://www.facebook.com", "/dialog/oauth"},
-		token:     endpoint{"https://graph.facebook.com", "/oauth/access_token"},
-		api:       endpoint{"https://graph.facebook.com", "/me?fields=email,first_name,last_name,name,picture"},
-		scopes:    []string{"email"},
-		issuer:    "https://www.facebook.com",
-		idToken:   facebookIdentity,
-		identify:  facebookUser,
+		authorize:  endpoint{"https://www.facebook.com", "/dialog/oauth"},
+		token:      endpoint{"https://graph.facebook.com", "/oauth/access_token"},
+		api:        endpoint{"https://graph.facebook.com", "/me?fields=email,first_name,last_name,name,picture"},
+		scopes:     []string{"email"},
+		issuer:     "https://www.facebook.com",
+		skipsNonce: true,
+		idToken:    facebookIdentity,
+		identify:   facebookUser,
 	}
 }
 

@@ -1,9 +1,6 @@
 package provider
 
-import (
-	"context"
-	"strconv"
-)
+import "context"
 
 // github is GitHub, or GitHub Enterprise under a URL of one's own.
 func github() definition {
@@ -35,7 +32,7 @@ func githubUser(ctx context.Context, v *visit) (*Identity, error) {
 	if err := v.get(ctx, "/user/emails", &emails); err != nil {
 		return nil, err
 	}
-	id := strconv.FormatInt(user.ID, 10)
+	id := number(user.ID)
 	identity := &Identity{Subject: id, Emails: []Email{}, Data: claims(map[string]string{
 		"iss": v.apiURL(), "sub": id, "provider_id": id, "name": user.Name, "full_name": user.Name,
 		"user_name": user.Login, "preferred_username": user.Login, "avatar_url": user.AvatarURL,

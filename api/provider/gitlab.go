@@ -1,9 +1,6 @@
 package provider
 
-import (
-	"context"
-	"strconv"
-)
+import "context"
 
 // gitlab is GitLab, or one of one's own.
 func gitlab() definition {
@@ -33,7 +30,7 @@ func gitlabUser(ctx context.Context, v *visit) (*Identity, error) {
 	if err := v.get(ctx, "/api/v4/user/emails", &emails); err != nil {
 		return nil, err
 	}
-	id := strconv.FormatInt(user.ID, 10)
+	id := number(user.ID)
 	identity := &Identity{
 		Subject: id, Data: commonClaims(v.apiURL(), id, user.Name, user.AvatarURL),
 		Emails: oneEmail(user.Email, user.ConfirmedAt != ""),

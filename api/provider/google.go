@@ -23,17 +23,18 @@ func google() definition {
 			if err := v.get(ctx, "https://www.googleapis.com/userinfo/v2/me", &user); err != nil {
 				return nil, err
 			}
-			user["iss"], user["sub"] = googleIssuer, user["id"]
-			return googleIdentity(user)
+			return googlePerson(user, user.text("id"))
 		},
 	}
 }
 
-func googleIdentity(c rawClaims) (*Identity, error) {
-	data := commonClaims(googleIssuer, c.text("sub"), c.text("name"), c.text("picture"))
+func googleIdentity(c rawClaims) (*Identity, error) { return googlePerson(c, c.text("sub")) }
+
+func googlePerson(c rawClaims, sub string) (*Identity, error) {
+	data := commonClaims(googleIssuer, sub, c.text("name"), c.text("picture"))
 	if domain := c.text("hd"); domain != "" {
 		data["custom_claims"] = map[string]any{"hd": domain}
 	}
 	isVerified := c["email_verified"] == true || c["verified_email"] == true
-	return &Identity{Subject: c.text("sub"), Data: data, Emails: oneEmail(c.text("email"), isVerified)}, nil
+	return &Identity{Subject: sub, Data: data, Emails: oneEmail(c.text("email"), isVerified)}, nil
 }

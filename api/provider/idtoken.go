@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/coreos/go-oidc/v3/oidc"
 	"github.com/golang-jwt/jwt/v5"
@@ -22,14 +23,19 @@ func (p *Provider) verify(ctx context.Context, iss, raw string) (*IDToken, error
 	if err != nil {
 		return nil, err
 	}
-	return i.verify(oidc.ClientContext(ctx, p.http), raw)
+	return i.verify(ctx, raw)
 }
 
+// verify checks signature, issuer and times. The issuer's keys are kept, and read again for a token of another key.
 func (i *issuer) verify(ctx context.Context, raw string) (*IDToken, error) {
-	token, err := i.provider.VerifierContext(ctx, &oidc.Config{SkipClientIDCheck: true}).Verify(ctx, raw)
+	if strings.Contains(raw, "{") {
+		return nil, errors.New("the ID token is not in the compact form") // the only one that RFC 7519 knows
+	}
+	token, err := i.provider.Verifier(&oidc.Config{SkipClientIDCheck: true}).Verify(ctx, raw)
 	if err != nil {
 		return nil, err
 	}
+	token.Issuer = i.document.IssuerURL // Google's may be without the scheme
 	t := &IDToken{IDToken: token}
 	if err := token.Claims(&t.claims); err != nil {
 		return nil, err

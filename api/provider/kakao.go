@@ -2,7 +2,6 @@ package provider
 
 import (
 	"context"
-	"strconv"
 
 	"golang.org/x/oauth2"
 )
@@ -37,7 +36,7 @@ func kakaoUser(ctx context.Context, v *visit) (*Identity, error) {
 	if err := v.get(ctx, "/v2/user/me", &user); err != nil {
 		return nil, err
 	}
-	id, nickname := strconv.FormatInt(user.ID, 10), user.Account.Profile.Nickname
+	id, nickname := number(user.ID), user.Account.Profile.Nickname
 	return &Identity{
 		Subject: id, Emails: oneEmail(user.Account.Email, user.Account.IsEmailVerified && user.Account.IsEmailValid),
 		Data: claims(map[string]string{

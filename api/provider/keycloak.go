@@ -5,11 +5,12 @@ import "context"
 // keycloak is a realm of a Keycloak server; the URL is the realm's.
 func keycloak() definition {
 	return definition{
-		authorize: endpoint{"", "/protocol/openid-connect/auth"},
-		token:     endpoint{"", "/protocol/openid-connect/token"},
-		needsURL:  "unable to find URL for the Keycloak provider",
-		scopes:    []string{"profile", "email"},
-		identify:  keycloakUser,
+		authorize:    endpoint{"", "/protocol/openid-connect/auth"},
+		token:        endpoint{"", "/protocol/openid-connect/token"},
+		issuerIsBase: true,
+		needsURL:     "unable to find URL for the Keycloak provider",
+		scopes:       []string{"profile", "email"},
+		identify:     keycloakUser,
 	}
 }
 

@@ -34,6 +34,20 @@ func TestMappingOfIDTokens(t *testing.T) {
 				"iss": "https://www.facebook.com", "sub": "1", "provider_id": "1",
 			}},
 		},
+		"Snapchat": {
+			rawClaims{
+				"iss": snapchatIssuer, "aud": "a", "sub": "s", "email": "ann@example.com", "email_verified": false, "name": "Ann",
+				"nickname": "ann", "picture": "https://sdk.bitmoji.com/ann.png", "iat": 1732531200., "tid": "t",
+			},
+			&Identity{Subject: "s", Emails: []Email{{"ann@example.com", true, true}}, Data: map[string]any{
+				"iss": snapchatIssuer, "aud": []any{"a"}, "sub": "s", "name": "Ann", "nickname": "ann",
+				"picture": "https://sdk.bitmoji.com/ann.png", "iat": 1732531200.,
+			}},
+		},
+		"Snapchat, no address": {
+			rawClaims{"iss": snapchatIssuer, "sub": "s"},
+			&Identity{Subject: "s", Emails: []Email{}, Data: map[string]any{"iss": snapchatIssuer, "sub": "s"}},
+		},
 		"Kakao": {
 			rawClaims{
 				"iss": "https://kauth.kakao.com", "aud": "k", "sub": "4283915132", "auth_time": 1732531200., "nickname": "홍길동",

@@ -11,8 +11,10 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"golang.org/x/oauth2"
 )
@@ -29,6 +31,7 @@ type Provider struct {
 	redirectURL  string
 	base         string // URL of one's own; "" for the definition's hosts
 	http         *http.Client
+	custom       *Custom // the row that it was made of; nil for the built-in ones
 }
 
 // Identity is who came back from a provider, as postern_internal.finish_oauth() reads it.
@@ -171,12 +174,12 @@ func (p *Provider) Identify(ctx context.Context, a Answer) (*Identity, error) {
 		return nil, ErrNobody
 	}
 	if err == nil {
+		identity.Tokens = tokensOf(v.token)
 		err = identity.check()
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrProfile, err)
 	}
-	identity.Tokens = tokensOf(v.token)
 	return identity, nil
 }
 
@@ -188,10 +191,33 @@ func (i *Identity) check() error {
 		return err
 	case i.Subject == "":
 		return errors.New("nobody is named: sub is empty")
+	case strings.ContainsRune(i.Subject, utf8.RuneError): // what several people's could have become
+		return errors.New("sub is no text")
+	case isDeeper(i.Data, maxDepth):
+		return errors.New("the claims are too deep")
 	case bytes.Contains(text, []byte(`\u0000`)):
 		return errors.New("PostgreSQL cannot hold texts with NUL characters")
 	}
 	return nil
+}
+
+// maxDepth is how deep the claims of a person may be nested: PostgreSQL has a limit, too, and a server error for it.
+const maxDepth = 100
+
+// isDeeper tells whether a JSON value is nested deeper than that.
+func isDeeper(value any, depth int) bool {
+	inner := func(v any) bool { return depth == 0 || isDeeper(v, depth-1) }
+	switch v := value.(type) {
+	case map[string]any:
+		for _, member := range v {
+			if inner(member) {
+				return true
+			}
+		}
+	case []any:
+		return slices.ContainsFunc(v, inner)
+	}
+	return false
 }
 
 // exchange gets the tokens of a code (RFC 6749 section 4.1.3).
@@ -214,5 +240,5 @@ func (p *Provider) exchange(ctx context.Context, a Answer) (*visit, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &visit{Provider: p, token: token, answer: a, http: oauth2.NewClient(ctx, oauth2.StaticTokenSource(token))}, nil
+	return &visit{Provider: p, token: token, answer: a, http: p.http}, nil
 }

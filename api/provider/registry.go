@@ -21,6 +21,7 @@ type Registry struct {
 	trusted  *http.Client // to what the operator's settings name
 	guarded  *http.Client // to what anybody else names
 	issuers  *issuers
+	customs  *issuers // of custom providers, by version of their row
 	configs  sync.Map // configKey -> *oauth2.Config, which remembers how a token endpoint wants its credentials
 }
 
@@ -28,6 +29,7 @@ type Registry struct {
 func NewRegistry(settings map[string]config.Provider, oidc config.OIDC, trusted, guarded *http.Client) *Registry {
 	return &Registry{
 		settings: settings, oidc: oidc, trusted: trusted, guarded: guarded, issuers: newIssuers(oidc.CacheTTL),
+		customs: newIssuers(oidc.CacheTTL),
 	}
 }
 
@@ -51,17 +53,24 @@ func (r *Registry) Find(name string) (*Provider, error) {
 	}
 	p := &Provider{
 		Name: name, IsEmailOptional: c.EmailOptional, definition: d, registry: r, http: r.trusted,
-		clientIDs: c.ClientID, clientSecret: string(c.Secret), redirectURL: c.RedirectURI,
-		base: strings.TrimSuffix(c.URL, "/"),
-	}
-	if d.audience != nil && d.audience(r.oidc) != "" {
-		p.clientIDs = append(slices.Clone(c.ClientID), d.audience(r.oidc))
+		clientIDs: r.audiences(d, c), clientSecret: string(c.Secret), redirectURL: c.RedirectURI, base: baseOf(c),
 	}
 	if p.needsURL != "" && p.base == "" {
 		return nil, errors.New(p.needsURL)
 	}
 	return p, nil
 }
+
+// audiences are those of a provider's ID tokens, the client id for redirects first.
+func (r *Registry) audiences(d definition, c config.Provider) []string {
+	if d.audience == nil || d.audience(r.oidc) == "" {
+		return c.ClientID
+	}
+	return append(slices.Clone(c.ClientID), d.audience(r.oidc))
+}
+
+// baseOf is the URL of one's own of a provider.
+func baseOf(c config.Provider) string { return strings.TrimSuffix(c.URL, "/") }
 
 // configKey is all that a token request depends on.
 type configKey struct{ clientID, clientSecret, redirectURL, authorizeURL, tokenURL string }

@@ -12,7 +12,7 @@ type visit struct {
 	*Provider
 	token  *oauth2.Token
 	answer Answer
-	http   *http.Client // sends the access token
+	http   *http.Client
 }
 
 // get decodes the JSON answer of a path below the API's URL, or of a whole URL. headers are pairs.
@@ -24,6 +24,8 @@ func (v *visit) get(ctx context.Context, path string, into any, headers ...strin
 	if err != nil {
 		return err
 	}
+	// set here and not by the client, which takes it away where an answer leads to another host
+	req.Header.Set("Authorization", "Bearer "+v.token.AccessToken)
 	for i := 0; i+1 < len(headers); i += 2 {
 		req.Header.Set(headers[i], headers[i+1])
 	}

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/gobwas/glob"
@@ -17,7 +18,13 @@ const maxLength = 8 << 10
 // List is the allow list: the site itself, loopback addresses, and what the operator's patterns match.
 type List struct {
 	site     *url.URL
-	patterns []*glob.Pattern
+	patterns []pattern
+}
+
+// pattern is one of the operator's.
+type pattern struct {
+	whole *glob.Pattern
+	hosts []*glob.Pattern // one of them has to match host and port of a web target; none: the pattern does not say
 }
 
 // New reads GOTRUE_SITE_URL and the patterns of GOTRUE_URI_ALLOW_LIST. Separators of the globs are . and /: * is
@@ -28,17 +35,45 @@ func New(siteURL string, patterns []string) (*List, error) {
 		return nil, fmt.Errorf("GOTRUE_SITE_URL is not a URL: %w", err)
 	}
 	l := &List{site: site}
-	for _, pattern := range patterns {
-		if pattern = strings.TrimSpace(pattern); pattern == "" {
+	for _, text := range patterns {
+		if text = strings.TrimSpace(text); text == "" {
 			continue
 		}
-		g, err := glob.Compile(pattern, '.', '/')
+		g, err := glob.Compile(text, '.', '/')
 		if err != nil {
-			return nil, fmt.Errorf("GOTRUE_URI_ALLOW_LIST: the pattern %q is not a glob: %w", pattern, err)
+			return nil, fmt.Errorf("GOTRUE_URI_ALLOW_LIST: the pattern %q is not a glob: %w", text, err)
 		}
-		l.patterns = append(l.patterns, g)
+		l.patterns = append(l.patterns, pattern{g, hostsOf(text)})
 	}
 	return l, nil
+}
+
+// hostsOf returns what a pattern says about hosts. A ? may end the host, or stand for a character of it.
+func hostsOf(text string) []*glob.Pattern {
+	_, rest, hasScheme := strings.Cut(text, "://")
+	if !hasScheme {
+		return nil
+	}
+	authority, _, _ := strings.Cut(rest, "/")
+	authority = authority[strings.LastIndexByte(authority, '@')+1:]
+	beforeQuery, _, _ := strings.Cut(authority, "?")
+	var hosts []*glob.Pattern
+	for _, host := range []string{authority, beforeQuery} {
+		g, err := glob.Compile(host, '.', '/')
+		if err != nil { // alternatives that reach into the path
+			return nil
+		}
+		hosts = append(hosts, g)
+	}
+	return hosts
+}
+
+// allows tells whether the pattern matches. A star that stands for more than a part of the host must not: the pattern
+// https://**.example.com/** would else let https://evil.com/x.example.com/ through, https://*-app.example.com/** would
+// https://evil?-app.example.com/.
+func (p pattern) allows(u *url.URL, text string) bool {
+	isHost := func(g *glob.Pattern) bool { return g.Match(u.Host) }
+	return p.whole.Match(text) && (!isWeb(u) || len(p.hosts) == 0 || slices.ContainsFunc(p.hosts, isHost))
 }
 
 // Target returns the first candidate that is allowed, or the site URL. Candidates are, in this order, the header
@@ -64,21 +99,18 @@ func (l *List) Allowed(target string) bool {
 	if l.isSite(u) {
 		return true
 	}
-	host, isWeb := u.Hostname(), u.Scheme == "http" || u.Scheme == "https"
+	host := u.Hostname()
 	if ip, err := netip.ParseAddr(host); err == nil {
-		return isWeb && ip.IsLoopback()
+		return isWeb(u) && ip.IsLoopback() && ip.Zone() == "" // browsers know no zones
 	}
-	if isNumeric(host) || isWeb && (!hostForm.MatchString(host) || isSwallowed(u)) {
+	if isNumeric(host) || isWeb(u) && (!hostForm.MatchString(host) || isSwallowed(u)) {
 		return false
 	}
 	text, _, _ := strings.Cut(target, "#")
-	for _, pattern := range l.patterns {
-		if pattern.Match(text) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(l.patterns, func(p pattern) bool { return p.allows(u, text) })
 }
+
+func isWeb(u *url.URL) bool { return u.Scheme == "http" || u.Scheme == "https" }
 
 // isSite compares scheme, host and port with those of the site. Loopback hosts may differ in the port, because
 // development servers do.

@@ -27,6 +27,7 @@ func TestAllowed(t *testing.T) {
 		"stars":    newList(t, site, "https://*.preview.example.com/welcome", "https://docs.example.com/**", "myapp://callback", "http://localhost:3000/*", " https://trim.example.com ", ""),
 		"signs":    newList(t, site, "https://a.example.com/?", "https://b.example.com/[abc]", "https://c.example.com/[!abc]", "https://d.example.com/[a-c]x", "https://{e,f}.example.com/", `https://g.example.com/\*`),
 		"sloppy":   newList(t, site, "https://*.example.org", "https://*.example.org/**", "https://example.net*"),
+		"wide":     newList(t, site, "https://**.example.org/**", "https://**example.net**", "https://q.example.com?a=*", "http*://h.example.com/**", "https://{a.example.com/x,b.example.com/y}", "https://me@u.example.com/"),
 		"anything": newList(t, site, "**"),
 	}
 	for _, test := range []struct {
@@ -159,6 +160,23 @@ func TestAllowed(t *testing.T) {
 		{"sloppy", "https://example.net", true},
 		{"sloppy", "https://example.net?x=1", true},
 		{"sloppy", "https://example.net:1", true},
+		{"wide", "https://a.b.example.org/x", true},
+		{"wide", "https://me:pw@a.example.org/x?y", true},
+		{"wide", "https://evil.com/a.example.org/x", false},
+		{"wide", "https://evil.com?a.example.org/x", false},
+		{"wide", "https://evil.com/?a.example.org/x", false},
+		{"wide", "https://a.example.org@evil.com/.example.org/x", false},
+		{"wide", "https://example.net:8443/x", true},
+		{"wide", "https://a.example.net/x?y", true},
+		{"wide", "https://evil.com/example.net", false},
+		{"wide", "https://q.example.com?a=b", true},
+		{"wide", "https://h.example.com/x", true},
+		{"wide", "http://h.example.com/x/y", true},
+		{"wide", "https://a.example.com/x", true},
+		{"wide", "https://b.example.com/y", true},
+		{"wide", "https://a.example.com/y", false},
+		{"wide", "https://me@u.example.com/", true},
+		{"wide", "http://[::1%25lo]/", false},
 	} {
 		if got := lists[test.list].Allowed(test.target); got != test.want {
 			t.Errorf("%s: %q: got %v", test.list, test.target, got)

@@ -4,10 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"strings"
+
+	"github.com/postern-auth/postern/api/outbound"
 )
 
 // maxAnswer is how much of an answer is read, in bytes.
@@ -18,7 +19,7 @@ type poster struct{ client *http.Client }
 
 // post sends a form and decodes the JSON answer into target. authorize, if not nil, adds credentials.
 // It returns the status, below 500 and not one that says "later"; whether it is a success is the caller's to say.
-// Errors: no answer in time, "later", or a success that is no JSON. The answer to a refusal need not be JSON.
+// Errors: no answer in time, too much of one, "later", or a success that is no JSON. The answer to a refusal need not be JSON.
 func (p poster) post(
 	ctx context.Context, to string, authorize func(*http.Request), form url.Values, target any,
 ) (status int, err error) {
@@ -35,7 +36,7 @@ func (p poster) post(
 		return 0, err
 	}
 	defer func() { _ = res.Body.Close() }()
-	body, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
+	body, err := outbound.ReadAll(res.Body, maxAnswer)
 	if err != nil {
 		return 0, fmt.Errorf("reading the answer of %s: %w", req.URL.Host, err)
 	}

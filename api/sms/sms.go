@@ -10,11 +10,11 @@ import (
 	"net/http"
 	"strings"
 	"text/template"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/postern-auth/postern/api/config"
+	"github.com/postern-auth/postern/api/outbound"
 )
 
 // atOnce is how many messages of one batch are on their way at a time.
@@ -67,8 +67,8 @@ type Sender struct {
 }
 
 // New prepares a Sender for the provider that the settings name. Without a usable one it starts as well, and each
-// message fails. transport carries the requests, each for the time limit at most.
-func New(c config.SMS, limit time.Duration, transport http.RoundTripper, log *slog.Logger) (*Sender, error) {
+// message fails. client carries the requests.
+func New(c config.SMS, client *http.Client, log *slog.Logger) (*Sender, error) {
 	if c.UsableProvider() == "" {
 		return &Sender{log: log}, nil // nobody will see the texts, right or wrong
 	}
@@ -81,10 +81,7 @@ func New(c config.SMS, limit time.Duration, transport http.RoundTripper, log *sl
 		return nil, fmt.Errorf("GOTRUE_MFA_PHONE_TEMPLATE: %w", err)
 	}
 	s := &Sender{text: text, mfaText: mfaText, log: log}
-	p := poster{&http.Client{
-		Transport: transport, Timeout: limit,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}}
+	p := poster{outbound.NoRedirect(client)}
 	switch c.UsableProvider() {
 	case "twilio":
 		s.provider = twilio{p, c.Twilio}

@@ -73,7 +73,7 @@ func settings(t *testing.T, environ ...string) config.SMS {
 
 func newSender(t *testing.T, transport http.RoundTripper, environ ...string) *sms.Sender {
 	t.Helper()
-	s, err := sms.New(settings(t, environ...), 5*time.Second, transport, slog.New(slog.DiscardHandler))
+	s, err := sms.New(settings(t, environ...), &http.Client{Transport: transport, Timeout: 5 * time.Second}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -278,7 +278,7 @@ func TestSilence(t *testing.T) {
 	t.Parallel()
 	quiet := make(chan struct{})
 	there := newStandIn(t, func(http.ResponseWriter) { <-quiet })
-	s, err := sms.New(settings(t, twilio...), 50*time.Millisecond, there, slog.New(slog.DiscardHandler))
+	s, err := sms.New(settings(t, twilio...), &http.Client{Transport: there, Timeout: 50 * time.Millisecond}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,8 +12,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/postern-auth/postern/api"
 	"github.com/postern-auth/postern/api/config"
 	"github.com/postern-auth/postern/api/mail"
+	"github.com/postern-auth/postern/api/outbound"
 )
 
 // mailCommand shows and tries out mails. It needs no database, and no settings but those about mail.
@@ -41,7 +43,11 @@ func newMailer(cmd *cobra.Command) (*mail.Mailer, *config.Config, error) {
 		return nil, nil, err
 	}
 	log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelWarn}))
-	mailer, err := mail.New(cfg.Mail, cfg.Site.URL, cfg.API.ExternalURL, log)
+	clients, err := outbound.New(cfg.Outbound.Options(api.Version))
+	if err != nil {
+		return nil, nil, err
+	}
+	mailer, err := mail.New(cfg.Mail, cfg.Site.URL, cfg.API.ExternalURL, clients.Trusted(0), log)
 	return mailer, cfg, err
 }
 

@@ -54,13 +54,15 @@ func secrets(t *testing.T, conn *pgx.Conn) map[string]string {
 		}
 		for _, statement := range []struct {
 			query string
-			value string
+			value string // the second parameter; the first is the id
 		}{
 			{"insert into auth.users (instance_id, id, encrypted_password) values ('00000000-0000-0000-0000-000000000000', $1, $2)", value("users.encrypted_password")},
 			{"insert into auth.mfa_factors (id, user_id, factor_type, status, created_at, updated_at, secret) values ($1, $1, 'totp', 'verified', now(), now(), $2)", value("mfa_factors.secret")},
 			{"insert into auth.mfa_challenges (id, factor_id, created_at, ip_address, otp_code) values ($1, $1, now(), '127.0.0.1', $2)", value("mfa_challenges.otp_code")},
 			{"insert into auth.sessions (id, user_id, refresh_token_hmac_key) values ($1, $1, $2)", value("sessions.refresh_token_hmac_key")},
 			{"insert into auth.custom_oauth_providers (id, provider_type, identifier, name, client_id, client_secret, issuer) values ($1::text::uuid, 'oidc', 'custom:x' || right($1::text, 1), 'x', 'x', $2, 'https://x.example.com')", value("custom_oauth_providers.client_secret")},
+			{"insert into postern.provider_tokens (id, identity_id, user_id, provider, access_token, created_at, updated_at) values ($1, $1, $1, 'x', $2, now(), now())", value("provider_tokens.access_token")},
+			{"update postern.provider_tokens set refresh_token = $2 where id = $1", value("provider_tokens.refresh_token")},
 		} {
 			if _, err := conn.Exec(t.Context(), statement.query, id, statement.value); err != nil {
 				t.Fatalf("%s: %v", statement.query, err)
@@ -76,7 +78,11 @@ func stored(t *testing.T, conn *pgx.Conn) map[string]string {
 	values := map[string]string{}
 	for _, column := range seal.Columns {
 		table, name, _ := strings.Cut(column, ".")
-		rows, err := conn.Query(t.Context(), "select id::text, "+name+" from auth."+table)
+		schema := "auth."
+		if table == "provider_tokens" {
+			schema = "postern."
+		}
+		rows, err := conn.Query(t.Context(), "select id::text, "+name+" from "+schema+table)
 		if err != nil {
 			t.Fatal(err)
 		}

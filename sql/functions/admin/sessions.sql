@@ -109,6 +109,7 @@ as $$
     when 'user_deleted' then 'The user was deleted'
     when 'hook' then 'A hook of the operator demanded it'
     when 'mfa' then 'A second factor was verified, refused or removed'
+    when 'reclaimed' then 'The owner of the e-mail address came; somebody else had registered the account with it'
     when 'retention' then 'The account was removed after its time (retention)'
     else p_reason
   end

@@ -2,7 +2,7 @@
 -- p_changes: role, email_confirm, phone_confirm, email, phone (checked for shape), user_metadata, app_metadata,
 -- ban_seconds (JSON null lifts a ban); other members that are missing, null or '' change nothing.
 -- Raises: unique_violation for a taken address or number, as the reference.
--- Writes: users, identities, one_time_tokens, sessions, session_ends, audit, events.
+-- Writes: users, identities, one_time_tokens, flow_state, sessions, session_ends, audit, events.
 create or replace function postern_internal.change_account(
   p_user auth.users,
   p_changes jsonb,
@@ -26,6 +26,7 @@ begin
   end if;
   if p_password_hash is not null then
     perform postern_internal.replace_password(p_user.id, p_password_hash, p_context);
+    perform postern_internal.end_flows(p_user.id);
   end if;
   if v_email is not null then
     perform postern_internal.put_email_identity(p_user.id, v_email, v_email_confirm, p_context);

@@ -20,11 +20,13 @@
 --   audit_disabled, notifications {password_changed, email_changed, ...: true where it is on}
 --   retention {tokens, audit, events, session_ends, anonymous_users}            seconds; published only, for maintenance
 --   linking_domains {provider: domain}                 providers outside the default linking domain
+--   linking_policy                                     verified | never | ask: what a verified address that is known leads to
 --   email_identity                                     a first password brings an e-mail identity
 --   mfa {enroll, verify: types of factors; challenge_expiry, factor_expiry, phone_frequency: seconds; max_enrolled,
 --     max_verified, max_guesses, code_reuse}           second factors
 --   seals                                              true where values are encrypted (core/ask.sql); else missing
 --   new_session {id, plain, stored}                    with it: id and key for a session of format 2 tokens
+--   custom_providers_off, max_custom_providers         GOTRUE_CUSTOM_OAUTH_ENABLED is off; a quota (else missing)
 --   external_url, issuer, jwt_exp                      API_EXTERNAL_URL; iss and lifetime (s) of tokens, where a hook sees claims
 --   audit_log                                          present: audit entries are sent to the caller, too (audit/audit.sql)
 --   hooks                                              the operator's hooks that are on, see hooks/run.sql
@@ -48,7 +50,8 @@ as $$
       'rotation', true, 'reuse_interval', 10, 'allow_reuse', false, 'token_version', 1,
       'upgrade_percentage', 0, 'single_per_user', false, 'tags', '[]'::jsonb,
       'reauthenticate', false, 'current_password', false, 'audit_disabled', false,
-      'notifications', '{}'::jsonb, 'hooks', '{}'::jsonb, 'linking_domains', '{}'::jsonb, 'email_identity', false,
+      'notifications', '{}'::jsonb, 'hooks', '{}'::jsonb, 'linking_domains', '{}'::jsonb,
+      'linking_policy', 'verified', 'email_identity', false,
       'authorized_addresses', '[]'::jsonb,
       'mfa', '{"enroll": ["totp"], "verify": ["totp"], "challenge_expiry": 300, "factor_expiry": 300,
         "phone_frequency": 60, "max_enrolled": 10, "max_verified": 10, "max_guesses": 5, "code_reuse": false}'::jsonb

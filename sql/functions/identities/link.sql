@@ -1,7 +1,7 @@
 -- Manual linking (spec/02 section 8): a signed-in user, maybe an anonymous one, adds a provider to the account.
 
 -- GET /user/identities/authorize: begins a flow that ends with the identity at this user.
--- Raises: as authenticate and begin_oauth. Writes: flow_state.
+-- Raises: as authenticate and begin_oauth. Writes: as begin_oauth; linking_flows.
 create or replace function postern_internal.begin_linking(
   p_user_id uuid,
   p_session_id uuid,
@@ -16,11 +16,30 @@ declare
 begin
   perform postern_internal.begin_oauth(p_flow || '{"invite_token": ""}', p_context);
   update auth.flow_state as f set linking_target_id = v_user.id where f.id = (p_flow ->> 'state')::uuid;
+  insert into postern.linking_flows (flow_id, user_id, session_id, created_at)
+  values ((p_flow ->> 'state')::uuid, v_user.id, p_session_id, postern_internal.clock());
+end;
+$$;
+
+-- Whoever was signed out in the meantime must not add a way in. Flows that another server began have no session here.
+-- The caller holds the user's lock, so no change of the password ends the session now. Raises: session_not_found (403).
+create or replace function postern_internal.check_linking_flow(p_flow_id uuid)
+returns void
+language plpgsql stable security invoker set search_path = ''
+as $$
+begin
+  if exists (
+    select from postern.linking_flows as l
+    where l.flow_id = p_flow_id and l.session_id is not null
+      and not exists (select from auth.sessions as s where s.id = l.session_id and s.user_id = l.user_id))
+  then
+    perform postern_internal.fail(403, 'session_not_found', 'The session that began to link the identity has ended');
+  end if;
 end;
 $$;
 
 -- The end of such a flow: adds the identity; an account without an address gets the identity's.
--- Raises: user_not_found, identity_already_exists (422), email_exists (400).
+-- Raises: user_not_found, identity_already_exists (422), email_exists (400), user_banned (403).
 -- Returns as failure, because the identity stays: email_not_confirmed (422).
 -- Locks: the user. Writes: identities, users, one_time_tokens, audit, events, outbox.
 create or replace function postern_internal.link_identity(
@@ -36,9 +55,12 @@ as $$
 declare
   v_owner uuid;
 begin
+  perform postern_internal.lock_names(p_provider, p_identity, p_context);
   account := postern_internal.lock_user(p_user_id);
   if account.id is null then
     perform postern_internal.fail(422, 'user_not_found', 'Linking target user not found');
+  elsif postern_internal.is_banned(account) then
+    perform postern_internal.fail(403, 'user_banned', 'User is banned');
   end if;
   select i.user_id into v_owner from auth.identities as i
   where i.provider = p_provider and i.provider_id = p_identity ->> 'sub';

@@ -82,6 +82,7 @@ create or replace function postern_internal.resume_oauth(
   out referrer text,
   out is_email_optional boolean,
   out secret text,          -- '' for none
+  out custom jsonb,         -- the row of a custom provider (usable_custom_provider); null for others
   out failure jsonb
 )
 language plpgsql volatile security invoker set search_path = ''
@@ -93,6 +94,9 @@ begin
   provider := v_flow.provider_type;
   referrer := coalesce(v_flow.referrer, '');
   is_email_optional := v_flow.email_optional;
+  if p_has_code and starts_with(lower(provider), 'custom:') then
+    custom := postern_internal.usable_custom_provider(lower(provider), p_context);
+  end if;
   if p_has_code and v_flow.oauth_client_state_id is not null then
     v_taken := postern_internal.take_client_state(v_flow);
     failure := v_taken.failure;
@@ -131,7 +135,7 @@ $$;
 -- p_identity: sub, data (identity_data without the two flags), emails [{email, verified, primary}] (email is absent where
 -- the provider vouches for a person without telling the address), access_token, refresh_token, and kept (see
 -- keep_provider_tokens).
--- Raises: as find_oauth_flow and sign_in_externally. Returns as failure: as sign_in_externally.
+-- Raises: as find_oauth_flow, check_linking_flow and sign_in_externally. Returns as failure: as sign_in_externally.
 -- Locks: the flow, then the user. Writes: flow_state, provider_tokens, and what sign_in_externally and issue_session write.
 create or replace function postern_internal.finish_oauth(
   p_state uuid,
@@ -150,6 +154,9 @@ begin
   v_visit := postern_internal.sign_in_externally(v_flow.provider_type, p_identity, p_context,
     p_is_email_optional => v_flow.email_optional, p_linking_target_id => v_flow.linking_target_id,
     p_invite_token => v_flow.invite_token);
+  if v_flow.linking_target_id is not null then
+    perform postern_internal.check_linking_flow(v_flow.id);
+  end if;
   failure := v_visit.failure;
   if failure is not null then
     return;
@@ -163,7 +170,8 @@ begin
       'provider_refresh_token', coalesce(p_identity ->> 'refresh_token', ''));
   else
     update auth.flow_state as f
-    set user_id = v_visit.account_id, auth_code_issued_at = postern_internal.clock(), updated_at = postern_internal.clock(),
+    set user_id = v_visit.account_id, auth_code_issued_at = postern_internal.clock(),
+      updated_at = postern_internal.clock(),
       provider_access_token = coalesce(p_identity ->> 'access_token', ''),
       provider_refresh_token = coalesce(p_identity ->> 'refresh_token', '')
     where f.id = v_flow.id

@@ -24,6 +24,7 @@ as $$
     ('sessions_idle_unrefreshed', 500, null, null),
     ('one_time_tokens', 500, null, null),
     ('flow_devices', 1000, 'postern.flow_devices', 'created_at < $1 - interval ''24 hours'''),
+    ('linking_flows', 1000, 'postern.linking_flows', 'created_at < $1 - interval ''24 hours'''),
     ('totp_steps', 1000, 'postern.totp_steps', 'used_at < $1 - interval ''24 hours'''), -- such a code is long expired
     ('link_secrets', 1000, 'postern.link_secrets',
       'created_at < $1 - interval ''24 hours'' and not exists (select from auth.one_time_tokens as t where t.id = token_id)'),

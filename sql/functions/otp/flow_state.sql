@@ -82,6 +82,27 @@ begin
 end;
 $$;
 
+-- Ends what a user has begun and not finished: codes that wait for their exchange, and links of identities. Whoever takes an
+-- account back must not find them open. A callback that runs right now has locked its flow and waits for the user: it finds
+-- that no session is behind it. The caller holds the user's lock. Writes: flow_state, linking_flows.
+create or replace function postern_internal.end_flows(p_user_id uuid)
+returns void
+language plpgsql volatile security invoker set search_path = ''
+as $$
+begin
+  delete from auth.flow_state as f where f.user_id = p_user_id;
+  update postern.linking_flows as l set session_id = postern_internal.nil_uuid() where l.user_id = p_user_id;
+  delete from auth.flow_state as f
+  using (
+    select i.id
+    from postern.linking_flows as l join auth.flow_state as i on i.id = l.flow_id
+    where l.user_id = p_user_id
+    for update of i skip locked
+  ) as idle
+  where f.id = idle.id;
+end;
+$$;
+
 -- When a flow ends: counted from its begin; for magic links from the opening of the link, once it was opened.
 create or replace function postern_internal.flow_expires_at(p_flow auth.flow_state, p_context jsonb)
 returns timestamptz

@@ -21,7 +21,8 @@ end;
 $$;
 
 -- The token that a link means, of one of these types; a null row when there is none. A token without a secret is one that
--- Supabase Auth made: its link is its hash.
+-- Supabase Auth made: its link is its hash, unless it is for a phone number. Those have no link, and one would live as long as
+-- a mail's.
 create or replace function postern_internal.find_link(p_link text, p_types auth.one_time_token_type[])
 returns auth.one_time_tokens
 language plpgsql stable security invoker set search_path = ''
@@ -40,7 +41,7 @@ begin
   if v_token.id is null then
     select t.* into v_token
     from auth.one_time_tokens as t
-    where t.token_hash = p_link and t.token_type = any (p_types)
+    where t.token_hash = p_link and t.token_type = any (p_types) and t.relates_to like '%@%'
       and not exists (
         select from postern.link_secrets as s where s.token_id = t.id and s.token_hash = t.token_hash)
     limit 1;

@@ -38,8 +38,7 @@ begin
   from auth.identities as i
   join auth.users as u on u.id = i.user_id and u.aud = p_context ->> 'aud'
   where i.email = lower(p_email)
-    and i.provider not like 'sso:%'
-    and not (p_context -> 'linking_domains') ? i.provider
+    and postern_internal.linking_domain(i.provider, p_context) = 'default'
   order by i.created_at, i.id
   limit 1;
   if v_owner is null then

@@ -2,7 +2,7 @@
 -- again. Every token column gets the empty string, as the auth schema wants it (spec/05 section 7).
 -- Raises: unique_violation for a taken id, and what triggers on auth.users raise. Writes: users, events.
 create or replace function postern_internal.insert_user(
-  p_user auth.users,        -- id, aud, role, email, phone, encrypted_password, metadata, is_anonymous count
+  p_user auth.users,        -- id, aud, role, email, phone, encrypted_password, metadata, is_anonymous, is_sso_user count
   p_context jsonb
 )
 returns auth.users
@@ -28,7 +28,8 @@ begin
     lower(nullif(p_user.email, '')), nullif(p_user.phone, ''), p_user.encrypted_password,
     postern_internal.read_metadata(p_user.raw_app_meta_data),
     postern_internal.read_metadata(p_user.raw_user_meta_data),
-    coalesce(p_user.is_anonymous, false), v_now, v_now, '', '', '', '', '', '', '', '', 0, false)
+    coalesce(p_user.is_anonymous, false), v_now, v_now, '', '', '', '', '', '', '', '', 0,
+    coalesce(p_user.is_sso_user, false))
   on conflict do nothing
   returning * into v_user;
   if v_user.id is not null then

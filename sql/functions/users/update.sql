@@ -136,13 +136,30 @@ begin
       and postern_internal.is_sms_otp_alive(p_user.reauthentication_sent_at, p_context);
   end if;
   if not v_is_right then
-    perform postern_internal.count_wrong_code('{reauthentication_token}', p_user.id, null, p_context);
+    perform postern_internal.count_wrong_nonce(p_user, p_context);
     return postern_internal.failure(422, 'reauthentication_not_valid', 'Nonce has expired or is invalid');
   end if;
   delete from auth.one_time_tokens where user_id = p_user.id;
   update auth.users set reauthentication_token = '', updated_at = postern_internal.clock()
   where id = p_user.id;
   return null;
+end;
+$$;
+
+-- Counts a wrong nonce. One whose row went when another code of the user was redeemed has no count: it is void at once.
+-- The caller holds the user's lock. Writes: as count_wrong_code; users.
+create or replace function postern_internal.count_wrong_nonce(p_user auth.users, p_context jsonb)
+returns void
+language plpgsql volatile security invoker set search_path = ''
+as $$
+begin
+  perform postern_internal.count_wrong_code('{reauthentication_token}', p_user.id, null, p_context);
+  if p_context ? 'otp_attempts' and p_user.reauthentication_token <> '' and not exists (
+    select from auth.one_time_tokens as t
+    where t.user_id = p_user.id and t.token_type = 'reauthentication_token')
+  then
+    update auth.users set reauthentication_token = '' where id = p_user.id;
+  end if;
 end;
 $$;
 
@@ -169,6 +186,7 @@ begin
       perform postern_internal.fail(409, 'conflict', 'The password was changed by another request');
     end if;
     v_user := postern_internal.replace_password(v_user.id, p_password_hash, p_context, p_except => p_session_id);
+    perform postern_internal.end_flows(v_user.id);
     perform postern_internal.audit_user('user_updated_password', v_user, p_context);
     perform postern_internal.notify_user('password_changed', v_user, p_context);
   end if;
