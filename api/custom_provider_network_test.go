@@ -132,6 +132,27 @@ func TestCustomProviderMayNotLeadInside(t *testing.T) {
 	}
 }
 
+// A signed-in user adds an identity of a custom provider; an invitation is taken up with one.
+func TestCustomProviderLinks(t *testing.T) {
+	t.Parallel()
+	s, p := setupCustom(t, "GOTRUE_SECURITY_MANUAL_LINKING_ENABLED=true")
+	bob := s.newSession("bob@example.com")
+	r := s.do("GET", "/user/identities/authorize?provider=custom:corp&skip_http_redirect=true", nil, bearer(bob.AccessToken)...)
+	target, _ := r.Body["url"].(string)
+	if user := s.userOf(s.location("/callback?" + p.Visit(t, target).RawQuery)); user["id"] != bob.UserID {
+		t.Errorf("the identity went to %v", user)
+	}
+	invitation, _ := s.do("POST", "/admin/generate_link", m{"type": "invite", "email": "cyd@example.com"}, s.asAdmin()...).Body["hashed_token"].(string)
+	p.Set(func(k *idp.Knobs) { k.User["sub"], k.User["email"] = "idp-2", "cyd@example.com" })
+	there := s.location("/authorize?provider=custom:shop&invite_token=" + invitation)
+	if user := s.userOf(s.location("/callback?" + p.Visit(t, there.String()).RawQuery)); user["email"] != "cyd@example.com" {
+		t.Errorf("the invitation went to %v", user)
+	}
+	if got := s.scan("select string_agg(provider, ',' order by provider) from auth.identities"); got != "custom:corp,custom:shop,email" {
+		t.Errorf("identities: %s", got)
+	}
+}
+
 // Tokens of custom providers are kept and refreshed like others, and no more once the provider is gone.
 func TestCustomProviderKeptTokens(t *testing.T) {
 	t.Parallel()

@@ -113,7 +113,10 @@ func TestCustomProviderAuthorize(t *testing.T) {
 	t.Parallel()
 	s := setupTexting(t, apitest.Database(t), stageOf(t, nil, nil), "GOTRUE_CUSTOM_OAUTH_EXTERNAL_URL=https://login.example.com/auth/v1//")
 	s.addCustomProvider(shopProvider(m{"scopes": []string{"read", "mail"}, "authorization_params": m{"prompt": "login", "audience": "shop"}}))
-	s.addCustomProvider(shopProvider(m{"identifier": "custom:plain", "pkce_enabled": false}))
+	s.addCustomProvider(shopProvider(m{"identifier": "custom:plain", "pkce_enabled": false, "authorization_params": m{"provider": "x", "State": "y"}}))
+	s.exec(`update auth.custom_oauth_providers set authorization_params = authorization_params || '{"nonce": "n", "state": "s", "n": 1}'
+		where identifier = 'custom:plain'`) // as no caller of ours may
+
 	s.addCustomProvider(corpProvider(m{"scopes": []string{"email"}}))
 	common := func(client string, more url.Values) url.Values {
 		values := url.Values{"client_id": {client}, "redirect_uri": {"https://login.example.com/auth/v1/callback"}, "response_type": {"code"}}
@@ -129,7 +132,7 @@ func TestCustomProviderAuthorize(t *testing.T) {
 		{"custom:shop", shop + "/authorize", common("c1", url.Values{"v": {"2"}, "scope": {"read mail"}, "prompt": {"login"}, "audience": {"shop"}, "code_challenge_method": {"S256"}})},
 		{"CUSTOM:Shop&scopes=a,b%20c&prompt=none&login_hint=ann&nonce=n", shop + "/authorize", common("c1", url.Values{
 			"v": {"2"}, "scope": {"a,b c"}, "prompt": {"login"}, "audience": {"shop"}, "login_hint": {"ann"}, "nonce": {"n"}, "code_challenge_method": {"S256"}})},
-		{"custom:plain&client_id=x&state=y", shop + "/authorize", common("c1", url.Values{"v": {"2"}})},
+		{"custom:plain&client_id=x&state=y", shop + "/authorize", common("c1", url.Values{"v": {"2"}, "provider": {"x"}, "State": {"y"}})},
 		{"custom:corp", corp + "/auth", common("c2", url.Values{"scope": {"openid email"}, "code_challenge_method": {"S256"}})},
 		{"custom:corp&scopes=profile", corp + "/auth", common("c2", url.Values{"scope": {"openid profile"}, "code_challenge_method": {"S256"}})},
 		{"custom:corp&scopes=profile+openid", corp + "/auth", common("c2", url.Values{"scope": {"profile openid"}, "code_challenge_method": {"S256"}})},

@@ -2553,22 +2553,6 @@ begin
 end;
 $$;
 
--- Name: check_frequency(timestamp with time zone, double precision, text); Type: FUNCTION; Schema: postern_internal
-
-CREATE FUNCTION postern_internal.check_frequency(p_last_at timestamp with time zone, p_seconds double precision, p_code text) RETURNS void
-    LANGUAGE plpgsql STABLE
-    SET search_path TO ''
-    AS $$
-declare
-  v_refusal text := postern_internal.too_soon(p_last_at, p_seconds);
-begin
-  if v_refusal is not null then
-    perform postern_internal.fail(429, p_code, v_refusal, jsonb_build_object(
-      'retry_after', extract(epoch from p_last_at - postern_internal.clock()) + p_seconds));
-  end if;
-end;
-$$;
-
 -- Name: check_is_free(text, text, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.check_is_free(p_email text, p_phone text, p_context jsonb) RETURNS void
@@ -2609,9 +2593,13 @@ CREATE FUNCTION postern_internal.check_mail_frequency(p_last_sent_at timestamp w
     LANGUAGE plpgsql STABLE
     SET search_path TO ''
     AS $$
+declare
+  v_wait interval := p_last_sent_at + make_interval(secs => (p_context ->> 'mail_frequency')::float)
+    - postern_internal.clock();
 begin
-  perform postern_internal.check_frequency(
-    p_last_sent_at, (p_context ->> 'mail_frequency')::float, 'over_email_send_rate_limit');
+  if v_wait > '0' then
+    perform postern_internal.fail_too_soon('over_email_send_rate_limit', v_wait);
+  end if;
 end;
 $$;
 
@@ -2758,9 +2746,13 @@ CREATE FUNCTION postern_internal.check_sms_frequency(p_last_sent_at timestamp wi
     LANGUAGE plpgsql STABLE
     SET search_path TO ''
     AS $$
+declare
+  v_wait interval := p_last_sent_at + make_interval(secs => (p_context ->> 'sms_frequency')::float)
+    - postern_internal.clock();
 begin
-  perform postern_internal.check_frequency(
-    p_last_sent_at, (p_context ->> 'sms_frequency')::float, 'over_sms_send_rate_limit');
+  if v_wait > '0' then
+    perform postern_internal.fail_too_soon('over_sms_send_rate_limit', v_wait);
+  end if;
 end;
 $$;
 
@@ -4203,6 +4195,19 @@ begin
     perform postern_internal.fail_email_exists();
   end if;
   perform postern_internal.fail(422, 'phone_exists', 'Phone number already registered by another user');
+end;
+$$;
+
+-- Name: fail_too_soon(text, interval); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.fail_too_soon(p_code text, p_wait interval) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  perform postern_internal.fail(429, p_code, format(
+    'For security purposes, you can only request this after %s seconds.', trunc(extract(epoch from p_wait))),
+    jsonb_build_object('retry_after', extract(epoch from p_wait)));
 end;
 $$;
 
@@ -8869,23 +8874,6 @@ begin
 end;
 $$;
 
--- Name: too_soon(timestamp with time zone, double precision); Type: FUNCTION; Schema: postern_internal
-
-CREATE FUNCTION postern_internal.too_soon(p_last_at timestamp with time zone, p_seconds double precision) RETURNS text
-    LANGUAGE plpgsql STABLE
-    SET search_path TO ''
-    AS $$
-declare
-  v_wait interval := p_last_at + make_interval(secs => p_seconds) - postern_internal.clock();
-begin
-  if v_wait > interval '0' then
-    return format(
-      'For security purposes, you can only request this after %s seconds.', trunc(extract(epoch from v_wait)));
-  end if;
-  return null;
-end;
-$$;
-
 -- Name: touch_session(auth.sessions, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.touch_session(p_session auth.sessions, p_context jsonb) RETURNS auth.sessions
@@ -11268,10 +11256,6 @@ REVOKE ALL ON FUNCTION postern_internal.check_enroll_enabled(p_type auth.factor_
 
 REVOKE ALL ON FUNCTION postern_internal.check_factor_limit(p_factor_id uuid, p_context jsonb) FROM PUBLIC;
 
--- Name: FUNCTION check_frequency(p_last_at timestamp with time zone, p_seconds double precision, p_code text); Type: ACL; Schema: postern_internal
-
-REVOKE ALL ON FUNCTION postern_internal.check_frequency(p_last_at timestamp with time zone, p_seconds double precision, p_code text) FROM PUBLIC;
-
 -- Name: FUNCTION check_is_free(p_email text, p_phone text, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.check_is_free(p_email text, p_phone text, p_context jsonb) FROM PUBLIC;
@@ -11535,6 +11519,10 @@ REVOKE ALL ON FUNCTION postern_internal.fail_quota(p_kind text, p_parts integer)
 -- Name: FUNCTION fail_taken(p_email text); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.fail_taken(p_email text) FROM PUBLIC;
+
+-- Name: FUNCTION fail_too_soon(p_code text, p_wait interval); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.fail_too_soon(p_code text, p_wait interval) FROM PUBLIC;
 
 -- Name: FUNCTION failure(p_status integer, p_code text, p_message text); Type: ACL; Schema: postern_internal
 
@@ -12339,10 +12327,6 @@ REVOKE ALL ON FUNCTION postern_internal.token_sent_at(p_user auth.users, p_type 
 -- Name: FUNCTION token_wait(p_name text, p_who text, p_every double precision, p_burst integer); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.token_wait(p_name text, p_who text, p_every double precision, p_burst integer) FROM PUBLIC;
-
--- Name: FUNCTION too_soon(p_last_at timestamp with time zone, p_seconds double precision); Type: ACL; Schema: postern_internal
-
-REVOKE ALL ON FUNCTION postern_internal.too_soon(p_last_at timestamp with time zone, p_seconds double precision) FROM PUBLIC;
 
 -- Name: FUNCTION touch_session(p_session auth.sessions, p_context jsonb); Type: ACL; Schema: postern_internal
 

@@ -77,7 +77,7 @@ func (c *Custom) IsOIDC() bool { return c.ProviderType == "oidc" }
 func (r *Registry) Custom(c *Custom, redirectURL string) *Provider {
 	d := definition{
 		authorize: endpoint{c.AuthorizationURL, ""}, token: endpoint{c.TokenURL, ""},
-		needsPKCE: c.HasPKCE, parameters: textsOnly(c.AuthorizationParams), splitScopes: c.requestScopes, identify: customUserinfo,
+		needsPKCE: c.HasPKCE, parameters: ownParameters(c.AuthorizationParams), splitScopes: c.requestScopes, identify: customUserinfo,
 	}
 	if c.IsOIDC() {
 		d.discovers, d.issuer, d.identify = true, c.Issuer, customOIDC
@@ -88,10 +88,17 @@ func (r *Registry) Custom(c *Custom, redirectURL string) *Provider {
 	}
 }
 
-func textsOnly(all map[string]any) map[string]string {
+// protocolParameters are those of the protocol, which no row may set (spec/08 section 5).
+var protocolParameters = []string{
+	"client_id", "client_secret", "redirect_uri", "response_type", "state", "code_challenge", "code_challenge_method",
+	"code_verifier", "nonce",
+}
+
+// ownParameters are what a row adds to each visit, whoever wrote it.
+func ownParameters(all map[string]any) map[string]string {
 	texts := map[string]string{}
 	for name, value := range all {
-		if text, ok := value.(string); ok && !reserved[strings.ToLower(name)] {
+		if text, ok := value.(string); ok && !slices.Contains(protocolParameters, name) {
 			texts[name] = text
 		}
 	}

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net/http"
 	"slices"
 	"strings"
 )
@@ -24,12 +23,8 @@ func customUserinfo(ctx context.Context, v *visit) (*Identity, error) {
 			return nil, errors.New("the provider gave no ID token, and it has no userinfo endpoint")
 		}
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
-	if err != nil {
-		return nil, err
-	}
 	var answer json.RawMessage
-	if err := getJSON(v.http, req, &answer); err != nil {
+	if err := v.get(ctx, address, &answer); err != nil {
 		return nil, err
 	}
 	raw, err := exactClaims(answer)

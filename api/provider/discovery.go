@@ -103,13 +103,6 @@ func (s *issuers) remember(key string, i *issuer) {
 	s.known[key] = i
 }
 
-// forget drops a document, so that it is read again.
-func (s *issuers) forget(documentURL string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.known, documentURL)
-}
-
 // ReadDocument reads a discovery document. Its issuer must be the expected one, to the letter: otherwise one provider
 // could vouch for the people of another. Apple's documents may name the other of its two issuers.
 func ReadDocument(ctx context.Context, client *http.Client, iss, documentURL string) (*Document, error) {

@@ -57,9 +57,13 @@ create or replace function postern_internal.check_mail_frequency(p_last_sent_at 
 returns void
 language plpgsql stable security invoker set search_path = ''
 as $$
+declare
+  v_wait interval := p_last_sent_at + make_interval(secs => (p_context ->> 'mail_frequency')::float)
+    - postern_internal.clock();
 begin
-  perform postern_internal.check_frequency(
-    p_last_sent_at, (p_context ->> 'mail_frequency')::float, 'over_email_send_rate_limit');
+  if v_wait > '0' then
+    perform postern_internal.fail_too_soon('over_email_send_rate_limit', v_wait);
+  end if;
 end;
 $$;
 
@@ -69,40 +73,25 @@ create or replace function postern_internal.check_sms_frequency(p_last_sent_at t
 returns void
 language plpgsql stable security invoker set search_path = ''
 as $$
+declare
+  v_wait interval := p_last_sent_at + make_interval(secs => (p_context ->> 'sms_frequency')::float)
+    - postern_internal.clock();
 begin
-  perform postern_internal.check_frequency(
-    p_last_sent_at, (p_context ->> 'sms_frequency')::float, 'over_sms_send_rate_limit');
+  if v_wait > '0' then
+    perform postern_internal.fail_too_soon('over_sms_send_rate_limit', v_wait);
+  end if;
 end;
 $$;
 
--- Raises p_code (429) for what comes less than p_seconds after p_last_at, with the seconds that are left.
-create or replace function postern_internal.check_frequency(p_last_at timestamptz, p_seconds float, p_code text)
+-- Raises what comes too soon (429): p_wait is the time until it does not.
+create or replace function postern_internal.fail_too_soon(p_code text, p_wait interval)
 returns void
-language plpgsql stable security invoker set search_path = ''
+language plpgsql volatile security invoker set search_path = ''
 as $$
-declare
-  v_refusal text := postern_internal.too_soon(p_last_at, p_seconds);
 begin
-  if v_refusal is not null then
-    perform postern_internal.fail(429, p_code, v_refusal, jsonb_build_object(
-      'retry_after', extract(epoch from p_last_at - postern_internal.clock()) + p_seconds));
-  end if;
-end;
-$$;
-
--- The words for what comes less than p_seconds after p_last_at; null when it does not.
-create or replace function postern_internal.too_soon(p_last_at timestamptz, p_seconds float)
-returns text
-language plpgsql stable security invoker set search_path = ''
-as $$
-declare
-  v_wait interval := p_last_at + make_interval(secs => p_seconds) - postern_internal.clock();
-begin
-  if v_wait > interval '0' then
-    return format(
-      'For security purposes, you can only request this after %s seconds.', trunc(extract(epoch from v_wait)));
-  end if;
-  return null;
+  perform postern_internal.fail(429, p_code, format(
+    'For security purposes, you can only request this after %s seconds.', trunc(extract(epoch from p_wait))),
+    jsonb_build_object('retry_after', extract(epoch from p_wait)));
 end;
 $$;
 
