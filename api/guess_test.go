@@ -59,7 +59,9 @@ func TestCodesAreNoTokens(t *testing.T) {
 		{known, "POST /magiclink", "magiclink", m{}, one},
 		{known, "POST /otp", "email", m{"code_challenge": challenge(verifier), "code_challenge_method": "s256"}, one},
 		{known, "POST /recover", "recovery", m{}, one},
-		{func(email string) []string { return bearer(s.newSession(strings.TrimPrefix(email, "new-")).AccessToken) }, "PUT /user", "email_change", m{},
+		{func(email string) []string {
+			return bearer(s.newSession(strings.TrimPrefix(email, "new-")).AccessToken)
+		}, "PUT /user", "email_change", m{},
 			[][3]string{{"", "token_new", "token_hash"}, {"new-", "token", "token_hash_new"}}},
 	} {
 		for _, way := range []string{"token", "token_hash"} {
