@@ -11,7 +11,7 @@ import (
 
 var (
 	sqlCode = regexp.MustCompile(`(?s)(?:fail|failure)\(\s*(\d{3}),\s*'([a-z0-9_]+)'`)
-	goCode  = regexp.MustCompile(`(?:badRequest|unprocessable|forbidden)\("([a-z0-9_]+)"|\bCode:\s*"([a-z0-9_]+)"|code\w+\s*=\s*"([a-z0-9_]+)"`)
+	goCode  = regexp.MustCompile(`(?:badRequest|unprocessable|forbidden)\("([a-z0-9_]+)"|\bCode:\s*"([a-z0-9_]+)"|code\w+\s*=\s*"([a-z0-9_]+)"|SelectionError\{"([a-z0-9_]+)"`)
 	docCode = regexp.MustCompile("(?m)^\\| `([a-z0-9_]+)` \\| ([0-9, ]+) \\|")
 )
 
@@ -32,12 +32,12 @@ func TestErrorRegister(t *testing.T) {
 			}
 		}
 	}
-	for _, name := range glob(t, "*.go") {
+	for _, name := range append(glob(t, "*.go"), glob(t, "provider/*.go")...) {
 		if strings.HasSuffix(name, "_test.go") {
 			continue
 		}
 		for _, m := range goCode.FindAllStringSubmatch(read(t, name), -1) {
-			code := m[1] + m[2] + m[3]
+			code := m[1] + m[2] + m[3] + m[4]
 			used[code] = true
 			if register[code] == nil {
 				t.Errorf("%s uses %s, which docs/errors.md does not list", name, code)
