@@ -19,8 +19,9 @@ import (
 )
 
 const (
-	maxAnswer  = 1 << 20 // bytes of an answer
-	maxIssuers = 1000    // that are remembered: tokens of anybody's Azure tenant can name one
+	maxAnswer  = 1 << 20          // bytes of an answer
+	staleFor   = 10 * time.Second // how long an old document counts until somebody tries again to read it
+	maxIssuers = 1000             // that are remembered: tokens of anybody's Azure tenant can name one
 )
 
 // Document is what a discovery document says (OpenID Connect Discovery 1.0 section 3).
@@ -75,10 +76,12 @@ func (s *issuers) find(ctx context.Context, client *http.Client, iss, documentUR
 		return readIssuer(context.WithoutCancel(ctx), client, iss, documentURL)
 	})
 	if err != nil {
-		if known != nil && known.document.IssuerURL == iss {
-			return known, nil
+		if known == nil || known.document.IssuerURL != iss {
+			return nil, err
 		}
-		return nil, err
+		stale := *known
+		stale.readAt = time.Now().Add(min(staleFor, s.ttl) - s.ttl) // else everybody waits for a server that is down
+		found = &stale
 	}
 	s.remember(key, found.(*issuer))
 	return found.(*issuer), nil
