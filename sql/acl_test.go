@@ -8,6 +8,11 @@ import (
 // readOnly are the functions of schema postern that postern_support may call.
 var readOnly = map[string]bool{"find_users": true, "get_user": true, "list_sessions": true, "why_signed_out": true}
 
+// forRequests are the functions of schema postern that policies and PostgREST call, as any role of the API.
+var forRequests = map[string]bool{
+	"aal": true, "session_id": true, "is_anonymous": true, "has_amr": true, "session_is_valid": true, "check_request": true,
+}
+
 // viewHelpers are what view postern.audit calls as its reader: expressions over their argument.
 var viewHelpers = map[string]bool{"audit_payload": true, "as_inet": true}
 
@@ -35,6 +40,8 @@ func TestWhoMayCallEveryFunction(t *testing.T) {
 			want = owner + "}"
 		case readOnly[name]:
 			want = owner + ",postern_admin=X/supabase_auth_admin,postern_support=X/supabase_auth_admin}"
+		case forRequests[name]:
+			want = owner + ",postern_admin=X/supabase_auth_admin,anon=X/supabase_auth_admin,authenticated=X/supabase_auth_admin,service_role=X/supabase_auth_admin}"
 		default:
 			want = owner + ",postern_admin=X/supabase_auth_admin}"
 		}
@@ -47,10 +54,26 @@ func TestWhoMayCallEveryFunction(t *testing.T) {
 	}
 	diff(t, "schemas", []string{
 		"auth {supabase_auth_admin=UC/supabase_auth_admin,anon=U/supabase_auth_admin,authenticated=U/supabase_auth_admin,service_role=U/supabase_auth_admin}",
-		"postern {supabase_auth_admin=UC/supabase_auth_admin,postern_admin=U/supabase_auth_admin,postern_support=U/supabase_auth_admin}",
+		"postern {supabase_auth_admin=UC/supabase_auth_admin,postern_admin=U/supabase_auth_admin,postern_support=U/supabase_auth_admin,anon=U/supabase_auth_admin,authenticated=U/supabase_auth_admin,service_role=U/supabase_auth_admin}",
 		"postern_internal ",
 	}, lines(t, conn, `select nspname || ' ' || coalesce(nspacl::text, '') from pg_namespace
 		where nspname in ('auth', 'postern', 'postern_internal') order by 1`))
+}
+
+// The roles of the API may look names up in schema postern, and find nothing there that they may read or write.
+func TestRolesOfTheAPIReachNoTable(t *testing.T) {
+	t.Parallel()
+	conn := installed(t)
+	const relations = "from pg_class where relnamespace in ('postern'::regnamespace, 'postern_internal'::regnamespace)"
+	if got := lines(t, conn, "select (count(*) > 10)::text "+relations+" and relkind in ('r', 'p', 'v')"); got[0] != "true" {
+		t.Fatal("there is nothing to look at")
+	}
+	diff(t, "open relations", []string(nil), lines(t, conn, `
+		select concat_ws(' ', rolname, relname) from pg_roles, lateral (select oid, relname, relkind `+relations+`) as r
+		where rolname in ('anon', 'authenticated', 'service_role')
+		  and case when relkind = 'S' then has_sequence_privilege(rolname, r.oid, 'USAGE, SELECT, UPDATE')
+		    when relkind in ('r', 'p', 'v', 'm', 'f') then has_any_column_privilege(rolname, r.oid, 'SELECT, INSERT, UPDATE, REFERENCES')
+		      or has_table_privilege(rolname, r.oid, 'DELETE, TRUNCATE, TRIGGER') end`))
 }
 
 // Functions say where names are looked up; only what is meant to be inlined must not, the four helpers

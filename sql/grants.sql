@@ -43,6 +43,27 @@ begin
 end;
 $$;
 
+-- Schema postern: what policies and PostgREST call, as the role of the request. Nothing else there is open to these roles.
+do $$
+declare
+  v_role text;
+  v_function regprocedure;
+begin
+  for v_role in
+    select rolname from pg_roles where rolname in ('anon', 'authenticated', 'service_role')
+  loop
+    execute format('grant usage on schema postern to %I', v_role);
+    for v_function in
+      select oid from pg_proc
+      where pronamespace = 'postern'::regnamespace
+        and proname in ('aal', 'session_id', 'is_anonymous', 'has_amr', 'session_is_valid', 'check_request')
+    loop
+      execute format('grant execute on function %s to %I', v_function, v_role);
+    end loop;
+  end loop;
+end;
+$$;
+
 -- Schema auth: policies of every role call the helpers; dashboards read as postgres (spec/05 section 1).
 do $$
 declare

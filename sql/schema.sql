@@ -141,6 +141,20 @@ $$;
 
 COMMENT ON FUNCTION auth.uid() IS 'Deprecated. Use auth.jwt() -> ''sub'' instead.';
 
+-- Name: aal(); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.aal() RETURNS text
+    LANGUAGE sql STABLE PARALLEL SAFE
+    AS $$
+  select auth.jwt() ->> 'aal'
+$$;
+
+-- Name: FUNCTION aal(); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.aal() IS 'The assurance level of the request''s session: aal1, or aal2 after a second factor. Null without a session.
+Example: select postern.aal();
+Example: create policy "second factor" on payments as restrictive using ((select postern.aal()) = ''aal2'');';
+
 -- Name: ban_user(text, interval); Type: FUNCTION; Schema: postern
 
 CREATE FUNCTION postern.ban_user(who text, duration interval DEFAULT '100 years'::interval) RETURNS timestamp with time zone
@@ -165,6 +179,30 @@ duration: how long, from now on; default: 100 years.
 Errors: user_not_found (PT404), validation_failed (PT400).
 Example: select postern.ban_user(''mallory@example.com'', ''7 days'');
 Example: select email, postern.ban_user(id::text) from auth.users where email like ''%@spam.example'';';
+
+-- Name: check_request(); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.check_request() RETURNS void
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_code text;
+  v_message text;
+begin
+  select j.code, j.message into v_code, v_message from postern_internal.judge_request() as j;
+  if v_code is not null then
+    perform postern_internal.fail(403, v_code, v_message);
+  end if;
+end;
+$$;
+
+-- Name: FUNCTION check_request(); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.check_request() IS 'Refuses the request when its session ended or its user is banned or deleted, although the token has not expired: for db-pre-request of PostgREST. Requests without a user and those of service_role pass; a token without a session passes if its user may. Writes nothing, so it runs on replicas.
+Errors: bad_jwt, user_not_found, session_not_found, session_expired, user_banned (PT403).
+Example: alter role authenticator set pgrst.db_pre_request = ''postern.check_request''; notify pgrst, ''reload config'';
+Example: select postern.check_request();';
 
 -- Name: confirm_email(text); Type: FUNCTION; Schema: postern
 
@@ -473,6 +511,26 @@ who: the user''s id, e-mail address, or phone number with a leading +.
 Errors: user_not_found (PT404).
 Example: select jsonb_pretty(postern.get_user(''ann@example.com''));';
 
+-- Name: has_amr(text, interval); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.has_amr(method text, within interval DEFAULT NULL::interval) RETURNS boolean
+    LANGUAGE sql STABLE PARALLEL SAFE
+    AS $_$
+  select pg_catalog.jsonb_path_exists(
+    auth.jwt(),
+    '$.amr[*] ? ((@.method == $method || @ == $method) && ($since == null || @.timestamp >= $since))',
+    pg_catalog.jsonb_build_object(
+      'method', method, 'since', extract(epoch from pg_catalog.now() - within)))
+$_$;
+
+-- Name: FUNCTION has_amr(method text, within interval); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.has_amr(method text, within interval) IS 'Whether the request''s session was signed in by a method. Null without claims.
+method: password, otp, magiclink, oauth, totp, mfa/phone, recovery, invite, email/signup, email_change, sso/saml, anonymous and so on: what the claim amr lists.
+within: at most so long ago; default: at any time. A refresh does not count as signing in.
+Example: select postern.has_amr(''password'');
+Example: create policy "fresh password" on accounts as restrictive for delete using ((select postern.has_amr(''password'', within => ''15 minutes'')));';
+
 -- Name: invite_user(text, jsonb, text); Type: FUNCTION; Schema: postern
 
 CREATE FUNCTION postern.invite_user(email text, user_metadata jsonb DEFAULT '{}'::jsonb, redirect_to text DEFAULT NULL::text) RETURNS uuid
@@ -498,6 +556,23 @@ redirect_to: where the link leads; it has to be allowed by GOTRUE_URI_ALLOW_LIST
 Errors: email_exists (PT422) for a confirmed user, validation_failed (PT400).
 Example: select postern.invite_user(''bob@example.com'', ''{"team": "blue"}'');
 Example: select postern.invite_user(email) from waiting_list order by created_at limit 100;';
+
+-- Name: is_anonymous(); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.is_anonymous() RETURNS boolean
+    LANGUAGE sql STABLE PARALLEL SAFE
+    AS $$
+  select case auth.jwt() -> 'is_anonymous'
+    when 'true'::pg_catalog.jsonb then true
+    when 'false'::pg_catalog.jsonb then false
+  end
+$$;
+
+-- Name: FUNCTION is_anonymous(); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.is_anonymous() IS 'Whether the user of the request signed in anonymously. Null without a user, so that "not is_anonymous()" lets nobody in by mistake.
+Example: select postern.is_anonymous();
+Example: create policy "members write" on posts as restrictive for insert to authenticated with check ((select not postern.is_anonymous()));';
 
 -- Name: list_custom_providers(text); Type: FUNCTION; Schema: postern
 
@@ -752,6 +827,44 @@ who: the user''s id, e-mail address, or phone number with a leading +.
 redirect_to: where the link leads; it has to be allowed by GOTRUE_URI_ALLOW_LIST; default: GOTRUE_SITE_URL.
 Errors: user_not_found (PT404), over_email_send_rate_limit (PT429), validation_failed (PT400) for a user without an address.
 Example: select postern.send_magic_link(''ann@example.com'');';
+
+-- Name: session_id(); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.session_id() RETURNS uuid
+    LANGUAGE sql STABLE PARALLEL SAFE
+    AS $_$
+  select case
+    when (auth.jwt() ->> 'session_id') ~* '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$'
+    then nullif(
+      (auth.jwt() ->> 'session_id')::pg_catalog.uuid, '00000000-0000-0000-0000-000000000000'::pg_catalog.uuid)
+  end
+$_$;
+
+-- Name: FUNCTION session_id(); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.session_id() IS 'The id of the request''s session, as in auth.sessions. Null for tokens without one.
+Example: select postern.session_id();
+Example: create policy "this device" on carts using (session_id = (select postern.session_id()));';
+
+-- Name: session_is_valid(); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.session_is_valid() RETURNS boolean
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_is_valid boolean;
+begin
+  select j.user_id is not null and j.code is null into v_is_valid from postern_internal.judge_request() as j;
+  return v_is_valid;
+end;
+$$;
+
+-- Name: FUNCTION session_is_valid(); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.session_is_valid() IS 'Whether the request is that of a user whom check_request() lets pass: for policies of single tables, and where no db-pre-request runs (Realtime, Storage). False without a user, also for service_role.
+Example: select postern.session_is_valid();
+Example: create policy "live sessions only" on payments as restrictive to authenticated using ((select postern.session_is_valid()));';
 
 -- Name: set_app_metadata(text, jsonb); Type: FUNCTION; Schema: postern
 
@@ -5435,6 +5548,79 @@ begin
 end;
 $$;
 
+-- Name: judge_request(); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.judge_request(OUT user_id uuid, OUT code text, OUT message text)
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_claims jsonb;
+  v_role text;
+  v_sub text;
+  v_session text;
+begin
+  begin
+    v_claims := auth.jwt();
+  exception when data_exception or program_limit_exceeded then -- no JSON, U+0000 in it, nested too deeply
+    v_claims := '[]';
+  end;
+  if jsonb_typeof(v_claims) <> 'object' then
+    code := 'bad_jwt';
+    message := 'invalid claims: not a JSON object';
+    return;
+  end if;
+  v_role := postern_internal.request_claim('role', v_claims);
+  v_sub := postern_internal.request_claim('sub', v_claims);
+  if v_role = 'service_role' or v_sub is null and v_role is distinct from 'authenticated' then
+    return; -- nobody who could be banned
+  end if;
+  v_session := nullif(postern_internal.request_claim('session_id', v_claims), postern_internal.nil_uuid()::text);
+  message := case
+    when v_sub is null then 'invalid claim: missing sub claim'
+    when not postern_internal.is_uuid(v_sub) then 'invalid claim: sub claim must be a UUID'
+    when not postern_internal.is_uuid(v_session) then 'invalid claim: session_id claim must be a UUID'
+  end;
+  if message is not null then
+    code := 'bad_jwt';
+    return;
+  end if;
+  user_id := v_sub;
+  code := postern_internal.judge_session(v_sub::uuid, v_session::uuid);
+  message := case code
+    when 'user_not_found' then 'User from sub claim in JWT does not exist'
+    when 'session_not_found' then 'Session from session_id claim in JWT does not exist'
+    when 'session_expired' then 'Session is no longer valid'
+    when 'user_banned' then 'User is banned'
+  end;
+end;
+$$;
+
+-- Name: judge_session(uuid, uuid); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.judge_session(p_user_id uuid, p_session_id uuid) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_code text;
+begin
+  select case
+      when p_session_id is not null and s.id is null then 'session_not_found'
+      when s.not_after < postern_internal.clock() then 'session_expired'
+      when postern_internal.is_banned(u) then 'user_banned'
+    end
+  into v_code
+  from auth.users as u
+  left join auth.sessions as s on s.id = p_session_id and s.user_id = u.id
+  where u.id = p_user_id and u.instance_id = postern_internal.nil_uuid() and u.deleted_at is null;
+  if not found then
+    return 'user_not_found';
+  end if;
+  return v_code;
+end;
+$$;
+
 -- Name: keep_provider_tokens(text, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.keep_provider_tokens(p_provider text, p_identity jsonb) RETURNS void
@@ -7707,6 +7893,14 @@ begin
   return v_count;
 end;
 $_$;
+
+-- Name: request_claim(text, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.request_claim(p_name text, p_claims jsonb) RETURNS text
+    LANGUAGE sql STABLE
+    AS $$
+  select coalesce(nullif(current_setting('request.jwt.claim.' || p_name, true), ''), nullif(p_claims ->> p_name, ''))
+$$;
 
 -- Name: resend(text, text, text, text, text, jsonb); Type: FUNCTION; Schema: postern_internal
 
@@ -10816,11 +11010,30 @@ GRANT USAGE ON SCHEMA auth TO service_role;
 
 GRANT USAGE ON SCHEMA postern TO postern_admin;
 GRANT USAGE ON SCHEMA postern TO postern_support;
+GRANT USAGE ON SCHEMA postern TO anon;
+GRANT USAGE ON SCHEMA postern TO authenticated;
+GRANT USAGE ON SCHEMA postern TO service_role;
+
+-- Name: FUNCTION aal(); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.aal() FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.aal() TO postern_admin;
+GRANT ALL ON FUNCTION postern.aal() TO anon;
+GRANT ALL ON FUNCTION postern.aal() TO authenticated;
+GRANT ALL ON FUNCTION postern.aal() TO service_role;
 
 -- Name: FUNCTION ban_user(who text, duration interval); Type: ACL; Schema: postern
 
 REVOKE ALL ON FUNCTION postern.ban_user(who text, duration interval) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.ban_user(who text, duration interval) TO postern_admin;
+
+-- Name: FUNCTION check_request(); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.check_request() FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.check_request() TO postern_admin;
+GRANT ALL ON FUNCTION postern.check_request() TO anon;
+GRANT ALL ON FUNCTION postern.check_request() TO authenticated;
+GRANT ALL ON FUNCTION postern.check_request() TO service_role;
 
 -- Name: FUNCTION confirm_email(who text); Type: ACL; Schema: postern
 
@@ -10879,10 +11092,26 @@ REVOKE ALL ON FUNCTION postern.get_user(who text) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.get_user(who text) TO postern_admin;
 GRANT ALL ON FUNCTION postern.get_user(who text) TO postern_support;
 
+-- Name: FUNCTION has_amr(method text, within interval); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.has_amr(method text, within interval) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.has_amr(method text, within interval) TO postern_admin;
+GRANT ALL ON FUNCTION postern.has_amr(method text, within interval) TO anon;
+GRANT ALL ON FUNCTION postern.has_amr(method text, within interval) TO authenticated;
+GRANT ALL ON FUNCTION postern.has_amr(method text, within interval) TO service_role;
+
 -- Name: FUNCTION invite_user(email text, user_metadata jsonb, redirect_to text); Type: ACL; Schema: postern
 
 REVOKE ALL ON FUNCTION postern.invite_user(email text, user_metadata jsonb, redirect_to text) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.invite_user(email text, user_metadata jsonb, redirect_to text) TO postern_admin;
+
+-- Name: FUNCTION is_anonymous(); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.is_anonymous() FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.is_anonymous() TO postern_admin;
+GRANT ALL ON FUNCTION postern.is_anonymous() TO anon;
+GRANT ALL ON FUNCTION postern.is_anonymous() TO authenticated;
+GRANT ALL ON FUNCTION postern.is_anonymous() TO service_role;
 
 -- Name: FUNCTION list_custom_providers(provider_type text); Type: ACL; Schema: postern
 
@@ -10929,6 +11158,22 @@ GRANT ALL ON FUNCTION postern.run_maintenance() TO postern_admin;
 
 REVOKE ALL ON FUNCTION postern.send_magic_link(who text, redirect_to text) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.send_magic_link(who text, redirect_to text) TO postern_admin;
+
+-- Name: FUNCTION session_id(); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.session_id() FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.session_id() TO postern_admin;
+GRANT ALL ON FUNCTION postern.session_id() TO anon;
+GRANT ALL ON FUNCTION postern.session_id() TO authenticated;
+GRANT ALL ON FUNCTION postern.session_id() TO service_role;
+
+-- Name: FUNCTION session_is_valid(); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.session_is_valid() FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.session_is_valid() TO postern_admin;
+GRANT ALL ON FUNCTION postern.session_is_valid() TO anon;
+GRANT ALL ON FUNCTION postern.session_is_valid() TO authenticated;
+GRANT ALL ON FUNCTION postern.session_is_valid() TO service_role;
 
 -- Name: FUNCTION set_app_metadata(who text, metadata jsonb); Type: ACL; Schema: postern
 
@@ -11748,6 +11993,14 @@ REVOKE ALL ON FUNCTION postern_internal.issue_session(p_user_id uuid, p_method t
 
 REVOKE ALL ON FUNCTION postern_internal.itoa64(p_digits text) FROM PUBLIC;
 
+-- Name: FUNCTION judge_request(OUT user_id uuid, OUT code text, OUT message text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.judge_request(OUT user_id uuid, OUT code text, OUT message text) FROM PUBLIC;
+
+-- Name: FUNCTION judge_session(p_user_id uuid, p_session_id uuid); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.judge_session(p_user_id uuid, p_session_id uuid) FROM PUBLIC;
+
 -- Name: FUNCTION keep_provider_tokens(p_provider text, p_identity jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.keep_provider_tokens(p_provider text, p_identity jsonb) FROM PUBLIC;
@@ -12163,6 +12416,10 @@ REVOKE ALL ON FUNCTION postern_internal.replace_password(p_user_id uuid, p_passw
 -- Name: FUNCTION replace_sealed_values(p_column text, p_ids uuid[], p_old text[], p_new text[]); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.replace_sealed_values(p_column text, p_ids uuid[], p_old text[], p_new text[]) FROM PUBLIC;
+
+-- Name: FUNCTION request_claim(p_name text, p_claims jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.request_claim(p_name text, p_claims jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION resend(p_type text, p_email text, p_phone text, p_code_challenge text, p_code_challenge_method text, p_context jsonb); Type: ACL; Schema: postern_internal
 
