@@ -248,3 +248,39 @@ func TestNextQueryIsRefused(t *testing.T) {
 		diff(t, c.change, c.want, request())
 	}
 }
+
+// One look-up by primary key per table, however many sessions the user has.
+func TestCheckRequestProbesPrimaryKeys(t *testing.T) {
+	t.Parallel()
+	conn := requests(t)
+	exec(t, conn, `insert into auth.users (instance_id, id, email) select postern_internal.nil_uuid(), gen_random_uuid(), n || '@example.com'
+		from generate_series(1, 2000) as n`, "insert into auth.sessions (id, user_id) select gen_random_uuid(), id from auth.users",
+		"analyze auth.users, auth.sessions") // now a plan by user_id looks as good
+	exec(t, conn, "insert into auth.sessions (id, user_id) select gen_random_uuid(), '"+caller+"' from generate_series(1, 100)")
+	for _, mode := range []string{"force_custom_plan", "force_generic_plan"} {
+		within(t, conn, func(tx pgx.Tx) {
+			become(t, tx, "authenticated", callerClaims)
+			ask(t, tx, "select set_config('plan_cache_mode', '"+mode+"', true)")
+			diff(t, "check_request", `("")`, ask(t, tx, "select postern.check_request()"))
+			diff(t, mode, "(sessions,0,1,1)\n(users,0,1,1)", ask(t, tx, `select relname, seq_scan, idx_scan, idx_tup_fetch
+				from pg_stat_xact_all_tables where relname in ('sessions', 'users') and schemaname = 'auth' order by 1`))
+		})
+	}
+}
+
+// What a request costs more with check_request(): go test ./sql -run '^$' -bench CheckRequest -benchtime 3s
+func BenchmarkCheckRequest(b *testing.B) {
+	conn := requests(b)
+	exec(b, conn, `insert into auth.users (instance_id, id, email) select postern_internal.nil_uuid(), gen_random_uuid(), n || '@example.com'
+		from generate_series(1, 100000) as n`, "insert into auth.sessions (id, user_id) select gen_random_uuid(), id from auth.users",
+		"vacuum analyze auth.users, auth.sessions", "set role authenticated", "select set_config('request.jwt.claims', "+quote(callerClaims)+", false)")
+	for _, query := range []string{"select 1", "select postern.check_request()", "select (select postern.session_is_valid())"} {
+		b.Run(query, func(b *testing.B) {
+			for range b.N {
+				if _, err := conn.Exec(b.Context(), query); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

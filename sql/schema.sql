@@ -187,12 +187,10 @@ CREATE FUNCTION postern.check_request() RETURNS void
     SET search_path TO ''
     AS $$
 declare
-  v_code text;
-  v_message text;
+  v_failure jsonb := postern_internal.judge_request(p_needs_user => false);
 begin
-  select j.code, j.message into v_code, v_message from postern_internal.judge_request() as j;
-  if v_code is not null then
-    perform postern_internal.fail(403, v_code, v_message);
+  if v_failure is not null then
+    perform postern_internal.fail((v_failure ->> 'status')::int, v_failure ->> 'code', v_failure ->> 'message');
   end if;
 end;
 $$;
@@ -852,11 +850,8 @@ CREATE FUNCTION postern.session_is_valid() RETURNS boolean
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO ''
     AS $$
-declare
-  v_is_valid boolean;
 begin
-  select j.user_id is not null and j.code is null into v_is_valid from postern_internal.judge_request() as j;
-  return v_is_valid;
+  return postern_internal.judge_request(p_needs_user => true) is null;
 end;
 $$;
 
@@ -5548,9 +5543,27 @@ begin
 end;
 $$;
 
--- Name: judge_request(); Type: FUNCTION; Schema: postern_internal
+-- Name: judge_nobody(jsonb, text, boolean); Type: FUNCTION; Schema: postern_internal
 
-CREATE FUNCTION postern_internal.judge_request(OUT user_id uuid, OUT code text, OUT message text)
+CREATE FUNCTION postern_internal.judge_nobody(p_claims jsonb, p_role text, p_needs_user boolean) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+begin
+  if jsonb_typeof(p_claims) <> 'object' then
+    return postern_internal.failure(403, 'bad_jwt', 'invalid claims: not a JSON object');
+  elsif p_role = 'authenticated' then
+    return postern_internal.failure(403, 'bad_jwt', 'invalid claim: missing sub claim');
+  elsif p_needs_user then
+    return postern_internal.failure(401, 'no_authorization', 'The request is not a user''s');
+  end if;
+  return null;
+end;
+$$;
+
+-- Name: judge_request(boolean); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.judge_request(p_needs_user boolean) RETURNS jsonb
     LANGUAGE plpgsql STABLE
     SET search_path TO ''
     AS $$
@@ -5558,66 +5571,46 @@ declare
   v_claims jsonb;
   v_role text;
   v_sub text;
-  v_session text;
+  v_user_id uuid;
+  v_session_id uuid;
+  v_code text;
 begin
   begin
     v_claims := auth.jwt();
-  exception when data_exception or program_limit_exceeded then -- no JSON, U+0000 in it, nested too deeply
-    v_claims := '[]';
+    v_role := postern_internal.request_claim('role', v_claims);
+    v_sub := postern_internal.request_claim('sub', v_claims);
+    if v_role = 'service_role' or v_sub is null then
+      return postern_internal.judge_nobody(v_claims, v_role, p_needs_user);
+    end if;
+    v_user_id := v_sub::uuid;
+    v_session_id := nullif(
+      postern_internal.request_claim('session_id', v_claims)::uuid, postern_internal.nil_uuid());
+  exception when data_exception or program_limit_exceeded then -- no JSON, U+0000 in it, nested too deeply, no UUID
+    return postern_internal.failure(403, 'bad_jwt', case
+      when v_sub is null then 'invalid claims: not a JSON object'
+      when v_user_id is null then 'invalid claim: sub claim must be a UUID'
+      else 'invalid claim: session_id claim must be a UUID'
+    end);
   end;
-  if jsonb_typeof(v_claims) <> 'object' then
-    code := 'bad_jwt';
-    message := 'invalid claims: not a JSON object';
-    return;
-  end if;
-  v_role := postern_internal.request_claim('role', v_claims);
-  v_sub := postern_internal.request_claim('sub', v_claims);
-  if v_role = 'service_role' or v_sub is null and v_role is distinct from 'authenticated' then
-    return; -- nobody who could be banned
-  end if;
-  v_session := nullif(postern_internal.request_claim('session_id', v_claims), postern_internal.nil_uuid()::text);
-  message := case
-    when v_sub is null then 'invalid claim: missing sub claim'
-    when not postern_internal.is_uuid(v_sub) then 'invalid claim: sub claim must be a UUID'
-    when not postern_internal.is_uuid(v_session) then 'invalid claim: session_id claim must be a UUID'
-  end;
-  if message is not null then
-    code := 'bad_jwt';
-    return;
-  end if;
-  user_id := v_sub;
-  code := postern_internal.judge_session(v_sub::uuid, v_session::uuid);
-  message := case code
-    when 'user_not_found' then 'User from sub claim in JWT does not exist'
-    when 'session_not_found' then 'Session from session_id claim in JWT does not exist'
-    when 'session_expired' then 'Session is no longer valid'
-    when 'user_banned' then 'User is banned'
-  end;
-end;
-$$;
-
--- Name: judge_session(uuid, uuid); Type: FUNCTION; Schema: postern_internal
-
-CREATE FUNCTION postern_internal.judge_session(p_user_id uuid, p_session_id uuid) RETURNS text
-    LANGUAGE plpgsql STABLE
-    SET search_path TO ''
-    AS $$
-declare
-  v_code text;
-begin
+  -- Whose the session is stands in the output, not in the join, so that it is always found by its primary key.
   select case
-      when p_session_id is not null and s.id is null then 'session_not_found'
+      when v_session_id is not null and s.user_id is distinct from u.id then 'session_not_found'
       when s.not_after < postern_internal.clock() then 'session_expired'
       when postern_internal.is_banned(u) then 'user_banned'
     end
   into v_code
   from auth.users as u
-  left join auth.sessions as s on s.id = p_session_id and s.user_id = u.id
-  where u.id = p_user_id and u.instance_id = postern_internal.nil_uuid() and u.deleted_at is null;
-  if not found then
-    return 'user_not_found';
+  left join auth.sessions as s on s.id = v_session_id
+  where u.id = v_user_id and u.instance_id = postern_internal.nil_uuid() and u.deleted_at is null;
+  if found and v_code is null then
+    return null;
   end if;
-  return v_code;
+  return postern_internal.failure(403, coalesce(v_code, 'user_not_found'), case v_code
+    when 'session_not_found' then 'Session from session_id claim in JWT does not exist'
+    when 'session_expired' then 'Session is no longer valid'
+    when 'user_banned' then 'User is banned'
+    else 'User from sub claim in JWT does not exist'
+  end);
 end;
 $$;
 
@@ -11993,13 +11986,13 @@ REVOKE ALL ON FUNCTION postern_internal.issue_session(p_user_id uuid, p_method t
 
 REVOKE ALL ON FUNCTION postern_internal.itoa64(p_digits text) FROM PUBLIC;
 
--- Name: FUNCTION judge_request(OUT user_id uuid, OUT code text, OUT message text); Type: ACL; Schema: postern_internal
+-- Name: FUNCTION judge_nobody(p_claims jsonb, p_role text, p_needs_user boolean); Type: ACL; Schema: postern_internal
 
-REVOKE ALL ON FUNCTION postern_internal.judge_request(OUT user_id uuid, OUT code text, OUT message text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION postern_internal.judge_nobody(p_claims jsonb, p_role text, p_needs_user boolean) FROM PUBLIC;
 
--- Name: FUNCTION judge_session(p_user_id uuid, p_session_id uuid); Type: ACL; Schema: postern_internal
+-- Name: FUNCTION judge_request(p_needs_user boolean); Type: ACL; Schema: postern_internal
 
-REVOKE ALL ON FUNCTION postern_internal.judge_session(p_user_id uuid, p_session_id uuid) FROM PUBLIC;
+REVOKE ALL ON FUNCTION postern_internal.judge_request(p_needs_user boolean) FROM PUBLIC;
 
 -- Name: FUNCTION keep_provider_tokens(p_provider text, p_identity jsonb); Type: ACL; Schema: postern_internal
 

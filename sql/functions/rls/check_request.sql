@@ -2,78 +2,75 @@
 -- those of postern_internal.authenticate, and a session's hard end; asked with one statement, which finds user and session
 -- by their primary keys, and writes nothing: it runs before each request of an application, on replicas as well.
 
--- Judges the claims of the request. user_id is the user they name, null for those that name nobody and for service_role.
--- code and message say why to refuse: bad_jwt, user_not_found, session_not_found, session_expired, user_banned; else null.
-create or replace function postern_internal.judge_request(
-  out user_id uuid,
-  out code text,
-  out message text
-)
+-- Judges the claims of the request: the error to refuse it with (postern_internal.failure), or null. Who is nobody, or
+-- service_role, cannot be banned or signed out: passes, unless p_needs_user.
+-- Codes: bad_jwt, user_not_found, session_not_found, session_expired, user_banned; no_authorization without a needed user.
+-- Every expression that is evaluated here is paid for by every request.
+create or replace function postern_internal.judge_request(p_needs_user boolean)
+returns jsonb
 language plpgsql stable security invoker set search_path = ''
 as $$
 declare
   v_claims jsonb;
   v_role text;
   v_sub text;
-  v_session text;
+  v_user_id uuid;
+  v_session_id uuid;
+  v_code text;
 begin
   begin
     v_claims := auth.jwt();
-  exception when data_exception or program_limit_exceeded then -- no JSON, U+0000 in it, nested too deeply
-    v_claims := '[]';
+    v_role := postern_internal.request_claim('role', v_claims);
+    v_sub := postern_internal.request_claim('sub', v_claims);
+    if v_role = 'service_role' or v_sub is null then
+      return postern_internal.judge_nobody(v_claims, v_role, p_needs_user);
+    end if;
+    v_user_id := v_sub::uuid;
+    v_session_id := nullif(
+      postern_internal.request_claim('session_id', v_claims)::uuid, postern_internal.nil_uuid());
+  exception when data_exception or program_limit_exceeded then -- no JSON, U+0000 in it, nested too deeply, no UUID
+    return postern_internal.failure(403, 'bad_jwt', case
+      when v_sub is null then 'invalid claims: not a JSON object'
+      when v_user_id is null then 'invalid claim: sub claim must be a UUID'
+      else 'invalid claim: session_id claim must be a UUID'
+    end);
   end;
-  if jsonb_typeof(v_claims) <> 'object' then
-    code := 'bad_jwt';
-    message := 'invalid claims: not a JSON object';
-    return;
-  end if;
-  v_role := postern_internal.request_claim('role', v_claims);
-  v_sub := postern_internal.request_claim('sub', v_claims);
-  if v_role = 'service_role' or v_sub is null and v_role is distinct from 'authenticated' then
-    return; -- nobody who could be banned
-  end if;
-  v_session := nullif(postern_internal.request_claim('session_id', v_claims), postern_internal.nil_uuid()::text);
-  message := case
-    when v_sub is null then 'invalid claim: missing sub claim'
-    when not postern_internal.is_uuid(v_sub) then 'invalid claim: sub claim must be a UUID'
-    when not postern_internal.is_uuid(v_session) then 'invalid claim: session_id claim must be a UUID'
-  end;
-  if message is not null then
-    code := 'bad_jwt';
-    return;
-  end if;
-  user_id := v_sub;
-  code := postern_internal.judge_session(v_sub::uuid, v_session::uuid);
-  message := case code
-    when 'user_not_found' then 'User from sub claim in JWT does not exist'
-    when 'session_not_found' then 'Session from session_id claim in JWT does not exist'
-    when 'session_expired' then 'Session is no longer valid'
-    when 'user_banned' then 'User is banned'
-  end;
-end;
-$$;
-
--- The code that a user and a session of theirs are refused with, or null. p_session_id is null for tokens without a session.
-create or replace function postern_internal.judge_session(p_user_id uuid, p_session_id uuid)
-returns text
-language plpgsql stable security invoker set search_path = ''
-as $$
-declare
-  v_code text;
-begin
+  -- Whose the session is stands in the output, not in the join, so that it is always found by its primary key.
   select case
-      when p_session_id is not null and s.id is null then 'session_not_found'
+      when v_session_id is not null and s.user_id is distinct from u.id then 'session_not_found'
       when s.not_after < postern_internal.clock() then 'session_expired'
       when postern_internal.is_banned(u) then 'user_banned'
     end
   into v_code
   from auth.users as u
-  left join auth.sessions as s on s.id = p_session_id and s.user_id = u.id
-  where u.id = p_user_id and u.instance_id = postern_internal.nil_uuid() and u.deleted_at is null;
-  if not found then
-    return 'user_not_found';
+  left join auth.sessions as s on s.id = v_session_id
+  where u.id = v_user_id and u.instance_id = postern_internal.nil_uuid() and u.deleted_at is null;
+  if found and v_code is null then
+    return null;
   end if;
-  return v_code;
+  return postern_internal.failure(403, coalesce(v_code, 'user_not_found'), case v_code
+    when 'session_not_found' then 'Session from session_id claim in JWT does not exist'
+    when 'session_expired' then 'Session is no longer valid'
+    when 'user_banned' then 'User is banned'
+    else 'User from sub claim in JWT does not exist'
+  end);
+end;
+$$;
+
+-- The same for claims that name nobody, and for service_role.
+create or replace function postern_internal.judge_nobody(p_claims jsonb, p_role text, p_needs_user boolean)
+returns jsonb
+language plpgsql stable security invoker set search_path = ''
+as $$
+begin
+  if jsonb_typeof(p_claims) <> 'object' then
+    return postern_internal.failure(403, 'bad_jwt', 'invalid claims: not a JSON object');
+  elsif p_role = 'authenticated' then
+    return postern_internal.failure(403, 'bad_jwt', 'invalid claim: missing sub claim');
+  elsif p_needs_user then
+    return postern_internal.failure(401, 'no_authorization', 'The request is not a user''s');
+  end if;
+  return null;
 end;
 $$;
 
@@ -91,12 +88,10 @@ returns void
 language plpgsql stable security definer set search_path = ''
 as $$
 declare
-  v_code text;
-  v_message text;
+  v_failure jsonb := postern_internal.judge_request(p_needs_user => false);
 begin
-  select j.code, j.message into v_code, v_message from postern_internal.judge_request() as j;
-  if v_code is not null then
-    perform postern_internal.fail(403, v_code, v_message);
+  if v_failure is not null then
+    perform postern_internal.fail((v_failure ->> 'status')::int, v_failure ->> 'code', v_failure ->> 'message');
   end if;
 end;
 $$;
@@ -111,11 +106,8 @@ create or replace function postern.session_is_valid()
 returns boolean
 language plpgsql stable security definer set search_path = ''
 as $$
-declare
-  v_is_valid boolean;
 begin
-  select j.user_id is not null and j.code is null into v_is_valid from postern_internal.judge_request() as j;
-  return v_is_valid;
+  return postern_internal.judge_request(p_needs_user => true) is null;
 end;
 $$;
 comment on function postern.session_is_valid() is
