@@ -72,6 +72,9 @@ func TestLint(t *testing.T) {
 		{name: "user metadata by containment", prepare: policy(`using ((select auth.jwt()) @> '{"user_metadata": {"is_admin": true}}')`), want: []string{trusts}},
 		{name: "user metadata by function", prepare: policy(`using (kind = jsonb_extract_path_text((select auth.jwt()), 'user_metadata', 'kind'))`), want: []string{trusts}},
 		{name: "user metadata by subscript", prepare: policy(`using ((select (auth.jwt())['user_metadata']['kind']) = '1')`), want: []string{trusts}},
+		{name: "user metadata, cast", prepare: policy(`using (kind = (select auth.jwt()::text)::json -> 'user_metadata' ->> 'kind')`), want: []string{trusts}},
+		{name: "user metadata by array", prepare: policy(`using (kind = (select auth.jwt()) #>> array['user_metadata', 'kind'])`), want: []string{trusts}},
+		{name: "user metadata with a default", prepare: policy(`using (kind = (select coalesce(auth.jwt(), '{}') -> 'user_metadata' ->> 'kind'))`), want: []string{trusts}},
 		{name: "user metadata of the setting", prepare: policy(`using (kind = (nullif(current_setting('request.jwt.claims', true), '')::jsonb -> 'user_metadata') ->> 'kind')`), want: []string{trusts}},
 		{name: "user metadata of the table", prepare: policy("using (exists (select from auth.users as u where u.id = notes.owner and u.raw_user_meta_data ->> 'kind' = 'raw_user_meta_data'))"),
 			want: []string{trusts}, using: "(EXISTS ( SELECT\n   FROM auth.users u\n  WHERE ((u.id = notes.owner) AND ((u.raw_app_meta_data ->> 'kind'::text) = 'raw_user_meta_data'::text))))"},
@@ -145,6 +148,36 @@ func TestLint(t *testing.T) {
 				diff(t, "policy after the fix", []string{c.using}, lines(t, conn, "select qual from pg_policies where policyname = 'p'"))
 			}
 		})
+	}
+}
+
+// Wherever in an expression a call stands, the fix is a valid policy in which nothing is found.
+func TestLintFixesEveryExpression(t *testing.T) {
+	t.Parallel()
+	conn := connect(t, apitest.AdminURL(t, apitest.Database(t)), "")
+	exec(t, conn, closed, "create table public.teams (id int, member uuid, role text)",
+		"create function public.f(variadic text[]) returns boolean language sql as 'select true'")
+	for _, expression := range []string{
+		"public.f(auth.role(), kind)",
+		"owner is not distinct from auth.uid()",
+		"trim(both from auth.role()) = kind",
+		"case when auth.role() = 'x' then true else owner = auth.uid() end",
+		"(auth.uid(), kind) in (select member, role from public.teams)",
+		"(select count(*) from public.teams as t group by auth.uid(), t.member = auth.uid() order by auth.uid() limit 1) > 0",
+		"exists (with x as (select member from public.teams where member = auth.uid()) select from x union select from public.teams where role = auth.role())",
+		"exists (select from public.teams as t, auth.uid() as u where u = t.member)",
+		"exists (select from (values (auth.uid())) as v (u) where v.u = notes.owner)",
+		"extract(epoch from now()) > 5 and auth.uid() is not null",
+		"owner = any (array[auth.uid(), null]) and row(auth.uid()) is not null",
+		`auth.role() collate "C" similar to 'a%' and auth.role() between kind and 'b'`,
+		"auth.jwt() -> 'app_metadata' -> 'teams' ? id::text",
+		"(select max(t.role) filter (where t.member = auth.uid()) over () from public.teams as t limit 1) = 'x'",
+	} {
+		exec(t, conn, "create policy p on public.notes using ("+expression+")")
+		t.Log(expression)
+		exec(t, conn, lint(t, conn, []string{"warning policy_calls_per_row policy p on public.notes"})...)
+		lint(t, conn, nil)
+		exec(t, conn, "drop policy p on public.notes")
 	}
 }
 

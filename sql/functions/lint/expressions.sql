@@ -45,7 +45,7 @@ begin
     elsif v_token = 'FROM' and v_select[v_group] = v_group then
       v_is_per_row[v_group] := true;
     elsif v_token ~ '^auth\..*\(\)$' then
-      if v_last not in ('FROM', 'JOIN', 'LATERAL') then
+      if v_last not in ('JOIN', 'LATERAL') and not (v_last = 'FROM' and v_group <> 0 and v_select[v_group] = v_group) then
         v_calls := v_calls || i;
         v_outer[i] := v_select[v_group];
       end if;
@@ -87,7 +87,7 @@ as $$
       else t.token
     end, '' order by t.n)
   from pg_catalog.regexp_replace(p_expression,
-    $re$((?:auth\.jwt\(\)(?:, '\{\}'::jsonb?)?(?: AS [^ ()]+)?|'request\.jwt\.claims?'[^>#@[]*)\)*\s*(?:->>?|#>>?|@>|@\?|@@|, VARIADIC ARRAY\[|\[)\s*'[^']*)\yuser_metadata\y$re$,
+    $re$((?:auth\.jwt\(\)(?:, '\{\}'::jsonb?)?|'request\.jwt\.claims?'[^>#@[]*)(?:\)|::(?:jsonb?|text)| AS [^ ()]+)*\s*(?:->>?|#>>?|#>>? ARRAY\[|@>|@\?|@@|, VARIADIC ARRAY\[|\[)\s*'[^']*)\yuser_metadata\y$re$,
     '\1app_metadata', 'g') as e (expression)
   cross join lateral pg_catalog.unnest(postern_internal.expression_tokens(e.expression)) with ordinality as t (token, n)
 $$;
