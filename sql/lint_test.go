@@ -219,6 +219,19 @@ func TestLintFixKeepsWhatAPolicySays(t *testing.T) {
 	lint(t, conn, nil)
 }
 
+// A right of a role that clients inherit is one of theirs, and the fix takes it from that role.
+func TestLintOfInheritedRights(t *testing.T) {
+	t.Parallel()
+	conn := connect(t, bareCluster(t), "")
+	install(t, conn)
+	exec(t, conn, closed, "alter table public.notes enable row level security", `create role "Readers"`, "create role others",
+		`alter role anon inherit`, `grant "Readers" to anon`, `grant select on public.notes to "Readers", others`)
+	fixes := lint(t, conn, []string{"note rls_without_policy table public.notes has row level security and no policy: anon may use it"})
+	exec(t, conn, fixes...)
+	lint(t, conn, nil)
+	diff(t, "who keeps the right", []string{"true"}, lines(t, conn, "select has_table_privilege('others', 'public.notes', 'select')::text"))
+}
+
 // Where anon and authenticated do not exist nobody can reach anything; policies are looked at all the same.
 func TestLintWithoutRoles(t *testing.T) {
 	t.Parallel()

@@ -4085,7 +4085,13 @@ CREATE FUNCTION postern_internal.expression_tokens(p_expression text) RETURNS te
   select array(
     select m.token[1]
     from pg_catalog.regexp_matches(p_expression,
-      $re$('(?:[^']|'')*'|auth\.(?:uid|role|jwt|email)\(\)|(?:[a-zA-Z_][\w$]*|"(?:[^"]|"")*")(?:\.(?:[a-zA-Z_][\w$]*|"(?:[^"]|"")*"|\*))*|\s+|.)$re$,
+      $re$(?x)(
+        '(?:[^']|'')*'
+        | auth\.(?:uid|role|jwt|email)\(\)
+        | (?: [a-zA-Z_][\w$]* | "(?:[^"]|"")*" ) (?: \. (?: [a-zA-Z_][\w$]* | "(?:[^"]|"")*" | \* ) )*
+        | \s+
+        | .
+      )$re$,
       'g') with ordinality as m (token, n)
     order by m.n)
 $_$;
@@ -9221,7 +9227,12 @@ CREATE FUNCTION postern_internal.trust_app_metadata(p_expression text, p_has_col
       else t.token
     end, '' order by t.n)
   from pg_catalog.regexp_replace(p_expression,
-    $re$((?:auth\.jwt\(\)(?:, '\{\}'::jsonb?)?|'request\.jwt\.claims?'[^>#@[]*)(?:\)|::(?:jsonb?|text)| AS [^ ()]+)*\s*(?:->>?|#>>?|#>>? ARRAY\[|@>|@\?|@@|, VARIADIC ARRAY\[|\[)\s*'[^']*)\yuser_metadata\y$re$,
+    $re$(?x)(
+      (?: \yauth\.jwt\(\) (?: ,\s'\{\}'::jsonb? )? | 'request\.jwt\.claims?' [^>#@[]* )  # the claims
+      (?: \) | ::(?:jsonb?|text) | \sAS\s[^ ()]+ )*                                      # on the way out of a sub-select
+      \s* (?: ->>? | \#>>? | \#>>?\sARRAY\[ | @> | @\? | @@ | ,\sVARIADIC\sARRAY\[ | \[ ) \s*
+      '[^']*
+    ) \yuser_metadata\y$re$,
     '\1app_metadata', 'g') as e (expression)
   cross join lateral pg_catalog.unnest(postern_internal.expression_tokens(e.expression)) with ordinality as t (token, n)
 $_$;

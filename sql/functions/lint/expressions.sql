@@ -1,5 +1,5 @@
 -- What the linter knows about expressions. It reads what pg_get_expr writes under an empty search_path: keywords in
--- capitals, a quote in a literal doubled, columns within a sub-select always with their table, and only names that need it quoted.
+-- capitals, a quote in a literal doubled, columns within a sub-select with their table, names quoted where they must be.
 
 -- The tokens of an expression; joined they are the expression. A name with its schema or table is one, so is a call of
 -- a function that reads the claims of the request.
@@ -10,7 +10,13 @@ as $$
   select array(
     select m.token[1]
     from pg_catalog.regexp_matches(p_expression,
-      $re$('(?:[^']|'')*'|auth\.(?:uid|role|jwt|email)\(\)|(?:[a-zA-Z_][\w$]*|"(?:[^"]|"")*")(?:\.(?:[a-zA-Z_][\w$]*|"(?:[^"]|"")*"|\*))*|\s+|.)$re$,
+      $re$(?x)(
+        '(?:[^']|'')*'
+        | auth\.(?:uid|role|jwt|email)\(\)
+        | (?: [a-zA-Z_][\w$]* | "(?:[^"]|"")*" ) (?: \. (?: [a-zA-Z_][\w$]* | "(?:[^"]|"")*" | \* ) )*
+        | \s+
+        | .
+      )$re$,
       'g') with ordinality as m (token, n)
     order by m.n)
 $$;
@@ -87,7 +93,12 @@ as $$
       else t.token
     end, '' order by t.n)
   from pg_catalog.regexp_replace(p_expression,
-    $re$((?:auth\.jwt\(\)(?:, '\{\}'::jsonb?)?|'request\.jwt\.claims?'[^>#@[]*)(?:\)|::(?:jsonb?|text)| AS [^ ()]+)*\s*(?:->>?|#>>?|#>>? ARRAY\[|@>|@\?|@@|, VARIADIC ARRAY\[|\[)\s*'[^']*)\yuser_metadata\y$re$,
+    $re$(?x)(
+      (?: \yauth\.jwt\(\) (?: ,\s'\{\}'::jsonb? )? | 'request\.jwt\.claims?' [^>#@[]* )  # the claims
+      (?: \) | ::(?:jsonb?|text) | \sAS\s[^ ()]+ )*                                      # on the way out of a sub-select
+      \s* (?: ->>? | \#>>? | \#>>?\sARRAY\[ | @> | @\? | @@ | ,\sVARIADIC\sARRAY\[ | \[ ) \s*
+      '[^']*
+    ) \yuser_metadata\y$re$,
     '\1app_metadata', 'g') as e (expression)
   cross join lateral pg_catalog.unnest(postern_internal.expression_tokens(e.expression)) with ordinality as t (token, n)
 $$;
