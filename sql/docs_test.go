@@ -28,7 +28,7 @@ var sections = []struct {
 	{"Limits", []string{"list_limits", "reset_limit"}},
 	{"Mail", []string{"invite_user", "send_magic_link", "list_outbox", "retry_outbox"}},
 	{"Row-level security", []string{"check_request", "session_is_valid", "aal", "has_amr", "is_anonymous", "session_id"}},
-	{"Upkeep", []string{"run_maintenance", "doctor"}},
+	{"Upkeep", []string{"run_maintenance", "doctor", "lint"}},
 }
 
 const sqlIntroduction = `# Administration in SQL
@@ -46,7 +46,7 @@ commit; -- now the invitations go out
 
 The functions are in schema ` + "`postern`" + `. The owner of schema ` + "`auth`" + ` may call them, and whoever is a member of role
 ` + "`postern_admin`" + `, without any right on the tables; members of ` + "`postern_support`" + ` may call those that only read:
-` + "`find_users`, `get_user`, `list_sessions`, `why_signed_out`" + `. Those
+` + "`find_users`, `get_user`, `lint`, `list_sessions`, `why_signed_out`" + `. Those
 under Row-level security are for policies and PostgREST: anon, authenticated and service_role may call them as well, see
 [rls.md](rls.md). Audit log and events name the session user as the actor.
 
