@@ -26,6 +26,8 @@ func TestPoliciesOfTheGuide(t *testing.T) {
 	}
 	diff(t, "policies that go with schema postern", []string{"fresh proof", "live session", "members write", "second factor"},
 		lines(t, conn, "select policy::text from ("+strings.TrimSuffix(last, ";\n")+") as p order by 1"))
+	diff(t, "what the linter says", []string(nil), lines(t, conn,
+		"select concat_ws(' ', severity, object, what) from postern.lint() where object ~ 'notes|handbook|payments|comments|before_request'"))
 	const (
 		ann, bob = "'" + caller + "'", "'00000000-0000-4000-8000-00000000000b'"
 		session  = "'" + callerSession + "'"
