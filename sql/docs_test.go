@@ -20,8 +20,8 @@ var sections = []struct {
 	title     string
 	functions []string
 }{
-	{"Users", []string{"create_user", "ensure_user", "find_users", "get_user", "confirm_email", "set_password", "set_password_hash",
-		"set_app_metadata", "ban_user", "unban_user", "delete_user"}},
+	{"Users", []string{"create_user", "ensure_user", "find_users", "get_user", "update_user", "set_email", "set_phone", "confirm_email", "confirm_phone",
+		"set_password", "set_password_hash", "set_user_metadata", "set_app_metadata", "set_role", "ban_user", "unban_user", "delete_user"}},
 	{"Sessions", []string{"list_sessions", "sign_out", "why_signed_out"}},
 	{"Tokens of providers", []string{"list_provider_tokens", "get_provider_token", "forget_provider_tokens"}},
 	{"Custom providers", []string{"create_custom_provider", "update_custom_provider", "delete_custom_provider", "list_custom_providers"}},

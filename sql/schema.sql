@@ -148,12 +148,8 @@ CREATE FUNCTION postern.ban_user(who text, duration interval DEFAULT '100 years'
     SET search_path TO ''
     AS $$
 begin
-  if coalesce(duration, interval '0') <= interval '0' then
-    perform postern_internal.fail(
-      400, 'validation_failed', 'A ban lasts for some time; postern.unban_user() ends it');
-  end if;
   return (postern_internal.change_by_sql(
-    who, jsonb_build_object('ban_seconds', extract(epoch from duration)))).banned_until;
+    who, jsonb_build_object('ban_seconds', postern_internal.ban_seconds(duration)))).banned_until;
 end;
 $$;
 
@@ -183,6 +179,24 @@ COMMENT ON FUNCTION postern.confirm_email(who text) IS 'Marks the e-mail address
 who: the user''s id, e-mail address, or phone number with a leading +.
 Errors: user_not_found (PT404).
 Example: select postern.confirm_email(''ann@example.com'');';
+
+-- Name: confirm_phone(text); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.confirm_phone(who text) RETURNS uuid
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+  return (postern_internal.change_by_sql(who, '{"phone_confirm": true}')).id;
+end;
+$$;
+
+-- Name: FUNCTION confirm_phone(who text); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.confirm_phone(who text) IS 'Marks the phone number of a user as confirmed at this moment and returns the user''s id. Codes and links sent before stop working.
+who: the user''s id, e-mail address, or phone number with a leading +.
+Errors: user_not_found (PT404).
+Example: select postern.confirm_phone(''+15550001'');';
 
 -- Name: create_custom_provider(text, text, text, text, text, text, text, text, text[], text, text, text[], boolean, boolean, boolean, boolean, jsonb, text[], jsonb); Type: FUNCTION; Schema: postern
 
@@ -760,9 +774,7 @@ CREATE FUNCTION postern.set_app_metadata(who text, metadata jsonb) RETURNS jsonb
     SET search_path TO ''
     AS $$
 begin
-  if jsonb_typeof(metadata) is distinct from 'object' then
-    perform postern_internal.fail(400, 'validation_failed', 'Metadata has to be a JSON object');
-  end if;
+  perform postern_internal.check_metadata(metadata);
   return (postern_internal.change_by_sql(who, jsonb_build_object('app_metadata', metadata))).raw_app_meta_data;
 end;
 $$;
@@ -774,6 +786,32 @@ who: the user''s id, e-mail address, or phone number with a leading +.
 metadata: a JSON object.
 Errors: user_not_found (PT404), validation_failed (PT400).
 Example: select postern.set_app_metadata(''ann@example.com'', ''{"plan": "gold", "trial": null}'');';
+
+-- Name: set_email(text, text, boolean); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.set_email(who text, email text, email_confirm boolean DEFAULT false) RETURNS uuid
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_email text := postern_internal.check_email(email);
+begin
+  if v_email is null then
+    perform postern_internal.fail(400, 'validation_failed', 'An email address is required');
+  end if;
+  return (postern_internal.change_by_sql(
+    who, jsonb_build_object('email', v_email, 'email_confirm', email_confirm))).id;
+end;
+$$;
+
+-- Name: FUNCTION set_email(who text, email text, email_confirm boolean); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.set_email(who text, email text, email_confirm boolean) IS 'Gives a user another e-mail address, here and in the e-mail identity, and returns the user''s id. No mail is sent. A date of confirmation stays what it was.
+who: the user''s id, e-mail address, or phone number with a leading +.
+email: the new address.
+email_confirm: true marks the address as confirmed; codes and links mailed before stop working.
+Errors: user_not_found (PT404), validation_failed (PT400); unique_violation (23505) where somebody has the address.
+Example: select postern.set_email(''ann@example.com'', ''ann.lee@example.com'', email_confirm => true);';
 
 -- Name: set_password(text, text); Type: FUNCTION; Schema: postern
 
@@ -813,6 +851,74 @@ who: the user''s id, e-mail address, or phone number with a leading +.
 password_hash: bcrypt, Argon2, Firebase scrypt, or one of the forms of imports that docs/passwords.md lists.
 Errors: user_not_found (PT404), validation_failed (PT400).
 Example: select postern.set_password_hash(u.email, o.hash) from old_users o join auth.users u using (email);';
+
+-- Name: set_phone(text, text, boolean); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.set_phone(who text, phone text, phone_confirm boolean DEFAULT false) RETURNS uuid
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_phone text := postern_internal.check_phone(phone);
+begin
+  if v_phone is null then
+    perform postern_internal.fail(400, 'validation_failed', 'A phone number is required');
+  end if;
+  return (postern_internal.change_by_sql(
+    who, jsonb_build_object('phone', v_phone, 'phone_confirm', phone_confirm))).id;
+end;
+$$;
+
+-- Name: FUNCTION set_phone(who text, phone text, phone_confirm boolean); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.set_phone(who text, phone text, phone_confirm boolean) IS 'Gives a user another phone number, here and in the phone identity, and returns the user''s id. No message is sent. A date of confirmation stays what it was.
+who: the user''s id, e-mail address, or phone number with a leading +.
+phone: the new number; it may begin with + and hold spaces.
+phone_confirm: true marks the number as confirmed; codes and links sent before stop working.
+Errors: user_not_found (PT404), validation_failed (PT400); unique_violation (23505) where somebody has the number.
+Example: select postern.set_phone(''ann@example.com'', ''+1 555 0123'', phone_confirm => true);';
+
+-- Name: set_role(text, text); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.set_role(who text, role text) RETURNS uuid
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+  if coalesce(btrim(role), '') = '' then
+    perform postern_internal.fail(400, 'validation_failed', 'A role is required');
+  end if;
+  return (postern_internal.change_by_sql(who, jsonb_build_object('role', role))).id;
+end;
+$$;
+
+-- Name: FUNCTION set_role(who text, role text); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.set_role(who text, role text) IS 'Sets the role of a user in tokens and returns the user''s id. Tokens show it after their next refresh. PostgREST runs requests as the database role of that name, which has to be granted to its own.
+who: the user''s id, e-mail address, or phone number with a leading +.
+role: the role; the admin endpoints of HTTP obey those of GOTRUE_JWT_ADMIN_ROLES.
+Errors: user_not_found (PT404), validation_failed (PT400).
+Example: select postern.set_role(''ann@example.com'', ''editor'');';
+
+-- Name: set_user_metadata(text, jsonb); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.set_user_metadata(who text, metadata jsonb) RETURNS jsonb
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+  perform postern_internal.check_metadata(metadata);
+  return (postern_internal.change_by_sql(who, jsonb_build_object('user_metadata', metadata))).raw_user_meta_data;
+end;
+$$;
+
+-- Name: FUNCTION set_user_metadata(who text, metadata jsonb); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.set_user_metadata(who text, metadata jsonb) IS 'Merges an object into a user''s user_metadata and returns the result. Each member replaces the one of that name; null deletes it. Users change it themselves: nothing that grants a right belongs here.
+who: the user''s id, e-mail address, or phone number with a leading +.
+metadata: a JSON object.
+Errors: user_not_found (PT404), validation_failed (PT400).
+Example: select postern.set_user_metadata(''ann@example.com'', ''{"full_name": "Ann Lee", "nickname": null}'');';
 
 -- Name: sign_out(text, uuid); Type: FUNCTION; Schema: postern
 
@@ -886,6 +992,49 @@ COMMENT ON FUNCTION postern.update_custom_provider(identifier text, name text, c
 Errors: validation_failed (PT400); custom_provider_not_found, feature_disabled (PT404).
 Example: select postern.update_custom_provider(''custom:acme'', enabled => false);
 Example: select postern.update_custom_provider(''custom:acme'', scopes => ''{email,profile}'');';
+
+-- Name: update_user(text, text, text, text, text, boolean, boolean, jsonb, jsonb, text, interval); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.update_user(who text, email text DEFAULT NULL::text, password text DEFAULT NULL::text, phone text DEFAULT NULL::text, password_hash text DEFAULT NULL::text, email_confirm boolean DEFAULT false, phone_confirm boolean DEFAULT false, user_metadata jsonb DEFAULT '{}'::jsonb, app_metadata jsonb DEFAULT '{}'::jsonb, role text DEFAULT NULL::text, ban_duration interval DEFAULT NULL::interval) RETURNS uuid
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_changes jsonb := jsonb_build_object(
+    'email', postern_internal.check_email(email), 'phone', postern_internal.check_phone(phone), 'role', role,
+    'email_confirm', email_confirm, 'phone_confirm', phone_confirm,
+    'user_metadata', coalesce(user_metadata, '{}'), 'app_metadata', coalesce(app_metadata, '{}'));
+  v_hash text;
+begin
+  perform postern_internal.check_metadata(v_changes -> 'user_metadata');
+  perform postern_internal.check_metadata(v_changes -> 'app_metadata');
+  if ban_duration is not null then
+    v_changes := v_changes || jsonb_build_object('ban_seconds', postern_internal.ban_seconds(ban_duration));
+  end if;
+  if password is not null and password_hash is not null then
+    perform postern_internal.fail(
+      400, 'validation_failed', 'Only a password or a password hash should be provided');
+  elsif password is not null then
+    v_hash := postern_internal.hash_password(password);
+  elsif password_hash is not null then
+    v_hash := postern_internal.check_password_hash(password_hash);
+  end if;
+  return (postern_internal.change_by_sql(who, v_changes, v_hash)).id;
+end;
+$$;
+
+-- Name: FUNCTION update_user(who text, email text, password text, phone text, password_hash text, email_confirm boolean, phone_confirm boolean, user_metadata jsonb, app_metadata jsonb, role text, ban_duration interval); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.update_user(who text, email text, password text, phone text, password_hash text, email_confirm boolean, phone_confirm boolean, user_metadata jsonb, app_metadata jsonb, role text, ban_duration interval) IS 'Changes several things of a user at once and returns the user''s id, like PUT /admin/users/{id}: one audit entry. What is left out stays as it is. No mail is sent.
+who: the user''s id, e-mail address, or phone number with a leading +.
+email, phone: the new address or number. phone may begin with + and hold spaces.
+password: hashed with bcrypt by the extension pgcrypto; or password_hash: one of the forms that docs/passwords.md lists. All sessions of the user end.
+email_confirm, phone_confirm: true marks the address or number as confirmed.
+user_metadata, app_metadata: JSON objects, merged into what is there; null as a value deletes a member.
+role: role in tokens.
+ban_duration: how long the user is banned from now on; postern.unban_user() lifts a ban.
+Errors: user_not_found (PT404), validation_failed (PT400), feature_disabled (PT422) without pgcrypto; unique_violation (23505) where somebody has the address or number.
+Example: select postern.update_user(''ann@example.com'', email => ''ann.lee@example.com'', email_confirm => true, app_metadata => ''{"plan": "gold"}'');';
 
 -- Name: why_signed_out(text, integer); Type: FUNCTION; Schema: postern
 
@@ -1910,6 +2059,21 @@ begin
 end;
 $$;
 
+-- Name: ban_seconds(interval); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.ban_seconds(p_duration interval) RETURNS numeric
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  if coalesce(p_duration, interval '0') <= interval '0' then
+    perform postern_internal.fail(
+      400, 'validation_failed', 'A ban lasts for some time; postern.unban_user() ends it');
+  end if;
+  return extract(epoch from p_duration);
+end;
+$$;
+
 -- Name: base64_length(text); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.base64_length(p_text text) RETURNS integer
@@ -2616,6 +2780,19 @@ begin
     and not postern_internal.is_aal2(p_session_id)
   then
     perform postern_internal.fail(403, 'insufficient_aal', 'AAL2 required to enroll a new factor');
+  end if;
+end;
+$$;
+
+-- Name: check_metadata(jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.check_metadata(p_metadata jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  if jsonb_typeof(p_metadata) is distinct from 'object' then
+    perform postern_internal.fail(400, 'validation_failed', 'Metadata has to be a JSON object');
   end if;
 end;
 $$;
@@ -10827,6 +11004,11 @@ GRANT ALL ON FUNCTION postern.ban_user(who text, duration interval) TO postern_a
 REVOKE ALL ON FUNCTION postern.confirm_email(who text) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.confirm_email(who text) TO postern_admin;
 
+-- Name: FUNCTION confirm_phone(who text); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.confirm_phone(who text) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.confirm_phone(who text) TO postern_admin;
+
 -- Name: FUNCTION create_custom_provider(identifier text, name text, client_id text, client_secret text, issuer text, authorization_url text, token_url text, userinfo_url text, scopes text[], discovery_url text, jwks_uri text, acceptable_client_ids text[], pkce_enabled boolean, enabled boolean, email_optional boolean, skip_nonce_check boolean, attribute_mapping jsonb, custom_claims_allowlist text[], authorization_params jsonb); Type: ACL; Schema: postern
 
 REVOKE ALL ON FUNCTION postern.create_custom_provider(identifier text, name text, client_id text, client_secret text, issuer text, authorization_url text, token_url text, userinfo_url text, scopes text[], discovery_url text, jwks_uri text, acceptable_client_ids text[], pkce_enabled boolean, enabled boolean, email_optional boolean, skip_nonce_check boolean, attribute_mapping jsonb, custom_claims_allowlist text[], authorization_params jsonb) FROM PUBLIC;
@@ -10935,6 +11117,11 @@ GRANT ALL ON FUNCTION postern.send_magic_link(who text, redirect_to text) TO pos
 REVOKE ALL ON FUNCTION postern.set_app_metadata(who text, metadata jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.set_app_metadata(who text, metadata jsonb) TO postern_admin;
 
+-- Name: FUNCTION set_email(who text, email text, email_confirm boolean); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.set_email(who text, email text, email_confirm boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.set_email(who text, email text, email_confirm boolean) TO postern_admin;
+
 -- Name: FUNCTION set_password(who text, password text); Type: ACL; Schema: postern
 
 REVOKE ALL ON FUNCTION postern.set_password(who text, password text) FROM PUBLIC;
@@ -10944,6 +11131,21 @@ GRANT ALL ON FUNCTION postern.set_password(who text, password text) TO postern_a
 
 REVOKE ALL ON FUNCTION postern.set_password_hash(who text, password_hash text) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.set_password_hash(who text, password_hash text) TO postern_admin;
+
+-- Name: FUNCTION set_phone(who text, phone text, phone_confirm boolean); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.set_phone(who text, phone text, phone_confirm boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.set_phone(who text, phone text, phone_confirm boolean) TO postern_admin;
+
+-- Name: FUNCTION set_role(who text, role text); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.set_role(who text, role text) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.set_role(who text, role text) TO postern_admin;
+
+-- Name: FUNCTION set_user_metadata(who text, metadata jsonb); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.set_user_metadata(who text, metadata jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.set_user_metadata(who text, metadata jsonb) TO postern_admin;
 
 -- Name: FUNCTION sign_out(who text, session_id uuid); Type: ACL; Schema: postern
 
@@ -10959,6 +11161,11 @@ GRANT ALL ON FUNCTION postern.unban_user(who text) TO postern_admin;
 
 REVOKE ALL ON FUNCTION postern.update_custom_provider(identifier text, name text, client_id text, client_secret text, issuer text, authorization_url text, token_url text, userinfo_url text, scopes text[], discovery_url text, jwks_uri text, acceptable_client_ids text[], pkce_enabled boolean, enabled boolean, email_optional boolean, skip_nonce_check boolean, attribute_mapping jsonb, custom_claims_allowlist text[], authorization_params jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.update_custom_provider(identifier text, name text, client_id text, client_secret text, issuer text, authorization_url text, token_url text, userinfo_url text, scopes text[], discovery_url text, jwks_uri text, acceptable_client_ids text[], pkce_enabled boolean, enabled boolean, email_optional boolean, skip_nonce_check boolean, attribute_mapping jsonb, custom_claims_allowlist text[], authorization_params jsonb) TO postern_admin;
+
+-- Name: FUNCTION update_user(who text, email text, password text, phone text, password_hash text, email_confirm boolean, phone_confirm boolean, user_metadata jsonb, app_metadata jsonb, role text, ban_duration interval); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.update_user(who text, email text, password text, phone text, password_hash text, email_confirm boolean, phone_confirm boolean, user_metadata jsonb, app_metadata jsonb, role text, ban_duration interval) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.update_user(who text, email text, password text, phone text, password_hash text, email_confirm boolean, phone_confirm boolean, user_metadata jsonb, app_metadata jsonb, role text, ban_duration interval) TO postern_admin;
 
 -- Name: FUNCTION why_signed_out(who text, max_rows integer); Type: ACL; Schema: postern
 
@@ -11144,6 +11351,10 @@ REVOKE ALL ON FUNCTION postern_internal.audit_user(p_action text, p_user auth.us
 
 REVOKE ALL ON FUNCTION postern_internal.authenticate(p_user_id uuid, p_session_id uuid, p_lock boolean) FROM PUBLIC;
 
+-- Name: FUNCTION ban_seconds(p_duration interval); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.ban_seconds(p_duration interval) FROM PUBLIC;
+
 -- Name: FUNCTION base64_length(p_text text); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.base64_length(p_text text) FROM PUBLIC;
@@ -11271,6 +11482,10 @@ REVOKE ALL ON FUNCTION postern_internal.check_mail_frequency(p_last_sent_at time
 -- Name: FUNCTION check_may_enroll(p_user_id uuid, p_session_id uuid, p_factor_id uuid); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.check_may_enroll(p_user_id uuid, p_session_id uuid, p_factor_id uuid) FROM PUBLIC;
+
+-- Name: FUNCTION check_metadata(p_metadata jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.check_metadata(p_metadata jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION check_new_custom_provider(p_provider jsonb); Type: ACL; Schema: postern_internal
 

@@ -1,0 +1,54 @@
+package sql_test
+
+import "testing"
+
+// What the functions return and refuse; what they leave is compared with HTTP in admin_twins_test.go.
+func TestChangesOfAccounts(t *testing.T) {
+	t.Parallel()
+	const recorded = "select (select count(*) from postern.events), (select count(*) from auth.audit_log_entries)"
+	for name, steps := range map[string][]step{
+		"address and number": {
+			{"select postern.set_email('ann@example.com', ' ')", "PT400 validation_failed: Unable to validate email address: invalid format"},
+			{"select postern.set_email('ann@example.com', null)", "PT400 validation_failed: An email address is required"},
+			{"select postern.set_email('eve@example.com', 'new@example.com')", "PT404 user_not_found: There is no user eve@example.com"},
+			{"select postern.set_email('ann@example.com', 'BOB@example.com')", "23505 Key (email)=(bob@example.com) already exists.: duplicate key value violates unique constraint \"users_email_partial_key\""},
+			{"select postern.set_phone('ann@example.com', '')", "PT400 validation_failed: A phone number is required"},
+			{"select postern.set_phone('ann@example.com', '0123')", "PT400 validation_failed: Invalid phone number format (E.164 required)"},
+			{"select postern.set_phone('ann@example.com', '15550001')", "23505 Key (phone)=(15550001) already exists.: duplicate key value violates unique constraint \"users_phone_key\""},
+			{"select postern.confirm_phone('eve@example.com')", "PT404 user_not_found: There is no user eve@example.com"},
+			{recorded, "0,0"},
+			{"select postern.set_email('ann@example.com', 'New@example.com'), postern.set_phone('new@example.com', '+1 555 0009')", ann + "," + ann},
+			{"select postern.confirm_phone('+15550009')", ann},
+			{"select distinct actor = session_user from postern.events", "t"},
+			{"select distinct payload ->> 'action', payload ->> 'actor_username' = session_user from auth.audit_log_entries", "user_modified,t"},
+		},
+		"set-wise": {
+			{"select count(postern.set_email(id::text, 'new.' || email, true)) from auth.users where email <> ''", "3"},
+			{"select string_agg(email || ' ' || (email_confirmed_at is not null), ' ' order by email) from auth.users where email <> ''",
+				"new.ann@example.com true new.bob@example.com true new.dan@example.com true"},
+		},
+		"metadata and role": {
+			{"select postern.set_user_metadata('ann@example.com', '{\"full_name\": null, \"b\": {\"c\": 1}}')", `{"b": {"c": 1}, "email_verified": true}`},
+			{"select postern.set_user_metadata('ann@example.com', 'null')", "PT400 validation_failed: Metadata has to be a JSON object"},
+			{"select postern.set_user_metadata('ann@example.com', null)", "PT400 validation_failed: Metadata has to be a JSON object"},
+			{"select postern.set_role('ann@example.com', ' ')", "PT400 validation_failed: A role is required"},
+			{"select postern.set_role('ann@example.com', 'editor')", ann},
+			{"select role, raw_app_meta_data from auth.users where id = '" + ann + "'", `editor,"{"provider": "email", "providers": ["email"]}`},
+		},
+		"several things": {
+			{"select postern.update_user('ann@example.com', password => 'x', password_hash => 'y')", "PT400 validation_failed: Only a password or a password hash should be provided"},
+			{"select postern.update_user('ann@example.com', password_hash => 'md5')", "PT400 validation_failed: Not a password hash of a known format: bcrypt, Argon2, scrypt, PBKDF2, LDAP, sha-crypt, phpass, Django, ASP.NET or Keycloak, within the limits of docs/passwords.md"},
+			{"select postern.update_user('ann@example.com', password => '')", "PT400 validation_failed: A password cannot be empty"},
+			{"select postern.update_user('ann@example.com', app_metadata => '[]')", "PT400 validation_failed: Metadata has to be a JSON object"},
+			{"select postern.update_user('ann@example.com', ban_duration => '0')", "PT400 validation_failed: A ban lasts for some time; postern.unban_user() ends it"},
+			{recorded, "0,0"},
+			{"select postern.update_user('dan@example.com', role => '', user_metadata => null)", "00000000-0000-4000-8000-00000000000d"},
+			{"select role, banned_until > now(), raw_user_meta_data from auth.users where email = 'dan@example.com'", "authenticated,t,{}"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			playSteps(t, admin(t), steps)
+		})
+	}
+}
