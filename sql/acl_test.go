@@ -6,7 +6,10 @@ import (
 )
 
 // readOnly are the functions of schema postern that postern_support may call.
-var readOnly = map[string]bool{"find_users": true, "get_user": true, "list_sessions": true, "why_signed_out": true}
+var readOnly = map[string]bool{
+	"find_users": true, "get_user": true, "list_identities": true, "list_factors": true, "list_sessions": true,
+	"why_signed_out": true,
+}
 
 // viewHelpers are what view postern.audit calls as its reader: expressions over their argument.
 var viewHelpers = map[string]bool{"audit_payload": true, "as_inet": true}

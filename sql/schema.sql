@@ -300,6 +300,29 @@ COMMENT ON FUNCTION postern.delete_custom_provider(identifier text) IS 'Deletes 
 Errors: custom_provider_not_found, feature_disabled (PT404); validation_failed (PT400).
 Example: select postern.delete_custom_provider(''custom:acme'');';
 
+-- Name: delete_factor(text, uuid); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.delete_factor(who text, factor_id uuid) RETURNS uuid
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_id uuid := (postern_internal.find_user(who)).id;
+begin
+  perform postern_internal.admin_delete_factor(
+    v_id, coalesce(factor_id, postern_internal.nil_uuid()), null, postern_internal.context());
+  return v_id;
+end;
+$$;
+
+-- Name: FUNCTION delete_factor(who text, factor_id uuid); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.delete_factor(who text, factor_id uuid) IS 'Removes a second factor and returns the user''s id. Sessions that it lifted to aal2 fall back to aal1. As over HTTP, the audit entry is in the user''s name; the event says who did it.
+who: the user''s id, e-mail address, or phone number with a leading +.
+factor_id: of the factor.
+Errors: user_not_found, mfa_factor_not_found (PT404).
+Example: select postern.delete_factor(''ann@example.com'', f.factor_id) from postern.list_factors(''ann@example.com'') f where f.factor_type = ''phone'';';
+
 -- Name: delete_user(text, boolean); Type: FUNCTION; Schema: postern
 
 CREATE FUNCTION postern.delete_user(who text, soft boolean DEFAULT false) RETURNS uuid
@@ -538,6 +561,47 @@ Errors: validation_failed (PT400); feature_disabled (PT404).
 Example: select identifier, name, is_enabled from postern.list_custom_providers();
 Example: select provider ->> ''client_id'' from postern.list_custom_providers(''oidc'') where identifier = ''custom:acme'';';
 
+-- Name: list_factors(text); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.list_factors(who text, OUT factor_id uuid, OUT factor_type text, OUT status text, OUT friendly_name text, OUT phone text, OUT created_at timestamp with time zone, OUT last_challenged_at timestamp with time zone)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+  select f.id, f.factor_type::text, f.status::text, nullif(f.friendly_name, ''), nullif(f.phone, ''), f.created_at,
+    f.last_challenged_at
+  from auth.mfa_factors as f
+  where f.user_id = (select (postern_internal.find_user(who)).id)
+  order by f.created_at, f.id
+$$;
+
+-- Name: FUNCTION list_factors(who text); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.list_factors(who text) IS 'Lists the second factors of a user, oldest first, without their secrets. Only those with status verified are asked for.
+who: the user''s id, e-mail address, or phone number with a leading +.
+Errors: user_not_found (PT404).
+Example: select factor_id, factor_type, status, friendly_name from postern.list_factors(''ann@example.com'');';
+
+-- Name: list_identities(text); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.list_identities(who text, OUT identity_id uuid, OUT provider text, OUT provider_id text, OUT email text, OUT is_verified boolean, OUT identity_data jsonb, OUT created_at timestamp with time zone, OUT last_sign_in_at timestamp with time zone)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+  select i.id, i.provider, i.provider_id, i.email,
+    coalesce(i.identity_data ->> case i.provider when 'phone' then 'phone_verified' else 'email_verified' end = 'true', false),
+    i.identity_data, i.created_at, i.last_sign_in_at
+  from auth.identities as i
+  where i.user_id = (select (postern_internal.find_user(who)).id)
+  order by i.created_at, i.provider, i.id
+$$;
+
+-- Name: FUNCTION list_identities(who text); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.list_identities(who text) IS 'Lists the ways in which a user is known: address, number, accounts at providers; oldest first. is_verified says whether the address or number is.
+who: the user''s id, e-mail address, or phone number with a leading +.
+Errors: user_not_found (PT404).
+Example: select provider, provider_id, email, last_sign_in_at from postern.list_identities(''ann@example.com'');';
+
 -- Name: list_limits(text); Type: FUNCTION; Schema: postern
 
 CREATE FUNCTION postern.list_limits(who text DEFAULT NULL::text, OUT name text, OUT client text, OUT remaining integer, OUT burst integer, OUT next_at timestamp with time zone, OUT full_at timestamp with time zone)
@@ -673,6 +737,35 @@ limit_name: only this limit, as list_limits() names it.
 Example: select postern.reset_limit(''203.0.113.9'');
 Example: select postern.reset_limit(''ann@example.com'', ''passwords'');
 Example: select postern.reset_limit(''everybody'', ''mail_sent'');';
+
+-- Name: reset_mfa(text); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.reset_mfa(who text) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_context jsonb := postern_internal.context();
+  v_user auth.users := postern_internal.need_user((postern_internal.find_user(who)).id);
+  v_factor_id uuid;
+  v_count int := 0;
+begin
+  for v_factor_id in
+    select f.id from auth.mfa_factors as f where f.user_id = v_user.id order by f.created_at, f.id
+  loop
+    perform postern_internal.admin_delete_factor(v_user.id, v_factor_id, null, v_context);
+    v_count := v_count + 1;
+  end loop;
+  return v_count;
+end;
+$$;
+
+-- Name: FUNCTION reset_mfa(who text); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.reset_mfa(who text) IS 'Removes all second factors of a user who has lost them, and returns how many there were. Sessions at aal2 fall back to aal1; the user signs in without a second factor then and can enrol a new one. Recorded as by postern.delete_factor, for each factor.
+who: the user''s id, e-mail address, or phone number with a leading +. Make sure that it is the user who asks for it.
+Errors: user_not_found (PT404).
+Example: select postern.reset_mfa(''ann@example.com'');';
 
 -- Name: retry_outbox(bigint); Type: FUNCTION; Schema: postern
 
@@ -965,6 +1058,30 @@ COMMENT ON FUNCTION postern.unban_user(who text) IS 'Lifts the ban of a user and
 who: the user''s id, e-mail address, or phone number with a leading +.
 Errors: user_not_found (PT404).
 Example: select postern.unban_user(''mallory@example.com'');';
+
+-- Name: unlink_identity(text, uuid); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.unlink_identity(who text, identity_id uuid) RETURNS uuid
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_context jsonb := postern_internal.context();
+  v_user auth.users := postern_internal.need_user((postern_internal.find_user(who)).id);
+  v_traits jsonb := postern_internal.remove_identity(v_user, identity_id, null, v_context);
+begin
+  perform postern_internal.audit_admin('identity_unlinked', v_user, v_context, v_traits);
+  return v_user.id;
+end;
+$$;
+
+-- Name: FUNCTION unlink_identity(who text, identity_id uuid); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.unlink_identity(who text, identity_id uuid) IS 'Takes an identity from a user, with the provider''s tokens that are kept for it, and returns the user''s id. Where the user''s address was of that identity only, the one of another identity takes its place. Sessions stay. The user is mailed where GOTRUE_MAILER_NOTIFICATIONS_IDENTITY_UNLINKED_ENABLED is on.
+who: the user''s id, e-mail address, or phone number with a leading +.
+identity_id: of the identity.
+Errors: user_not_found (PT404); identity_not_found, single_identity_not_deletable, email_conflict_identity_not_deletable (PT422).
+Example: select postern.unlink_identity(''ann@example.com'', i.identity_id) from postern.list_identities(''ann@example.com'') i where i.provider = ''github'';';
 
 -- Name: update_custom_provider(text, text, text, text, text, text, text, text, text[], text, text, text[], boolean, boolean, boolean, boolean, jsonb, text[], jsonb); Type: FUNCTION; Schema: postern
 
@@ -7832,6 +7949,45 @@ begin
 end;
 $$;
 
+-- Name: remove_identity(auth.users, uuid, uuid, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.remove_identity(p_user auth.users, p_identity_id uuid, p_session_id uuid, p_context jsonb) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_identity auth.identities;
+begin
+  if (select count(*) from auth.identities as i where i.user_id = p_user.id) < 2 then
+    perform postern_internal.fail(
+      422, 'single_identity_not_deletable', 'User must have at least 1 identity after unlinking');
+  end if;
+  delete from auth.identities as i where i.id = p_identity_id and i.user_id = p_user.id
+  returning i.* into v_identity;
+  if v_identity.id is null then
+    perform postern_internal.fail(422, 'identity_not_found', 'Identity doesn''t exist');
+  end if;
+  delete from postern.provider_tokens as t where t.identity_id = v_identity.id;
+  perform postern_internal.record_event('identity.deleted', p_user.id, p_context,
+    jsonb_build_object('provider', v_identity.provider), p_session_id);
+  if v_identity.provider = 'phone' then
+    update auth.users as u set phone = null, phone_confirmed_at = null, updated_at = postern_internal.clock()
+    where u.id = p_user.id;
+  elsif not exists (
+      select from auth.identities as i where i.user_id = p_user.id and i.email = lower(p_user.email))
+    and (postern_internal.promote_email(p_user, p_context)).id is null
+  then
+    perform postern_internal.fail(
+      422, 'email_conflict_identity_not_deletable', 'Unable to unlink identity due to email conflict');
+  end if;
+  perform postern_internal.recompute_providers(p_user.id);
+  perform postern_internal.notify_user('identity_unlinked', p_user, p_context,
+    jsonb_build_object('provider', v_identity.provider));
+  return jsonb_build_object(
+    'identity_id', v_identity.id, 'provider', v_identity.provider, 'provider_id', v_identity.provider_id);
+end;
+$$;
+
 -- Name: replace_password(uuid, text, jsonb, uuid); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.replace_password(p_user_id uuid, p_password_hash text, p_context jsonb, p_except uuid DEFAULT NULL::uuid) RETURNS auth.users
@@ -9119,35 +9275,9 @@ CREATE FUNCTION postern_internal.unlink_identity(p_user_id uuid, p_session_id uu
     AS $$
 declare
   v_user auth.users := postern_internal.authenticate(p_user_id, p_session_id, p_lock => true);
-  v_identity auth.identities;
+  v_traits jsonb := postern_internal.remove_identity(v_user, p_identity_id, p_session_id, p_context);
 begin
-  if (select count(*) from auth.identities as i where i.user_id = p_user_id) < 2 then
-    perform postern_internal.fail(
-      422, 'single_identity_not_deletable', 'User must have at least 1 identity after unlinking');
-  end if;
-  delete from auth.identities as i where i.id = p_identity_id and i.user_id = p_user_id
-  returning i.* into v_identity;
-  if v_identity.id is null then
-    perform postern_internal.fail(422, 'identity_not_found', 'Identity doesn''t exist');
-  end if;
-  delete from postern.provider_tokens as t where t.identity_id = v_identity.id;
-  perform postern_internal.audit_user('identity_unlinked', v_user, p_context, jsonb_build_object(
-    'identity_id', v_identity.id, 'provider', v_identity.provider, 'provider_id', v_identity.provider_id));
-  perform postern_internal.record_event('identity.deleted', p_user_id, p_context,
-    jsonb_build_object('provider', v_identity.provider), p_session_id);
-  if v_identity.provider = 'phone' then
-    update auth.users as u set phone = null, phone_confirmed_at = null, updated_at = postern_internal.clock()
-    where u.id = p_user_id;
-  elsif not exists (
-      select from auth.identities as i where i.user_id = p_user_id and i.email = lower(v_user.email))
-    and (postern_internal.promote_email(v_user, p_context)).id is null
-  then
-    perform postern_internal.fail(
-      422, 'email_conflict_identity_not_deletable', 'Unable to unlink identity due to email conflict');
-  end if;
-  perform postern_internal.recompute_providers(p_user_id);
-  perform postern_internal.notify_user('identity_unlinked', v_user, p_context,
-    jsonb_build_object('provider', v_identity.provider));
+  perform postern_internal.audit_user('identity_unlinked', v_user, p_context, v_traits);
 end;
 $$;
 
@@ -11024,6 +11154,11 @@ GRANT ALL ON FUNCTION postern.create_user(email text, password text, phone text,
 REVOKE ALL ON FUNCTION postern.delete_custom_provider(identifier text) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.delete_custom_provider(identifier text) TO postern_admin;
 
+-- Name: FUNCTION delete_factor(who text, factor_id uuid); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.delete_factor(who text, factor_id uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.delete_factor(who text, factor_id uuid) TO postern_admin;
+
 -- Name: FUNCTION delete_user(who text, soft boolean); Type: ACL; Schema: postern
 
 REVOKE ALL ON FUNCTION postern.delete_user(who text, soft boolean) FROM PUBLIC;
@@ -11071,6 +11206,18 @@ GRANT ALL ON FUNCTION postern.invite_user(email text, user_metadata jsonb, redir
 REVOKE ALL ON FUNCTION postern.list_custom_providers(provider_type text) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.list_custom_providers(provider_type text) TO postern_admin;
 
+-- Name: FUNCTION list_factors(who text); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.list_factors(who text) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.list_factors(who text) TO postern_admin;
+GRANT ALL ON FUNCTION postern.list_factors(who text) TO postern_support;
+
+-- Name: FUNCTION list_identities(who text); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.list_identities(who text) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.list_identities(who text) TO postern_admin;
+GRANT ALL ON FUNCTION postern.list_identities(who text) TO postern_support;
+
 -- Name: FUNCTION list_limits(who text); Type: ACL; Schema: postern
 
 REVOKE ALL ON FUNCTION postern.list_limits(who text) FROM PUBLIC;
@@ -11096,6 +11243,11 @@ GRANT ALL ON FUNCTION postern.list_sessions(who text) TO postern_support;
 
 REVOKE ALL ON FUNCTION postern.reset_limit(who text, limit_name text) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.reset_limit(who text, limit_name text) TO postern_admin;
+
+-- Name: FUNCTION reset_mfa(who text); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.reset_mfa(who text) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.reset_mfa(who text) TO postern_admin;
 
 -- Name: FUNCTION retry_outbox(p_id bigint); Type: ACL; Schema: postern
 
@@ -11156,6 +11308,11 @@ GRANT ALL ON FUNCTION postern.sign_out(who text, session_id uuid) TO postern_adm
 
 REVOKE ALL ON FUNCTION postern.unban_user(who text) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.unban_user(who text) TO postern_admin;
+
+-- Name: FUNCTION unlink_identity(who text, identity_id uuid); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.unlink_identity(who text, identity_id uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.unlink_identity(who text, identity_id uuid) TO postern_admin;
 
 -- Name: FUNCTION update_custom_provider(identifier text, name text, client_id text, client_secret text, issuer text, authorization_url text, token_url text, userinfo_url text, scopes text[], discovery_url text, jwks_uri text, acceptable_client_ids text[], pkce_enabled boolean, enabled boolean, email_optional boolean, skip_nonce_check boolean, attribute_mapping jsonb, custom_claims_allowlist text[], authorization_params jsonb); Type: ACL; Schema: postern
 
@@ -12370,6 +12527,10 @@ REVOKE ALL ON FUNCTION postern_internal.remember_device(p_flow_id uuid, p_contex
 -- Name: FUNCTION remove_account(p_user auth.users, p_is_soft boolean, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.remove_account(p_user auth.users, p_is_soft boolean, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION remove_identity(p_user auth.users, p_identity_id uuid, p_session_id uuid, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.remove_identity(p_user auth.users, p_identity_id uuid, p_session_id uuid, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION replace_password(p_user_id uuid, p_password_hash text, p_context jsonb, p_except uuid); Type: ACL; Schema: postern_internal
 
