@@ -1,6 +1,9 @@
 package sql_test
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 // What the functions return and refuse; what they leave is compared with HTTP in admin_twins_test.go.
 func TestChangesOfAccounts(t *testing.T) {
@@ -74,6 +77,45 @@ func TestChangesOfAccounts(t *testing.T) {
 			{"select count(*) from auth.sessions where aal = 'aal2'", "0"},
 			{"select distinct type, actor = session_user from postern.events", "factor.deleted,t"},
 			{"select count(*) from postern.list_factors('ann@example.com')", "0"},
+		},
+		"no password": {
+			{"update postern.settings set value = value || '{\"email_identity\": true}'", ""},
+			{"delete from auth.identities where user_id = '" + ann + "'", ""},
+			{"insert into auth.one_time_tokens (id, user_id, token_type, token_hash, relates_to) values (gen_random_uuid(), '" + ann + "', 'recovery_token', 'x', 'ann@example.com')", ""},
+			{"update auth.users set recovery_token = 'x' where id = '" + ann + "'", ""},
+			{"select postern.clear_password('ann@example.com'), postern.clear_password('ann@example.com')", ann + "," + ann},
+			{"select encrypted_password is null, recovery_token = '' from auth.users where id = '" + ann + "'", "t,t"},
+			{"select count(*) from auth.one_time_tokens", "0"},
+			{"select count(*) from auth.identities where user_id = '" + ann + "'", "0"},
+			{"select reason, count(*) from postern.session_ends group by 1", "password_change,2"},
+			{"select string_agg(type, ' ' order by id) from postern.events where type like 'user.%'",
+				"user.password_changed user.updated user.password_changed user.updated"},
+			{"select distinct payload ->> 'action', payload ->> 'actor_username' = session_user from auth.audit_log_entries", "user_modified,t"},
+			{"select password_hash is null from postern_internal.find_password_hash('ann@example.com', '', postern_internal.context())", "t"},
+			{"select postern.set_password_hash('ann@example.com', '$2a$10$" + strings.Repeat("a", 53) + "')", ann},
+			{"select provider, is_verified from postern.list_identities('ann@example.com')", "email,t"},
+			{"select postern.clear_password('eve@example.com')", "PT404 user_not_found: There is no user eve@example.com"},
+		},
+		"links and codes": {
+			{"select postern.send_magic_link('ann@example.com') is null, postern.send_magic_link('bob@example.com') is null", "f,f"},
+			{"insert into auth.one_time_tokens (id, user_id, token_type, token_hash, relates_to) values (gen_random_uuid(), '" + ann + "', 'phone_change_token', 'x', '15550009')", ""},
+			{"update auth.users set phone_change_sent_at = now() - interval '61 seconds' where id = '" + ann + "'", ""},
+			{"insert into auth.flow_state (id, user_id, provider_type, authentication_method) values (gen_random_uuid(), '" + ann + "', 'email', 'magiclink')", ""},
+			{"select string_agg(format('%s %s %s %s', token_type, sent_to, expires_at - now(), is_alive), ', ') from postern.list_one_time_tokens('ann@example.com')",
+				"recovery ann@example.com 1 day t, phone_change 15550009 -00:00:01 f"},
+			{"update postern.settings set value = value || '{\"sms_checks_codes\": true}'", ""},
+			{"select expires_at, is_alive from postern.list_one_time_tokens('ann@example.com') where token_type = 'phone_change'", ","},
+			{"select postern.expire_links('ann@example.com'), postern.expire_links('dan@example.com')", "2,0"},
+			{"select count(*) from postern.list_one_time_tokens('ann@example.com')", "0"},
+			{"select count(*) from auth.flow_state", "0"},
+			{"select recovery_token = '' and recovery_sent_at is null from auth.users where id = '" + ann + "'", "t"},
+			{"select count(*) from auth.sessions", "2"},
+			{"select user_id, data, actor = session_user from postern.events where type = 'user.links_expired' order by id limit 1", ann + `,"{"count": 2}",t`},
+			{"select count(*) from auth.audit_log_entries where payload ->> 'action' = 'user_modified' and payload ->> 'actor_username' = session_user", "2"},
+			{"select token_type, is_alive from postern.list_one_time_tokens('bob@example.com')", "confirmation,t"},
+			{"select postern.send_magic_link('ann@example.com') is null", "f"},
+			{"select postern.expire_links('eve@example.com')", "PT404 user_not_found: There is no user eve@example.com"},
+			{"select count(*) from postern.list_one_time_tokens('eve@example.com')", "PT404 user_not_found: There is no user eve@example.com"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

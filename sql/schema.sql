@@ -162,6 +162,24 @@ Errors: user_not_found (PT404), validation_failed (PT400).
 Example: select postern.ban_user(''mallory@example.com'', ''7 days'');
 Example: select email, postern.ban_user(id::text) from auth.users where email like ''%@spam.example'';';
 
+-- Name: clear_password(text); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.clear_password(who text) RETURNS uuid
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+  return (postern_internal.change_by_sql(who, '{}', '')).id;
+end;
+$$;
+
+-- Name: FUNCTION clear_password(who text); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.clear_password(who text) IS 'Takes the password from a user, ends all sessions of the user and returns the user''s id. Codes and links mailed before stop working. The user comes back by a new link, a code or a provider, and can set a password then.
+who: the user''s id, e-mail address, or phone number with a leading +.
+Errors: user_not_found (PT404).
+Example: select postern.clear_password(''ann@example.com'');';
+
 -- Name: confirm_email(text); Type: FUNCTION; Schema: postern
 
 CREATE FUNCTION postern.confirm_email(who text) RETURNS uuid
@@ -407,6 +425,33 @@ user_metadata, app_metadata, email_confirm: for a new user, as for postern.creat
 Errors: validation_failed (PT400).
 Example: insert into members (user_id, team) select postern.ensure_user(email), ''blue'' from applications;';
 
+-- Name: expire_links(text); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.expire_links(who text) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_context jsonb := postern_internal.context();
+  v_user auth.users := postern_internal.need_user((postern_internal.find_user(who)).id);
+  v_count int := postern_internal.void_tokens(v_user.id);
+begin
+  perform postern_internal.end_flows(v_user.id);
+  perform postern_internal.audit_admin(
+    'user_modified', v_user, v_context, jsonb_build_object('user_phone', coalesce(v_user.phone, '')));
+  perform postern_internal.record_event(
+    'user.links_expired', v_user.id, v_context, jsonb_build_object('count', v_count));
+  return v_count;
+end;
+$$;
+
+-- Name: FUNCTION expire_links(who text); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.expire_links(who text) IS 'Makes all links and codes void that were sent to a user, also those that were followed and not yet exchanged for a session, and returns how many had not been used. New ones can be asked for at once; sessions stay.
+who: the user''s id, e-mail address, or phone number with a leading +.
+Errors: user_not_found (PT404).
+Example: select postern.expire_links(''ann@example.com'');';
+
 -- Name: find_users(text, integer); Type: FUNCTION; Schema: postern
 
 CREATE FUNCTION postern.find_users(query text DEFAULT ''::text, max_rows integer DEFAULT 50, OUT id uuid, OUT email text, OUT phone text, OUT full_name text, OUT role text, OUT created_at timestamp with time zone, OUT last_sign_in_at timestamp with time zone, OUT confirmed_at timestamp with time zone, OUT banned_until timestamp with time zone, OUT deleted_at timestamp with time zone)
@@ -643,6 +688,41 @@ COMMENT ON FUNCTION postern.list_limits(who text) IS 'Lists the request limits t
 who: only those of a client (address, network or key), an e-mail address, a phone number with a leading +, or everybody.
 Example: select * from postern.list_limits() where remaining = 0;
 Example: select name, remaining, next_at from postern.list_limits(''ann@example.com'');';
+
+-- Name: list_one_time_tokens(text); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.list_one_time_tokens(who text, OUT token_id uuid, OUT token_type text, OUT sent_to text, OUT sent_at timestamp with time zone, OUT expires_at timestamp with time zone, OUT is_alive boolean)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+#variable_conflict use_column
+declare
+  v_user auth.users := postern_internal.find_user(who);
+  v_context jsonb := postern_internal.context();
+begin
+  return query
+    select t.id, replace(t.token_type::text, '_token', ''), t.relates_to, s.at, l.ends_at,
+      case when not l.is_foreign then coalesce(l.ends_at >= postern_internal.clock(), false) end
+    from auth.one_time_tokens as t
+    cross join postern_internal.token_sent_at(v_user, t.token_type) as s (at)
+    cross join lateral (
+      select f.is_foreign, case when not f.is_foreign then s.at + make_interval(secs => f.seconds) end as ends_at
+      from (
+        select t.relates_to not like '%@%' and postern_internal.is_foreign_code(t.relates_to, v_context) as is_foreign,
+          (v_context ->> case when t.relates_to like '%@%' then 'otp_exp' else 'sms_otp_exp' end)::float as seconds
+      ) as f
+    ) as l
+    where t.user_id = v_user.id
+    order by s.at desc nulls last, t.token_type;
+end;
+$$;
+
+-- Name: FUNCTION list_one_time_tokens(who text); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.list_one_time_tokens(who text) IS 'Lists the links and codes that were sent to a user and not used yet, newest first: for what, where to, whether they still work. Neither they nor their hashes are shown. expires_at and is_alive are null for codes that an SMS provider makes and checks.
+who: the user''s id, e-mail address, or phone number with a leading +.
+Errors: user_not_found (PT404).
+Example: select token_type, sent_to, expires_at from postern.list_one_time_tokens(''ann@example.com'') where is_alive;';
 
 -- Name: list_outbox(text, text, integer); Type: FUNCTION; Schema: postern
 
@@ -7998,14 +8078,11 @@ declare
   v_user auth.users;
   v_is_first boolean;
 begin
-  select coalesce(u.encrypted_password, '') = '' into v_is_first from auth.users as u where u.id = p_user_id;
-  delete from auth.one_time_tokens where user_id = p_user_id;
+  select coalesce(u.encrypted_password, '') = '' and p_password_hash <> '' into v_is_first
+  from auth.users as u where u.id = p_user_id;
+  perform postern_internal.void_tokens(p_user_id);
   update auth.users
-  set encrypted_password = p_password_hash, updated_at = postern_internal.clock(),
-    confirmation_token = '', confirmation_sent_at = null, recovery_token = '', recovery_sent_at = null,
-    email_change_token_new = '', email_change_token_current = '', email_change_sent_at = null,
-    phone_change_token = '', phone_change_sent_at = null,
-    reauthentication_token = '', reauthentication_sent_at = null
+  set encrypted_password = nullif(p_password_hash, ''), updated_at = postern_internal.clock()
   where id = p_user_id
   returning * into v_user;
   if v_is_first and (p_context ->> 'email_identity')::boolean and v_user.email <> ''
@@ -9754,6 +9831,27 @@ begin
 end;
 $$;
 
+-- Name: void_tokens(uuid); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.void_tokens(p_user_id uuid) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_count int;
+begin
+  delete from auth.one_time_tokens as t where t.user_id = p_user_id;
+  get diagnostics v_count = row_count;
+  update auth.users as u
+  set confirmation_token = '', confirmation_sent_at = null, recovery_token = '', recovery_sent_at = null,
+    email_change_token_new = '', email_change_token_current = '', email_change_sent_at = null,
+    phone_change_token = '', phone_change_sent_at = null,
+    reauthentication_token = '', reauthentication_sent_at = null, updated_at = postern_internal.clock()
+  where u.id = p_user_id;
+  return v_count;
+end;
+$$;
+
 -- Name: wake_outbox(); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.wake_outbox() RETURNS void
@@ -11129,6 +11227,11 @@ GRANT USAGE ON SCHEMA postern TO postern_support;
 REVOKE ALL ON FUNCTION postern.ban_user(who text, duration interval) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.ban_user(who text, duration interval) TO postern_admin;
 
+-- Name: FUNCTION clear_password(who text); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.clear_password(who text) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.clear_password(who text) TO postern_admin;
+
 -- Name: FUNCTION confirm_email(who text); Type: ACL; Schema: postern
 
 REVOKE ALL ON FUNCTION postern.confirm_email(who text) FROM PUBLIC;
@@ -11173,6 +11276,11 @@ GRANT ALL ON FUNCTION postern.doctor() TO postern_admin;
 
 REVOKE ALL ON FUNCTION postern.ensure_user(email text, user_metadata jsonb, app_metadata jsonb, email_confirm boolean) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.ensure_user(email text, user_metadata jsonb, app_metadata jsonb, email_confirm boolean) TO postern_admin;
+
+-- Name: FUNCTION expire_links(who text); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.expire_links(who text) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.expire_links(who text) TO postern_admin;
 
 -- Name: FUNCTION find_users(query text, max_rows integer); Type: ACL; Schema: postern
 
@@ -11222,6 +11330,12 @@ GRANT ALL ON FUNCTION postern.list_identities(who text) TO postern_support;
 
 REVOKE ALL ON FUNCTION postern.list_limits(who text) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.list_limits(who text) TO postern_admin;
+
+-- Name: FUNCTION list_one_time_tokens(who text); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.list_one_time_tokens(who text) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.list_one_time_tokens(who text) TO postern_admin;
+GRANT ALL ON FUNCTION postern.list_one_time_tokens(who text) TO postern_support;
 
 -- Name: FUNCTION list_outbox(p_state text, p_recipient text, p_limit integer); Type: ACL; Schema: postern
 
@@ -12787,6 +12901,10 @@ REVOKE ALL ON FUNCTION postern_internal.verify_phone_otp(p_type text, p_phone te
 -- Name: FUNCTION void_token(p_user_id uuid, p_type auth.one_time_token_type, p_token_hash text); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.void_token(p_user_id uuid, p_type auth.one_time_token_type, p_token_hash text) FROM PUBLIC;
+
+-- Name: FUNCTION void_tokens(p_user_id uuid); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.void_tokens(p_user_id uuid) FROM PUBLIC;
 
 -- Name: FUNCTION wake_outbox(); Type: ACL; Schema: postern_internal
 

@@ -88,3 +88,18 @@ role: role in tokens.
 ban_duration: how long the user is banned from now on; postern.unban_user() lifts a ban.
 Errors: user_not_found (PT404), validation_failed (PT400), feature_disabled (PT422) without pgcrypto; unique_violation (23505) where somebody has the address or number.
 Example: select postern.update_user(''ann@example.com'', email => ''ann.lee@example.com'', email_confirm => true, app_metadata => ''{"plan": "gold"}'');';
+
+-- See the comment on the function. Raises and writes: as change_by_sql.
+create or replace function postern.clear_password(who text)
+returns uuid
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  return (postern_internal.change_by_sql(who, '{}', '')).id;
+end;
+$$;
+comment on function postern.clear_password(text) is
+'Takes the password from a user, ends all sessions of the user and returns the user''s id. Codes and links mailed before stop working. The user comes back by a new link, a code or a provider, and can set a password then.
+who: the user''s id, e-mail address, or phone number with a leading +.
+Errors: user_not_found (PT404).
+Example: select postern.clear_password(''ann@example.com'');';
