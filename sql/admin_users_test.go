@@ -25,6 +25,14 @@ func TestChangesOfAccounts(t *testing.T) {
 			{"select distinct actor = session_user from postern.events", "t"},
 			{"select distinct payload ->> 'action', payload ->> 'actor_username' = session_user from auth.audit_log_entries", "user_modified,t"},
 		},
+		"counting": {
+			{"select postern.count_users(), postern.count_users(''), postern.count_users(null)", "4,4,4"},
+			{"select postern.count_users('LEE'), postern.count_users('@example.com'), postern.count_users('+1 555'), postern.count_users('%')", "1,3,1,0"},
+			{"select postern.count_users(upper('" + ann + "'))", "1"},
+			{"select q from unnest(array['', 'a', 'lee', '555', '" + bob + "']) as q where postern.count_users(q) <> (select count(*) from postern.find_users(q, 1000))", ""},
+			{"update auth.users set instance_id = gen_random_uuid() where email = 'dan@example.com'", ""},
+			{"select postern.count_users()", "3"},
+		},
 		"set-wise": {
 			{"select count(postern.set_email(id::text, 'new.' || email, true)) from auth.users where email <> ''", "3"},
 			{"select string_agg(email || ' ' || (email_confirmed_at is not null), ' ' order by email) from auth.users where email <> ''",

@@ -20,8 +20,8 @@ var sections = []struct {
 	title     string
 	functions []string
 }{
-	{"Users", []string{"create_user", "ensure_user", "find_users", "get_user", "update_user", "set_email", "set_phone", "confirm_email", "confirm_phone",
-		"set_password", "set_password_hash", "clear_password", "set_user_metadata", "set_app_metadata", "set_role", "ban_user", "unban_user", "delete_user"}},
+	{"Users", []string{"create_user", "ensure_user", "find_users", "count_users", "get_user", "update_user", "set_email", "set_phone", "confirm_email", "confirm_phone",
+		"set_password", "set_password_hash", "clear_password", "set_user_metadata", "set_app_metadata", "set_role", "ban_user", "unban_user", "delete_user_plan", "delete_user"}},
 	{"Identities", []string{"list_identities", "unlink_identity"}},
 	{"Second factors", []string{"list_factors", "delete_factor", "reset_mfa"}},
 	{"Links and codes", []string{"list_one_time_tokens", "expire_links"}},
@@ -48,7 +48,8 @@ commit; -- now the invitations go out
 
 The functions are in schema ` + "`postern`" + `. The owner of schema ` + "`auth`" + ` may call them, and whoever is a member of role
 ` + "`postern_admin`" + `, without any right on the tables; members of ` + "`postern_support`" + ` may call those that only read:
-` + "`find_users`, `get_user`, `list_identities`, `list_factors`, `list_one_time_tokens`, `list_sessions`, `why_signed_out`" + `. Audit log and events name the session user as the actor.
+` + "`find_users`, `count_users`, `get_user`, `delete_user_plan`, `list_identities`, `list_factors`, `list_one_time_tokens`," + `
+` + "`list_sessions`, `why_signed_out`" + `. Audit log and events name the session user as the actor.
 
     grant postern_admin to alice;
 

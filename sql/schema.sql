@@ -216,6 +216,23 @@ who: the user''s id, e-mail address, or phone number with a leading +.
 Errors: user_not_found (PT404).
 Example: select postern.confirm_phone(''+15550001'');';
 
+-- Name: count_users(text); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.count_users(query text DEFAULT ''::text) RETURNS bigint
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+  select count(*)
+  from auth.users as u
+  where u.instance_id = postern_internal.nil_uuid() and postern_internal.is_about(u, query)
+$$;
+
+-- Name: FUNCTION count_users(query text); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.count_users(query text) IS 'Counts the users that postern.find_users would list without a limit.
+query: part of an e-mail address, phone number or name, in any case; or a whole id; default: everybody.
+Example: select postern.count_users(''@example.com'');';
+
 -- Name: create_custom_provider(text, text, text, text, text, text, text, text, text[], text, text, text[], boolean, boolean, boolean, boolean, jsonb, text[], jsonb); Type: FUNCTION; Schema: postern
 
 CREATE FUNCTION postern.create_custom_provider(identifier text, name text, client_id text, client_secret text, issuer text DEFAULT NULL::text, authorization_url text DEFAULT NULL::text, token_url text DEFAULT NULL::text, userinfo_url text DEFAULT NULL::text, scopes text[] DEFAULT NULL::text[], discovery_url text DEFAULT NULL::text, jwks_uri text DEFAULT NULL::text, acceptable_client_ids text[] DEFAULT NULL::text[], pkce_enabled boolean DEFAULT NULL::boolean, enabled boolean DEFAULT NULL::boolean, email_optional boolean DEFAULT NULL::boolean, skip_nonce_check boolean DEFAULT NULL::boolean, attribute_mapping jsonb DEFAULT NULL::jsonb, custom_claims_allowlist text[] DEFAULT NULL::text[], authorization_params jsonb DEFAULT NULL::jsonb) RETURNS jsonb
@@ -364,6 +381,36 @@ Errors: user_not_found (PT404).
 Example: select postern.delete_user(''ann@example.com'');
 Example: select postern.delete_user(id::text, soft => true) from auth.users where last_sign_in_at < now() - interval ''3 years'';';
 
+-- Name: delete_user_plan(text); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.delete_user_plan(who text, OUT table_name text, OUT column_names text[], OUT refers_to text, OUT constraint_name text, OUT on_delete text, OUT effect text, OUT row_count bigint)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+  select c.conrelid::regclass::text,
+    array(
+      select a.attname::text from unnest(c.conkey) with ordinality as k (attnum, n)
+      join pg_catalog.pg_attribute as a on a.attrelid = c.conrelid and a.attnum = k.attnum order by k.n),
+    c.confrelid::regclass::text, c.conname::text,
+    case c.confdeltype when 'a' then 'no action' when 'r' then 'restrict' when 'c' then 'cascade'
+      when 'n' then 'set null' else 'set default' end,
+    postern_internal.delete_effect(c), p.row_count
+  from postern_internal.plan_deletion((postern_internal.find_user(who)).id) as p
+  join pg_catalog.pg_constraint as c on c.oid = p.constraint_id
+  order by postern_internal.delete_effect(c) <> 'blocks', coalesce(p.row_count = 0, false),
+    c.conrelid::regclass::text collate "C", c.conname
+$$;
+
+-- Name: FUNCTION delete_user_plan(who text); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.delete_user_plan(who text) IS 'Tells what postern.delete_user would meet, and changes nothing: every foreign key that leads to the user, or to rows that would go with the user, with the number of rows that refer. What blocks comes first.
+who: the user''s id, e-mail address, or phone number with a leading +.
+effect: blocks (the deletion fails if there are rows, unless they go by another cascade), deletes, or changes (columns become null or their default).
+row_count: null where the owner of schema auth may not read the table, or row level security hides rows from it; what lies behind such a table is not listed.
+Errors: user_not_found (PT404).
+Example: select * from postern.delete_user_plan(''ann@example.com'') where row_count is distinct from 0;
+Example: select u.email, p.table_name, p.row_count from auth.users u, postern.delete_user_plan(u.id::text) p where p.effect = ''blocks'' and p.row_count > 0;';
+
 -- Name: doctor(); Type: FUNCTION; Schema: postern
 
 CREATE FUNCTION postern.doctor(OUT severity text, OUT area text, OUT what text, OUT fix text)
@@ -457,19 +504,15 @@ Example: select postern.expire_links(''ann@example.com'');';
 CREATE FUNCTION postern.find_users(query text DEFAULT ''::text, max_rows integer DEFAULT 50, OUT id uuid, OUT email text, OUT phone text, OUT full_name text, OUT role text, OUT created_at timestamp with time zone, OUT last_sign_in_at timestamp with time zone, OUT confirmed_at timestamp with time zone, OUT banned_until timestamp with time zone, OUT deleted_at timestamp with time zone)
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO ''
-    AS $_$
+    AS $$
   select u.id, u.email::text, u.phone, u.raw_user_meta_data ->> 'full_name', u.role::text, u.created_at,
     u.last_sign_in_at, u.confirmed_at, case when postern_internal.is_banned(u) then u.banned_until end, u.deleted_at
   from auth.users as u
   where u.instance_id = postern_internal.nil_uuid()
-    and (coalesce(query, '') = ''
-      or u.id::text = lower(query)
-      or strpos(lower(u.email), lower(query)) > 0
-      or query ~ '^[+0-9 ]+$' and strpos(u.phone, translate(query, '+ ', '')) > 0
-      or strpos(lower(u.raw_user_meta_data ->> 'full_name'), lower(query)) > 0)
+    and postern_internal.is_about(u, query)
   order by u.created_at desc nulls last, u.id
   limit max_rows
-$_$;
+$$;
 
 -- Name: FUNCTION find_users(query text, max_rows integer); Type: COMMENT; Schema: postern
 
@@ -2495,6 +2538,17 @@ begin
 end;
 $_$;
 
+-- Name: can_read_all(oid); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.can_read_all(p_table oid) RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    AS $$
+  select has_schema_privilege(c.relnamespace, 'usage') and has_table_privilege(c.oid, 'select')
+    and not row_security_active(c.oid)
+  from pg_catalog.pg_class as c where c.oid = p_table
+$$;
+
 -- Name: candidate_email(jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.candidate_email(p_identity jsonb) RETURNS jsonb
@@ -3906,6 +3960,25 @@ begin
   delete from auth.custom_oauth_providers as p where p.id = v_provider.id;
   perform postern_internal.record_custom_event('deleted', v_provider, p_context);
 end;
+$$;
+
+-- Name: delete_effect(pg_constraint); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.delete_effect(p_constraint pg_constraint) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    AS $$
+  select case
+    when p_constraint.confdeltype in ('a', 'r') then 'blocks'
+    when p_constraint.confdeltype = 'c' then 'deletes'
+    when p_constraint.confdeltype = 'n' and exists (
+      select from pg_catalog.pg_attribute as a
+      where a.attrelid = p_constraint.conrelid and a.attnotnull and a.attnum = any (p_constraint.conkey)
+        -- which of the columns are set; PostgreSQL 14 has no such list
+        and coalesce(nullif(to_jsonb(p_constraint) -> 'confdelsetcols', 'null') @> to_jsonb(a.attnum), true))
+    then 'blocks'
+    else 'changes'
+  end
 $$;
 
 -- Name: delete_user_by_command(text, text); Type: FUNCTION; Schema: postern_internal
@@ -5447,6 +5520,18 @@ begin
   return exists (select from auth.sessions as s where s.id = p_session_id and s.aal >= 'aal2');
 end;
 $$;
+
+-- Name: is_about(auth.users, text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.is_about(p_user auth.users, p_query text) RETURNS boolean
+    LANGUAGE sql STABLE
+    AS $_$
+  select coalesce(p_query, '') = ''
+    or p_user.id::text = lower(p_query)
+    or strpos(lower(p_user.email), lower(p_query)) > 0
+    or p_query ~ '^[+0-9 ]+$' and strpos(p_user.phone, translate(p_query, '+ ', '')) > 0
+    or strpos(lower(p_user.raw_user_meta_data ->> 'full_name'), lower(p_query)) > 0
+$_$;
 
 -- Name: is_address_proved(text, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
 
@@ -7169,6 +7254,54 @@ CREATE FUNCTION postern_internal.part_used(p_used double precision, p_since time
   end
 $$;
 
+-- Name: plan_deletion(uuid); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.plan_deletion(p_user_id uuid, OUT constraint_id oid, OUT row_count bigint)
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_tables oid[];           -- of the rows that were found last: a table, or a partition
+  v_rows tid[];
+  v_seen_tables oid[];      -- all rows so far that go
+  v_seen_rows tid[];
+  v_counts jsonb := '{}'::jsonb; -- rows by foreign key
+  v_fk pg_catalog.pg_constraint;
+  v_found record;
+  v_next_tables oid[];
+  v_next_rows tid[];
+begin
+  select array_agg(u.tableoid), array_agg(u.ctid) into v_tables, v_rows from auth.users as u where u.id = p_user_id;
+  while cardinality(v_rows) > 0 loop
+    v_seen_tables := v_seen_tables || v_tables;
+    v_seen_rows := v_seen_rows || v_rows;
+    v_next_tables := '{}';
+    v_next_rows := '{}';
+    for v_fk in
+      select c.* from pg_catalog.pg_constraint as c
+      where c.contype = 'f' and c.conparentid = 0 and c.confrelid in (
+        select r.o from unnest(v_tables) as r (o)
+        union select a.relid from unnest(v_tables) as r (o), pg_catalog.pg_partition_ancestors(r.o::regclass) as a)
+      order by c.oid
+    loop
+      v_found := postern_internal.referring_rows(v_fk, v_tables, v_rows);
+      v_counts := jsonb_set(v_counts, array[v_fk.oid::text],
+        coalesce(to_jsonb((v_counts ->> v_fk.oid::text)::bigint + cardinality(v_found.rows)),
+          to_jsonb(cardinality(v_found.rows)), 'null'));
+      if v_fk.confdeltype = 'c' then
+        v_next_tables := v_next_tables || v_found.tables;
+        v_next_rows := v_next_rows || v_found.rows;
+      end if;
+    end loop;
+    select array_agg(r.o), array_agg(r.t) into v_tables, v_rows
+    from (
+      select n.o, n.t from unnest(v_next_tables, v_next_rows) as n (o, t)
+      except select s.o, s.t from unnest(v_seen_tables, v_seen_rows) as s (o, t)) as r (o, t);
+  end loop;
+  return query select key::oid, value::bigint from jsonb_each_text(v_counts);
+end;
+$$;
+
 -- Name: prepare_factor_verification(uuid, uuid, uuid, uuid, boolean, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.prepare_factor_verification(p_user_id uuid, p_session_id uuid, p_factor_id uuid, p_challenge_id uuid, p_has_code boolean, p_refusal jsonb, p_context jsonb, OUT factor_type text, OUT secret text, OUT checked_at timestamp with time zone, OUT failure jsonb)
@@ -7745,6 +7878,35 @@ begin
   return found and (not v_is_foreign or postern_internal.ask_about_code(p_phone, p_token, p_context));
 end;
 $$;
+
+-- Name: referring_rows(pg_constraint, oid[], tid[]); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.referring_rows(p_fk pg_constraint, p_tables oid[], p_rows tid[], OUT tables oid[], OUT rows tid[])
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $_$
+declare
+  v_match text;
+begin
+  if not postern_internal.can_read_all(p_fk.conrelid) or not postern_internal.can_read_all(p_fk.confrelid) then
+    return;
+  end if;
+  select string_agg(format('p.%I operator(%I.%s) c.%I', pa.attname, n.nspname, o.oprname, ca.attname), ' and ')
+  into v_match
+  from unnest(p_fk.confkey, p_fk.conkey, p_fk.conpfeqop) as k (parent, child, operator)
+  join pg_catalog.pg_attribute as pa on pa.attrelid = p_fk.confrelid and pa.attnum = k.parent
+  join pg_catalog.pg_attribute as ca on ca.attrelid = p_fk.conrelid and ca.attnum = k.child
+  join pg_catalog.pg_operator as o on o.oid = k.operator
+  join pg_catalog.pg_namespace as n on n.oid = o.oprnamespace;
+  execute format(
+    'select coalesce(array_agg(c.tableoid), ''{}''), coalesce(array_agg(c.ctid), ''{}'')
+      from unnest($1, $2) as r (o, t)
+      join %s as p on p.tableoid = r.o and p.ctid = r.t
+      join %s as c on %s',
+    postern_internal.table_source(p_fk.confrelid), postern_internal.table_source(p_fk.conrelid), v_match)
+  into tables, rows using p_tables, p_rows;
+end;
+$_$;
 
 -- Name: refresh_session(text, jsonb); Type: FUNCTION; Schema: postern_internal
 
@@ -9030,6 +9192,16 @@ CREATE FUNCTION postern_internal.sweep_sessions(p_ids uuid[], p_reason text, p_n
     from why as w
   )
   select count(*) from ended
+$$;
+
+-- Name: table_source(oid); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.table_source(p_table oid) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    AS $$
+  select case c.relkind when 'p' then '' else 'only ' end || c.oid::regclass
+  from pg_catalog.pg_class as c where c.oid = p_table
 $$;
 
 -- Name: take_client_state(auth.flow_state); Type: FUNCTION; Schema: postern_internal
@@ -11242,6 +11414,12 @@ GRANT ALL ON FUNCTION postern.confirm_email(who text) TO postern_admin;
 REVOKE ALL ON FUNCTION postern.confirm_phone(who text) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.confirm_phone(who text) TO postern_admin;
 
+-- Name: FUNCTION count_users(query text); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.count_users(query text) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.count_users(query text) TO postern_admin;
+GRANT ALL ON FUNCTION postern.count_users(query text) TO postern_support;
+
 -- Name: FUNCTION create_custom_provider(identifier text, name text, client_id text, client_secret text, issuer text, authorization_url text, token_url text, userinfo_url text, scopes text[], discovery_url text, jwks_uri text, acceptable_client_ids text[], pkce_enabled boolean, enabled boolean, email_optional boolean, skip_nonce_check boolean, attribute_mapping jsonb, custom_claims_allowlist text[], authorization_params jsonb); Type: ACL; Schema: postern
 
 REVOKE ALL ON FUNCTION postern.create_custom_provider(identifier text, name text, client_id text, client_secret text, issuer text, authorization_url text, token_url text, userinfo_url text, scopes text[], discovery_url text, jwks_uri text, acceptable_client_ids text[], pkce_enabled boolean, enabled boolean, email_optional boolean, skip_nonce_check boolean, attribute_mapping jsonb, custom_claims_allowlist text[], authorization_params jsonb) FROM PUBLIC;
@@ -11266,6 +11444,12 @@ GRANT ALL ON FUNCTION postern.delete_factor(who text, factor_id uuid) TO postern
 
 REVOKE ALL ON FUNCTION postern.delete_user(who text, soft boolean) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.delete_user(who text, soft boolean) TO postern_admin;
+
+-- Name: FUNCTION delete_user_plan(who text); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.delete_user_plan(who text) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.delete_user_plan(who text) TO postern_admin;
+GRANT ALL ON FUNCTION postern.delete_user_plan(who text) TO postern_support;
 
 -- Name: FUNCTION doctor(); Type: ACL; Schema: postern
 
@@ -11678,6 +11862,10 @@ REVOKE ALL ON FUNCTION postern_internal.big_endian(p_bytes bytea, p_position int
 
 REVOKE ALL ON FUNCTION postern_internal.call_hook_function(p_hook jsonb, p_payload jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION can_read_all(p_table oid); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.can_read_all(p_table oid) FROM PUBLIC;
+
 -- Name: FUNCTION candidate_email(p_identity jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.candidate_email(p_identity jsonb) FROM PUBLIC;
@@ -11893,6 +12081,10 @@ REVOKE ALL ON FUNCTION postern_internal.decide_account(p_provider text, p_identi
 -- Name: FUNCTION delete_custom_provider(p_identifier text, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.delete_custom_provider(p_identifier text, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION delete_effect(p_constraint pg_constraint); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.delete_effect(p_constraint pg_constraint) FROM PUBLIC;
 
 -- Name: FUNCTION delete_user_by_command(p_who text, p_aud text); Type: ACL; Schema: postern_internal
 
@@ -12157,6 +12349,10 @@ REVOKE ALL ON FUNCTION postern_internal.invite_account(p_email text, p_data json
 -- Name: FUNCTION is_aal2(p_session_id uuid); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.is_aal2(p_session_id uuid) FROM PUBLIC;
+
+-- Name: FUNCTION is_about(p_user auth.users, p_query text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.is_about(p_user auth.users, p_query text) FROM PUBLIC;
 
 -- Name: FUNCTION is_address_proved(p_email text, p_identity jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -12498,6 +12694,10 @@ REVOKE ALL ON FUNCTION postern_internal.part_capacity(p_part integer, p_parts in
 
 REVOKE ALL ON FUNCTION postern_internal.part_used(p_used double precision, p_since timestamp with time zone, p_every double precision, p_now timestamp with time zone) FROM PUBLIC;
 
+-- Name: FUNCTION plan_deletion(p_user_id uuid); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.plan_deletion(p_user_id uuid) FROM PUBLIC;
+
 -- Name: FUNCTION prepare_factor_verification(p_user_id uuid, p_session_id uuid, p_factor_id uuid, p_challenge_id uuid, p_has_code boolean, p_refusal jsonb, p_context jsonb, OUT factor_type text, OUT secret text, OUT checked_at timestamp with time zone, OUT failure jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.prepare_factor_verification(p_user_id uuid, p_session_id uuid, p_factor_id uuid, p_challenge_id uuid, p_has_code boolean, p_refusal jsonb, p_context jsonb, OUT factor_type text, OUT secret text, OUT checked_at timestamp with time zone, OUT failure jsonb) FROM PUBLIC;
@@ -12605,6 +12805,10 @@ REVOKE ALL ON FUNCTION postern_internal.redeem_nonce(p_user auth.users, p_nonce 
 -- Name: FUNCTION redeem_phone_otp(p_user auth.users, p_token_type auth.one_time_token_type, p_phone text, p_token text, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.redeem_phone_otp(p_user auth.users, p_token_type auth.one_time_token_type, p_phone text, p_token text, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION referring_rows(p_fk pg_constraint, p_tables oid[], p_rows tid[], OUT tables oid[], OUT rows tid[]); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.referring_rows(p_fk pg_constraint, p_tables oid[], p_rows tid[], OUT tables oid[], OUT rows tid[]) FROM PUBLIC;
 
 -- Name: FUNCTION refresh_session(p_token text, p_context jsonb, OUT issued jsonb, OUT failure jsonb); Type: ACL; Schema: postern_internal
 
@@ -12777,6 +12981,10 @@ REVOKE ALL ON FUNCTION postern_internal.swap_refresh_token(p_user auth.users, p_
 -- Name: FUNCTION sweep_sessions(p_ids uuid[], p_reason text, p_now timestamp with time zone); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.sweep_sessions(p_ids uuid[], p_reason text, p_now timestamp with time zone) FROM PUBLIC;
+
+-- Name: FUNCTION table_source(p_table oid); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.table_source(p_table oid) FROM PUBLIC;
 
 -- Name: FUNCTION take_client_state(p_flow auth.flow_state, OUT secret text, OUT failure jsonb); Type: ACL; Schema: postern_internal
 
