@@ -11,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/postern-auth/postern/api/apitest"
 )
@@ -214,5 +215,30 @@ func TestProviderTokensAreOptional(t *testing.T) {
 	on.exec("select postern.delete_user('octo@example.com', soft => true)")
 	if n := on.scan(count); n != "0" {
 		t.Errorf("%s kept of a deleted user", n)
+	}
+}
+
+// TestProviderTokensRefreshedAhead: a server with that setting keeps tokens fresh that nobody asks for; those that live long
+// enough are left alone.
+func TestProviderTokensRefreshedAhead(t *testing.T) {
+	t.Parallel()
+	hub := &rotatingGitHub{}
+	dsn := apitest.Database(t)
+	s := setupTexting(t, dsn, hub, keepingTokens...)
+	_, identity := visitGitHub(s)
+	const ahead = "POSTERN_PROVIDER_TOKENS_REFRESH_AHEAD="
+	setupTexting(t, dsn, hub, append(keepingTokens, ahead+"7h")...) // GitHub's live for eight
+	s.exec(`insert into postern.provider_tokens (id, identity_id, user_id, provider, access_token, refresh_token, expires_at, created_at, updated_at)
+		select gen_random_uuid(), gen_random_uuid(), user_id, provider, access_token, refresh_token, now(), now(), now() from postern.provider_tokens`)
+	setupTexting(t, dsn, hub, append(keepingTokens, ahead+"9h")...)
+	deadline := time.Now().Add(time.Minute)
+	for s.scan("select expires_at > now() + interval '7 hours 59 minutes' and refreshing_until is null and updated_at > created_at from postern.provider_tokens where identity_id = $1", identity) != "true" {
+		if time.Now().After(deadline) {
+			t.Fatal("nobody refreshed the token")
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	if n := hub.refreshes.Load(); n != 1 {
+		t.Errorf("%d refreshes: a token of no identity, or one that was not due", n)
 	}
 }
