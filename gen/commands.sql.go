@@ -221,6 +221,44 @@ func (q *Queries) SqlGetUser(ctx context.Context, who string) ([]byte, error) {
 	return account, err
 }
 
+const sqlLint = `-- name: SqlLint :many
+select rule::text, severity::text, object::text, what::text, fix::text from postern.lint()
+`
+
+type SqlLintRow struct {
+	Rule     string
+	Severity string
+	Object   string
+	What     string
+	Fix      string
+}
+
+func (q *Queries) SqlLint(ctx context.Context) ([]SqlLintRow, error) {
+	rows, err := q.db.Query(ctx, sqlLint)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []SqlLintRow
+	for rows.Next() {
+		var i SqlLintRow
+		if err := rows.Scan(
+			&i.Rule,
+			&i.Severity,
+			&i.Object,
+			&i.What,
+			&i.Fix,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const sqlSetPasswordHash = `-- name: SqlSetPasswordHash :exec
 select postern.set_password_hash(who => $1::text, password_hash => $2::text)
 `

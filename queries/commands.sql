@@ -43,3 +43,6 @@ select v.id::text as id, v.stored::text as stored from postern_internal.list_sea
 -- name: ReplaceSealedValues :one
 select postern_internal.replace_sealed_values(
   p_column => @place::text, p_ids => cast(@ids::text[] as uuid[]), p_old => @old::text[], p_new => @new::text[])::int as replaced;
+
+-- name: SqlLint :many
+select rule::text, severity::text, object::text, what::text, fix::text from postern.lint();

@@ -8,7 +8,7 @@ import (
 // readOnly are the functions of schema postern that postern_support may call.
 var readOnly = map[string]bool{
 	"find_users": true, "count_users": true, "get_user": true, "delete_user_plan": true, "list_identities": true,
-	"list_factors": true, "list_one_time_tokens": true, "list_sessions": true, "why_signed_out": true,
+	"list_factors": true, "list_one_time_tokens": true, "list_sessions": true, "lint": true, "why_signed_out": true,
 }
 
 // viewHelpers are what view postern.audit calls as its reader: expressions over their argument.

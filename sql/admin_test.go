@@ -254,6 +254,7 @@ func TestWhoMayAdminister(t *testing.T) {
 		"select postern.invite_user('eve@example.com')":                                                 false,
 		"select postern.send_magic_link('ann@example.com')":                                             false,
 		"select * from postern.why_signed_out('ann@example.com')":                                       true,
+		"select * from postern.lint()":                                                                  true,
 		"select * from postern.list_outbox()":                                                           false,
 		"select postern.set_password_hash('bob@example.com', '$2a$10$" + strings.Repeat("a", 53) + "')": false,
 	} {

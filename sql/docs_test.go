@@ -30,7 +30,7 @@ var sections = []struct {
 	{"Custom providers", []string{"create_custom_provider", "update_custom_provider", "delete_custom_provider", "list_custom_providers"}},
 	{"Limits", []string{"list_limits", "reset_limit"}},
 	{"Mail", []string{"invite_user", "send_magic_link", "list_outbox", "retry_outbox"}},
-	{"Upkeep", []string{"run_maintenance", "doctor"}},
+	{"Upkeep", []string{"run_maintenance", "doctor", "lint"}},
 }
 
 const sqlIntroduction = `# Administration in SQL
@@ -49,7 +49,7 @@ commit; -- now the invitations go out
 The functions are in schema ` + "`postern`" + `. The owner of schema ` + "`auth`" + ` may call them, and whoever is a member of role
 ` + "`postern_admin`" + `, without any right on the tables; members of ` + "`postern_support`" + ` may call those that only read:
 ` + "`find_users`, `count_users`, `get_user`, `delete_user_plan`, `list_identities`, `list_factors`, `list_one_time_tokens`," + `
-` + "`list_sessions`, `why_signed_out`" + `. Audit log and events name the session user as the actor.
+` + "`list_sessions`, `lint`, `why_signed_out`" + `. Audit log and events name the session user as the actor.
 
     grant postern_admin to alice;
 

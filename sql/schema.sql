@@ -624,6 +624,28 @@ Errors: email_exists (PT422) for a confirmed user, validation_failed (PT400).
 Example: select postern.invite_user(''bob@example.com'', ''{"team": "blue"}'');
 Example: select postern.invite_user(email) from waiting_list order by created_at limit 100;';
 
+-- Name: lint(); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.lint(OUT rule text, OUT severity text, OUT object text, OUT what text, OUT fix text)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+  select f.rule, f.severity, f.object, f.what, f.fix
+  from (
+    select l.* from postern_internal.lint_policies() as l
+    union all select l.* from postern_internal.lint_tables() as l
+    union all select l.* from postern_internal.lint_views() as l
+    union all select l.* from postern_internal.lint_functions() as l
+    union all select l.* from postern_internal.lint_foreign_keys() as l
+  ) as f
+  order by array_position(array['error', 'warning', 'note'], f.severity), f.rule, f.object, f.what
+$$;
+
+-- Name: FUNCTION lint(); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.lint() IS 'Looks for what is unsafe or slow in the application''s policies, tables, views and functions, the worst first: policies that call auth.uid() for every row or rely on user metadata, tables without row level security, views over schema auth, functions with the rights of their owner and no search_path, foreign keys without index. Severity is error, warning or note; fix is a statement. docs/lint.md describes the rules. It changes nothing. The command postern lint shows the same.
+Example: select severity, object, what, fix from postern.lint() where severity <> ''note'';';
+
 -- Name: list_custom_providers(text); Type: FUNCTION; Schema: postern
 
 CREATE FUNCTION postern.list_custom_providers(provider_type text DEFAULT NULL::text, OUT identifier text, OUT name text, OUT type text, OUT is_enabled boolean, OUT is_secret_encrypted boolean, OUT updated_at timestamp with time zone, OUT provider jsonb)
@@ -2042,6 +2064,18 @@ begin
 end;
 $$;
 
+-- Name: application_schemas(); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.application_schemas(OUT oid oid, OUT is_managed boolean)
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    AS $$
+  select n.oid, n.nspname in ('_analytics', '_realtime', 'cron', 'extensions', 'graphql', 'graphql_public', 'net', 'pgbouncer',
+    'pgsodium', 'realtime', 'storage', 'supabase_functions', 'supabase_migrations', 'vault')
+  from pg_catalog.pg_namespace as n
+  where n.nspname !~ '^pg_' and n.nspname not in ('information_schema', 'auth', 'postern', 'postern_internal')
+$$;
+
 -- Name: apply_email_change(auth.users, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.apply_email_change(p_user auth.users, p_context jsonb) RETURNS void
@@ -2535,6 +2569,53 @@ begin
   end;
   raise exception using
     errcode = v_code, message = v_message, hint = v_hint, schema = 'postern_hook', table = p_hook ->> 'uri';
+end;
+$_$;
+
+-- Name: calls_per_row(text[]); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.calls_per_row(p_tokens text[]) RETURNS integer[]
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO ''
+    AS $_$
+declare
+  v_group int := 0;                           -- the innermost open parenthesis; 0 outside of all
+  v_outer int[] := '[0:0]={0}'::int[];        -- by parenthesis: the one around it
+  v_select int[] := '[0:0]={0}'::int[];       -- by parenthesis: the innermost one that holds a SELECT, itself or around it
+  v_is_per_row bool[] := '[0:0]={t}'::bool[]; -- by parenthesis with a SELECT; 0: no SELECT at all
+  v_calls int[];
+  v_last text := '';
+  v_token text;
+  v_at int;
+begin
+  for i in 1 .. coalesce(pg_catalog.array_length(p_tokens, 1), 0) loop
+    v_token := p_tokens[i];
+    continue when v_token ~ '^\s';
+    if v_token = '(' then
+      v_outer[i] := v_group;
+      v_select[i] := v_select[v_group];
+      v_group := i;
+    elsif v_token = ')' then
+      v_group := v_outer[v_group];
+    elsif v_token = 'SELECT' then
+      v_select[v_group] := v_group;
+    elsif v_token = 'FROM' and v_select[v_group] = v_group then
+      v_is_per_row[v_group] := true;
+    elsif v_token ~ '^auth\..*\(\)$' then
+      if v_last not in ('JOIN', 'LATERAL') and not (v_last = 'FROM' and v_group <> 0 and v_select[v_group] = v_group) then
+        v_calls := v_calls || i;
+        v_outer[i] := v_select[v_group];
+      end if;
+    elsif v_token ~ '^["a-zA-Z_].*\.' and v_last <> ':' and p_tokens[i + 1] is distinct from '(' then
+      v_at := v_select[v_group]; -- a column: of a sub-select, or of something around it
+      while v_at <> 0 loop
+        v_is_per_row[v_at] := true;
+        v_at := v_select[v_outer[v_at]];
+      end loop;
+    end if;
+    v_last := v_token;
+  end loop;
+  return array(select c.i from pg_catalog.unnest(v_calls) as c (i) where v_is_per_row[v_outer[c.i]]);
 end;
 $_$;
 
@@ -4011,31 +4092,19 @@ CREATE FUNCTION postern_internal.doctor_foreign_keys(OUT severity text, OUT area
     LANGUAGE sql STABLE
     SET search_path TO ''
     AS $_$
-  with keys as (
-    select k.oid, k.conname, k.conrelid::regclass as relation, k.confrelid::regclass as target, k.confdeltype, k.conrelid, k.conkey,
-      (select string_agg(quote_ident(a.attname), ', ') from pg_catalog.pg_attribute as a
-        where a.attrelid = k.conrelid and a.attnum = any (k.conkey)) as columns
-    from pg_catalog.pg_constraint as k
-    join pg_catalog.pg_class as c on c.oid = k.confrelid
-    join pg_catalog.pg_class as r on r.oid = k.conrelid
-    where k.contype = 'f' and k.conparentid = 0 and c.relnamespace = 'auth'::regnamespace
-      and r.relnamespace <> 'auth'::regnamespace
-  )
   select 'warning', 'foreign keys',
     format('%s (%s) refers to %s without ON DELETE: such a user cannot be deleted', k.relation, k.columns, k.target),
-    format('alter table %s drop constraint %I, add constraint %2$I %s; -- or set null', k.relation, k.conname,
+    format('alter table %s drop constraint %I, add constraint %2$I %s; -- or set null', k.relation, k.name,
       regexp_replace(replace(pg_catalog.pg_get_constraintdef(k.oid), ' ON DELETE RESTRICT', ''),
         '(REFERENCES [^(]+\([^)]*\)(?: MATCH FULL)?)', '\1 ON DELETE CASCADE'))
-  from keys as k
-  where k.confdeltype in ('a', 'r')
+  from postern_internal.foreign_keys_to_auth() as k
+  where k.on_delete in ('a', 'r')
   union all
   select 'note', 'foreign keys',
     format('%s (%s) refers to %s and has no index: deleting a user reads the whole table', k.relation, k.columns, k.target),
-    format('create index concurrently on %s (%s);', k.relation, k.columns)
-  from keys as k
-  where not exists (
-    select from pg_catalog.pg_index as i
-    where i.indrelid = k.conrelid and i.indisvalid and i.indkey[0] = any (k.conkey))
+    k.index_statement
+  from postern_internal.foreign_keys_to_auth() as k
+  where not k.has_index
 $_$;
 
 -- Name: doctor_indexes(); Type: FUNCTION; Schema: postern_internal
@@ -4453,6 +4522,26 @@ CREATE FUNCTION postern_internal.explain_session_end(p_reason text) RETURNS text
     else p_reason
   end
 $$;
+
+-- Name: expression_tokens(text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.expression_tokens(p_expression text) RETURNS text[]
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO ''
+    AS $_$
+  select array(
+    select m.token[1]
+    from pg_catalog.regexp_matches(p_expression,
+      $re$(?x)(
+        '(?:[^']|'')*'
+        | auth\.(?:uid|role|jwt|email)\(\)
+        | (?: [a-zA-Z_][\w$]* | "(?:[^"]|"")*" ) (?: \. (?: [a-zA-Z_][\w$]* | "(?:[^"]|"")*" | \* ) )*
+        | \s+
+        | .
+      )$re$,
+      'g') with ordinality as m (token, n)
+    order by m.n)
+$_$;
 
 -- Name: external_account(text, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
 
@@ -5152,6 +5241,32 @@ CREATE FUNCTION postern_internal.flow_expires_at(p_flow auth.flow_state, p_conte
     end + make_interval(secs => (p_context ->> 'flow_expiry')::float)
 $$;
 
+-- Name: foreign_keys_to_auth(); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.foreign_keys_to_auth(OUT oid oid, OUT name name, OUT relation regclass, OUT columns text, OUT target regclass, OUT on_delete "char", OUT has_index boolean, OUT index_statement text)
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    AS $$
+  select k.oid, k.conname, k.conrelid::regclass, n.columns, k.confrelid::regclass, k.confdeltype,
+    exists (
+      select from pg_catalog.pg_index as i
+      join pg_catalog.pg_attribute as a on a.attrelid = i.indrelid and a.attnum = i.indkey[0]
+      where i.indrelid = k.conrelid and i.indisvalid and i.indkey[0] = any (k.conkey)
+        and (i.indpred is null
+          or pg_catalog.pg_get_expr(i.indpred, i.indrelid) = format('(%I IS NOT NULL)', a.attname))),
+    format('create index %son %s (%s);', case r.relkind when 'p' then '' else 'concurrently ' end, k.conrelid::regclass, n.columns)
+  from pg_catalog.pg_constraint as k
+  join pg_catalog.pg_class as c on c.oid = k.confrelid
+  join pg_catalog.pg_class as r on r.oid = k.conrelid
+  cross join lateral (
+    select string_agg(quote_ident(a.attname), ', ' order by array_position(k.conkey, a.attnum))
+    from pg_catalog.pg_attribute as a
+    where a.attrelid = k.conrelid and a.attnum = any (k.conkey)
+  ) as n (columns)
+  where k.contype = 'f' and k.conparentid = 0 and c.relnamespace = 'auth'::regnamespace
+    and r.relnamespace <> 'auth'::regnamespace
+$$;
+
 -- Name: generate_link(jsonb, text, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.generate_link(p_link jsonb, p_password_hash text, p_refusal jsonb, p_context jsonb) RETURNS jsonb
@@ -5661,6 +5776,16 @@ begin
 end;
 $$;
 
+-- Name: is_of_extension(oid, oid); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.is_of_extension(p_catalog oid, p_object oid) RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    AS $$
+  select exists (select from pg_catalog.pg_depend as d
+    where d.classid = p_catalog and d.objid = p_object and d.deptype = 'e')
+$$;
+
 -- Name: is_otp_alive(timestamp with time zone, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.is_otp_alive(p_sent_at timestamp with time zone, p_context jsonb) RETURNS boolean
@@ -6099,6 +6224,185 @@ CREATE FUNCTION postern_internal.linking_domain(p_provider text, p_context jsonb
     when p_provider like 'sso:%' then p_provider
     else coalesce(p_context -> 'linking_domains' ->> p_provider, 'default')
   end
+$$;
+
+-- Name: lint_foreign_keys(); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.lint_foreign_keys(OUT rule text, OUT severity text, OUT object text, OUT what text, OUT fix text)
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    AS $$
+  select 'foreign_key_without_index', 'note', format('table %s', k.relation),
+    format('(%s) refers to %s and has no index: deleting a user reads the whole table', k.columns, k.target), k.index_statement
+  from postern_internal.foreign_keys_to_auth() as k
+  join pg_catalog.pg_class as c on c.oid = k.relation
+  join postern_internal.application_schemas() as n on n.oid = c.relnamespace and not n.is_managed
+  where not k.has_index and not postern_internal.is_of_extension('pg_catalog.pg_class'::regclass, c.oid)
+$$;
+
+-- Name: lint_functions(); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.lint_functions(OUT rule text, OUT severity text, OUT object text, OUT what text, OUT fix text)
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    AS $$
+  select 'definer_without_search_path', 'warning', format('%s %s', k.name, p.oid::regprocedure),
+    format('%s may execute it with the rights of %s, and the caller''s search_path says which tables and functions it finds',
+      string_agg(r.rolname, ' and ' order by r.rolname), pg_catalog.pg_get_userbyid(p.proowner)),
+    format('alter %s %s set search_path = %s, pg_temp; -- and every schema that its body relies on', k.name, p.oid::regprocedure,
+      quote_ident(s.nspname))
+  from pg_catalog.pg_proc as p
+  join pg_catalog.pg_namespace as s on s.oid = p.pronamespace
+  join postern_internal.application_schemas() as n on n.oid = p.pronamespace and not n.is_managed
+  join pg_catalog.pg_roles as r on r.rolname in ('anon', 'authenticated')
+    and pg_catalog.has_schema_privilege(r.oid, p.pronamespace, 'usage')
+    and pg_catalog.has_function_privilege(r.oid, p.oid, 'execute')
+  cross join lateral (select case p.prokind when 'p' then 'procedure' else 'function' end) as k (name)
+  where p.prosecdef
+    and not exists (select from pg_catalog.unnest(p.proconfig) as c (setting) where c.setting like 'search\_path=%')
+    and not postern_internal.is_of_extension('pg_catalog.pg_proc'::regclass, p.oid)
+  group by p.oid, k.name, p.proowner, s.nspname
+$$;
+
+-- Name: lint_policies(); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.lint_policies(OUT rule text, OUT severity text, OUT object text, OUT what text, OUT fix text)
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    AS $$
+  with clauses as (
+    select p.oid, p.polname, p.polrelid, k.clause, k.expression,
+      postern_internal.trust_app_metadata(k.expression, exists (
+        select from pg_catalog.pg_depend as d
+        join pg_catalog.pg_attribute as a on a.attrelid = d.refobjid and a.attnum = d.refobjsubid
+        where d.classid = 'pg_catalog.pg_policy'::regclass and d.objid = p.oid
+          and d.refclassid = 'pg_catalog.pg_class'::regclass and d.refobjid = 'auth.users'::regclass
+          and a.attname = 'raw_user_meta_data')) as trusted
+    from pg_catalog.pg_policy as p
+    join pg_catalog.pg_class as c on c.oid = p.polrelid
+    join postern_internal.application_schemas() as n on n.oid = c.relnamespace
+    cross join lateral (values
+      ('using', pg_catalog.pg_get_expr(p.polqual, p.polrelid)),
+      ('with check', pg_catalog.pg_get_expr(p.polwithcheck, p.polrelid))
+    ) as k (clause, expression)
+    where k.expression is not null
+      and not postern_internal.is_of_extension('pg_catalog.pg_class'::regclass, c.oid)
+  ),
+  policies as (
+    select k.polname, k.polrelid,
+      array(
+        select distinct (postern_internal.expression_tokens(e.expression))[c.i]
+        from pg_catalog.unnest(pg_catalog.array_agg(k.expression)) as e (expression)
+        cross join lateral pg_catalog.unnest(
+          postern_internal.calls_per_row(postern_internal.expression_tokens(e.expression))) as c (i)
+        order by 1) as calls,
+      bool_or(k.trusted <> k.expression) as is_trusting,
+      format('alter policy %I on %s %s;', k.polname, k.polrelid::regclass,
+        string_agg(format('%s (%s)', k.clause, w.expression), ' ' order by k.clause)
+          filter (where w.expression <> k.expression)) as statement
+    from clauses as k
+    cross join lateral postern_internal.wrap_calls(k.trusted) as w (expression)
+    group by k.oid, k.polname, k.polrelid
+  )
+  select f.rule, f.severity, format('policy %I on %s', p.polname, p.polrelid::regclass), f.what,
+    p.statement || case when p.is_trusting then ' -- then copy what counts: postern.set_app_metadata(who, patch)' else '' end
+  from policies as p
+  cross join lateral (
+    select 'policy_trusts_user_metadata' as rule, 'error' as severity,
+      'relies on user metadata, which every user changes at will' as what
+    where p.is_trusting
+    union all
+    select 'policy_calls_per_row', 'warning',
+      format('calls %s for every row; in a sub-select it is called once', array_to_string(p.calls, ', '))
+    where p.calls <> '{}'
+  ) as f
+$$;
+
+-- Name: lint_relations(); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.lint_relations(OUT relation oid, OUT kind "char", OUT clients text, OUT grantees text)
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    AS $$
+  select c.oid, c.relkind, string_agg(r.rolname, ' and ' order by r.rolname), coalesce((
+    select string_agg(distinct case g.grantee when 0 then 'public' else quote_ident(pg_catalog.pg_get_userbyid(g.grantee)) end, ', ')
+    from (
+      select a.grantee from pg_catalog.aclexplode(c.relacl) as a
+      union all
+      select a.grantee from pg_catalog.pg_attribute as t
+      cross join lateral pg_catalog.aclexplode(t.attacl) as a
+      where t.attrelid = c.oid
+    ) as g
+    where g.grantee = 0 or g.grantee <> c.relowner
+      and exists (select from pg_catalog.unnest(array_agg(r.oid)) as m (oid) where pg_catalog.pg_has_role(m.oid, g.grantee, 'usage'))
+  ), 'anon, authenticated')
+  from pg_catalog.pg_class as c
+  join postern_internal.application_schemas() as n on n.oid = c.relnamespace and not n.is_managed
+  join pg_catalog.pg_roles as r on r.rolname in ('anon', 'authenticated')
+    and pg_catalog.has_schema_privilege(r.oid, c.relnamespace, 'usage')
+    and (pg_catalog.has_any_column_privilege(r.oid, c.oid, 'select, insert, update')
+      or pg_catalog.has_table_privilege(r.oid, c.oid, 'delete, truncate'))
+  where c.relkind in ('r', 'p', 'v', 'm')
+    and not postern_internal.is_of_extension('pg_catalog.pg_class'::regclass, c.oid)
+  group by c.oid, c.relkind, c.relacl, c.relowner
+$$;
+
+-- Name: lint_tables(); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.lint_tables(OUT rule text, OUT severity text, OUT object text, OUT what text, OUT fix text)
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    AS $$
+  select 'table_without_rls', 'error', format('table %s', c.oid::regclass),
+    format('%s may use it, and without row level security that means every row', r.clients),
+    format('alter table %s enable row level security; -- then create policy: without one clients see no row', c.oid::regclass)
+  from postern_internal.lint_relations() as r
+  join pg_catalog.pg_class as c on c.oid = r.relation and c.relkind in ('r', 'p')
+  where not c.relrowsecurity
+  union all
+  select 'rls_without_policy', 'note', format('table %s', c.oid::regclass),
+    format('has row level security and no policy: %s may use it, and see no row', r.clients),
+    format('revoke all on %s from %s; -- or create the policy that is missing', c.oid::regclass, r.grantees)
+  from postern_internal.lint_relations() as r
+  join pg_catalog.pg_class as c on c.oid = r.relation and c.relkind in ('r', 'p')
+  where c.relrowsecurity and not exists (select from pg_catalog.pg_policy as p where p.polrelid = c.oid)
+$$;
+
+-- Name: lint_views(); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.lint_views(OUT rule text, OUT severity text, OUT object text, OUT what text, OUT fix text)
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    AS $$
+  with recursive edges as (
+    select distinct r.ev_class as view, d.refobjid as source
+    from pg_catalog.pg_rewrite as r
+    join pg_catalog.pg_class as v on v.oid = r.ev_class and v.relkind in ('v', 'm')
+    join pg_catalog.pg_depend as d on d.classid = 'pg_catalog.pg_rewrite'::regclass and d.objid = r.oid
+      and d.refclassid = 'pg_catalog.pg_class'::regclass and d.refobjid <> r.ev_class
+    where not exists (
+      select from pg_catalog.pg_options_to_table(v.reloptions) as o
+      where o.option_name = 'security_invoker' and o.option_value::boolean)
+  ),
+  exposing as (
+    select e.view, e.source as exposed
+    from edges as e
+    join pg_catalog.pg_class as t on t.oid = e.source and t.relnamespace = 'auth'::regnamespace and t.relkind in ('r', 'p')
+    union
+    select e.view, x.exposed from edges as e join exposing as x on x.view = e.source
+  )
+  select 'view_exposes_auth', 'error', format('%s %s', k.name, x.view::regclass),
+    format('shows rows of %s to %s, with the rights of its owner',
+      string_agg(x.exposed::regclass::text, ', ' order by x.exposed::regclass::text), r.clients),
+    case
+      when r.kind = 'v' and current_setting('server_version_num')::int >= 150000
+        then format('alter view %s set (security_invoker = true);', x.view::regclass)
+      else format('revoke all on %s from %s;', x.view::regclass, r.grantees)
+    end
+  from exposing as x
+  join postern_internal.lint_relations() as r on r.relation = x.view
+  cross join lateral (select case r.kind when 'v' then 'view' else 'materialized view' end) as k (name)
+  group by x.view, k.name, r.kind, r.clients, r.grantees
 $$;
 
 -- Name: list_audit(text, text, bigint, bigint); Type: FUNCTION; Schema: postern_internal
@@ -9492,6 +9796,29 @@ CREATE FUNCTION postern_internal.triggers_of_functions(p_functions text[]) RETUR
   order by 1
 $$;
 
+-- Name: trust_app_metadata(text, boolean); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.trust_app_metadata(p_expression text, p_has_column boolean) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO ''
+    AS $_$
+  select pg_catalog.string_agg(
+    case
+      when p_has_column and t.token !~ '^'''
+        then pg_catalog.regexp_replace(t.token, '(^|\.)raw_user_meta_data$', '\1raw_app_meta_data')
+      else t.token
+    end, '' order by t.n)
+  from pg_catalog.regexp_replace(p_expression,
+    $re$(?x)(
+      (?: \yauth\.jwt\(\) (?: ,\s'\{\}'::jsonb? )? | 'request\.jwt\.claims?' [^>#@[]* )  # the claims
+      (?: \) | ::(?:jsonb?|text) | \sAS\s[^ ()]+ )*                                      # on the way out of a sub-select
+      \s* (?: ->>? | \#>>? | \#>>?\sARRAY\[ | @> | @\? | @@ | ,\sVARIADIC\sARRAY\[ | \[ ) \s*
+      '[^']*
+    ) \yuser_metadata\y$re$,
+    '\1app_metadata', 'g') as e (expression)
+  cross join lateral pg_catalog.unnest(postern_internal.expression_tokens(e.expression)) with ordinality as t (token, n)
+$_$;
+
 -- Name: unenroll_factor(uuid, uuid, uuid, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.unenroll_factor(p_user_id uuid, p_session_id uuid, p_factor_id uuid, p_context jsonb) RETURNS jsonb
@@ -10069,6 +10396,19 @@ begin
   end if;
   return p_provider;
 end;
+$$;
+
+-- Name: wrap_calls(text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.wrap_calls(p_expression text) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO ''
+    AS $$
+  select pg_catalog.string_agg(
+    case when t.n = any (c.calls) then '(select ' || t.token || ')' else t.token end, '' order by t.n)
+  from postern_internal.expression_tokens(p_expression) as e (tokens)
+  cross join lateral postern_internal.calls_per_row(e.tokens) as c (calls)
+  cross join lateral pg_catalog.unnest(e.tokens) with ordinality as t (token, n)
 $$;
 
 -- Name: write_audit(text[], uuid, text, boolean, text, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
@@ -11493,6 +11833,12 @@ GRANT ALL ON FUNCTION postern.get_user(who text) TO postern_support;
 REVOKE ALL ON FUNCTION postern.invite_user(email text, user_metadata jsonb, redirect_to text) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.invite_user(email text, user_metadata jsonb, redirect_to text) TO postern_admin;
 
+-- Name: FUNCTION lint(); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.lint() FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.lint() TO postern_admin;
+GRANT ALL ON FUNCTION postern.lint() TO postern_support;
+
 -- Name: FUNCTION list_custom_providers(provider_type text); Type: ACL; Schema: postern
 
 REVOKE ALL ON FUNCTION postern.list_custom_providers(provider_type text) FROM PUBLIC;
@@ -11744,6 +12090,10 @@ REVOKE ALL ON FUNCTION postern_internal.announce_new_user(p_user auth.users, p_c
 
 REVOKE ALL ON FUNCTION postern_internal.answer_sign_up(p_provider text, p_outcome text, p_user auth.users, p_data jsonb, p_context jsonb, OUT issued jsonb, OUT account jsonb, OUT failure jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION application_schemas(); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.application_schemas() FROM PUBLIC;
+
 -- Name: FUNCTION apply_email_change(p_user auth.users, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.apply_email_change(p_user auth.users, p_context jsonb) FROM PUBLIC;
@@ -11861,6 +12211,10 @@ REVOKE ALL ON FUNCTION postern_internal.big_endian(p_bytes bytea, p_position int
 -- Name: FUNCTION call_hook_function(p_hook jsonb, p_payload jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.call_hook_function(p_hook jsonb, p_payload jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION calls_per_row(p_tokens text[]); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.calls_per_row(p_tokens text[]) FROM PUBLIC;
 
 -- Name: FUNCTION can_read_all(p_table oid); Type: ACL; Schema: postern_internal
 
@@ -12154,6 +12508,10 @@ REVOKE ALL ON FUNCTION postern_internal.exchange_code(p_auth_code text, p_code_v
 
 REVOKE ALL ON FUNCTION postern_internal.explain_session_end(p_reason text) FROM PUBLIC;
 
+-- Name: FUNCTION expression_tokens(p_expression text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.expression_tokens(p_expression text) FROM PUBLIC;
+
 -- Name: FUNCTION external_account(p_provider text, p_identity jsonb, p_context jsonb, OUT account auth.users, OUT decision text, OUT failure jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.external_account(p_provider text, p_identity jsonb, p_context jsonb, OUT account auth.users, OUT decision text, OUT failure jsonb) FROM PUBLIC;
@@ -12282,6 +12640,10 @@ REVOKE ALL ON FUNCTION postern_internal.finish_provider_refresh(p_id uuid, p_use
 
 REVOKE ALL ON FUNCTION postern_internal.flow_expires_at(p_flow auth.flow_state, p_context jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION foreign_keys_to_auth(); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.foreign_keys_to_auth() FROM PUBLIC;
+
 -- Name: FUNCTION generate_link(p_link jsonb, p_password_hash text, p_refusal jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.generate_link(p_link jsonb, p_password_hash text, p_refusal jsonb, p_context jsonb) FROM PUBLIC;
@@ -12390,6 +12752,10 @@ REVOKE ALL ON FUNCTION postern_internal.is_guessed_out(p_challenge_id uuid, p_co
 
 REVOKE ALL ON FUNCTION postern_internal.is_mail_authorized(p_email text, p_context jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION is_of_extension(p_catalog oid, p_object oid); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.is_of_extension(p_catalog oid, p_object oid) FROM PUBLIC;
+
 -- Name: FUNCTION is_otp_alive(p_sent_at timestamp with time zone, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.is_otp_alive(p_sent_at timestamp with time zone, p_context jsonb) FROM PUBLIC;
@@ -12461,6 +12827,30 @@ REVOKE ALL ON FUNCTION postern_internal.link_new_user(p_user auth.users, p_type 
 -- Name: FUNCTION linking_domain(p_provider text, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.linking_domain(p_provider text, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION lint_foreign_keys(); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.lint_foreign_keys() FROM PUBLIC;
+
+-- Name: FUNCTION lint_functions(); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.lint_functions() FROM PUBLIC;
+
+-- Name: FUNCTION lint_policies(); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.lint_policies() FROM PUBLIC;
+
+-- Name: FUNCTION lint_relations(); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.lint_relations() FROM PUBLIC;
+
+-- Name: FUNCTION lint_tables(); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.lint_tables() FROM PUBLIC;
+
+-- Name: FUNCTION lint_views(); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.lint_views() FROM PUBLIC;
 
 -- Name: FUNCTION list_audit(p_scope text, p_text text, p_offset bigint, p_limit bigint, OUT total bigint, OUT entries json); Type: ACL; Schema: postern_internal
 
@@ -13034,6 +13424,10 @@ REVOKE ALL ON FUNCTION postern_internal.touch_session(p_session auth.sessions, p
 
 REVOKE ALL ON FUNCTION postern_internal.triggers_of_functions(p_functions text[]) FROM PUBLIC;
 
+-- Name: FUNCTION trust_app_metadata(p_expression text, p_has_column boolean); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.trust_app_metadata(p_expression text, p_has_column boolean) FROM PUBLIC;
+
 -- Name: FUNCTION unenroll_factor(p_user_id uuid, p_session_id uuid, p_factor_id uuid, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.unenroll_factor(p_user_id uuid, p_session_id uuid, p_factor_id uuid, p_context jsonb) FROM PUBLIC;
@@ -13125,6 +13519,10 @@ REVOKE ALL ON FUNCTION postern_internal.wall_clock() FROM PUBLIC;
 -- Name: FUNCTION with_discovery(p_provider auth.custom_oauth_providers, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.with_discovery(p_provider auth.custom_oauth_providers, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION wrap_calls(p_expression text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.wrap_calls(p_expression text) FROM PUBLIC;
 
 -- Name: FUNCTION write_audit(p_actions text[], p_actor_id uuid, p_actor_username text, p_via_sso boolean, p_actor_name text, p_traits jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
 

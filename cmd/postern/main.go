@@ -53,7 +53,7 @@ func rootCommand() *cobra.Command {
 	flags := root.PersistentFlags()
 	flags.StringVarP(&sources.File, "config", "c", "", "file of settings, NAME=value lines or JSON; overrides the environment (default: .env, which fills gaps)")
 	flags.StringVarP(&sources.Dir, "config-dir", "d", "", "directory of settings, *.env and *.json; overrides all others, and is read again while serving")
-	root.AddCommand(devCommand(), serveCommand(&sources), migrateCommand(), doctorCommand(), keyCommand(), userCommand(), adminCommand(), auditCommand(), mailCommand(),
+	root.AddCommand(devCommand(), serveCommand(&sources), migrateCommand(), doctorCommand(), lintCommand(), keyCommand(), userCommand(), adminCommand(), auditCommand(), mailCommand(),
 		readyCommand(), versionCommand())
 	return root
 }

@@ -50,7 +50,7 @@ func withDatabase(cmd *cobra.Command, f func(ctx context.Context, db *gen.Querie
 		return fmt.Errorf("DATABASE_URL: %w", err)
 	}
 	config.DefaultQueryExecMode = pgx.QueryExecModeExec // also works through a pooler in transaction mode
-	config.RuntimeParams["application_name"] = "postern user"
+	config.RuntimeParams["application_name"] = cmd.CommandPath()
 	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
 		return fmt.Errorf("connecting to DATABASE_URL: %w", err)

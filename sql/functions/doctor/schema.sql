@@ -30,36 +30,49 @@ as $$
   order by f.relation::text, f.tgname
 $$;
 
--- Foreign keys of the application to tables of schema auth that keep a user from being deleted, or make it slow.
+-- Foreign keys of the application to tables of schema auth. A partial index counts where all it leaves out is NULL.
+create or replace function postern_internal.foreign_keys_to_auth()
+returns table (oid oid, name name, relation regclass, columns text, target regclass, on_delete "char", has_index boolean, index_statement text)
+language sql stable security invoker set search_path = ''
+as $$
+  select k.oid, k.conname, k.conrelid::regclass, n.columns, k.confrelid::regclass, k.confdeltype,
+    exists (
+      select from pg_catalog.pg_index as i
+      join pg_catalog.pg_attribute as a on a.attrelid = i.indrelid and a.attnum = i.indkey[0]
+      where i.indrelid = k.conrelid and i.indisvalid and i.indkey[0] = any (k.conkey)
+        and (i.indpred is null
+          or pg_catalog.pg_get_expr(i.indpred, i.indrelid) = format('(%I IS NOT NULL)', a.attname))),
+    format('create index %son %s (%s);', case r.relkind when 'p' then '' else 'concurrently ' end, k.conrelid::regclass, n.columns)
+  from pg_catalog.pg_constraint as k
+  join pg_catalog.pg_class as c on c.oid = k.confrelid
+  join pg_catalog.pg_class as r on r.oid = k.conrelid
+  cross join lateral (
+    select string_agg(quote_ident(a.attname), ', ' order by array_position(k.conkey, a.attnum))
+    from pg_catalog.pg_attribute as a
+    where a.attrelid = k.conrelid and a.attnum = any (k.conkey)
+  ) as n (columns)
+  where k.contype = 'f' and k.conparentid = 0 and c.relnamespace = 'auth'::regnamespace
+    and r.relnamespace <> 'auth'::regnamespace
+$$;
+
+-- Foreign keys that keep a user from being deleted, or make it slow.
 create or replace function postern_internal.doctor_foreign_keys()
 returns table (severity text, area text, what text, fix text)
 language sql stable security invoker set search_path = ''
 as $$
-  with keys as (
-    select k.oid, k.conname, k.conrelid::regclass as relation, k.confrelid::regclass as target, k.confdeltype, k.conrelid, k.conkey,
-      (select string_agg(quote_ident(a.attname), ', ') from pg_catalog.pg_attribute as a
-        where a.attrelid = k.conrelid and a.attnum = any (k.conkey)) as columns
-    from pg_catalog.pg_constraint as k
-    join pg_catalog.pg_class as c on c.oid = k.confrelid
-    join pg_catalog.pg_class as r on r.oid = k.conrelid
-    where k.contype = 'f' and k.conparentid = 0 and c.relnamespace = 'auth'::regnamespace
-      and r.relnamespace <> 'auth'::regnamespace
-  )
   select 'warning', 'foreign keys',
     format('%s (%s) refers to %s without ON DELETE: such a user cannot be deleted', k.relation, k.columns, k.target),
-    format('alter table %s drop constraint %I, add constraint %2$I %s; -- or set null', k.relation, k.conname,
+    format('alter table %s drop constraint %I, add constraint %2$I %s; -- or set null', k.relation, k.name,
       regexp_replace(replace(pg_catalog.pg_get_constraintdef(k.oid), ' ON DELETE RESTRICT', ''),
         '(REFERENCES [^(]+\([^)]*\)(?: MATCH FULL)?)', '\1 ON DELETE CASCADE'))
-  from keys as k
-  where k.confdeltype in ('a', 'r')
+  from postern_internal.foreign_keys_to_auth() as k
+  where k.on_delete in ('a', 'r')
   union all
   select 'note', 'foreign keys',
     format('%s (%s) refers to %s and has no index: deleting a user reads the whole table', k.relation, k.columns, k.target),
-    format('create index concurrently on %s (%s);', k.relation, k.columns)
-  from keys as k
-  where not exists (
-    select from pg_catalog.pg_index as i
-    where i.indrelid = k.conrelid and i.indisvalid and i.indkey[0] = any (k.conkey))
+    k.index_statement
+  from postern_internal.foreign_keys_to_auth() as k
+  where not k.has_index
 $$;
 
 -- Indexes of schema auth that are broken, and the one that a large audit log wants.
