@@ -6,7 +6,10 @@ import (
 )
 
 // readOnly are the functions of schema postern that postern_support may call.
-var readOnly = map[string]bool{"find_users": true, "get_user": true, "lint": true, "list_sessions": true, "why_signed_out": true}
+var readOnly = map[string]bool{
+	"find_users": true, "count_users": true, "get_user": true, "delete_user_plan": true, "list_identities": true,
+	"list_factors": true, "list_one_time_tokens": true, "list_sessions": true, "lint": true, "why_signed_out": true,
+}
 
 // forRequests are the functions of schema postern that policies and PostgREST call, as any role of the API.
 var forRequests = map[string]bool{

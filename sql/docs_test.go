@@ -20,8 +20,11 @@ var sections = []struct {
 	title     string
 	functions []string
 }{
-	{"Users", []string{"create_user", "ensure_user", "find_users", "get_user", "confirm_email", "set_password", "set_password_hash",
-		"set_app_metadata", "ban_user", "unban_user", "delete_user"}},
+	{"Users", []string{"create_user", "ensure_user", "find_users", "count_users", "get_user", "update_user", "set_email", "set_phone", "confirm_email", "confirm_phone",
+		"set_password", "set_password_hash", "clear_password", "set_user_metadata", "set_app_metadata", "set_role", "ban_user", "unban_user", "delete_user_plan", "delete_user"}},
+	{"Identities", []string{"list_identities", "unlink_identity"}},
+	{"Second factors", []string{"list_factors", "delete_factor", "reset_mfa"}},
+	{"Links and codes", []string{"list_one_time_tokens", "expire_links"}},
 	{"Sessions", []string{"list_sessions", "sign_out", "why_signed_out"}},
 	{"Tokens of providers", []string{"list_provider_tokens", "get_provider_token", "forget_provider_tokens"}},
 	{"Custom providers", []string{"create_custom_provider", "update_custom_provider", "delete_custom_provider", "list_custom_providers"}},
@@ -46,9 +49,9 @@ commit; -- now the invitations go out
 
 The functions are in schema ` + "`postern`" + `. The owner of schema ` + "`auth`" + ` may call them, and whoever is a member of role
 ` + "`postern_admin`" + `, without any right on the tables; members of ` + "`postern_support`" + ` may call those that only read:
-` + "`find_users`, `get_user`, `lint`, `list_sessions`, `why_signed_out`" + `. Those under Row-level security are for policies
-and PostgREST: anon, authenticated and service_role may call them, too ([rls.md](rls.md)). Audit log and events name the session
-user as the actor.
+` + "`find_users`, `count_users`, `get_user`, `delete_user_plan`, `list_identities`, `list_factors`, `list_one_time_tokens`," + `
+` + "`list_sessions`, `lint`, `why_signed_out`" + `. Those under Row-level security are for policies and PostgREST: anon, authenticated and
+service_role may call them, too ([rls.md](rls.md)). Audit log and events name the session user as the actor.
 
     grant postern_admin to alice;
 

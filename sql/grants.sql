@@ -35,7 +35,9 @@ begin
     for v_function in
       select oid from pg_proc
       where pronamespace = 'postern'::regnamespace
-        and proname in ('find_users', 'get_user', 'lint', 'list_sessions', 'why_signed_out')
+        and proname in (
+          'find_users', 'count_users', 'get_user', 'delete_user_plan', 'list_identities', 'list_factors',
+          'list_one_time_tokens', 'list_sessions', 'lint', 'why_signed_out')
     loop
       execute format('grant execute on function %s to postern_support', v_function);
     end loop;

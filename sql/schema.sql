@@ -162,12 +162,8 @@ CREATE FUNCTION postern.ban_user(who text, duration interval DEFAULT '100 years'
     SET search_path TO ''
     AS $$
 begin
-  if coalesce(duration, interval '0') <= interval '0' then
-    perform postern_internal.fail(
-      400, 'validation_failed', 'A ban lasts for some time; postern.unban_user() ends it');
-  end if;
   return (postern_internal.change_by_sql(
-    who, jsonb_build_object('ban_seconds', extract(epoch from duration)))).banned_until;
+    who, jsonb_build_object('ban_seconds', postern_internal.ban_seconds(duration)))).banned_until;
 end;
 $$;
 
@@ -202,6 +198,24 @@ Errors: bad_jwt, user_not_found, session_not_found, session_expired, user_banned
 Example: alter role authenticator set pgrst.db_pre_request = ''postern.check_request''; notify pgrst, ''reload config'';
 Example: select postern.check_request();';
 
+-- Name: clear_password(text); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.clear_password(who text) RETURNS uuid
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+  return (postern_internal.change_by_sql(who, '{}', '')).id;
+end;
+$$;
+
+-- Name: FUNCTION clear_password(who text); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.clear_password(who text) IS 'Takes the password from a user, ends all sessions of the user and returns the user''s id. Codes and links mailed before stop working. The user comes back by a new link, a code or a provider, and can set a password then.
+who: the user''s id, e-mail address, or phone number with a leading +.
+Errors: user_not_found (PT404).
+Example: select postern.clear_password(''ann@example.com'');';
+
 -- Name: confirm_email(text); Type: FUNCTION; Schema: postern
 
 CREATE FUNCTION postern.confirm_email(who text) RETURNS uuid
@@ -219,6 +233,41 @@ COMMENT ON FUNCTION postern.confirm_email(who text) IS 'Marks the e-mail address
 who: the user''s id, e-mail address, or phone number with a leading +.
 Errors: user_not_found (PT404).
 Example: select postern.confirm_email(''ann@example.com'');';
+
+-- Name: confirm_phone(text); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.confirm_phone(who text) RETURNS uuid
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+  return (postern_internal.change_by_sql(who, '{"phone_confirm": true}')).id;
+end;
+$$;
+
+-- Name: FUNCTION confirm_phone(who text); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.confirm_phone(who text) IS 'Marks the phone number of a user as confirmed at this moment and returns the user''s id. Codes and links sent before stop working.
+who: the user''s id, e-mail address, or phone number with a leading +.
+Errors: user_not_found (PT404).
+Example: select postern.confirm_phone(''+15550001'');';
+
+-- Name: count_users(text); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.count_users(query text DEFAULT ''::text) RETURNS bigint
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+  select count(*)
+  from auth.users as u
+  where u.instance_id = postern_internal.nil_uuid() and postern_internal.is_about(u, query)
+$$;
+
+-- Name: FUNCTION count_users(query text); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.count_users(query text) IS 'Counts the users that postern.find_users would list without a limit.
+query: part of an e-mail address, phone number or name, in any case; or a whole id; default: everybody.
+Example: select postern.count_users(''@example.com'');';
 
 -- Name: create_custom_provider(text, text, text, text, text, text, text, text, text[], text, text, text[], boolean, boolean, boolean, boolean, jsonb, text[], jsonb); Type: FUNCTION; Schema: postern
 
@@ -322,6 +371,29 @@ COMMENT ON FUNCTION postern.delete_custom_provider(identifier text) IS 'Deletes 
 Errors: custom_provider_not_found, feature_disabled (PT404); validation_failed (PT400).
 Example: select postern.delete_custom_provider(''custom:acme'');';
 
+-- Name: delete_factor(text, uuid); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.delete_factor(who text, factor_id uuid) RETURNS uuid
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_id uuid := (postern_internal.find_user(who)).id;
+begin
+  perform postern_internal.admin_delete_factor(
+    v_id, coalesce(factor_id, postern_internal.nil_uuid()), null, postern_internal.context());
+  return v_id;
+end;
+$$;
+
+-- Name: FUNCTION delete_factor(who text, factor_id uuid); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.delete_factor(who text, factor_id uuid) IS 'Removes a second factor and returns the user''s id. Sessions that it lifted to aal2 fall back to aal1. As over HTTP, the audit entry is in the user''s name; the event says who did it.
+who: the user''s id, e-mail address, or phone number with a leading +.
+factor_id: of the factor.
+Errors: user_not_found, mfa_factor_not_found (PT404).
+Example: select postern.delete_factor(''ann@example.com'', f.factor_id) from postern.list_factors(''ann@example.com'') f where f.factor_type = ''phone'';';
+
 -- Name: delete_user(text, boolean); Type: FUNCTION; Schema: postern
 
 CREATE FUNCTION postern.delete_user(who text, soft boolean DEFAULT false) RETURNS uuid
@@ -344,6 +416,36 @@ soft: true keeps the row and its id for tables that refer to it, with hashes ins
 Errors: user_not_found (PT404).
 Example: select postern.delete_user(''ann@example.com'');
 Example: select postern.delete_user(id::text, soft => true) from auth.users where last_sign_in_at < now() - interval ''3 years'';';
+
+-- Name: delete_user_plan(text); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.delete_user_plan(who text, OUT table_name text, OUT column_names text[], OUT refers_to text, OUT constraint_name text, OUT on_delete text, OUT effect text, OUT row_count bigint)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+  select c.conrelid::regclass::text,
+    array(
+      select a.attname::text from unnest(c.conkey) with ordinality as k (attnum, n)
+      join pg_catalog.pg_attribute as a on a.attrelid = c.conrelid and a.attnum = k.attnum order by k.n),
+    c.confrelid::regclass::text, c.conname::text,
+    case c.confdeltype when 'a' then 'no action' when 'r' then 'restrict' when 'c' then 'cascade'
+      when 'n' then 'set null' else 'set default' end,
+    postern_internal.delete_effect(c), p.row_count
+  from postern_internal.plan_deletion((postern_internal.find_user(who)).id) as p
+  join pg_catalog.pg_constraint as c on c.oid = p.constraint_id
+  order by postern_internal.delete_effect(c) <> 'blocks', coalesce(p.row_count = 0, false),
+    c.conrelid::regclass::text collate "C", c.conname
+$$;
+
+-- Name: FUNCTION delete_user_plan(who text); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.delete_user_plan(who text) IS 'Tells what postern.delete_user would meet, and changes nothing: every foreign key that leads to the user, or to rows that would go with the user, with the number of rows that refer. What blocks comes first.
+who: the user''s id, e-mail address, or phone number with a leading +.
+effect: blocks (the deletion fails if there are rows, unless they go by another cascade), deletes, or changes (columns become null or their default).
+row_count: null where the owner of schema auth may not read the table, or row level security hides rows from it; what lies behind such a table is not listed.
+Errors: user_not_found (PT404).
+Example: select * from postern.delete_user_plan(''ann@example.com'') where row_count is distinct from 0;
+Example: select u.email, p.table_name, p.row_count from auth.users u, postern.delete_user_plan(u.id::text) p where p.effect = ''blocks'' and p.row_count > 0;';
 
 -- Name: doctor(); Type: FUNCTION; Schema: postern
 
@@ -406,24 +508,47 @@ user_metadata, app_metadata, email_confirm: for a new user, as for postern.creat
 Errors: validation_failed (PT400).
 Example: insert into members (user_id, team) select postern.ensure_user(email), ''blue'' from applications;';
 
+-- Name: expire_links(text); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.expire_links(who text) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_context jsonb := postern_internal.context();
+  v_user auth.users := postern_internal.need_user((postern_internal.find_user(who)).id);
+  v_count int := postern_internal.void_tokens(v_user.id);
+begin
+  perform postern_internal.end_flows(v_user.id);
+  perform postern_internal.audit_admin(
+    'user_modified', v_user, v_context, jsonb_build_object('user_phone', coalesce(v_user.phone, '')));
+  perform postern_internal.record_event(
+    'user.links_expired', v_user.id, v_context, jsonb_build_object('count', v_count));
+  return v_count;
+end;
+$$;
+
+-- Name: FUNCTION expire_links(who text); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.expire_links(who text) IS 'Makes all links and codes void that were sent to a user, also those that were followed and not yet exchanged for a session, and returns how many had not been used. New ones can be asked for at once; sessions stay.
+who: the user''s id, e-mail address, or phone number with a leading +.
+Errors: user_not_found (PT404).
+Example: select postern.expire_links(''ann@example.com'');';
+
 -- Name: find_users(text, integer); Type: FUNCTION; Schema: postern
 
 CREATE FUNCTION postern.find_users(query text DEFAULT ''::text, max_rows integer DEFAULT 50, OUT id uuid, OUT email text, OUT phone text, OUT full_name text, OUT role text, OUT created_at timestamp with time zone, OUT last_sign_in_at timestamp with time zone, OUT confirmed_at timestamp with time zone, OUT banned_until timestamp with time zone, OUT deleted_at timestamp with time zone)
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO ''
-    AS $_$
+    AS $$
   select u.id, u.email::text, u.phone, u.raw_user_meta_data ->> 'full_name', u.role::text, u.created_at,
     u.last_sign_in_at, u.confirmed_at, case when postern_internal.is_banned(u) then u.banned_until end, u.deleted_at
   from auth.users as u
   where u.instance_id = postern_internal.nil_uuid()
-    and (coalesce(query, '') = ''
-      or u.id::text = lower(query)
-      or strpos(lower(u.email), lower(query)) > 0
-      or query ~ '^[+0-9 ]+$' and strpos(u.phone, translate(query, '+ ', '')) > 0
-      or strpos(lower(u.raw_user_meta_data ->> 'full_name'), lower(query)) > 0)
+    and postern_internal.is_about(u, query)
   order by u.created_at desc nulls last, u.id
   limit max_rows
-$_$;
+$$;
 
 -- Name: FUNCTION find_users(query text, max_rows integer); Type: COMMENT; Schema: postern
 
@@ -619,6 +744,47 @@ Errors: validation_failed (PT400); feature_disabled (PT404).
 Example: select identifier, name, is_enabled from postern.list_custom_providers();
 Example: select provider ->> ''client_id'' from postern.list_custom_providers(''oidc'') where identifier = ''custom:acme'';';
 
+-- Name: list_factors(text); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.list_factors(who text, OUT factor_id uuid, OUT factor_type text, OUT status text, OUT friendly_name text, OUT phone text, OUT created_at timestamp with time zone, OUT last_challenged_at timestamp with time zone)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+  select f.id, f.factor_type::text, f.status::text, nullif(f.friendly_name, ''), nullif(f.phone, ''), f.created_at,
+    f.last_challenged_at
+  from auth.mfa_factors as f
+  where f.user_id = (select (postern_internal.find_user(who)).id)
+  order by f.created_at, f.id
+$$;
+
+-- Name: FUNCTION list_factors(who text); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.list_factors(who text) IS 'Lists the second factors of a user, oldest first, without their secrets. Only those with status verified are asked for.
+who: the user''s id, e-mail address, or phone number with a leading +.
+Errors: user_not_found (PT404).
+Example: select factor_id, factor_type, status, friendly_name from postern.list_factors(''ann@example.com'');';
+
+-- Name: list_identities(text); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.list_identities(who text, OUT identity_id uuid, OUT provider text, OUT provider_id text, OUT email text, OUT is_verified boolean, OUT identity_data jsonb, OUT created_at timestamp with time zone, OUT last_sign_in_at timestamp with time zone)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+  select i.id, i.provider, i.provider_id, i.email,
+    coalesce(i.identity_data ->> case i.provider when 'phone' then 'phone_verified' else 'email_verified' end = 'true', false),
+    i.identity_data, i.created_at, i.last_sign_in_at
+  from auth.identities as i
+  where i.user_id = (select (postern_internal.find_user(who)).id)
+  order by i.created_at, i.provider, i.id
+$$;
+
+-- Name: FUNCTION list_identities(who text); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.list_identities(who text) IS 'Lists the ways in which a user is known: address, number, accounts at providers; oldest first. is_verified says whether the address or number is.
+who: the user''s id, e-mail address, or phone number with a leading +.
+Errors: user_not_found (PT404).
+Example: select provider, provider_id, email, last_sign_in_at from postern.list_identities(''ann@example.com'');';
+
 -- Name: list_limits(text); Type: FUNCTION; Schema: postern
 
 CREATE FUNCTION postern.list_limits(who text DEFAULT NULL::text, OUT name text, OUT client text, OUT remaining integer, OUT burst integer, OUT next_at timestamp with time zone, OUT full_at timestamp with time zone)
@@ -660,6 +826,41 @@ COMMENT ON FUNCTION postern.list_limits(who text) IS 'Lists the request limits t
 who: only those of a client (address, network or key), an e-mail address, a phone number with a leading +, or everybody.
 Example: select * from postern.list_limits() where remaining = 0;
 Example: select name, remaining, next_at from postern.list_limits(''ann@example.com'');';
+
+-- Name: list_one_time_tokens(text); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.list_one_time_tokens(who text, OUT token_id uuid, OUT token_type text, OUT sent_to text, OUT sent_at timestamp with time zone, OUT expires_at timestamp with time zone, OUT is_alive boolean)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+#variable_conflict use_column
+declare
+  v_user auth.users := postern_internal.find_user(who);
+  v_context jsonb := postern_internal.context();
+begin
+  return query
+    select t.id, replace(t.token_type::text, '_token', ''), t.relates_to, s.at, l.ends_at,
+      case when not l.is_foreign then coalesce(l.ends_at >= postern_internal.clock(), false) end
+    from auth.one_time_tokens as t
+    cross join postern_internal.token_sent_at(v_user, t.token_type) as s (at)
+    cross join lateral (
+      select f.is_foreign, case when not f.is_foreign then s.at + make_interval(secs => f.seconds) end as ends_at
+      from (
+        select t.relates_to not like '%@%' and postern_internal.is_foreign_code(t.relates_to, v_context) as is_foreign,
+          (v_context ->> case when t.relates_to like '%@%' then 'otp_exp' else 'sms_otp_exp' end)::float as seconds
+      ) as f
+    ) as l
+    where t.user_id = v_user.id
+    order by s.at desc nulls last, t.token_type;
+end;
+$$;
+
+-- Name: FUNCTION list_one_time_tokens(who text); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.list_one_time_tokens(who text) IS 'Lists the links and codes that were sent to a user and not used yet, newest first: for what, where to, whether they still work. Neither they nor their hashes are shown. expires_at and is_alive are null for codes that an SMS provider makes and checks.
+who: the user''s id, e-mail address, or phone number with a leading +.
+Errors: user_not_found (PT404).
+Example: select token_type, sent_to, expires_at from postern.list_one_time_tokens(''ann@example.com'') where is_alive;';
 
 -- Name: list_outbox(text, text, integer); Type: FUNCTION; Schema: postern
 
@@ -754,6 +955,35 @@ limit_name: only this limit, as list_limits() names it.
 Example: select postern.reset_limit(''203.0.113.9'');
 Example: select postern.reset_limit(''ann@example.com'', ''passwords'');
 Example: select postern.reset_limit(''everybody'', ''mail_sent'');';
+
+-- Name: reset_mfa(text); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.reset_mfa(who text) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_context jsonb := postern_internal.context();
+  v_user auth.users := postern_internal.need_user((postern_internal.find_user(who)).id);
+  v_factor_id uuid;
+  v_count int := 0;
+begin
+  for v_factor_id in
+    select f.id from auth.mfa_factors as f where f.user_id = v_user.id order by f.created_at, f.id
+  loop
+    perform postern_internal.admin_delete_factor(v_user.id, v_factor_id, null, v_context);
+    v_count := v_count + 1;
+  end loop;
+  return v_count;
+end;
+$$;
+
+-- Name: FUNCTION reset_mfa(who text); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.reset_mfa(who text) IS 'Removes all second factors of a user who has lost them, and returns how many there were. Sessions at aal2 fall back to aal1; the user signs in without a second factor then and can enrol a new one. Recorded as by postern.delete_factor, for each factor.
+who: the user''s id, e-mail address, or phone number with a leading +. Make sure that it is the user who asks for it.
+Errors: user_not_found (PT404).
+Example: select postern.reset_mfa(''ann@example.com'');';
 
 -- Name: retry_outbox(bigint); Type: FUNCTION; Schema: postern
 
@@ -890,9 +1120,7 @@ CREATE FUNCTION postern.set_app_metadata(who text, metadata jsonb) RETURNS jsonb
     SET search_path TO ''
     AS $$
 begin
-  if jsonb_typeof(metadata) is distinct from 'object' then
-    perform postern_internal.fail(400, 'validation_failed', 'Metadata has to be a JSON object');
-  end if;
+  perform postern_internal.check_metadata(metadata);
   return (postern_internal.change_by_sql(who, jsonb_build_object('app_metadata', metadata))).raw_app_meta_data;
 end;
 $$;
@@ -904,6 +1132,32 @@ who: the user''s id, e-mail address, or phone number with a leading +.
 metadata: a JSON object.
 Errors: user_not_found (PT404), validation_failed (PT400).
 Example: select postern.set_app_metadata(''ann@example.com'', ''{"plan": "gold", "trial": null}'');';
+
+-- Name: set_email(text, text, boolean); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.set_email(who text, email text, email_confirm boolean DEFAULT false) RETURNS uuid
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_email text := postern_internal.check_email(email);
+begin
+  if v_email is null then
+    perform postern_internal.fail(400, 'validation_failed', 'An email address is required');
+  end if;
+  return (postern_internal.change_by_sql(
+    who, jsonb_build_object('email', v_email, 'email_confirm', email_confirm))).id;
+end;
+$$;
+
+-- Name: FUNCTION set_email(who text, email text, email_confirm boolean); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.set_email(who text, email text, email_confirm boolean) IS 'Gives a user another e-mail address, here and in the e-mail identity, and returns the user''s id. No mail is sent. A date of confirmation stays what it was.
+who: the user''s id, e-mail address, or phone number with a leading +.
+email: the new address.
+email_confirm: true marks the address as confirmed; codes and links mailed before stop working.
+Errors: user_not_found (PT404), validation_failed (PT400); unique_violation (23505) where somebody has the address.
+Example: select postern.set_email(''ann@example.com'', ''ann.lee@example.com'', email_confirm => true);';
 
 -- Name: set_password(text, text); Type: FUNCTION; Schema: postern
 
@@ -943,6 +1197,74 @@ who: the user''s id, e-mail address, or phone number with a leading +.
 password_hash: bcrypt, Argon2, Firebase scrypt, or one of the forms of imports that docs/passwords.md lists.
 Errors: user_not_found (PT404), validation_failed (PT400).
 Example: select postern.set_password_hash(u.email, o.hash) from old_users o join auth.users u using (email);';
+
+-- Name: set_phone(text, text, boolean); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.set_phone(who text, phone text, phone_confirm boolean DEFAULT false) RETURNS uuid
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_phone text := postern_internal.check_phone(phone);
+begin
+  if v_phone is null then
+    perform postern_internal.fail(400, 'validation_failed', 'A phone number is required');
+  end if;
+  return (postern_internal.change_by_sql(
+    who, jsonb_build_object('phone', v_phone, 'phone_confirm', phone_confirm))).id;
+end;
+$$;
+
+-- Name: FUNCTION set_phone(who text, phone text, phone_confirm boolean); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.set_phone(who text, phone text, phone_confirm boolean) IS 'Gives a user another phone number, here and in the phone identity, and returns the user''s id. No message is sent. A date of confirmation stays what it was.
+who: the user''s id, e-mail address, or phone number with a leading +.
+phone: the new number; it may begin with + and hold spaces.
+phone_confirm: true marks the number as confirmed; codes and links sent before stop working.
+Errors: user_not_found (PT404), validation_failed (PT400); unique_violation (23505) where somebody has the number.
+Example: select postern.set_phone(''ann@example.com'', ''+1 555 0123'', phone_confirm => true);';
+
+-- Name: set_role(text, text); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.set_role(who text, role text) RETURNS uuid
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+  if coalesce(btrim(role), '') = '' then
+    perform postern_internal.fail(400, 'validation_failed', 'A role is required');
+  end if;
+  return (postern_internal.change_by_sql(who, jsonb_build_object('role', role))).id;
+end;
+$$;
+
+-- Name: FUNCTION set_role(who text, role text); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.set_role(who text, role text) IS 'Sets the role of a user in tokens and returns the user''s id. Tokens show it after their next refresh. PostgREST runs requests as the database role of that name, which has to be granted to its own.
+who: the user''s id, e-mail address, or phone number with a leading +.
+role: the role; the admin endpoints of HTTP obey those of GOTRUE_JWT_ADMIN_ROLES.
+Errors: user_not_found (PT404), validation_failed (PT400).
+Example: select postern.set_role(''ann@example.com'', ''editor'');';
+
+-- Name: set_user_metadata(text, jsonb); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.set_user_metadata(who text, metadata jsonb) RETURNS jsonb
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+  perform postern_internal.check_metadata(metadata);
+  return (postern_internal.change_by_sql(who, jsonb_build_object('user_metadata', metadata))).raw_user_meta_data;
+end;
+$$;
+
+-- Name: FUNCTION set_user_metadata(who text, metadata jsonb); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.set_user_metadata(who text, metadata jsonb) IS 'Merges an object into a user''s user_metadata and returns the result. Each member replaces the one of that name; null deletes it. Users change it themselves: nothing that grants a right belongs here.
+who: the user''s id, e-mail address, or phone number with a leading +.
+metadata: a JSON object.
+Errors: user_not_found (PT404), validation_failed (PT400).
+Example: select postern.set_user_metadata(''ann@example.com'', ''{"full_name": "Ann Lee", "nickname": null}'');';
 
 -- Name: sign_out(text, uuid); Type: FUNCTION; Schema: postern
 
@@ -990,6 +1312,30 @@ who: the user''s id, e-mail address, or phone number with a leading +.
 Errors: user_not_found (PT404).
 Example: select postern.unban_user(''mallory@example.com'');';
 
+-- Name: unlink_identity(text, uuid); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.unlink_identity(who text, identity_id uuid) RETURNS uuid
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_context jsonb := postern_internal.context();
+  v_user auth.users := postern_internal.need_user((postern_internal.find_user(who)).id);
+  v_traits jsonb := postern_internal.remove_identity(v_user, identity_id, null, v_context);
+begin
+  perform postern_internal.audit_admin('identity_unlinked', v_user, v_context, v_traits);
+  return v_user.id;
+end;
+$$;
+
+-- Name: FUNCTION unlink_identity(who text, identity_id uuid); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.unlink_identity(who text, identity_id uuid) IS 'Takes an identity from a user, with the provider''s tokens that are kept for it, and returns the user''s id. Where the user''s address was of that identity only, the one of another identity takes its place. Sessions stay. The user is mailed where GOTRUE_MAILER_NOTIFICATIONS_IDENTITY_UNLINKED_ENABLED is on.
+who: the user''s id, e-mail address, or phone number with a leading +.
+identity_id: of the identity.
+Errors: user_not_found (PT404); identity_not_found, single_identity_not_deletable, email_conflict_identity_not_deletable (PT422).
+Example: select postern.unlink_identity(''ann@example.com'', i.identity_id) from postern.list_identities(''ann@example.com'') i where i.provider = ''github'';';
+
 -- Name: update_custom_provider(text, text, text, text, text, text, text, text, text[], text, text, text[], boolean, boolean, boolean, boolean, jsonb, text[], jsonb); Type: FUNCTION; Schema: postern
 
 CREATE FUNCTION postern.update_custom_provider(identifier text, name text DEFAULT NULL::text, client_id text DEFAULT NULL::text, client_secret text DEFAULT NULL::text, issuer text DEFAULT NULL::text, authorization_url text DEFAULT NULL::text, token_url text DEFAULT NULL::text, userinfo_url text DEFAULT NULL::text, scopes text[] DEFAULT NULL::text[], discovery_url text DEFAULT NULL::text, jwks_uri text DEFAULT NULL::text, acceptable_client_ids text[] DEFAULT NULL::text[], pkce_enabled boolean DEFAULT NULL::boolean, enabled boolean DEFAULT NULL::boolean, email_optional boolean DEFAULT NULL::boolean, skip_nonce_check boolean DEFAULT NULL::boolean, attribute_mapping jsonb DEFAULT NULL::jsonb, custom_claims_allowlist text[] DEFAULT NULL::text[], authorization_params jsonb DEFAULT NULL::jsonb) RETURNS jsonb
@@ -1016,6 +1362,49 @@ COMMENT ON FUNCTION postern.update_custom_provider(identifier text, name text, c
 Errors: validation_failed (PT400); custom_provider_not_found, feature_disabled (PT404).
 Example: select postern.update_custom_provider(''custom:acme'', enabled => false);
 Example: select postern.update_custom_provider(''custom:acme'', scopes => ''{email,profile}'');';
+
+-- Name: update_user(text, text, text, text, text, boolean, boolean, jsonb, jsonb, text, interval); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.update_user(who text, email text DEFAULT NULL::text, password text DEFAULT NULL::text, phone text DEFAULT NULL::text, password_hash text DEFAULT NULL::text, email_confirm boolean DEFAULT false, phone_confirm boolean DEFAULT false, user_metadata jsonb DEFAULT '{}'::jsonb, app_metadata jsonb DEFAULT '{}'::jsonb, role text DEFAULT NULL::text, ban_duration interval DEFAULT NULL::interval) RETURNS uuid
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_changes jsonb := jsonb_build_object(
+    'email', postern_internal.check_email(email), 'phone', postern_internal.check_phone(phone), 'role', role,
+    'email_confirm', email_confirm, 'phone_confirm', phone_confirm,
+    'user_metadata', coalesce(user_metadata, '{}'), 'app_metadata', coalesce(app_metadata, '{}'));
+  v_hash text;
+begin
+  perform postern_internal.check_metadata(v_changes -> 'user_metadata');
+  perform postern_internal.check_metadata(v_changes -> 'app_metadata');
+  if ban_duration is not null then
+    v_changes := v_changes || jsonb_build_object('ban_seconds', postern_internal.ban_seconds(ban_duration));
+  end if;
+  if password is not null and password_hash is not null then
+    perform postern_internal.fail(
+      400, 'validation_failed', 'Only a password or a password hash should be provided');
+  elsif password is not null then
+    v_hash := postern_internal.hash_password(password);
+  elsif password_hash is not null then
+    v_hash := postern_internal.check_password_hash(password_hash);
+  end if;
+  return (postern_internal.change_by_sql(who, v_changes, v_hash)).id;
+end;
+$$;
+
+-- Name: FUNCTION update_user(who text, email text, password text, phone text, password_hash text, email_confirm boolean, phone_confirm boolean, user_metadata jsonb, app_metadata jsonb, role text, ban_duration interval); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.update_user(who text, email text, password text, phone text, password_hash text, email_confirm boolean, phone_confirm boolean, user_metadata jsonb, app_metadata jsonb, role text, ban_duration interval) IS 'Changes several things of a user at once and returns the user''s id, like PUT /admin/users/{id}: one audit entry. What is left out stays as it is. No mail is sent.
+who: the user''s id, e-mail address, or phone number with a leading +.
+email, phone: the new address or number. phone may begin with + and hold spaces.
+password: hashed with bcrypt by the extension pgcrypto; or password_hash: one of the forms that docs/passwords.md lists. All sessions of the user end.
+email_confirm, phone_confirm: true marks the address or number as confirmed.
+user_metadata, app_metadata: JSON objects, merged into what is there; null as a value deletes a member.
+role: role in tokens.
+ban_duration: how long the user is banned from now on; postern.unban_user() lifts a ban.
+Errors: user_not_found (PT404), validation_failed (PT400), feature_disabled (PT422) without pgcrypto; unique_violation (23505) where somebody has the address or number.
+Example: select postern.update_user(''ann@example.com'', email => ''ann.lee@example.com'', email_confirm => true, app_metadata => ''{"plan": "gold"}'');';
 
 -- Name: why_signed_out(text, integer); Type: FUNCTION; Schema: postern
 
@@ -2052,6 +2441,21 @@ begin
 end;
 $$;
 
+-- Name: ban_seconds(interval); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.ban_seconds(p_duration interval) RETURNS numeric
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  if coalesce(p_duration, interval '0') <= interval '0' then
+    perform postern_internal.fail(
+      400, 'validation_failed', 'A ban lasts for some time; postern.unban_user() ends it');
+  end if;
+  return extract(epoch from p_duration);
+end;
+$$;
+
 -- Name: base64_length(text); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.base64_length(p_text text) RETURNS integer
@@ -2322,6 +2726,17 @@ begin
   return array(select c.i from pg_catalog.unnest(v_calls) as c (i) where v_is_per_row[v_outer[c.i]]);
 end;
 $_$;
+
+-- Name: can_read_all(oid); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.can_read_all(p_table oid) RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    AS $$
+  select has_schema_privilege(c.relnamespace, 'usage') and has_table_privilege(c.oid, 'select')
+    and not row_security_active(c.oid)
+  from pg_catalog.pg_class as c where c.oid = p_table
+$$;
 
 -- Name: candidate_email(jsonb); Type: FUNCTION; Schema: postern_internal
 
@@ -2805,6 +3220,19 @@ begin
     and not postern_internal.is_aal2(p_session_id)
   then
     perform postern_internal.fail(403, 'insufficient_aal', 'AAL2 required to enroll a new factor');
+  end if;
+end;
+$$;
+
+-- Name: check_metadata(jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.check_metadata(p_metadata jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  if jsonb_typeof(p_metadata) is distinct from 'object' then
+    perform postern_internal.fail(400, 'validation_failed', 'Metadata has to be a JSON object');
   end if;
 end;
 $$;
@@ -3721,6 +4149,25 @@ begin
   delete from auth.custom_oauth_providers as p where p.id = v_provider.id;
   perform postern_internal.record_custom_event('deleted', v_provider, p_context);
 end;
+$$;
+
+-- Name: delete_effect(pg_constraint); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.delete_effect(p_constraint pg_constraint) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    AS $$
+  select case
+    when p_constraint.confdeltype in ('a', 'r') then 'blocks'
+    when p_constraint.confdeltype = 'c' then 'deletes'
+    when p_constraint.confdeltype = 'n' and exists (
+      select from pg_catalog.pg_attribute as a
+      where a.attrelid = p_constraint.conrelid and a.attnotnull and a.attnum = any (p_constraint.conkey)
+        -- which of the columns are set; PostgreSQL 14 has no such list
+        and coalesce(nullif(to_jsonb(p_constraint) -> 'confdelsetcols', 'null') @> to_jsonb(a.attnum), true))
+    then 'blocks'
+    else 'changes'
+  end
 $$;
 
 -- Name: delete_user_by_command(text, text); Type: FUNCTION; Schema: postern_internal
@@ -5296,6 +5743,18 @@ begin
   return exists (select from auth.sessions as s where s.id = p_session_id and s.aal >= 'aal2');
 end;
 $$;
+
+-- Name: is_about(auth.users, text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.is_about(p_user auth.users, p_query text) RETURNS boolean
+    LANGUAGE sql STABLE
+    AS $_$
+  select coalesce(p_query, '') = ''
+    or p_user.id::text = lower(p_query)
+    or strpos(lower(p_user.email), lower(p_query)) > 0
+    or p_query ~ '^[+0-9 ]+$' and strpos(p_user.phone, translate(p_query, '+ ', '')) > 0
+    or strpos(lower(p_user.raw_user_meta_data ->> 'full_name'), lower(p_query)) > 0
+$_$;
 
 -- Name: is_address_proved(text, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
 
@@ -7278,6 +7737,54 @@ CREATE FUNCTION postern_internal.part_used(p_used double precision, p_since time
   end
 $$;
 
+-- Name: plan_deletion(uuid); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.plan_deletion(p_user_id uuid, OUT constraint_id oid, OUT row_count bigint)
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_tables oid[];           -- of the rows that were found last: a table, or a partition
+  v_rows tid[];
+  v_seen_tables oid[];      -- all rows so far that go
+  v_seen_rows tid[];
+  v_counts jsonb := '{}'::jsonb; -- rows by foreign key
+  v_fk pg_catalog.pg_constraint;
+  v_found record;
+  v_next_tables oid[];
+  v_next_rows tid[];
+begin
+  select array_agg(u.tableoid), array_agg(u.ctid) into v_tables, v_rows from auth.users as u where u.id = p_user_id;
+  while cardinality(v_rows) > 0 loop
+    v_seen_tables := v_seen_tables || v_tables;
+    v_seen_rows := v_seen_rows || v_rows;
+    v_next_tables := '{}';
+    v_next_rows := '{}';
+    for v_fk in
+      select c.* from pg_catalog.pg_constraint as c
+      where c.contype = 'f' and c.conparentid = 0 and c.confrelid in (
+        select r.o from unnest(v_tables) as r (o)
+        union select a.relid from unnest(v_tables) as r (o), pg_catalog.pg_partition_ancestors(r.o::regclass) as a)
+      order by c.oid
+    loop
+      v_found := postern_internal.referring_rows(v_fk, v_tables, v_rows);
+      v_counts := jsonb_set(v_counts, array[v_fk.oid::text],
+        coalesce(to_jsonb((v_counts ->> v_fk.oid::text)::bigint + cardinality(v_found.rows)),
+          to_jsonb(cardinality(v_found.rows)), 'null'));
+      if v_fk.confdeltype = 'c' then
+        v_next_tables := v_next_tables || v_found.tables;
+        v_next_rows := v_next_rows || v_found.rows;
+      end if;
+    end loop;
+    select array_agg(r.o), array_agg(r.t) into v_tables, v_rows
+    from (
+      select n.o, n.t from unnest(v_next_tables, v_next_rows) as n (o, t)
+      except select s.o, s.t from unnest(v_seen_tables, v_seen_rows) as s (o, t)) as r (o, t);
+  end loop;
+  return query select key::oid, value::bigint from jsonb_each_text(v_counts);
+end;
+$$;
+
 -- Name: prepare_factor_verification(uuid, uuid, uuid, uuid, boolean, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.prepare_factor_verification(p_user_id uuid, p_session_id uuid, p_factor_id uuid, p_challenge_id uuid, p_has_code boolean, p_refusal jsonb, p_context jsonb, OUT factor_type text, OUT secret text, OUT checked_at timestamp with time zone, OUT failure jsonb)
@@ -7855,6 +8362,35 @@ begin
 end;
 $$;
 
+-- Name: referring_rows(pg_constraint, oid[], tid[]); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.referring_rows(p_fk pg_constraint, p_tables oid[], p_rows tid[], OUT tables oid[], OUT rows tid[])
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $_$
+declare
+  v_match text;
+begin
+  if not postern_internal.can_read_all(p_fk.conrelid) or not postern_internal.can_read_all(p_fk.confrelid) then
+    return;
+  end if;
+  select string_agg(format('p.%I operator(%I.%s) c.%I', pa.attname, n.nspname, o.oprname, ca.attname), ' and ')
+  into v_match
+  from unnest(p_fk.confkey, p_fk.conkey, p_fk.conpfeqop) as k (parent, child, operator)
+  join pg_catalog.pg_attribute as pa on pa.attrelid = p_fk.confrelid and pa.attnum = k.parent
+  join pg_catalog.pg_attribute as ca on ca.attrelid = p_fk.conrelid and ca.attnum = k.child
+  join pg_catalog.pg_operator as o on o.oid = k.operator
+  join pg_catalog.pg_namespace as n on n.oid = o.oprnamespace;
+  execute format(
+    'select coalesce(array_agg(c.tableoid), ''{}''), coalesce(array_agg(c.ctid), ''{}'')
+      from unnest($1, $2) as r (o, t)
+      join %s as p on p.tableoid = r.o and p.ctid = r.t
+      join %s as c on %s',
+    postern_internal.table_source(p_fk.confrelid), postern_internal.table_source(p_fk.conrelid), v_match)
+  into tables, rows using p_tables, p_rows;
+end;
+$_$;
+
 -- Name: refresh_session(text, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.refresh_session(p_token text, p_context jsonb, OUT issued jsonb, OUT failure jsonb)
@@ -8138,6 +8674,45 @@ begin
 end;
 $$;
 
+-- Name: remove_identity(auth.users, uuid, uuid, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.remove_identity(p_user auth.users, p_identity_id uuid, p_session_id uuid, p_context jsonb) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_identity auth.identities;
+begin
+  if (select count(*) from auth.identities as i where i.user_id = p_user.id) < 2 then
+    perform postern_internal.fail(
+      422, 'single_identity_not_deletable', 'User must have at least 1 identity after unlinking');
+  end if;
+  delete from auth.identities as i where i.id = p_identity_id and i.user_id = p_user.id
+  returning i.* into v_identity;
+  if v_identity.id is null then
+    perform postern_internal.fail(422, 'identity_not_found', 'Identity doesn''t exist');
+  end if;
+  delete from postern.provider_tokens as t where t.identity_id = v_identity.id;
+  perform postern_internal.record_event('identity.deleted', p_user.id, p_context,
+    jsonb_build_object('provider', v_identity.provider), p_session_id);
+  if v_identity.provider = 'phone' then
+    update auth.users as u set phone = null, phone_confirmed_at = null, updated_at = postern_internal.clock()
+    where u.id = p_user.id;
+  elsif not exists (
+      select from auth.identities as i where i.user_id = p_user.id and i.email = lower(p_user.email))
+    and (postern_internal.promote_email(p_user, p_context)).id is null
+  then
+    perform postern_internal.fail(
+      422, 'email_conflict_identity_not_deletable', 'Unable to unlink identity due to email conflict');
+  end if;
+  perform postern_internal.recompute_providers(p_user.id);
+  perform postern_internal.notify_user('identity_unlinked', p_user, p_context,
+    jsonb_build_object('provider', v_identity.provider));
+  return jsonb_build_object(
+    'identity_id', v_identity.id, 'provider', v_identity.provider, 'provider_id', v_identity.provider_id);
+end;
+$$;
+
 -- Name: replace_password(uuid, text, jsonb, uuid); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.replace_password(p_user_id uuid, p_password_hash text, p_context jsonb, p_except uuid DEFAULT NULL::uuid) RETURNS auth.users
@@ -8148,14 +8723,11 @@ declare
   v_user auth.users;
   v_is_first boolean;
 begin
-  select coalesce(u.encrypted_password, '') = '' into v_is_first from auth.users as u where u.id = p_user_id;
-  delete from auth.one_time_tokens where user_id = p_user_id;
+  select coalesce(u.encrypted_password, '') = '' and p_password_hash <> '' into v_is_first
+  from auth.users as u where u.id = p_user_id;
+  perform postern_internal.void_tokens(p_user_id);
   update auth.users
-  set encrypted_password = p_password_hash, updated_at = postern_internal.clock(),
-    confirmation_token = '', confirmation_sent_at = null, recovery_token = '', recovery_sent_at = null,
-    email_change_token_new = '', email_change_token_current = '', email_change_sent_at = null,
-    phone_change_token = '', phone_change_sent_at = null,
-    reauthentication_token = '', reauthentication_sent_at = null
+  set encrypted_password = nullif(p_password_hash, ''), updated_at = postern_internal.clock()
   where id = p_user_id
   returning * into v_user;
   if v_is_first and (p_context ->> 'email_identity')::boolean and v_user.email <> ''
@@ -9113,6 +9685,16 @@ CREATE FUNCTION postern_internal.sweep_sessions(p_ids uuid[], p_reason text, p_n
   select count(*) from ended
 $$;
 
+-- Name: table_source(oid); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.table_source(p_table oid) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    AS $$
+  select case c.relkind when 'p' then '' else 'only ' end || c.oid::regclass
+  from pg_catalog.pg_class as c where c.oid = p_table
+$$;
+
 -- Name: take_client_state(auth.flow_state); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.take_client_state(p_flow auth.flow_state, OUT secret text, OUT failure jsonb)
@@ -9456,35 +10038,9 @@ CREATE FUNCTION postern_internal.unlink_identity(p_user_id uuid, p_session_id uu
     AS $$
 declare
   v_user auth.users := postern_internal.authenticate(p_user_id, p_session_id, p_lock => true);
-  v_identity auth.identities;
+  v_traits jsonb := postern_internal.remove_identity(v_user, p_identity_id, p_session_id, p_context);
 begin
-  if (select count(*) from auth.identities as i where i.user_id = p_user_id) < 2 then
-    perform postern_internal.fail(
-      422, 'single_identity_not_deletable', 'User must have at least 1 identity after unlinking');
-  end if;
-  delete from auth.identities as i where i.id = p_identity_id and i.user_id = p_user_id
-  returning i.* into v_identity;
-  if v_identity.id is null then
-    perform postern_internal.fail(422, 'identity_not_found', 'Identity doesn''t exist');
-  end if;
-  delete from postern.provider_tokens as t where t.identity_id = v_identity.id;
-  perform postern_internal.audit_user('identity_unlinked', v_user, p_context, jsonb_build_object(
-    'identity_id', v_identity.id, 'provider', v_identity.provider, 'provider_id', v_identity.provider_id));
-  perform postern_internal.record_event('identity.deleted', p_user_id, p_context,
-    jsonb_build_object('provider', v_identity.provider), p_session_id);
-  if v_identity.provider = 'phone' then
-    update auth.users as u set phone = null, phone_confirmed_at = null, updated_at = postern_internal.clock()
-    where u.id = p_user_id;
-  elsif not exists (
-      select from auth.identities as i where i.user_id = p_user_id and i.email = lower(v_user.email))
-    and (postern_internal.promote_email(v_user, p_context)).id is null
-  then
-    perform postern_internal.fail(
-      422, 'email_conflict_identity_not_deletable', 'Unable to unlink identity due to email conflict');
-  end if;
-  perform postern_internal.recompute_providers(p_user_id);
-  perform postern_internal.notify_user('identity_unlinked', v_user, p_context,
-    jsonb_build_object('provider', v_identity.provider));
+  perform postern_internal.audit_user('identity_unlinked', v_user, p_context, v_traits);
 end;
 $$;
 
@@ -9958,6 +10514,27 @@ begin
     reauthentication_token = case u.reauthentication_token
       when p_token_hash then '' else u.reauthentication_token end
   where u.id = p_user_id;
+end;
+$$;
+
+-- Name: void_tokens(uuid); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.void_tokens(p_user_id uuid) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_count int;
+begin
+  delete from auth.one_time_tokens as t where t.user_id = p_user_id;
+  get diagnostics v_count = row_count;
+  update auth.users as u
+  set confirmation_token = '', confirmation_sent_at = null, recovery_token = '', recovery_sent_at = null,
+    email_change_token_new = '', email_change_token_current = '', email_change_sent_at = null,
+    phone_change_token = '', phone_change_sent_at = null,
+    reauthentication_token = '', reauthentication_sent_at = null, updated_at = postern_internal.clock()
+  where u.id = p_user_id;
+  return v_count;
 end;
 $$;
 
@@ -11368,10 +11945,26 @@ GRANT ALL ON FUNCTION postern.check_request() TO anon;
 GRANT ALL ON FUNCTION postern.check_request() TO authenticated;
 GRANT ALL ON FUNCTION postern.check_request() TO service_role;
 
+-- Name: FUNCTION clear_password(who text); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.clear_password(who text) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.clear_password(who text) TO postern_admin;
+
 -- Name: FUNCTION confirm_email(who text); Type: ACL; Schema: postern
 
 REVOKE ALL ON FUNCTION postern.confirm_email(who text) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.confirm_email(who text) TO postern_admin;
+
+-- Name: FUNCTION confirm_phone(who text); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.confirm_phone(who text) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.confirm_phone(who text) TO postern_admin;
+
+-- Name: FUNCTION count_users(query text); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.count_users(query text) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.count_users(query text) TO postern_admin;
+GRANT ALL ON FUNCTION postern.count_users(query text) TO postern_support;
 
 -- Name: FUNCTION create_custom_provider(identifier text, name text, client_id text, client_secret text, issuer text, authorization_url text, token_url text, userinfo_url text, scopes text[], discovery_url text, jwks_uri text, acceptable_client_ids text[], pkce_enabled boolean, enabled boolean, email_optional boolean, skip_nonce_check boolean, attribute_mapping jsonb, custom_claims_allowlist text[], authorization_params jsonb); Type: ACL; Schema: postern
 
@@ -11388,10 +11981,21 @@ GRANT ALL ON FUNCTION postern.create_user(email text, password text, phone text,
 REVOKE ALL ON FUNCTION postern.delete_custom_provider(identifier text) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.delete_custom_provider(identifier text) TO postern_admin;
 
+-- Name: FUNCTION delete_factor(who text, factor_id uuid); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.delete_factor(who text, factor_id uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.delete_factor(who text, factor_id uuid) TO postern_admin;
+
 -- Name: FUNCTION delete_user(who text, soft boolean); Type: ACL; Schema: postern
 
 REVOKE ALL ON FUNCTION postern.delete_user(who text, soft boolean) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.delete_user(who text, soft boolean) TO postern_admin;
+
+-- Name: FUNCTION delete_user_plan(who text); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.delete_user_plan(who text) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.delete_user_plan(who text) TO postern_admin;
+GRANT ALL ON FUNCTION postern.delete_user_plan(who text) TO postern_support;
 
 -- Name: FUNCTION doctor(); Type: ACL; Schema: postern
 
@@ -11402,6 +12006,11 @@ GRANT ALL ON FUNCTION postern.doctor() TO postern_admin;
 
 REVOKE ALL ON FUNCTION postern.ensure_user(email text, user_metadata jsonb, app_metadata jsonb, email_confirm boolean) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.ensure_user(email text, user_metadata jsonb, app_metadata jsonb, email_confirm boolean) TO postern_admin;
+
+-- Name: FUNCTION expire_links(who text); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.expire_links(who text) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.expire_links(who text) TO postern_admin;
 
 -- Name: FUNCTION find_users(query text, max_rows integer); Type: ACL; Schema: postern
 
@@ -11457,10 +12066,28 @@ GRANT ALL ON FUNCTION postern.lint() TO postern_support;
 REVOKE ALL ON FUNCTION postern.list_custom_providers(provider_type text) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.list_custom_providers(provider_type text) TO postern_admin;
 
+-- Name: FUNCTION list_factors(who text); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.list_factors(who text) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.list_factors(who text) TO postern_admin;
+GRANT ALL ON FUNCTION postern.list_factors(who text) TO postern_support;
+
+-- Name: FUNCTION list_identities(who text); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.list_identities(who text) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.list_identities(who text) TO postern_admin;
+GRANT ALL ON FUNCTION postern.list_identities(who text) TO postern_support;
+
 -- Name: FUNCTION list_limits(who text); Type: ACL; Schema: postern
 
 REVOKE ALL ON FUNCTION postern.list_limits(who text) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.list_limits(who text) TO postern_admin;
+
+-- Name: FUNCTION list_one_time_tokens(who text); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.list_one_time_tokens(who text) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.list_one_time_tokens(who text) TO postern_admin;
+GRANT ALL ON FUNCTION postern.list_one_time_tokens(who text) TO postern_support;
 
 -- Name: FUNCTION list_outbox(p_state text, p_recipient text, p_limit integer); Type: ACL; Schema: postern
 
@@ -11482,6 +12109,11 @@ GRANT ALL ON FUNCTION postern.list_sessions(who text) TO postern_support;
 
 REVOKE ALL ON FUNCTION postern.reset_limit(who text, limit_name text) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.reset_limit(who text, limit_name text) TO postern_admin;
+
+-- Name: FUNCTION reset_mfa(who text); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.reset_mfa(who text) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.reset_mfa(who text) TO postern_admin;
 
 -- Name: FUNCTION retry_outbox(p_id bigint); Type: ACL; Schema: postern
 
@@ -11519,6 +12151,11 @@ GRANT ALL ON FUNCTION postern.session_is_valid() TO service_role;
 REVOKE ALL ON FUNCTION postern.set_app_metadata(who text, metadata jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.set_app_metadata(who text, metadata jsonb) TO postern_admin;
 
+-- Name: FUNCTION set_email(who text, email text, email_confirm boolean); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.set_email(who text, email text, email_confirm boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.set_email(who text, email text, email_confirm boolean) TO postern_admin;
+
 -- Name: FUNCTION set_password(who text, password text); Type: ACL; Schema: postern
 
 REVOKE ALL ON FUNCTION postern.set_password(who text, password text) FROM PUBLIC;
@@ -11528,6 +12165,21 @@ GRANT ALL ON FUNCTION postern.set_password(who text, password text) TO postern_a
 
 REVOKE ALL ON FUNCTION postern.set_password_hash(who text, password_hash text) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.set_password_hash(who text, password_hash text) TO postern_admin;
+
+-- Name: FUNCTION set_phone(who text, phone text, phone_confirm boolean); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.set_phone(who text, phone text, phone_confirm boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.set_phone(who text, phone text, phone_confirm boolean) TO postern_admin;
+
+-- Name: FUNCTION set_role(who text, role text); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.set_role(who text, role text) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.set_role(who text, role text) TO postern_admin;
+
+-- Name: FUNCTION set_user_metadata(who text, metadata jsonb); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.set_user_metadata(who text, metadata jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.set_user_metadata(who text, metadata jsonb) TO postern_admin;
 
 -- Name: FUNCTION sign_out(who text, session_id uuid); Type: ACL; Schema: postern
 
@@ -11539,10 +12191,20 @@ GRANT ALL ON FUNCTION postern.sign_out(who text, session_id uuid) TO postern_adm
 REVOKE ALL ON FUNCTION postern.unban_user(who text) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.unban_user(who text) TO postern_admin;
 
+-- Name: FUNCTION unlink_identity(who text, identity_id uuid); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.unlink_identity(who text, identity_id uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.unlink_identity(who text, identity_id uuid) TO postern_admin;
+
 -- Name: FUNCTION update_custom_provider(identifier text, name text, client_id text, client_secret text, issuer text, authorization_url text, token_url text, userinfo_url text, scopes text[], discovery_url text, jwks_uri text, acceptable_client_ids text[], pkce_enabled boolean, enabled boolean, email_optional boolean, skip_nonce_check boolean, attribute_mapping jsonb, custom_claims_allowlist text[], authorization_params jsonb); Type: ACL; Schema: postern
 
 REVOKE ALL ON FUNCTION postern.update_custom_provider(identifier text, name text, client_id text, client_secret text, issuer text, authorization_url text, token_url text, userinfo_url text, scopes text[], discovery_url text, jwks_uri text, acceptable_client_ids text[], pkce_enabled boolean, enabled boolean, email_optional boolean, skip_nonce_check boolean, attribute_mapping jsonb, custom_claims_allowlist text[], authorization_params jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.update_custom_provider(identifier text, name text, client_id text, client_secret text, issuer text, authorization_url text, token_url text, userinfo_url text, scopes text[], discovery_url text, jwks_uri text, acceptable_client_ids text[], pkce_enabled boolean, enabled boolean, email_optional boolean, skip_nonce_check boolean, attribute_mapping jsonb, custom_claims_allowlist text[], authorization_params jsonb) TO postern_admin;
+
+-- Name: FUNCTION update_user(who text, email text, password text, phone text, password_hash text, email_confirm boolean, phone_confirm boolean, user_metadata jsonb, app_metadata jsonb, role text, ban_duration interval); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.update_user(who text, email text, password text, phone text, password_hash text, email_confirm boolean, phone_confirm boolean, user_metadata jsonb, app_metadata jsonb, role text, ban_duration interval) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.update_user(who text, email text, password text, phone text, password_hash text, email_confirm boolean, phone_confirm boolean, user_metadata jsonb, app_metadata jsonb, role text, ban_duration interval) TO postern_admin;
 
 -- Name: FUNCTION why_signed_out(who text, max_rows integer); Type: ACL; Schema: postern
 
@@ -11732,6 +12394,10 @@ REVOKE ALL ON FUNCTION postern_internal.audit_user(p_action text, p_user auth.us
 
 REVOKE ALL ON FUNCTION postern_internal.authenticate(p_user_id uuid, p_session_id uuid, p_lock boolean) FROM PUBLIC;
 
+-- Name: FUNCTION ban_seconds(p_duration interval); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.ban_seconds(p_duration interval) FROM PUBLIC;
+
 -- Name: FUNCTION base64_length(p_text text); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.base64_length(p_text text) FROM PUBLIC;
@@ -11787,6 +12453,10 @@ REVOKE ALL ON FUNCTION postern_internal.call_hook_function(p_hook jsonb, p_paylo
 -- Name: FUNCTION calls_per_row(p_tokens text[]); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.calls_per_row(p_tokens text[]) FROM PUBLIC;
+
+-- Name: FUNCTION can_read_all(p_table oid); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.can_read_all(p_table oid) FROM PUBLIC;
 
 -- Name: FUNCTION candidate_email(p_identity jsonb); Type: ACL; Schema: postern_internal
 
@@ -11863,6 +12533,10 @@ REVOKE ALL ON FUNCTION postern_internal.check_mail_frequency(p_last_sent_at time
 -- Name: FUNCTION check_may_enroll(p_user_id uuid, p_session_id uuid, p_factor_id uuid); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.check_may_enroll(p_user_id uuid, p_session_id uuid, p_factor_id uuid) FROM PUBLIC;
+
+-- Name: FUNCTION check_metadata(p_metadata jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.check_metadata(p_metadata jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION check_new_custom_provider(p_provider jsonb); Type: ACL; Schema: postern_internal
 
@@ -11999,6 +12673,10 @@ REVOKE ALL ON FUNCTION postern_internal.decide_account(p_provider text, p_identi
 -- Name: FUNCTION delete_custom_provider(p_identifier text, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.delete_custom_provider(p_identifier text, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION delete_effect(p_constraint pg_constraint); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.delete_effect(p_constraint pg_constraint) FROM PUBLIC;
 
 -- Name: FUNCTION delete_user_by_command(p_who text, p_aud text); Type: ACL; Schema: postern_internal
 
@@ -12271,6 +12949,10 @@ REVOKE ALL ON FUNCTION postern_internal.invite_account(p_email text, p_data json
 -- Name: FUNCTION is_aal2(p_session_id uuid); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.is_aal2(p_session_id uuid) FROM PUBLIC;
+
+-- Name: FUNCTION is_about(p_user auth.users, p_query text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.is_about(p_user auth.users, p_query text) FROM PUBLIC;
 
 -- Name: FUNCTION is_address_proved(p_email text, p_identity jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -12648,6 +13330,10 @@ REVOKE ALL ON FUNCTION postern_internal.part_capacity(p_part integer, p_parts in
 
 REVOKE ALL ON FUNCTION postern_internal.part_used(p_used double precision, p_since timestamp with time zone, p_every double precision, p_now timestamp with time zone) FROM PUBLIC;
 
+-- Name: FUNCTION plan_deletion(p_user_id uuid); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.plan_deletion(p_user_id uuid) FROM PUBLIC;
+
 -- Name: FUNCTION prepare_factor_verification(p_user_id uuid, p_session_id uuid, p_factor_id uuid, p_challenge_id uuid, p_has_code boolean, p_refusal jsonb, p_context jsonb, OUT factor_type text, OUT secret text, OUT checked_at timestamp with time zone, OUT failure jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.prepare_factor_verification(p_user_id uuid, p_session_id uuid, p_factor_id uuid, p_challenge_id uuid, p_has_code boolean, p_refusal jsonb, p_context jsonb, OUT factor_type text, OUT secret text, OUT checked_at timestamp with time zone, OUT failure jsonb) FROM PUBLIC;
@@ -12756,6 +13442,10 @@ REVOKE ALL ON FUNCTION postern_internal.redeem_nonce(p_user auth.users, p_nonce 
 
 REVOKE ALL ON FUNCTION postern_internal.redeem_phone_otp(p_user auth.users, p_token_type auth.one_time_token_type, p_phone text, p_token text, p_context jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION referring_rows(p_fk pg_constraint, p_tables oid[], p_rows tid[], OUT tables oid[], OUT rows tid[]); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.referring_rows(p_fk pg_constraint, p_tables oid[], p_rows tid[], OUT tables oid[], OUT rows tid[]) FROM PUBLIC;
+
 -- Name: FUNCTION refresh_session(p_token text, p_context jsonb, OUT issued jsonb, OUT failure jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.refresh_session(p_token text, p_context jsonb, OUT issued jsonb, OUT failure jsonb) FROM PUBLIC;
@@ -12791,6 +13481,10 @@ REVOKE ALL ON FUNCTION postern_internal.remember_device(p_flow_id uuid, p_contex
 -- Name: FUNCTION remove_account(p_user auth.users, p_is_soft boolean, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.remove_account(p_user auth.users, p_is_soft boolean, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION remove_identity(p_user auth.users, p_identity_id uuid, p_session_id uuid, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.remove_identity(p_user auth.users, p_identity_id uuid, p_session_id uuid, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION replace_password(p_user_id uuid, p_password_hash text, p_context jsonb, p_except uuid); Type: ACL; Schema: postern_internal
 
@@ -12928,6 +13622,10 @@ REVOKE ALL ON FUNCTION postern_internal.swap_refresh_token(p_user auth.users, p_
 
 REVOKE ALL ON FUNCTION postern_internal.sweep_sessions(p_ids uuid[], p_reason text, p_now timestamp with time zone) FROM PUBLIC;
 
+-- Name: FUNCTION table_source(p_table oid); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.table_source(p_table oid) FROM PUBLIC;
+
 -- Name: FUNCTION take_client_state(p_flow auth.flow_state, OUT secret text, OUT failure jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.take_client_state(p_flow auth.flow_state, OUT secret text, OUT failure jsonb) FROM PUBLIC;
@@ -13055,6 +13753,10 @@ REVOKE ALL ON FUNCTION postern_internal.verify_phone_otp(p_type text, p_phone te
 -- Name: FUNCTION void_token(p_user_id uuid, p_type auth.one_time_token_type, p_token_hash text); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.void_token(p_user_id uuid, p_type auth.one_time_token_type, p_token_hash text) FROM PUBLIC;
+
+-- Name: FUNCTION void_tokens(p_user_id uuid); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.void_tokens(p_user_id uuid) FROM PUBLIC;
 
 -- Name: FUNCTION wake_outbox(); Type: ACL; Schema: postern_internal
 

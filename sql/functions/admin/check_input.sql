@@ -34,6 +34,32 @@ begin
 end;
 $$;
 
+-- Raises validation_failed (400) for what is no JSON object, as null is none.
+create or replace function postern_internal.check_metadata(p_metadata jsonb)
+returns void
+language plpgsql volatile security invoker set search_path = ''
+as $$
+begin
+  if jsonb_typeof(p_metadata) is distinct from 'object' then
+    perform postern_internal.fail(400, 'validation_failed', 'Metadata has to be a JSON object');
+  end if;
+end;
+$$;
+
+-- How long a ban lasts, in seconds. Raises: validation_failed (400) for null and for no time at all.
+create or replace function postern_internal.ban_seconds(p_duration interval)
+returns numeric
+language plpgsql volatile security invoker set search_path = ''
+as $$
+begin
+  if coalesce(p_duration, interval '0') <= interval '0' then
+    perform postern_internal.fail(
+      400, 'validation_failed', 'A ban lasts for some time; postern.unban_user() ends it');
+  end if;
+  return extract(epoch from p_duration);
+end;
+$$;
+
 -- A password hash that sign-in can compare with, as it is stored: a credential of Keycloak, which the column has no room
 -- for, in the PHC form. Raises: validation_failed (400).
 create or replace function postern_internal.check_password_hash(p_hash text)

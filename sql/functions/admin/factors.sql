@@ -90,3 +90,74 @@ begin
   return postern_internal.factor_json(v_factor);
 end;
 $$;
+
+-- See the comment on the function. Raises: user_not_found (404).
+create or replace function postern.list_factors(who text)
+returns table (
+  factor_id uuid,
+  factor_type text,
+  status text,
+  friendly_name text,
+  phone text,
+  created_at timestamptz,
+  last_challenged_at timestamptz
+)
+language sql stable security definer set search_path = ''
+as $$
+  select f.id, f.factor_type::text, f.status::text, nullif(f.friendly_name, ''), nullif(f.phone, ''), f.created_at,
+    f.last_challenged_at
+  from auth.mfa_factors as f
+  where f.user_id = (select (postern_internal.find_user(who)).id)
+  order by f.created_at, f.id
+$$;
+comment on function postern.list_factors(text) is
+'Lists the second factors of a user, oldest first, without their secrets. Only those with status verified are asked for.
+who: the user''s id, e-mail address, or phone number with a leading +.
+Errors: user_not_found (PT404).
+Example: select factor_id, factor_type, status, friendly_name from postern.list_factors(''ann@example.com'');';
+
+-- See the comment on the function. Raises and writes: as admin_delete_factor.
+create or replace function postern.delete_factor(who text, factor_id uuid)
+returns uuid
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_id uuid := (postern_internal.find_user(who)).id;
+begin
+  perform postern_internal.admin_delete_factor(
+    v_id, coalesce(factor_id, postern_internal.nil_uuid()), null, postern_internal.context());
+  return v_id;
+end;
+$$;
+comment on function postern.delete_factor(text, uuid) is
+'Removes a second factor and returns the user''s id. Sessions that it lifted to aal2 fall back to aal1. As over HTTP, the audit entry is in the user''s name; the event says who did it.
+who: the user''s id, e-mail address, or phone number with a leading +.
+factor_id: of the factor.
+Errors: user_not_found, mfa_factor_not_found (PT404).
+Example: select postern.delete_factor(''ann@example.com'', f.factor_id) from postern.list_factors(''ann@example.com'') f where f.factor_type = ''phone'';';
+
+-- See the comment on the function. Raises and writes: as admin_delete_factor.
+create or replace function postern.reset_mfa(who text)
+returns int
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_context jsonb := postern_internal.context();
+  v_user auth.users := postern_internal.need_user((postern_internal.find_user(who)).id);
+  v_factor_id uuid;
+  v_count int := 0;
+begin
+  for v_factor_id in
+    select f.id from auth.mfa_factors as f where f.user_id = v_user.id order by f.created_at, f.id
+  loop
+    perform postern_internal.admin_delete_factor(v_user.id, v_factor_id, null, v_context);
+    v_count := v_count + 1;
+  end loop;
+  return v_count;
+end;
+$$;
+comment on function postern.reset_mfa(text) is
+'Removes all second factors of a user who has lost them, and returns how many there were. Sessions at aal2 fall back to aal1; the user signs in without a second factor then and can enrol a new one. Recorded as by postern.delete_factor, for each factor.
+who: the user''s id, e-mail address, or phone number with a leading +. Make sure that it is the user who asks for it.
+Errors: user_not_found (PT404).
+Example: select postern.reset_mfa(''ann@example.com'');';

@@ -116,6 +116,19 @@ who: the user''s id, e-mail address, or phone number with a leading +.
 Errors: user_not_found (PT404).
 Example: select jsonb_pretty(postern.get_user(''ann@example.com''));';
 
+-- Whether a text is part of the address, number or name of a user, in any case, or the user's id. It is about everybody
+-- where it is empty or null. Inlined into its callers, therefore without a SET clause.
+create or replace function postern_internal.is_about(p_user auth.users, p_query text)
+returns boolean
+language sql stable security invoker
+as $$
+  select coalesce(p_query, '') = ''
+    or p_user.id::text = lower(p_query)
+    or strpos(lower(p_user.email), lower(p_query)) > 0
+    or p_query ~ '^[+0-9 ]+$' and strpos(p_user.phone, translate(p_query, '+ ', '')) > 0
+    or strpos(lower(p_user.raw_user_meta_data ->> 'full_name'), lower(p_query)) > 0
+$$;
+
 -- See the comment on the function.
 create or replace function postern.find_users(query text default '', max_rows int default 50)
 returns table (
@@ -136,11 +149,7 @@ as $$
     u.last_sign_in_at, u.confirmed_at, case when postern_internal.is_banned(u) then u.banned_until end, u.deleted_at
   from auth.users as u
   where u.instance_id = postern_internal.nil_uuid()
-    and (coalesce(query, '') = ''
-      or u.id::text = lower(query)
-      or strpos(lower(u.email), lower(query)) > 0
-      or query ~ '^[+0-9 ]+$' and strpos(u.phone, translate(query, '+ ', '')) > 0
-      or strpos(lower(u.raw_user_meta_data ->> 'full_name'), lower(query)) > 0)
+    and postern_internal.is_about(u, query)
   order by u.created_at desc nulls last, u.id
   limit max_rows
 $$;
@@ -149,3 +158,17 @@ comment on function postern.find_users(text, int) is
 query: part of an e-mail address, phone number or name, in any case; or a whole id; default: everybody.
 max_rows: at most so many; default: 50.
 Example: select email, last_sign_in_at from postern.find_users(''@example.com'');';
+
+-- See the comment on the function.
+create or replace function postern.count_users(query text default '')
+returns bigint
+language sql stable security definer set search_path = ''
+as $$
+  select count(*)
+  from auth.users as u
+  where u.instance_id = postern_internal.nil_uuid() and postern_internal.is_about(u, query)
+$$;
+comment on function postern.count_users(text) is
+'Counts the users that postern.find_users would list without a limit.
+query: part of an e-mail address, phone number or name, in any case; or a whole id; default: everybody.
+Example: select postern.count_users(''@example.com'');';

@@ -182,9 +182,7 @@ returns jsonb
 language plpgsql volatile security definer set search_path = ''
 as $$
 begin
-  if jsonb_typeof(metadata) is distinct from 'object' then
-    perform postern_internal.fail(400, 'validation_failed', 'Metadata has to be a JSON object');
-  end if;
+  perform postern_internal.check_metadata(metadata);
   return (postern_internal.change_by_sql(who, jsonb_build_object('app_metadata', metadata))).raw_app_meta_data;
 end;
 $$;
@@ -201,12 +199,8 @@ returns timestamptz
 language plpgsql volatile security definer set search_path = ''
 as $$
 begin
-  if coalesce(duration, interval '0') <= interval '0' then
-    perform postern_internal.fail(
-      400, 'validation_failed', 'A ban lasts for some time; postern.unban_user() ends it');
-  end if;
   return (postern_internal.change_by_sql(
-    who, jsonb_build_object('ban_seconds', extract(epoch from duration)))).banned_until;
+    who, jsonb_build_object('ban_seconds', postern_internal.ban_seconds(duration)))).banned_until;
 end;
 $$;
 comment on function postern.ban_user(text, interval) is

@@ -180,9 +180,8 @@ begin
 end;
 $$;
 
--- DELETE /user/identities/{id} (spec/02 section 10). The account keeps an address of its own as long as one is left.
--- Raises: as authenticate; single_identity_not_deletable, identity_not_found, email_conflict_identity_not_deletable (422).
--- Locks: the user. Writes: identities, users, one_time_tokens, audit, events, outbox.
+-- DELETE /user/identities/{id} (spec/02 section 10).
+-- Raises: as authenticate and remove_identity. Locks: the user. Writes: audit, and as remove_identity.
 create or replace function postern_internal.unlink_identity(
   p_user_id uuid,
   p_session_id uuid,
@@ -194,34 +193,54 @@ language plpgsql volatile security invoker set search_path = ''
 as $$
 declare
   v_user auth.users := postern_internal.authenticate(p_user_id, p_session_id, p_lock => true);
+  v_traits jsonb := postern_internal.remove_identity(v_user, p_identity_id, p_session_id, p_context);
+begin
+  perform postern_internal.audit_user('identity_unlinked', v_user, p_context, v_traits);
+end;
+$$;
+
+-- Takes an identity from an account, which keeps an address of its own as long as one is left. The caller holds the user's
+-- lock and writes the audit entry; its traits are returned.
+-- Raises: single_identity_not_deletable, identity_not_found, email_conflict_identity_not_deletable (422).
+-- Writes: identities, provider_tokens, users, one_time_tokens, events, outbox.
+create or replace function postern_internal.remove_identity(
+  p_user auth.users,
+  p_identity_id uuid,
+  p_session_id uuid,        -- of the user who does it; null: an administrator does
+  p_context jsonb
+)
+returns jsonb
+language plpgsql volatile security invoker set search_path = ''
+as $$
+declare
   v_identity auth.identities;
 begin
-  if (select count(*) from auth.identities as i where i.user_id = p_user_id) < 2 then
+  if (select count(*) from auth.identities as i where i.user_id = p_user.id) < 2 then
     perform postern_internal.fail(
       422, 'single_identity_not_deletable', 'User must have at least 1 identity after unlinking');
   end if;
-  delete from auth.identities as i where i.id = p_identity_id and i.user_id = p_user_id
+  delete from auth.identities as i where i.id = p_identity_id and i.user_id = p_user.id
   returning i.* into v_identity;
   if v_identity.id is null then
     perform postern_internal.fail(422, 'identity_not_found', 'Identity doesn''t exist');
   end if;
   delete from postern.provider_tokens as t where t.identity_id = v_identity.id;
-  perform postern_internal.audit_user('identity_unlinked', v_user, p_context, jsonb_build_object(
-    'identity_id', v_identity.id, 'provider', v_identity.provider, 'provider_id', v_identity.provider_id));
-  perform postern_internal.record_event('identity.deleted', p_user_id, p_context,
+  perform postern_internal.record_event('identity.deleted', p_user.id, p_context,
     jsonb_build_object('provider', v_identity.provider), p_session_id);
   if v_identity.provider = 'phone' then
     update auth.users as u set phone = null, phone_confirmed_at = null, updated_at = postern_internal.clock()
-    where u.id = p_user_id;
+    where u.id = p_user.id;
   elsif not exists (
-      select from auth.identities as i where i.user_id = p_user_id and i.email = lower(v_user.email))
-    and (postern_internal.promote_email(v_user, p_context)).id is null
+      select from auth.identities as i where i.user_id = p_user.id and i.email = lower(p_user.email))
+    and (postern_internal.promote_email(p_user, p_context)).id is null
   then
     perform postern_internal.fail(
       422, 'email_conflict_identity_not_deletable', 'Unable to unlink identity due to email conflict');
   end if;
-  perform postern_internal.recompute_providers(p_user_id);
-  perform postern_internal.notify_user('identity_unlinked', v_user, p_context,
+  perform postern_internal.recompute_providers(p_user.id);
+  perform postern_internal.notify_user('identity_unlinked', p_user, p_context,
     jsonb_build_object('provider', v_identity.provider));
+  return jsonb_build_object(
+    'identity_id', v_identity.id, 'provider', v_identity.provider, 'provider_id', v_identity.provider_id);
 end;
 $$;

@@ -4,7 +4,7 @@
 -- Writes: users, identities, one_time_tokens, sessions, session_ends, events.
 create or replace function postern_internal.replace_password(
   p_user_id uuid,
-  p_password_hash text,
+  p_password_hash text,     -- '': the user has no password any more
   p_context jsonb,
   p_except uuid default null
 )
@@ -15,14 +15,11 @@ declare
   v_user auth.users;
   v_is_first boolean;
 begin
-  select coalesce(u.encrypted_password, '') = '' into v_is_first from auth.users as u where u.id = p_user_id;
-  delete from auth.one_time_tokens where user_id = p_user_id;
+  select coalesce(u.encrypted_password, '') = '' and p_password_hash <> '' into v_is_first
+  from auth.users as u where u.id = p_user_id;
+  perform postern_internal.void_tokens(p_user_id);
   update auth.users
-  set encrypted_password = p_password_hash, updated_at = postern_internal.clock(),
-    confirmation_token = '', confirmation_sent_at = null, recovery_token = '', recovery_sent_at = null,
-    email_change_token_new = '', email_change_token_current = '', email_change_sent_at = null,
-    phone_change_token = '', phone_change_sent_at = null,
-    reauthentication_token = '', reauthentication_sent_at = null
+  set encrypted_password = nullif(p_password_hash, ''), updated_at = postern_internal.clock()
   where id = p_user_id
   returning * into v_user;
   if v_is_first and (p_context ->> 'email_identity')::boolean and v_user.email <> ''
@@ -35,6 +32,28 @@ begin
   perform postern_internal.end_sessions(p_user_id, 'password_change', p_context, p_except => p_except);
   perform postern_internal.record_event('user.password_changed', p_user_id, p_context);
   return v_user;
+end;
+$$;
+
+-- Makes everything void that was mailed or texted to a user: links and codes. What they were for, like a change of the
+-- address, can be asked for anew at once. Returns how many there were. The caller holds the user's lock.
+-- Writes: users, one_time_tokens.
+create or replace function postern_internal.void_tokens(p_user_id uuid)
+returns int
+language plpgsql volatile security invoker set search_path = ''
+as $$
+declare
+  v_count int;
+begin
+  delete from auth.one_time_tokens as t where t.user_id = p_user_id;
+  get diagnostics v_count = row_count;
+  update auth.users as u
+  set confirmation_token = '', confirmation_sent_at = null, recovery_token = '', recovery_sent_at = null,
+    email_change_token_new = '', email_change_token_current = '', email_change_sent_at = null,
+    phone_change_token = '', phone_change_sent_at = null,
+    reauthentication_token = '', reauthentication_sent_at = null, updated_at = postern_internal.clock()
+  where u.id = p_user_id;
+  return v_count;
 end;
 $$;
 
