@@ -20,18 +20,80 @@ var sections = []struct {
 	title     string
 	functions []string
 }{
-	{"Users", []string{"create_user", "ensure_user", "find_users", "count_users", "get_user", "update_user", "set_email", "set_phone", "confirm_email", "confirm_phone",
-		"set_password", "set_password_hash", "clear_password", "set_user_metadata", "set_app_metadata", "set_role", "ban_user", "unban_user", "delete_user_plan", "delete_user"}},
-	{"Identities", []string{"list_identities", "unlink_identity"}},
-	{"Second factors", []string{"list_factors", "delete_factor", "reset_mfa"}},
-	{"Links and codes", []string{"list_one_time_tokens", "expire_links"}},
-	{"Sessions", []string{"list_sessions", "sign_out", "why_signed_out"}},
-	{"Tokens of providers", []string{"list_provider_tokens", "get_provider_token", "forget_provider_tokens"}},
-	{"Custom providers", []string{"create_custom_provider", "update_custom_provider", "delete_custom_provider", "list_custom_providers"}},
-	{"Limits", []string{"list_limits", "reset_limit"}},
-	{"Mail", []string{"invite_user", "send_magic_link", "list_outbox", "retry_outbox"}},
-	{"Row-level security", []string{"check_request", "session_is_valid", "aal", "has_amr", "is_anonymous", "session_id"}},
-	{"Upkeep", []string{"run_maintenance", "doctor", "lint"}},
+	{"Users", []string{
+		"create_user",
+		"ensure_user",
+		"find_users",
+		"count_users",
+		"get_user",
+		"update_user",
+		"set_email",
+		"set_phone",
+		"confirm_email",
+		"confirm_phone",
+		"set_password",
+		"set_password_hash",
+		"clear_password",
+		"set_user_metadata",
+		"set_app_metadata",
+		"set_role",
+		"ban_user",
+		"unban_user",
+		"delete_user_plan",
+		"delete_user",
+	}},
+	{"Identities", []string{
+		"list_identities",
+		"unlink_identity",
+	}},
+	{"Second factors", []string{
+		"list_factors",
+		"delete_factor",
+		"reset_mfa",
+	}},
+	{"Links and codes", []string{
+		"list_one_time_tokens",
+		"expire_links",
+	}},
+	{"Sessions", []string{
+		"list_sessions",
+		"sign_out",
+		"why_signed_out",
+	}},
+	{"Tokens of providers", []string{
+		"list_provider_tokens",
+		"get_provider_token",
+		"forget_provider_tokens",
+	}},
+	{"Custom providers", []string{
+		"create_custom_provider",
+		"update_custom_provider",
+		"delete_custom_provider",
+		"list_custom_providers",
+	}},
+	{"Limits", []string{
+		"list_limits",
+		"reset_limit",
+	}},
+	{"Mail", []string{
+		"invite_user",
+		"send_magic_link",
+		"list_outbox",
+		"retry_outbox",
+	}},
+	{"Row-level security", []string{
+		"check_request",
+		"session_is_valid",
+		"aal",
+		"has_amr",
+		"is_anonymous",
+		"session_id",
+	}},
+	{"Upkeep", []string{
+		"run_maintenance",
+		"doctor",
+		"lint",
+	}},
 }
 
 const sqlIntroduction = `# Administration in SQL

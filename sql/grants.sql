@@ -36,8 +36,16 @@ begin
       select oid from pg_proc
       where pronamespace = 'postern'::regnamespace
         and proname in (
-          'find_users', 'count_users', 'get_user', 'delete_user_plan', 'list_identities', 'list_factors',
-          'list_one_time_tokens', 'list_sessions', 'lint', 'why_signed_out')
+          'count_users',
+          'delete_user_plan',
+          'find_users',
+          'get_user',
+          'lint',
+          'list_factors',
+          'list_identities',
+          'list_one_time_tokens',
+          'list_sessions',
+          'why_signed_out')
     loop
       execute format('grant execute on function %s to postern_support', v_function);
     end loop;
