@@ -311,6 +311,8 @@ Example: select postern.create_custom_provider(''custom:shop'', ''Shop'', ''clie
 CREATE FUNCTION postern.create_user(email text DEFAULT NULL::text, password text DEFAULT NULL::text, phone text DEFAULT NULL::text, password_hash text DEFAULT NULL::text, email_confirm boolean DEFAULT false, phone_confirm boolean DEFAULT false, user_metadata jsonb DEFAULT '{}'::jsonb, app_metadata jsonb DEFAULT '{}'::jsonb, role text DEFAULT NULL::text, id uuid DEFAULT NULL::uuid, ban_duration interval DEFAULT NULL::interval) RETURNS uuid
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
+    SET enable_seqscan TO 'off'
+    SET jit TO 'off'
     AS $$
 declare
   v_email text := postern_internal.check_email(email);
@@ -474,6 +476,8 @@ Example: select severity, what, fix from postern.doctor() where severity <> ''no
 CREATE FUNCTION postern.ensure_user(email text, user_metadata jsonb DEFAULT '{}'::jsonb, app_metadata jsonb DEFAULT '{}'::jsonb, email_confirm boolean DEFAULT false) RETURNS uuid
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
+    SET enable_seqscan TO 'off'
+    SET jit TO 'off'
     AS $$
 declare
   v_context jsonb := postern_internal.context();
@@ -659,6 +663,8 @@ Example: create policy "fresh password" on accounts as restrictive for delete us
 CREATE FUNCTION postern.invite_user(email text, user_metadata jsonb DEFAULT '{}'::jsonb, redirect_to text DEFAULT NULL::text) RETURNS uuid
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
+    SET enable_seqscan TO 'off'
+    SET jit TO 'off'
     AS $$
 declare
   v_email text := postern_internal.check_email(email);
@@ -1911,7 +1917,7 @@ declare
   v_user auth.users;
 begin
   select u.* into v_user from auth.users as u
-  where u.id = p_user_id and u.instance_id = postern_internal.nil_uuid();
+  where u.id = p_user_id and u.instance_id is not distinct from postern_internal.nil_uuid();
   if v_user.id is null then
     perform postern_internal.fail(404, 'user_not_found', 'User not found');
   end if;
@@ -2423,7 +2429,7 @@ begin
   else
     select u.* into v_user
     from auth.users as u
-    where u.id = p_user_id and u.instance_id = postern_internal.nil_uuid();
+    where u.id = p_user_id and u.instance_id is not distinct from postern_internal.nil_uuid();
   end if;
   if v_user.id is null then
     perform postern_internal.fail(403, 'user_not_found', 'User from sub claim in JWT does not exist');
@@ -3735,28 +3741,14 @@ $$;
 -- Name: context(); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.context() RETURNS jsonb
-    LANGUAGE sql STABLE
+    LANGUAGE plpgsql STABLE
     SET search_path TO ''
     AS $$
-  select jsonb_build_object(
-      'site_url', '', 'verify_urls', '{}'::jsonb, 'aud', 'authenticated',
-      'jwt_aud', 'authenticated', 'default_role', 'authenticated',
-      'admin_role', 'admin', 'autoconfirm', false, 'phone_autoconfirm', false,
-      'secure_email_change', true, 'allow_unverified', false, 'signup_disabled', false,
-      'otp_exp', 86400, 'otp_length', 6, 'mail_frequency', 60, 'flow_expiry', 300,
-      'sms_otp_exp', 60, 'sms_otp_length', 6, 'sms_frequency', 60, 'sms_provider', '',
-      'sms_checks_codes', false, 'sms_test_otps', '{}'::jsonb,
-      'rotation', true, 'reuse_interval', 10, 'allow_reuse', false, 'token_version', 1,
-      'upgrade_percentage', 0, 'single_per_user', false, 'tags', '[]'::jsonb,
-      'reauthenticate', false, 'current_password', false, 'audit_disabled', false,
-      'notifications', '{}'::jsonb, 'hooks', '{}'::jsonb, 'linking_domains', '{}'::jsonb,
-      'linking_policy', 'verified', 'email_identity', false,
-      'authorized_addresses', '[]'::jsonb,
-      'mfa', '{"enroll": ["totp"], "verify": ["totp"], "challenge_expiry": 300, "factor_expiry": 300,
-        "phone_frequency": 60, "max_enrolled": 10, "max_verified": 10, "max_guesses": 5, "code_reuse": false}'::jsonb
-    )
+begin
+  return postern_internal.default_settings()
     || coalesce((select value from postern.settings), '{}')
-    || jsonb_build_object('actor', session_user, 'by_sql', true, 'ip', host(inet_client_addr()))
+    || jsonb_build_object('actor', session_user, 'by_sql', true, 'ip', host(inet_client_addr()));
+end;
 $$;
 
 -- Name: count_factor_code(uuid, boolean, jsonb); Type: FUNCTION; Schema: postern_internal
@@ -4134,6 +4126,30 @@ begin
     v_owner is null and exists (
       select from auth.users as u where u.id = any (v_linked || v_addressed) and u.confirmed_at is not null)) as d;
 end;
+$$;
+
+-- Name: default_settings(); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.default_settings() RETURNS jsonb
+    LANGUAGE sql IMMUTABLE
+    AS $$
+  select jsonb_build_object(
+      'site_url', '', 'verify_urls', '{}'::jsonb, 'aud', 'authenticated',
+      'jwt_aud', 'authenticated', 'default_role', 'authenticated',
+      'admin_role', 'admin', 'autoconfirm', false, 'phone_autoconfirm', false,
+      'secure_email_change', true, 'allow_unverified', false, 'signup_disabled', false,
+      'otp_exp', 86400, 'otp_length', 6, 'mail_frequency', 60, 'flow_expiry', 300,
+      'sms_otp_exp', 60, 'sms_otp_length', 6, 'sms_frequency', 60, 'sms_provider', '',
+      'sms_checks_codes', false, 'sms_test_otps', '{}'::jsonb,
+      'rotation', true, 'reuse_interval', 10, 'allow_reuse', false, 'token_version', 1,
+      'upgrade_percentage', 0, 'single_per_user', false, 'tags', '[]'::jsonb,
+      'reauthenticate', false, 'current_password', false, 'audit_disabled', false,
+      'notifications', '{}'::jsonb, 'hooks', '{}'::jsonb, 'linking_domains', '{}'::jsonb,
+      'linking_policy', 'verified', 'email_identity', false,
+      'authorized_addresses', '[]'::jsonb,
+      'mfa', '{"enroll": ["totp"], "verify": ["totp"], "challenge_expiry": 300, "factor_expiry": 300,
+        "phone_frequency": 60, "max_enrolled": 10, "max_verified": 10, "max_guesses": 5, "code_reuse": false}'::jsonb
+    )
 $$;
 
 -- Name: delete_custom_provider(text, jsonb); Type: FUNCTION; Schema: postern_internal
@@ -5195,10 +5211,10 @@ declare
 begin
   if postern_internal.is_uuid(v_who) then
     select u.* into v_user from auth.users as u
-    where u.id = v_who::uuid and u.instance_id = postern_internal.nil_uuid();
+    where u.id = v_who::uuid and u.instance_id is not distinct from postern_internal.nil_uuid();
   elsif v_who like '+%' then
     select u.* into v_user from auth.users as u
-    where u.phone = translate(v_who, '+ ', '') and u.instance_id = postern_internal.nil_uuid();
+    where u.phone = translate(v_who, '+ ', '') and u.instance_id is not distinct from postern_internal.nil_uuid();
   elsif v_who like '%@%' then
     select u.* into v_user from auth.users as u
     where lower(u.email) = lower(v_who) and u.instance_id = postern_internal.nil_uuid()
@@ -5230,7 +5246,7 @@ CREATE FUNCTION postern_internal.find_users_by_email(p_email text, p_aud text) R
   select u.*
   from auth.users as u
   where u.instance_id = postern_internal.nil_uuid()
-    and lower(u.email) = lower(p_email)
+    and lower(u.email) = (select lower(p_email))
     and u.aud = p_aud
     and not u.is_sso_user
 $$;
@@ -5242,10 +5258,10 @@ CREATE FUNCTION postern_internal.find_users_by_phone(p_phone text, p_aud text) R
     AS $$
   select u.*
   from auth.users as u
-  where u.instance_id = postern_internal.nil_uuid()
+  where u.instance_id is not distinct from postern_internal.nil_uuid()
     and u.phone = p_phone
     and u.aud = p_aud
-    and not u.is_sso_user
+    and u.is_sso_user is not true
 $$;
 
 -- Name: finish_oauth(uuid, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
@@ -5671,12 +5687,6 @@ declare
   v_now timestamptz := postern_internal.clock();
   v_user auth.users;
 begin
-  if exists (select from auth.users as u where u.id = p_user.id) then
-    raise unique_violation using
-      message = 'duplicate key value violates unique constraint "users_pkey"',
-      detail = 'Key (id)=(' || p_user.id || ') already exists.',
-      schema = 'auth', table = 'users', constraint = 'users_pkey';
-  end if;
   insert into auth.users (
     instance_id, id, aud, role, email, phone, encrypted_password, raw_app_meta_data, raw_user_meta_data,
     is_anonymous, created_at, updated_at, confirmation_token, recovery_token, email_change_token_new,
@@ -5693,6 +5703,11 @@ begin
   returning * into v_user;
   if v_user.id is not null then
     perform postern_internal.record_event('user.created', v_user.id, p_context);
+  elsif exists (select from auth.users as u where u.id = p_user.id) then
+    raise unique_violation using
+      message = 'duplicate key value violates unique constraint "users_pkey"',
+      detail = 'Key (id)=(' || p_user.id || ') already exists.',
+      schema = 'auth', table = 'users', constraint = 'users_pkey';
   end if;
   return v_user;
 end;
@@ -6185,7 +6200,7 @@ begin
   into v_code
   from auth.users as u
   left join auth.sessions as s on s.id = v_session_id
-  where u.id = v_user_id and u.instance_id = postern_internal.nil_uuid() and u.deleted_at is null;
+  where u.id = v_user_id and u.instance_id is not distinct from postern_internal.nil_uuid() and u.deleted_at is null;
   if found and v_code is null then
     return null;
   end if;
@@ -6766,7 +6781,7 @@ declare
 begin
   select u.* into v_user
   from auth.users as u
-  where u.id = p_user_id and u.instance_id = postern_internal.nil_uuid()
+  where u.id = p_user_id and u.instance_id is not distinct from postern_internal.nil_uuid()
   for no key update;
   return v_user;
 end;
@@ -7262,6 +7277,9 @@ CREATE FUNCTION postern_internal.merge_metadata(p_old jsonb, p_new jsonb) RETURN
     SET search_path TO ''
     AS $$
 begin
+  if postern_internal.read_metadata(p_new) = '{}' then
+    return postern_internal.read_metadata(p_old);
+  end if;
   return (
     select coalesce(jsonb_object_agg(key, value), '{}')
     from jsonb_each(postern_internal.read_metadata(p_old) || postern_internal.read_metadata(p_new)) as m
@@ -7335,7 +7353,7 @@ declare
 begin
   if p_to_delete then
     select u.* into v_user from auth.users as u
-    where u.id = p_user_id and u.instance_id = postern_internal.nil_uuid()
+    where u.id = p_user_id and u.instance_id is not distinct from postern_internal.nil_uuid()
     for update;
   else
     v_user := postern_internal.lock_user(p_user_id);
@@ -7634,9 +7652,9 @@ declare
 begin
   select i.user_id into v_owner
   from auth.identities as i
-  join auth.users as u on u.id = i.user_id and u.aud = p_context ->> 'aud'
   where i.email = lower(p_email)
     and postern_internal.linking_domain(i.provider, p_context) = 'default'
+    and (select u.aud from auth.users as u where u.id = i.user_id) = p_context ->> 'aud'
   order by i.created_at, i.id
   limit 1;
   if v_owner is null then
@@ -8426,7 +8444,7 @@ begin
   end if;
 
   update auth.users set updated_at = postern_internal.clock()
-  where id = v_user_id and instance_id = postern_internal.nil_uuid()
+  where id = v_user_id and instance_id is not distinct from postern_internal.nil_uuid()
   returning * into v_user;
   select s.* into v_session from auth.sessions as s
   where s.id = v_session_id and s.user_id = v_user.id for no key update;
@@ -10051,11 +10069,10 @@ CREATE FUNCTION postern_internal.unusable_password_hash() RETURNS text
     SET search_path TO ''
     AS $_$
 begin
-  return (
-    select '$2a$10$' || substr(
-      translate(encode(
-        uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()), 'base64'
-      ), '+=' || chr(10), '.'), 1, 53));
+  return '$2a$10$' || substr(
+    translate(encode(
+      uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()), 'base64'
+    ), '+=' || chr(10), '.'), 1, 53);
 end;
 $_$;
 
@@ -10612,21 +10629,28 @@ declare
     || case when p_traits is null then '{}' else jsonb_build_object('traits', p_traits) end;
   v_ip text := left(coalesce(p_context ->> 'ip', ''), 64);
   v_now timestamptz := postern_internal.clock();
+  v_is_stored boolean := not coalesce((p_context ->> 'audit_disabled')::boolean, false);
+  v_is_sent boolean := p_context ? 'audit_log';
   v_action text;
+  v_id uuid;
+  v_entry jsonb;
   v_ids uuid[];
   v_entries jsonb[];
 begin
   foreach v_action in array p_actions loop
-    v_ids := v_ids || gen_random_uuid();
-    v_entries := v_entries || (v_payload
-      || jsonb_build_object('action', v_action, 'log_type', postern_internal.audit_log_type(v_action)));
+    v_id := gen_random_uuid();
+    v_entry := v_payload
+      || jsonb_build_object('action', v_action, 'log_type', postern_internal.audit_log_type(v_action));
+    if v_is_stored then
+      insert into auth.audit_log_entries (instance_id, id, payload, created_at, ip_address)
+      values (postern_internal.nil_uuid(), v_id, v_entry::json, v_now, v_ip);
+    end if;
+    if v_is_sent then
+      v_ids := v_ids || v_id;
+      v_entries := v_entries || v_entry;
+    end if;
   end loop;
-  if not coalesce((p_context ->> 'audit_disabled')::boolean, false) then
-    insert into auth.audit_log_entries (instance_id, id, payload, created_at, ip_address)
-    select postern_internal.nil_uuid(), e.id, e.entry::json, v_now, v_ip
-    from unnest(v_ids, v_entries) as e (id, entry);
-  end if;
-  if p_context ? 'audit_log' then
+  if v_is_sent then
     raise notice using message = 'postern.audit', detail = jsonb_build_object(
       'ids', v_ids, 'entries', v_entries, 'ip_address', v_ip, 'created_at', postern_internal.rfc3339(v_now))::text;
   end if;
@@ -12669,6 +12693,10 @@ REVOKE ALL ON FUNCTION postern_internal.customize_claims(p_claims jsonb, p_metho
 -- Name: FUNCTION decide_account(p_provider text, p_identity jsonb, p_context jsonb, OUT decision text, OUT user_id uuid, OUT refusal text); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.decide_account(p_provider text, p_identity jsonb, p_context jsonb, OUT decision text, OUT user_id uuid, OUT refusal text) FROM PUBLIC;
+
+-- Name: FUNCTION default_settings(); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.default_settings() FROM PUBLIC;
 
 -- Name: FUNCTION delete_custom_provider(p_identifier text, p_context jsonb); Type: ACL; Schema: postern_internal
 

@@ -126,6 +126,9 @@ end;
 $$;
 
 -- See the comment on the function. Raises and writes: as create_account and the checks of check_input.sql.
+-- One statement may create many users, with the plans that were made at the first. Where there were few rows, PostgreSQL
+-- likes to read whole tables; the ten-thousandth user would pay for that, so it is off, in functions that make users. JIT
+-- is off because it would compile what has no index, which looks dear then.
 create or replace function postern.create_user(
   email text default null,
   password text default null,
@@ -140,7 +143,7 @@ create or replace function postern.create_user(
   ban_duration interval default null
 )
 returns uuid
-language plpgsql volatile security definer set search_path = ''
+language plpgsql volatile security definer set search_path = '' set enable_seqscan = off set jit = off
 as $$
 declare
   v_email text := postern_internal.check_email(email);
@@ -183,7 +186,7 @@ Errors: email_exists, phone_exists (PT422), validation_failed (PT400).
 Example: select postern.create_user(''ann@example.com'', email_confirm => true);
 Example: select postern.create_user(email, password_hash => hash) from old_users;';
 
--- See the comment on the function. Raises and writes: as create_account.
+-- See the comment on the function. Raises and writes: as create_account. Settings: as postern.create_user.
 create or replace function postern.ensure_user(
   email text,
   user_metadata jsonb default '{}',
@@ -191,7 +194,7 @@ create or replace function postern.ensure_user(
   email_confirm boolean default false
 )
 returns uuid
-language plpgsql volatile security definer set search_path = ''
+language plpgsql volatile security definer set search_path = '' set enable_seqscan = off set jit = off
 as $$
 declare
   v_context jsonb := postern_internal.context();

@@ -93,7 +93,7 @@ declare
   v_user auth.users;
 begin
   select u.* into v_user from auth.users as u
-  where u.id = p_user_id and u.instance_id = postern_internal.nil_uuid();
+  where u.id = p_user_id and u.instance_id is not distinct from postern_internal.nil_uuid();
   if v_user.id is null then
     perform postern_internal.fail(404, 'user_not_found', 'User not found');
   end if;

@@ -17,10 +17,10 @@ declare
 begin
   if postern_internal.is_uuid(v_who) then
     select u.* into v_user from auth.users as u
-    where u.id = v_who::uuid and u.instance_id = postern_internal.nil_uuid();
+    where u.id = v_who::uuid and u.instance_id is not distinct from postern_internal.nil_uuid();
   elsif v_who like '+%' then
     select u.* into v_user from auth.users as u
-    where u.phone = translate(v_who, '+ ', '') and u.instance_id = postern_internal.nil_uuid();
+    where u.phone = translate(v_who, '+ ', '') and u.instance_id is not distinct from postern_internal.nil_uuid();
   elsif v_who like '%@%' then
     select u.* into v_user from auth.users as u
     where lower(u.email) = lower(v_who) and u.instance_id = postern_internal.nil_uuid()
@@ -64,7 +64,7 @@ declare
 begin
   if p_to_delete then
     select u.* into v_user from auth.users as u
-    where u.id = p_user_id and u.instance_id = postern_internal.nil_uuid()
+    where u.id = p_user_id and u.instance_id is not distinct from postern_internal.nil_uuid()
     for update;
   else
     v_user := postern_internal.lock_user(p_user_id);
