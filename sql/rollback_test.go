@@ -51,6 +51,7 @@ var writes = map[string]string{
 	"unban_user":             "postern.unban_user('dan@example.com')",
 	"unlink_identity":        "postern.unlink_identity('ann@example.com', " + hubID + ")",
 	"update_custom_provider": "postern.update_custom_provider('custom:shop', name => 'S')",
+	"update_factor":          "postern.update_factor('ann@example.com', " + factorID + ", 'clock')",
 	"update_user":            "postern.update_user('ann@example.com', password_hash => " + newHash + ", role => 'editor')",
 }
 

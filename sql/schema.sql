@@ -1369,6 +1369,33 @@ Errors: validation_failed (PT400); custom_provider_not_found, feature_disabled (
 Example: select postern.update_custom_provider(''custom:acme'', enabled => false);
 Example: select postern.update_custom_provider(''custom:acme'', scopes => ''{email,profile}'');';
 
+-- Name: update_factor(text, uuid, text, text); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.update_factor(who text, factor_id uuid, friendly_name text DEFAULT NULL::text, phone text DEFAULT NULL::text) RETURNS uuid
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_id uuid := (postern_internal.find_user(who)).id;
+begin
+  perform postern_internal.admin_update_factor(
+    v_id, coalesce(factor_id, postern_internal.nil_uuid()),
+    jsonb_build_object('friendly_name', friendly_name, 'phone', postern_internal.check_phone(phone)),
+    null, null, postern_internal.context());
+  return v_id;
+end;
+$$;
+
+-- Name: FUNCTION update_factor(who text, factor_id uuid, friendly_name text, phone text); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.update_factor(who text, factor_id uuid, friendly_name text, phone text) IS 'Gives a second factor another name, or a phone factor another number, and returns the user''s id. What is left out stays as it is.
+who: the user''s id, e-mail address, or phone number with a leading +.
+factor_id: of the factor.
+friendly_name: the new name; no other factor of the user has it.
+phone: the new number; it may begin with + and hold spaces. Factors of other types have none, and stay without.
+Errors: user_not_found, mfa_factor_not_found (PT404), validation_failed (PT400); unique_violation (23505) where another factor of the user has the name or number.
+Example: select postern.update_factor(''ann@example.com'', f.factor_id, ''old phone'') from postern.list_factors(''ann@example.com'') f where f.factor_type = ''phone'';';
+
 -- Name: update_user(text, text, text, text, text, boolean, boolean, jsonb, jsonb, text, interval); Type: FUNCTION; Schema: postern
 
 CREATE FUNCTION postern.update_user(who text, email text DEFAULT NULL::text, password text DEFAULT NULL::text, phone text DEFAULT NULL::text, password_hash text DEFAULT NULL::text, email_confirm boolean DEFAULT false, phone_confirm boolean DEFAULT false, user_metadata jsonb DEFAULT '{}'::jsonb, app_metadata jsonb DEFAULT '{}'::jsonb, role text DEFAULT NULL::text, ban_duration interval DEFAULT NULL::interval) RETURNS uuid
@@ -12224,6 +12251,11 @@ GRANT ALL ON FUNCTION postern.unlink_identity(who text, identity_id uuid) TO pos
 
 REVOKE ALL ON FUNCTION postern.update_custom_provider(identifier text, name text, client_id text, client_secret text, issuer text, authorization_url text, token_url text, userinfo_url text, scopes text[], discovery_url text, jwks_uri text, acceptable_client_ids text[], pkce_enabled boolean, enabled boolean, email_optional boolean, skip_nonce_check boolean, attribute_mapping jsonb, custom_claims_allowlist text[], authorization_params jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.update_custom_provider(identifier text, name text, client_id text, client_secret text, issuer text, authorization_url text, token_url text, userinfo_url text, scopes text[], discovery_url text, jwks_uri text, acceptable_client_ids text[], pkce_enabled boolean, enabled boolean, email_optional boolean, skip_nonce_check boolean, attribute_mapping jsonb, custom_claims_allowlist text[], authorization_params jsonb) TO postern_admin;
+
+-- Name: FUNCTION update_factor(who text, factor_id uuid, friendly_name text, phone text); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.update_factor(who text, factor_id uuid, friendly_name text, phone text) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.update_factor(who text, factor_id uuid, friendly_name text, phone text) TO postern_admin;
 
 -- Name: FUNCTION update_user(who text, email text, password text, phone text, password_hash text, email_confirm boolean, phone_confirm boolean, user_metadata jsonb, app_metadata jsonb, role text, ban_duration interval); Type: ACL; Schema: postern
 
