@@ -1783,12 +1783,12 @@ begin
 
   return jsonb_build_object(
       'sub', p_user.id,
-      'aud', coalesce(p_user.aud, ''),
+      'aud', coalesce(p_user.aud, postern_internal.default_setting('jwt_aud')),
       'email', coalesce(p_user.email, ''),
       'phone', coalesce(p_user.phone, ''),
       'app_metadata', postern_internal.read_metadata(p_user.raw_app_meta_data),
       'user_metadata', postern_internal.read_metadata(p_user.raw_user_meta_data),
-      'role', coalesce(p_user.role, ''),
+      'role', coalesce(p_user.role, postern_internal.default_setting('default_role')),
       'aal', case when v_is_aal2 then 'aal2' else 'aal1' end,
       'session_id', p_session.id,
       'is_anonymous', p_user.is_anonymous
@@ -1944,7 +1944,7 @@ declare
   v_user auth.users;
 begin
   select u.* into v_user from auth.users as u
-  where u.id = p_user_id and u.instance_id is not distinct from postern_internal.nil_uuid();
+  where u.id = p_user_id and coalesce(u.instance_id, postern_internal.nil_uuid()) = postern_internal.nil_uuid();
   if v_user.id is null then
     perform postern_internal.fail(404, 'user_not_found', 'User not found');
   end if;
@@ -2456,7 +2456,7 @@ begin
   else
     select u.* into v_user
     from auth.users as u
-    where u.id = p_user_id and u.instance_id is not distinct from postern_internal.nil_uuid();
+    where u.id = p_user_id and coalesce(u.instance_id, postern_internal.nil_uuid()) = postern_internal.nil_uuid();
   end if;
   if v_user.id is null then
     perform postern_internal.fail(403, 'user_not_found', 'User from sub claim in JWT does not exist');
@@ -4155,6 +4155,17 @@ begin
 end;
 $$;
 
+-- Name: default_setting(text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.default_setting(p_name text) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+begin
+  return postern_internal.context() ->> p_name;
+end;
+$$;
+
 -- Name: default_settings(); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.default_settings() RETURNS jsonb
@@ -4329,15 +4340,21 @@ CREATE FUNCTION postern_internal.doctor_users(OUT severity text, OUT area text, 
     LANGUAGE sql STABLE
     SET search_path TO ''
     AS $$
-  select 'warning', 'users', format(f.what, case when f.n > 1000 then 'more than 1000' else f.n::text end), f.fix
+  select 'warning', 'users',
+    format(f.what, case when cardinality(f.found) > 1000 then 'more than 1000' else cardinality(f.found)::text end
+      || ' (' || array_to_string(f.found[:3], ', ') || case when cardinality(f.found) > 3 then ', ...' else '' end || ')'),
+    f.fix
   from (
-    select 'users with NULL where Supabase Auth reads text: %s; Postern reads it as empty, going back would not work' as what,
-      (select count(*) from (select from auth.users as u where u.aud is null or u.role is null
+    select 'users with NULL where Supabase Auth needs a value: %s; Postern reads it as a new user''s, going back would not work'
+        as what,
+      array(select postern_internal.name_of_user(u) from auth.users as u
+        where u.instance_id is null or u.aud is null or u.role is null
         or u.confirmation_token is null or u.recovery_token is null or u.email_change_token_new is null
         or u.email_change_token_current is null or u.email_change is null or u.phone_change is null
         or u.phone_change_token is null or u.reauthentication_token is null or u.email_change_confirm_status is null
-        or u.created_at is null or u.updated_at is null limit 1001) as x) as n,
-      'update auth.users set aud = coalesce(aud, ''authenticated''), role = coalesce(role, ''authenticated''),'
+        or u.created_at is null or u.updated_at is null limit 1001) as found,
+      'update auth.users set instance_id = coalesce(instance_id, ''00000000-0000-0000-0000-000000000000''),'
+        || ' aud = coalesce(aud, ''authenticated''), role = coalesce(role, ''authenticated''),'
         || ' confirmation_token = coalesce(confirmation_token, ''''), recovery_token = coalesce(recovery_token, ''''),'
         || ' email_change_token_new = coalesce(email_change_token_new, ''''),'
         || ' email_change_token_current = coalesce(email_change_token_current, ''''),'
@@ -4346,35 +4363,47 @@ CREATE FUNCTION postern_internal.doctor_users(OUT severity text, OUT area text, 
         || ' reauthentication_token = coalesce(reauthentication_token, ''''),'
         || ' email_change_confirm_status = coalesce(email_change_confirm_status, 0),'
         || ' created_at = coalesce(created_at, now()), updated_at = coalesce(updated_at, now())'
-        || ' where num_nulls(aud, role, confirmation_token, recovery_token, email_change_token_new,'
+        || ' where num_nulls(instance_id, aud, role, confirmation_token, recovery_token, email_change_token_new,'
         || ' email_change_token_current, email_change, phone_change, phone_change_token, reauthentication_token,'
         || ' email_change_confirm_status, created_at, updated_at) > 0;' as fix
     union all
     select 'users that nobody finds, because instance_id is not all zeros: %s',
-      (select count(*) from (select from auth.users as u
-        where u.instance_id is distinct from '00000000-0000-0000-0000-000000000000' limit 1001) as x),
+      array(select postern_internal.name_of_user(u) from auth.users as u
+        where u.instance_id <> '00000000-0000-0000-0000-000000000000' limit 1001),
       'update auth.users set instance_id = ''00000000-0000-0000-0000-000000000000'''
-        || ' where instance_id is distinct from ''00000000-0000-0000-0000-000000000000'';'
+        || ' where instance_id <> ''00000000-0000-0000-0000-000000000000'';'
     union all
     select 'users with capital letters in their e-mail address: %s; it is stored in lower case everywhere else',
-      (select count(*) from (select from auth.users as u where u.email <> lower(u.email) and u.deleted_at is null limit 1001) as x),
+      array(select postern_internal.name_of_user(u) from auth.users as u
+        where u.email <> lower(u.email) and u.deleted_at is null limit 1001),
       'update auth.users set email = lower(email) where email <> lower(email) and deleted_at is null;'
     union all
     select 'users with a phone number that is not digits only: %s; they cannot sign in with it',
-      (select count(*) from (select from auth.users as u where u.phone ~ '[^0-9]' and u.deleted_at is null limit 1001) as x),
-      'update auth.users set phone = regexp_replace(phone, ''[^0-9]'', '''', ''g'') where phone ~ ''[^0-9]'' and deleted_at is null;'
+      array(select postern_internal.name_of_user(u) from auth.users as u
+        where u.phone ~ '[^0-9]' and u.deleted_at is null limit 1001),
+      'update auth.users set phone = regexp_replace(phone, ''[^0-9]'', '''', ''g'')'
+        || ' where phone ~ ''[^0-9]'' and deleted_at is null;'
     union all
-    select 'users with an e-mail address and no identity: %s; apps show no way to sign in for them',
-      (select count(*) from (select from auth.users as u
-        where u.email <> '' and u.deleted_at is null and not u.is_anonymous
-          and not exists (select from auth.identities as i where i.user_id = u.id) limit 1001) as x),
+    select 'users with an e-mail address or a phone number and no identity: %s; apps show no way to sign in for them',
+      array(select postern_internal.name_of_user(u) from auth.users as u
+        where (u.email <> '' or u.phone <> '') and u.deleted_at is null and not u.is_anonymous
+          and not exists (select from auth.identities as i where i.user_id = u.id) limit 1001),
       'insert into auth.identities (user_id, provider, provider_id, identity_data, created_at, updated_at)'
-        || ' select id, ''email'', id::text, jsonb_build_object(''sub'', id, ''email'', email, ''email_verified'','
-        || ' email_confirmed_at is not null, ''phone_verified'', false), now(), now() from auth.users as u'
-        || ' where email <> '''' and deleted_at is null and not is_anonymous'
+        || ' select u.id, p.provider, u.id::text, jsonb_strip_nulls(jsonb_build_object(''sub'', u.id, ''email'','
+        || ' lower(nullif(u.email, '''')), ''phone'', case p.provider when ''phone'' then u.phone end, ''email_verified'','
+        || ' p.provider = ''email'' and u.email_confirmed_at is not null, ''phone_verified'','
+        || ' p.provider = ''phone'' and u.phone_confirmed_at is not null)), now(), now()'
+        || ' from auth.users as u cross join lateral (values (''email'', u.email), (''phone'', u.phone)) as p (provider, contact)'
+        || ' where p.contact <> '''' and u.deleted_at is null and not u.is_anonymous'
         || ' and not exists (select from auth.identities as i where i.user_id = u.id);'
+    union all
+    select 'users with an identity that has NULL where Supabase Auth reads a time: %s; going back would not work',
+      array(select postern_internal.name_of_user(u) from auth.identities as i join auth.users as u on u.id = i.user_id
+        where i.created_at is null or i.updated_at is null limit 1001),
+      'update auth.identities set created_at = coalesce(created_at, now()), updated_at = coalesce(updated_at, now())'
+        || ' where created_at is null or updated_at is null;'
   ) as f
-  where f.n > 0
+  where cardinality(f.found) > 0
 $$;
 
 -- Name: doctor_work(); Type: FUNCTION; Schema: postern_internal
@@ -5158,8 +5187,8 @@ begin
     return (
       select u.id
       from auth.users as u
-      where u.instance_id = postern_internal.nil_uuid() and u.phone_change = p_phone
-        and u.aud = p_context ->> 'aud' and not u.is_sso_user
+      where coalesce(u.instance_id, postern_internal.nil_uuid()) = postern_internal.nil_uuid() and u.phone_change = p_phone
+        and coalesce(u.aud, p_context ->> 'aud') = p_context ->> 'aud' and not u.is_sso_user
       order by u.phone_change_sent_at desc nulls last limit 1);
   end if;
   return (
@@ -5167,8 +5196,8 @@ begin
     from auth.one_time_tokens as t
     join auth.users as u on u.id = t.user_id
     where t.relates_to = p_phone and t.token_type = 'phone_change_token'
-      and u.instance_id = postern_internal.nil_uuid() and u.phone_change = p_phone
-      and u.aud = p_context ->> 'aud' and not u.is_sso_user
+      and coalesce(u.instance_id, postern_internal.nil_uuid()) = postern_internal.nil_uuid() and u.phone_change = p_phone
+      and coalesce(u.aud, p_context ->> 'aud') = p_context ->> 'aud' and not u.is_sso_user
     order by t.token_hash = postern_internal.otp_hash(p_phone, p_token) desc,
       u.phone_change_sent_at desc nulls last
     limit 1);
@@ -5238,18 +5267,18 @@ declare
 begin
   if postern_internal.is_uuid(v_who) then
     select u.* into v_user from auth.users as u
-    where u.id = v_who::uuid and u.instance_id is not distinct from postern_internal.nil_uuid();
+    where u.id = v_who::uuid and coalesce(u.instance_id, postern_internal.nil_uuid()) = postern_internal.nil_uuid();
   elsif v_who like '+%' then
     select u.* into v_user from auth.users as u
-    where u.phone = translate(v_who, '+ ', '') and u.instance_id is not distinct from postern_internal.nil_uuid();
+    where u.phone = translate(v_who, '+ ', '') and coalesce(u.instance_id, postern_internal.nil_uuid()) = postern_internal.nil_uuid();
   elsif v_who like '%@%' then
     select u.* into v_user from auth.users as u
-    where lower(u.email) = lower(v_who) and u.instance_id = postern_internal.nil_uuid()
+    where lower(u.email) = lower(v_who) and (u.instance_id = postern_internal.nil_uuid() or u.instance_id is null)
     order by u.is_sso_user
     limit 1;
     if v_user.is_sso_user and exists (
       select from auth.users as u
-      where lower(u.email) = lower(v_who) and u.instance_id = postern_internal.nil_uuid() and u.id <> v_user.id)
+      where lower(u.email) = lower(v_who) and (u.instance_id = postern_internal.nil_uuid() or u.instance_id is null) and u.id <> v_user.id)
     then
       perform postern_internal.fail(
         409, 'conflict', format('Several SSO accounts have the address %s; say which by its id', v_who));
@@ -5274,8 +5303,16 @@ CREATE FUNCTION postern_internal.find_users_by_email(p_email text, p_aud text) R
   from auth.users as u
   where u.instance_id = postern_internal.nil_uuid()
     and lower(u.email) = (select lower(p_email))
-    and u.aud = p_aud
+    and coalesce(u.aud, p_aud) = p_aud
     and not u.is_sso_user
+  union all
+  select u.*
+  from auth.users as u
+  where u.instance_id is null
+    and lower(u.email) = (select lower(p_email))
+    and coalesce(u.aud, p_aud) = p_aud
+    and not u.is_sso_user
+  limit 1
 $$;
 
 -- Name: find_users_by_phone(text, text); Type: FUNCTION; Schema: postern_internal
@@ -5285,9 +5322,9 @@ CREATE FUNCTION postern_internal.find_users_by_phone(p_phone text, p_aud text) R
     AS $$
   select u.*
   from auth.users as u
-  where u.instance_id is not distinct from postern_internal.nil_uuid()
-    and u.phone = p_phone
-    and u.aud = p_aud
+  where u.phone = p_phone
+    and coalesce(u.instance_id, postern_internal.nil_uuid()) = postern_internal.nil_uuid()
+    and coalesce(u.aud, p_aud) = p_aud
     and u.is_sso_user is not true
 $$;
 
@@ -6227,7 +6264,8 @@ begin
   into v_code
   from auth.users as u
   left join auth.sessions as s on s.id = v_session_id
-  where u.id = v_user_id and u.instance_id is not distinct from postern_internal.nil_uuid() and u.deleted_at is null;
+  where u.id = v_user_id and u.deleted_at is null
+    and coalesce(u.instance_id, postern_internal.nil_uuid()) = postern_internal.nil_uuid();
   if found and v_code is null then
     return null;
   end if;
@@ -6730,21 +6768,21 @@ declare
   v_pattern text := case when p_filter <> '' then '%' || p_filter || '%' end;
 begin
   select count(*) into total from auth.users as u
-  where u.instance_id = postern_internal.nil_uuid() and u.aud = v_aud
+  where (u.instance_id = postern_internal.nil_uuid() or u.instance_id is null) and (u.aud = v_aud or u.aud is null)
     and (v_pattern is null or u.email like v_pattern or u.raw_user_meta_data ->> 'full_name' ilike v_pattern);
   if p_offset >= total then
     users := '[]';
   elsif p_is_ascending then
     users := postern_internal.list_json(array(
       select u.id from auth.users as u
-      where u.instance_id = postern_internal.nil_uuid() and u.aud = v_aud
+      where (u.instance_id = postern_internal.nil_uuid() or u.instance_id is null) and (u.aud = v_aud or u.aud is null)
         and (v_pattern is null or u.email like v_pattern or u.raw_user_meta_data ->> 'full_name' ilike v_pattern)
       order by u.created_at, u.id
       offset p_offset limit p_limit));
   else
     users := postern_internal.list_json(array(
       select u.id from auth.users as u
-      where u.instance_id = postern_internal.nil_uuid() and u.aud = v_aud
+      where (u.instance_id = postern_internal.nil_uuid() or u.instance_id is null) and (u.aud = v_aud or u.aud is null)
         and (v_pattern is null or u.email like v_pattern or u.raw_user_meta_data ->> 'full_name' ilike v_pattern)
       order by u.created_at desc, u.id desc
       offset p_offset limit p_limit));
@@ -6764,7 +6802,8 @@ declare
 begin
   v_ids := array(
     select u.id from auth.users as u
-    where u.instance_id = postern_internal.nil_uuid() and u.aud = p_context ->> 'aud'
+    where (u.instance_id = postern_internal.nil_uuid() or u.instance_id is null)
+      and (u.aud = p_context ->> 'aud' or u.aud is null)
       and (p_id is null or (u.created_at, u.id) > (p_created_at, p_id))
       and (v_pattern is null or u.email like v_pattern or u.raw_user_meta_data ->> 'full_name' ilike v_pattern)
     order by u.created_at, u.id
@@ -6808,7 +6847,7 @@ declare
 begin
   select u.* into v_user
   from auth.users as u
-  where u.id = p_user_id and u.instance_id is not distinct from postern_internal.nil_uuid()
+  where u.id = p_user_id and coalesce(u.instance_id, postern_internal.nil_uuid()) = postern_internal.nil_uuid()
   for no key update;
   return v_user;
 end;
@@ -6949,7 +6988,7 @@ begin
   for v_user in
     select u.*
     from auth.users as u
-    where u.is_anonymous and u.deleted_at is null and u.instance_id = postern_internal.nil_uuid()
+    where u.is_anonymous and u.deleted_at is null and (u.instance_id = postern_internal.nil_uuid() or u.instance_id is null)
       and u.created_at < v_before
       and coalesce(u.last_sign_in_at < v_before, true)
       and not exists (
@@ -7314,6 +7353,14 @@ begin
 end;
 $$;
 
+-- Name: name_of_user(auth.users); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.name_of_user(p_user auth.users) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    AS $$
+  select coalesce(nullif(p_user.email, ''), nullif('+' || ltrim(p_user.phone, '+'), '+'), p_user.id::text)
+$$;
+
 -- Name: need_custom_provider(text, jsonb, boolean); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.need_custom_provider(p_identifier text, p_context jsonb, p_to_change boolean DEFAULT false) RETURNS auth.custom_oauth_providers
@@ -7380,7 +7427,7 @@ declare
 begin
   if p_to_delete then
     select u.* into v_user from auth.users as u
-    where u.id = p_user_id and u.instance_id is not distinct from postern_internal.nil_uuid()
+    where u.id = p_user_id and coalesce(u.instance_id, postern_internal.nil_uuid()) = postern_internal.nil_uuid()
     for update;
   else
     v_user := postern_internal.lock_user(p_user_id);
@@ -7408,7 +7455,7 @@ begin
     or v_is_verified and postern_internal.owners_by_identity(array[v_email], 'default', p_context) <> '{}'
     or not v_is_verified and exists (
       select from auth.identities as i
-      join auth.users as u on u.id = i.user_id and u.aud = p_context ->> 'aud'
+      join auth.users as u on u.id = i.user_id and coalesce(u.aud, p_context ->> 'aud') = p_context ->> 'aud'
       where i.email = v_email and postern_internal.linking_domain(i.provider, p_context) = 'default')
   then
     return null;
@@ -7681,7 +7728,7 @@ begin
   from auth.identities as i
   where i.email = lower(p_email)
     and postern_internal.linking_domain(i.provider, p_context) = 'default'
-    and (select u.aud from auth.users as u where u.id = i.user_id) = p_context ->> 'aud'
+    and (select coalesce(u.aud, p_context ->> 'aud') from auth.users as u where u.id = i.user_id) = p_context ->> 'aud'
   order by i.created_at, i.id
   limit 1;
   if v_owner is null then
@@ -7701,7 +7748,8 @@ begin
   return array(
     select u.id
     from auth.users as u
-    where u.instance_id = postern_internal.nil_uuid() and lower(u.email) = any (p_emails) and not u.is_sso_user);
+    where (u.instance_id = postern_internal.nil_uuid() or u.instance_id is null)
+      and lower(u.email) = any (p_emails) and not u.is_sso_user);
 end;
 $$;
 
@@ -8471,7 +8519,7 @@ begin
   end if;
 
   update auth.users set updated_at = postern_internal.clock()
-  where id = v_user_id and instance_id is not distinct from postern_internal.nil_uuid()
+  where id = v_user_id and coalesce(instance_id, postern_internal.nil_uuid()) = postern_internal.nil_uuid()
   returning * into v_user;
   select s.* into v_session from auth.sessions as s
   where s.id = v_session_id and s.user_id = v_user.id for no key update;
@@ -10309,8 +10357,8 @@ CREATE FUNCTION postern_internal.user_json(p_user auth.users) RETURNS jsonb
       'deleted_at', postern_internal.rfc3339(p_user.deleted_at)
     )) || jsonb_build_object(
       'id', p_user.id,
-      'aud', coalesce(p_user.aud, ''),
-      'role', coalesce(p_user.role, ''),
+      'aud', coalesce(p_user.aud, postern_internal.default_setting('jwt_aud')),
+      'role', coalesce(p_user.role, postern_internal.default_setting('default_role')),
       'email', coalesce(p_user.email, ''),
       'phone', coalesce(p_user.phone, ''),
       'app_metadata', postern_internal.read_metadata(p_user.raw_app_meta_data),
@@ -12726,6 +12774,10 @@ REVOKE ALL ON FUNCTION postern_internal.customize_claims(p_claims jsonb, p_metho
 
 REVOKE ALL ON FUNCTION postern_internal.decide_account(p_provider text, p_identity jsonb, p_context jsonb, OUT decision text, OUT user_id uuid, OUT refusal text) FROM PUBLIC;
 
+-- Name: FUNCTION default_setting(p_name text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.default_setting(p_name text) FROM PUBLIC;
+
 -- Name: FUNCTION default_settings(); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.default_settings() FROM PUBLIC;
@@ -13289,6 +13341,10 @@ REVOKE ALL ON FUNCTION postern_internal.merge_external_data(p_user_id uuid, p_id
 -- Name: FUNCTION merge_metadata(p_old jsonb, p_new jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.merge_metadata(p_old jsonb, p_new jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION name_of_user(p_user auth.users); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.name_of_user(p_user auth.users) FROM PUBLIC;
 
 -- Name: FUNCTION need_custom_provider(p_identifier text, p_context jsonb, p_to_change boolean); Type: ACL; Schema: postern_internal
 

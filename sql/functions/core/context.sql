@@ -71,6 +71,16 @@ as $$
     )
 $$;
 
+-- One setting as text: what a user gets whose row, made by hand, has NULL there.
+create or replace function postern_internal.default_setting(p_name text)
+returns text
+language plpgsql stable security invoker set search_path = ''
+as $$
+begin
+  return postern_internal.context() ->> p_name;
+end;
+$$;
+
 -- Stores what SQL callers read as settings. Called by a server when it starts; writes only changes.
 create or replace function postern_internal.publish_settings(p_settings jsonb)
 returns void
