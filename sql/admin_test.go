@@ -226,6 +226,7 @@ func TestWhoMayAdminister(t *testing.T) {
 	for call, isReading := range map[string]bool{
 		"select postern.create_user('eve@example.com')":                                                 false,
 		"select postern.ensure_user('eve@example.com')":                                                 false,
+		"select postern.set_actor('alice')":                                                             false,
 		"select * from postern.find_users()":                                                            true,
 		"select postern.count_users()":                                                                  true,
 		"select postern.get_user('ann@example.com')":                                                    true,

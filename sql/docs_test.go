@@ -89,6 +89,9 @@ var sections = []struct {
 		"is_anonymous",
 		"session_id",
 	}},
+	{"Who acts", []string{
+		"set_actor",
+	}},
 	{"Upkeep", []string{
 		"run_maintenance",
 		"doctor",
@@ -113,7 +116,8 @@ The functions are in schema ` + "`postern`" + `. The owner of schema ` + "`auth`
 ` + "`postern_admin`" + `, without any right on the tables; members of ` + "`postern_support`" + ` may call those that only read:
 ` + "`find_users`, `count_users`, `get_user`, `delete_user_plan`, `list_identities`, `list_factors`, `list_one_time_tokens`," + `
 ` + "`list_sessions`, `lint`, `why_signed_out`" + `. Those under Row-level security are for policies and PostgREST: anon, authenticated and
-service_role may call them, too ([rls.md](rls.md)). Audit log and events name the session user as the actor.
+service_role may call them, too ([rls.md](rls.md)). Audit log and events name the session user as the actor, or whom
+` + "`set_actor`" + ` says for the transaction.
 
     grant postern_admin to alice;
 

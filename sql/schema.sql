@@ -1113,6 +1113,38 @@ COMMENT ON FUNCTION postern.session_is_valid() IS 'Whether the request is that o
 Example: select postern.session_is_valid();
 Example: create policy "live sessions only" on payments as restrictive to authenticated using ((select postern.session_is_valid()));';
 
+-- Name: set_actor(text, text); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.set_actor(name text, reason text DEFAULT NULL::text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_name text := btrim(name);
+  v_said text := jsonb_strip_nulls(jsonb_build_object('name', v_name, 'reason', nullif(btrim(reason), '')))::text;
+begin
+  if v_name = '' or length(v_name) > 255 or length(reason) > 1000 then
+    perform postern_internal.fail(
+      400, 'validation_failed', 'The name of an actor has 1 to 255 characters, the reason at most 1000');
+  elsif v_name in ('user', 'server', 'hook', 'maintenance') then
+    perform postern_internal.fail(400, 'validation_failed', format('%s is what events call something else', v_name));
+  end if;
+  perform pg_current_xact_id(); -- the signature needs one
+  perform set_config('postern.actor', case
+    when v_name is not null then postern_internal.actor_signature(v_said) || ' ' || v_said
+    else ''
+  end, true);
+end;
+$$;
+
+-- Name: FUNCTION set_actor(name text, reason text); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.set_actor(name text, reason text) IS 'Says who acts, until the end of the transaction: audit entries and events of what SQL changes name that person as the actor. The session user and the reason stand beside it (set_actor in the traits and the data). Requests to a server are not affected. The setting postern.actor that it writes is signed: nothing else written there counts.
+name: who; null for the session user again.
+reason: why, such as the number of a ticket.
+Errors: validation_failed (PT400).
+Example: select postern.set_actor(''alice@example.com'', ''ticket 4711''), postern.ban_user(''mallory@example.com'');';
+
 -- Name: set_app_metadata(text, jsonb); Type: FUNCTION; Schema: postern
 
 CREATE FUNCTION postern.set_app_metadata(who text, metadata jsonb) RETURNS jsonb
@@ -1824,6 +1856,45 @@ begin
   end if;
   return coalesce(p_context -> 'verify_urls' ->> p_path, '') || '?token=' || p_token_hash || '&type=' || p_type
     || '&redirect_to=' || v_target;
+end;
+$$;
+
+-- Name: actor_context(); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.actor_context() RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_setting text := coalesce(current_setting('postern.actor', true), '');
+  v_said text := substr(v_setting, 66);
+begin
+  if v_setting = '' or left(v_setting, 65) is distinct from postern_internal.actor_signature(v_said) || ' ' then
+    return jsonb_build_object();
+  end if;
+  return jsonb_build_object(
+    'actor', v_said::jsonb ->> 'name',
+    'set_actor', v_said::jsonb - 'name' || jsonb_build_object('session_user', session_user));
+end;
+$$;
+
+-- Name: actor_signature(text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.actor_signature(p_said text) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_transaction xid8 := pg_current_xact_id_if_assigned();
+begin
+  if v_transaction is null then
+    return null;
+  end if;
+  return encode(
+    postern_internal.hmac_sha256(
+      (select k.key from postern.actor_key as k),
+      convert_to(concat_ws(' ', v_transaction, extract(epoch from now()), session_user, p_said), 'UTF8')),
+    'hex');
 end;
 $$;
 
@@ -3757,6 +3828,7 @@ CREATE FUNCTION postern_internal.context() RETURNS jsonb
     )
     || coalesce((select value from postern.settings), '{}')
     || jsonb_build_object('actor', session_user, 'by_sql', true, 'ip', host(inet_client_addr()))
+    || postern_internal.actor_context()
 $$;
 
 -- Name: count_factor_code(uuid, boolean, jsonb); Type: FUNCTION; Schema: postern_internal
@@ -4502,7 +4574,8 @@ begin
     on conflict (session_id) do nothing
   )
   insert into postern.events (type, user_id, session_id, actor, data, created_at)
-  select 'session.ended', p_user_id, id, v_actor, jsonb_build_object('reason', p_reason), v_now
+  select 'session.ended', p_user_id, id, v_actor,
+    jsonb_build_object('reason', p_reason) || postern_internal.said_actor(p_context), v_now
   from unnest(v_ended) as t (id);
   return cardinality(v_ended);
 end;
@@ -8277,8 +8350,8 @@ CREATE FUNCTION postern_internal.record_event(p_type text, p_user_id uuid, p_con
 begin
   insert into postern.events (type, user_id, session_id, actor, data, created_at)
   values (
-    p_type, p_user_id, p_session_id, coalesce(p_context ->> 'actor', 'user'), p_data,
-    postern_internal.clock()
+    p_type, p_user_id, p_session_id, coalesce(p_context ->> 'actor', 'user'),
+    p_data || postern_internal.said_actor(p_context), postern_internal.clock()
   );
 end;
 $$;
@@ -8996,6 +9069,14 @@ begin
   return v_output;
 end;
 $_$;
+
+-- Name: said_actor(jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.said_actor(p_context jsonb) RETURNS jsonb
+    LANGUAGE sql STABLE
+    AS $$
+  select case when p_context ? 'set_actor' then jsonb_build_object('set_actor', p_context -> 'set_actor') else '{}' end
+$$;
 
 -- Name: sealed_column(text); Type: FUNCTION; Schema: postern_internal
 
@@ -10609,7 +10690,10 @@ declare
       'actor_id', p_actor_id, 'actor_username', coalesce(p_actor_username, ''),
       'actor_via_sso', coalesce(p_via_sso, false))
     || case when p_actor_name is null then '{}' else jsonb_build_object('actor_name', p_actor_name) end
-    || case when p_traits is null then '{}' else jsonb_build_object('traits', p_traits) end;
+    || case
+      when p_traits is null and not p_context ? 'set_actor' then '{}'
+      else jsonb_build_object('traits', coalesce(p_traits, '{}') || postern_internal.said_actor(p_context))
+    end;
   v_ip text := left(coalesce(p_context ->> 'ip', ''), 64);
   v_now timestamptz := postern_internal.clock();
   v_action text;
@@ -10856,6 +10940,18 @@ CREATE TABLE auth.webauthn_credentials (
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
     last_used_at timestamp with time zone
 );
+
+-- Name: actor_key; Type: TABLE; Schema: postern
+
+CREATE TABLE postern.actor_key (
+    is_only_row boolean DEFAULT true NOT NULL,
+    key bytea NOT NULL,
+    CONSTRAINT actor_key_is_only_row_check CHECK (is_only_row)
+);
+
+-- Name: TABLE actor_key; Type: COMMENT; Schema: postern
+
+COMMENT ON TABLE postern.actor_key IS 'The key that tells what postern.set_actor() wrote into setting postern.actor from what somebody else did. One row.';
 
 -- Name: audit; Type: VIEW; Schema: postern
 
@@ -11367,6 +11463,11 @@ ALTER TABLE ONLY auth.webauthn_challenges
 
 ALTER TABLE ONLY auth.webauthn_credentials
     ADD CONSTRAINT webauthn_credentials_pkey PRIMARY KEY (id);
+
+-- Name: actor_key actor_key_pkey; Type: CONSTRAINT; Schema: postern
+
+ALTER TABLE ONLY postern.actor_key
+    ADD CONSTRAINT actor_key_pkey PRIMARY KEY (is_only_row);
 
 -- Name: challenge_guesses challenge_guesses_pkey; Type: CONSTRAINT; Schema: postern
 
@@ -12146,6 +12247,11 @@ GRANT ALL ON FUNCTION postern.session_is_valid() TO anon;
 GRANT ALL ON FUNCTION postern.session_is_valid() TO authenticated;
 GRANT ALL ON FUNCTION postern.session_is_valid() TO service_role;
 
+-- Name: FUNCTION set_actor(name text, reason text); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.set_actor(name text, reason text) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.set_actor(name text, reason text) TO postern_admin;
+
 -- Name: FUNCTION set_app_metadata(who text, metadata jsonb); Type: ACL; Schema: postern
 
 REVOKE ALL ON FUNCTION postern.set_app_metadata(who text, metadata jsonb) FROM PUBLIC;
@@ -12267,6 +12373,14 @@ REVOKE ALL ON FUNCTION postern_internal.account_key(p_aud text, p_address text) 
 -- Name: FUNCTION action_link(p_path text, p_token_hash text, p_type text, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.action_link(p_path text, p_token_hash text, p_type text, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION actor_context(); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.actor_context() FROM PUBLIC;
+
+-- Name: FUNCTION actor_signature(p_said text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.actor_signature(p_said text) FROM PUBLIC;
 
 -- Name: FUNCTION add_identity(p_user_id uuid, p_provider text, p_data jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -13525,6 +13639,10 @@ REVOKE ALL ON FUNCTION postern_internal.rotate_v2(p_user auth.users, p_session a
 -- Name: FUNCTION run_hook(p_name text, p_key text, p_payload jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.run_hook(p_name text, p_key text, p_payload jsonb, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION said_actor(p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.said_actor(p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION sealed_column(p_column text); Type: ACL; Schema: postern_internal
 

@@ -17,7 +17,10 @@ declare
       'actor_id', p_actor_id, 'actor_username', coalesce(p_actor_username, ''),
       'actor_via_sso', coalesce(p_via_sso, false))
     || case when p_actor_name is null then '{}' else jsonb_build_object('actor_name', p_actor_name) end
-    || case when p_traits is null then '{}' else jsonb_build_object('traits', p_traits) end;
+    || case
+      when p_traits is null and not p_context ? 'set_actor' then '{}'
+      else jsonb_build_object('traits', coalesce(p_traits, '{}') || postern_internal.said_actor(p_context))
+    end;
   v_ip text := left(coalesce(p_context ->> 'ip', ''), 64);
   v_now timestamptz := postern_internal.clock();
   v_action text;

@@ -38,7 +38,8 @@ begin
     on conflict (session_id) do nothing
   )
   insert into postern.events (type, user_id, session_id, actor, data, created_at)
-  select 'session.ended', p_user_id, id, v_actor, jsonb_build_object('reason', p_reason), v_now
+  select 'session.ended', p_user_id, id, v_actor,
+    jsonb_build_object('reason', p_reason) || postern_internal.said_actor(p_context), v_now
   from unnest(v_ended) as t (id);
   return cardinality(v_ended);
 end;
