@@ -535,27 +535,29 @@ who: the user''s id, e-mail address, or phone number with a leading +.
 Errors: user_not_found (PT404).
 Example: select postern.expire_links(''ann@example.com'');';
 
--- Name: find_users(text, integer); Type: FUNCTION; Schema: postern
+-- Name: find_users(text, integer, uuid); Type: FUNCTION; Schema: postern
 
-CREATE FUNCTION postern.find_users(query text DEFAULT ''::text, max_rows integer DEFAULT 50, OUT id uuid, OUT email text, OUT phone text, OUT full_name text, OUT role text, OUT created_at timestamp with time zone, OUT last_sign_in_at timestamp with time zone, OUT confirmed_at timestamp with time zone, OUT banned_until timestamp with time zone, OUT deleted_at timestamp with time zone)
+CREATE FUNCTION postern.find_users(query text DEFAULT ''::text, max_rows integer DEFAULT 50, after uuid DEFAULT NULL::uuid, OUT id uuid, OUT email text, OUT phone text, OUT full_name text, OUT role text, OUT created_at timestamp with time zone, OUT last_sign_in_at timestamp with time zone, OUT confirmed_at timestamp with time zone, OUT banned_until timestamp with time zone, OUT deleted_at timestamp with time zone, OUT lock_reason text)
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO ''
     AS $$
   select u.id, u.email::text, u.phone, u.raw_user_meta_data ->> 'full_name', u.role::text, u.created_at,
-    u.last_sign_in_at, u.confirmed_at, case when postern_internal.is_banned(u) then u.banned_until end, u.deleted_at
-  from auth.users as u
-  where u.instance_id = postern_internal.nil_uuid()
-    and postern_internal.is_about(u, query)
-  order by u.created_at desc nulls last, u.id
-  limit max_rows
+    u.last_sign_in_at, u.confirmed_at, case when postern_internal.is_banned(u) then u.banned_until end, u.deleted_at, l.reason
+  from unnest(postern_internal.page_of_users(query, max_rows, after)) with ordinality as p (id, n)
+  join auth.users as u on u.id = p.id
+  left join postern.locked_users as l on l.user_id = u.id
+  order by p.n
 $$;
 
--- Name: FUNCTION find_users(query text, max_rows integer); Type: COMMENT; Schema: postern
+-- Name: FUNCTION find_users(query text, max_rows integer, after uuid); Type: COMMENT; Schema: postern
 
-COMMENT ON FUNCTION postern.find_users(query text, max_rows integer) IS 'Lists users, newest first: all, or those whose address, number or user_metadata.full_name holds a text.
+COMMENT ON FUNCTION postern.find_users(query text, max_rows integer, after uuid) IS 'Lists users, newest first: all, or those whose address, number or user_metadata.full_name holds a text. lock_reason is that of postern.lock_user().
 query: part of an e-mail address, phone number or name, in any case; or a whole id; default: everybody.
 max_rows: at most so many; default: 50.
-Example: select email, last_sign_in_at from postern.find_users(''@example.com'');';
+after: the id of the last user of the page before: a page begins after that user, whoever was added meanwhile; default: the first page. The whole list is read page by page through the index on created_at that GOTRUE_INDEX_WORKER_ENSURE_USER_SEARCH_INDEXES_EXIST makes.
+Errors: user_not_found (PT404) where the user of after is gone.
+Example: select email, last_sign_in_at from postern.find_users(''@example.com'');
+Example: select id, email from postern.find_users(max_rows => 100, after => ''63c02ba7-b5f9-4b92-9a83-3d898f02d85b'');';
 
 -- Name: forget_provider_tokens(text, text); Type: FUNCTION; Schema: postern
 
@@ -622,14 +624,16 @@ CREATE FUNCTION postern.get_user(who text) RETURNS jsonb
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO ''
     AS $$
+declare
+  v_user auth.users := postern_internal.find_user(who);
 begin
-  return postern_internal.user_document(postern_internal.find_user(who));
+  return postern_internal.user_document(v_user) || postern_internal.user_orders(v_user.id);
 end;
 $$;
 
 -- Name: FUNCTION get_user(who text); Type: COMMENT; Schema: postern
 
-COMMENT ON FUNCTION postern.get_user(who text) IS 'Returns a user as GET /admin/users/{id} does: one JSON object with identities and factors, without secrets.
+COMMENT ON FUNCTION postern.get_user(who text) IS 'Returns a user as GET /admin/users/{id} does: one JSON object with identities and factors, without secrets. Only here it has lock, where postern.lock_user() locked the account, and password_change, where postern.require_password_change() demands one.
 who: the user''s id, e-mail address, or phone number with a leading +.
 Errors: user_not_found (PT404).
 Example: select jsonb_pretty(postern.get_user(''ann@example.com''));';
@@ -922,6 +926,81 @@ COMMENT ON FUNCTION postern.list_sessions(who text) IS 'Lists the sessions of a 
 who: the user''s id, e-mail address, or phone number with a leading +.
 Errors: user_not_found (PT404).
 Example: select session_id, last_active_at, user_agent from postern.list_sessions(''ann@example.com'');';
+
+-- Name: lock_user(text, text); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.lock_user(who text, reason text) RETURNS uuid
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_context jsonb := postern_internal.context();
+  v_user auth.users := postern_internal.need_user((postern_internal.find_user(who)).id);
+  v_until timestamptz := postern_internal.clock() + interval '100 years';
+  v_reason text := btrim(reason);
+begin
+  if coalesce(v_reason, '') = '' then
+    perform postern_internal.fail(400, 'validation_failed', 'Say why the account is locked');
+  end if;
+  insert into postern.locked_users as l (user_id, reason, actor, locked_at, banned_until, other_ban)
+  values (v_user.id, v_reason, v_context ->> 'actor', postern_internal.clock(), v_until, v_user.banned_until)
+  on conflict (user_id) do update
+    set reason = excluded.reason, actor = excluded.actor, locked_at = excluded.locked_at,
+      banned_until = excluded.banned_until,
+      other_ban = case when l.banned_until = v_user.banned_until then l.other_ban else v_user.banned_until end;
+  update auth.users as u set banned_until = v_until, updated_at = postern_internal.clock() where u.id = v_user.id;
+  perform postern_internal.end_sessions(v_user.id, 'ban', v_context);
+  perform postern_internal.void_tokens(v_user.id);
+  perform postern_internal.end_flows(v_user.id);
+  perform postern_internal.audit_admin('user_modified', v_user, v_context,
+    jsonb_build_object('user_phone', coalesce(v_user.phone, ''), 'lock_reason', v_reason));
+  perform postern_internal.record_event('user.locked', v_user.id, v_context, jsonb_build_object('reason', v_reason));
+  return v_user.id;
+end;
+$$;
+
+-- Name: FUNCTION lock_user(who text, reason text); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.lock_user(who text, reason text) IS 'Locks an account that may be in wrong hands, and returns the user''s id: all sessions end, links and codes that were sent are void, and nobody signs in, by whatever means, until postern.unlock_user(). Clients see a ban, and so does Supabase Auth. Lifting a ban does not open it. Locked again, it gets the new reason.
+who: the user''s id, e-mail address, or phone number with a leading +.
+reason: why; shown by get_user(), find_users() and why_signed_out(), and in the event user.locked.
+Errors: user_not_found (PT404), validation_failed (PT400) without a reason.
+Example: select postern.lock_user(''ann@example.com'', ''phone was stolen, ticket 4711'');
+Example: select postern.lock_user(user_id::text, ''signed in from a leaked list'') from suspects;';
+
+-- Name: require_password_change(text, boolean); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.require_password_change(who text, required boolean DEFAULT true) RETURNS uuid
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_context jsonb := postern_internal.context();
+  v_user auth.users := postern_internal.need_user((postern_internal.find_user(who)).id);
+begin
+  if coalesce(required, true) then
+    insert into postern.password_demands (user_id, actor, demanded_at)
+    values (v_user.id, v_context ->> 'actor', postern_internal.clock())
+    on conflict (user_id) do update set actor = excluded.actor, demanded_at = excluded.demanded_at;
+  else
+    delete from postern.password_demands as d where d.user_id = v_user.id;
+  end if;
+  perform postern_internal.audit_admin(
+    'user_modified', v_user, v_context, jsonb_build_object('user_phone', coalesce(v_user.phone, '')));
+  perform postern_internal.record_event('user.password_change_required', v_user.id, v_context,
+    jsonb_build_object('required', coalesce(required, true)));
+  return v_user.id;
+end;
+$$;
+
+-- Name: FUNCTION require_password_change(who text, required boolean); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.require_password_change(who text, required boolean) IS 'Demands a new password from a user, and returns the user''s id: the password they have opens no session any more. Who signs in with it is refused (400 password_change_required) and gets a recovery link by mail, or a code where they signed in with a phone number. Any new password, whoever sets it, ends the demand. Links, codes and providers sign in as before, and sessions go on; sign_out() ends them.
+who: the user''s id, e-mail address, or phone number with a leading +.
+required: false takes the demand back; default: true.
+Errors: user_not_found (PT404).
+Example: select postern.require_password_change(''ann@example.com'');
+Example: select postern.require_password_change(id::text), postern.sign_out(id::text) from auth.users where encrypted_password like ''{SSHA}%'';';
 
 -- Name: reset_limit(text, text); Type: FUNCTION; Schema: postern
 
@@ -1368,6 +1447,43 @@ identity_id: of the identity.
 Errors: user_not_found (PT404); identity_not_found, single_identity_not_deletable, email_conflict_identity_not_deletable (PT422).
 Example: select postern.unlink_identity(''ann@example.com'', i.identity_id) from postern.list_identities(''ann@example.com'') i where i.provider = ''github'';';
 
+-- Name: unlock_user(text); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.unlock_user(who text) RETURNS uuid
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_context jsonb := postern_internal.context();
+  v_user auth.users := postern_internal.need_user((postern_internal.find_user(who)).id);
+  v_lock postern.locked_users;
+begin
+  delete from postern.locked_users as l where l.user_id = v_user.id returning l.* into v_lock;
+  if v_lock.user_id is null then
+    perform postern_internal.fail(422, 'user_not_locked', 'The user is not locked; postern.unban_user() lifts a ban');
+  end if;
+  perform postern_internal.void_tokens(v_user.id);
+  perform postern_internal.end_flows(v_user.id);
+  update auth.users as u
+  set banned_until = case when u.banned_until = v_lock.banned_until then v_lock.other_ban else u.banned_until end
+  where u.id = v_user.id
+  returning u.* into v_user;
+  perform postern_internal.audit_admin(
+    'user_modified', v_user, v_context, jsonb_build_object('user_phone', coalesce(v_user.phone, '')));
+  perform postern_internal.record_event('user.unlocked', v_user.id, v_context, jsonb_strip_nulls(jsonb_build_object(
+    'reason', v_lock.reason,
+    'banned_until', case when postern_internal.is_banned(v_user) then postern_internal.rfc3339(v_user.banned_until) end)));
+  return v_user.id;
+end;
+$$;
+
+-- Name: FUNCTION unlock_user(who text); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.unlock_user(who text) IS 'Opens an account that postern.lock_user() locked, and returns the user''s id. Links and codes that were sent meanwhile are void. A ban of its own, set before the lock or while it held, goes on. Sessions do not come back; where somebody else may know the password, set_password() or require_password_change() comes first.
+who: the user''s id, e-mail address, or phone number with a leading +.
+Errors: user_not_found (PT404), user_not_locked (PT422).
+Example: select postern.unlock_user(''ann@example.com'');';
+
 -- Name: update_custom_provider(text, text, text, text, text, text, text, text, text[], text, text, text[], boolean, boolean, boolean, boolean, jsonb, text[], jsonb); Type: FUNCTION; Schema: postern
 
 CREATE FUNCTION postern.update_custom_provider(identifier text, name text DEFAULT NULL::text, client_id text DEFAULT NULL::text, client_secret text DEFAULT NULL::text, issuer text DEFAULT NULL::text, authorization_url text DEFAULT NULL::text, token_url text DEFAULT NULL::text, userinfo_url text DEFAULT NULL::text, scopes text[] DEFAULT NULL::text[], discovery_url text DEFAULT NULL::text, jwks_uri text DEFAULT NULL::text, acceptable_client_ids text[] DEFAULT NULL::text[], pkce_enabled boolean DEFAULT NULL::boolean, enabled boolean DEFAULT NULL::boolean, email_optional boolean DEFAULT NULL::boolean, skip_nonce_check boolean DEFAULT NULL::boolean, attribute_mapping jsonb DEFAULT NULL::jsonb, custom_claims_allowlist text[] DEFAULT NULL::text[], authorization_params jsonb DEFAULT NULL::jsonb) RETURNS jsonb
@@ -1451,11 +1567,16 @@ declare
     else (postern_internal.find_user(who)).id end;
 begin
   return query
-    select null::uuid, (
-        select max(e.created_at) from postern.events as e where e.user_id = v_id and e.type = 'user.banned'),
-      'ban', 'The user is banned until ' || postern_internal.rfc3339(u.banned_until)
-        || ': sessions exist, but cannot be refreshed', null::text
+    select null::uuid,
+      coalesce(l.locked_at, (
+        select max(e.created_at) from postern.events as e where e.user_id = v_id and e.type = 'user.banned')),
+      case when l.user_id is null then 'ban' else 'lock' end,
+      coalesce('An administrator locked the account: ' || l.reason,
+        'The user is banned until ' || postern_internal.rfc3339(u.banned_until)
+        || ': sessions exist, but cannot be refreshed'),
+      l.actor
     from auth.users as u
+    left join postern.locked_users as l on l.user_id = u.id and l.banned_until = u.banned_until
     where u.id = v_id and postern_internal.is_banned(u);
   return query
     select e.session_id, e.ended_at, e.reason, postern_internal.explain_session_end(e.reason), e.actor
@@ -1468,7 +1589,7 @@ $$;
 
 -- Name: FUNCTION why_signed_out(who text, max_rows integer); Type: COMMENT; Schema: postern
 
-COMMENT ON FUNCTION postern.why_signed_out(who text, max_rows integer) IS 'Tells why sessions ended, newest first, and whether the user is banned at the moment.
+COMMENT ON FUNCTION postern.why_signed_out(who text, max_rows integer) IS 'Tells why sessions ended, newest first, and whether the user is banned or locked at the moment.
 who: the user''s id, e-mail address, or phone number with a leading +; or the id of one session. Ids also work for users who were deleted.
 max_rows: at most so many; default: 20.
 Errors: user_not_found (PT404).
@@ -4258,6 +4379,33 @@ begin
 end;
 $$;
 
+-- Name: demand_new_password(auth.users, text, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.demand_new_password(p_user auth.users, p_provider text, p_context jsonb) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  begin
+    if p_provider = 'email' then
+      perform postern_internal.take_limits(p_context, p_user.email);
+      perform postern_internal.audit_user('user_recovery_requested', p_user, p_context);
+      perform postern_internal.send_recovery(p_user, 'recovery', false, p_context);
+    else
+      perform postern_internal.take_limits(p_context, p_user.phone);
+      perform postern_internal.audit_user('user_recovery_requested', p_user, p_context, '{"channel": "sms"}');
+      perform postern_internal.send_phone_otp(p_user, 'confirmation', p_user.phone, 'sms', p_context);
+    end if;
+  exception when sqlstate 'PT429' then
+    null; -- the refusal stands
+  end;
+  return postern_internal.failure(400, 'password_change_required', case p_provider
+    when 'email' then 'A new password is required. A link to set it has been sent to your email'
+    else 'A new password is required. Sign in with the code that has been sent to your phone, and set it'
+  end);
+end;
+$$;
+
 -- Name: digest_length(text); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.digest_length(p_digest text) RETURNS integer
@@ -4692,7 +4840,7 @@ CREATE FUNCTION postern_internal.explain_session_end(p_reason text) RETURNS text
     when 'idle' then 'The session was not used for too long (GOTRUE_SESSIONS_INACTIVITY_TIMEOUT)'
     when 'low_aal' then 'The user has a second factor and did not use it in time (GOTRUE_SESSIONS_ALLOW_LOW_AAL)'
     when 'newer_login' then 'The user signed in elsewhere (GOTRUE_SESSIONS_SINGLE_PER_USER)'
-    when 'ban' then 'The user was banned'
+    when 'ban' then 'The account was locked'
     when 'password_change' then 'The password was changed'
     when 'admin' then 'An administrator ended the session'
     when 'user_deleted' then 'The user was deleted'
@@ -6144,42 +6292,9 @@ CREATE FUNCTION postern_internal.issue_session(p_user_id uuid, p_method text, p_
 declare
   v_now timestamptz := postern_internal.clock();
   v_user auth.users;
-  v_session auth.sessions;
-  v_refresh_token text;
-  v_key text;
 begin
   update auth.users set last_sign_in_at = v_now, updated_at = v_now where id = p_user_id returning * into v_user;
-
-  v_session.id := coalesce((p_context #>> '{new_session,id}')::uuid, postern_internal.random_uuid());
-  v_session.user_id := p_user_id;
-  v_session.created_at := v_now;
-  if (p_context ->> 'token_version')::int = 2 then
-    v_key := coalesce(p_context #>> '{new_session,plain}', postern_internal.random_key());
-    v_session.refresh_token_hmac_key := coalesce(p_context #>> '{new_session,stored}', v_key);
-    v_session.refresh_token_counter := 0;
-    v_refresh_token := postern_internal.refresh_token_v2(v_session.id, 0, v_key);
-  else
-    v_refresh_token := postern_internal.random_refresh_token();
-  end if;
-
-  with new_session as (
-    insert into auth.sessions (
-      id, user_id, created_at, updated_at, aal, user_agent, ip, refresh_token_hmac_key, refresh_token_counter)
-    values (
-      v_session.id, p_user_id, v_now, v_now, 'aal1', nullif(p_context ->> 'user_agent', ''),
-      (p_context ->> 'ip')::inet, v_session.refresh_token_hmac_key, v_session.refresh_token_counter)
-  ), new_refresh_token as (
-    insert into auth.refresh_tokens (instance_id, token, user_id, session_id, revoked, created_at, updated_at)
-    select postern_internal.nil_uuid(), v_refresh_token, p_user_id::text, v_session.id, false, v_now, v_now
-    where v_session.refresh_token_counter is null
-  ), new_event as (
-    insert into postern.events (type, user_id, session_id, actor, data, created_at)
-    values ('session.created', p_user_id, v_session.id, 'user', jsonb_build_object('method', p_method), v_now)
-  )
-  insert into auth.mfa_amr_claims (id, session_id, created_at, updated_at, authentication_method)
-  values (gen_random_uuid(), v_session.id, v_now, v_now, p_method);
-
-  return postern_internal.session_grant(v_user, v_session, v_refresh_token, p_method, p_context);
+  return postern_internal.open_session(v_user, p_method, p_context);
 end;
 $$;
 
@@ -7224,6 +7339,8 @@ CREATE FUNCTION postern_internal.maintenance_rules(OUT rule text, OUT batch inte
       'upgraded_at < $1 - interval ''24 hours'' and not exists (select from auth.sessions as s where s.id = session_id)'),
     ('provider_tokens', 1000, 'postern.provider_tokens',
       'not exists (select from auth.identities as i where i.id = identity_id)'),
+    ('locked_users', 1000, 'postern.locked_users', 'not exists (select from auth.users as u where u.id = user_id)'),
+    ('password_demands', 1000, 'postern.password_demands', 'not exists (select from auth.users as u where u.id = user_id)'),
     ('oauth_authorizations', 1000, 'auth.oauth_authorizations', 'expires_at < $1 - interval ''24 hours'''),
     ('audit_log_entries', 1000, 'auth.audit_log_entries',
       'created_at < $1 - make_interval(secs => ($2 #>> ''{retention,audit}'')::float)'),
@@ -7652,6 +7769,54 @@ begin
 end;
 $_$;
 
+-- Name: open_session(auth.users, text, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.open_session(p_user auth.users, p_method text, p_context jsonb) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_now timestamptz := postern_internal.clock();
+  v_session auth.sessions;
+  v_refresh_token text;
+  v_key text;
+begin
+  if postern_internal.is_banned(p_user) then
+    perform postern_internal.fail(403, 'user_banned', 'User is banned');
+  end if;
+  v_session.id := coalesce((p_context #>> '{new_session,id}')::uuid, postern_internal.random_uuid());
+  v_session.user_id := p_user.id;
+  v_session.created_at := v_now;
+  if (p_context ->> 'token_version')::int = 2 then
+    v_key := coalesce(p_context #>> '{new_session,plain}', postern_internal.random_key());
+    v_session.refresh_token_hmac_key := coalesce(p_context #>> '{new_session,stored}', v_key);
+    v_session.refresh_token_counter := 0;
+    v_refresh_token := postern_internal.refresh_token_v2(v_session.id, 0, v_key);
+  else
+    v_refresh_token := postern_internal.random_refresh_token();
+  end if;
+
+  with new_session as (
+    insert into auth.sessions (
+      id, user_id, created_at, updated_at, aal, user_agent, ip, refresh_token_hmac_key, refresh_token_counter)
+    values (
+      v_session.id, p_user.id, v_now, v_now, 'aal1', nullif(p_context ->> 'user_agent', ''),
+      (p_context ->> 'ip')::inet, v_session.refresh_token_hmac_key, v_session.refresh_token_counter)
+  ), new_refresh_token as (
+    insert into auth.refresh_tokens (instance_id, token, user_id, session_id, revoked, created_at, updated_at)
+    select postern_internal.nil_uuid(), v_refresh_token, p_user.id::text, v_session.id, false, v_now, v_now
+    where v_session.refresh_token_counter is null
+  ), new_event as (
+    insert into postern.events (type, user_id, session_id, actor, data, created_at)
+    values ('session.created', p_user.id, v_session.id, 'user', jsonb_build_object('method', p_method), v_now)
+  )
+  insert into auth.mfa_amr_claims (id, session_id, created_at, updated_at, authentication_method)
+  values (gen_random_uuid(), v_session.id, v_now, v_now, p_method);
+
+  return postern_internal.session_grant(p_user, v_session, v_refresh_token, p_method, p_context);
+end;
+$$;
+
 -- Name: open_signed_up_session(text, auth.users, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.open_signed_up_session(p_provider text, p_user auth.users, p_context jsonb) RETURNS jsonb
@@ -7748,6 +7913,46 @@ begin
       and postern_internal.linking_domain(i.provider, p_context) = p_domain
       and (i.identity_data ->> 'email_verified' = 'true' or lower(u.email) = i.email
         or (p_context ->> 'autoconfirm')::boolean));
+end;
+$$;
+
+-- Name: page_of_users(text, integer, uuid); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.page_of_users(p_query text, p_max_rows integer, p_after uuid) RETURNS uuid[]
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_at timestamptz := timestamptz 'infinity';
+  v_ids uuid[] := array[]::uuid[];
+begin
+  if p_after is not null then
+    select u.created_at into v_at from auth.users as u
+    where u.id = p_after and u.instance_id = postern_internal.nil_uuid();
+    if not found then
+      perform postern_internal.fail(
+        404, 'user_not_found', format('The list cannot go on after user %s, who is gone', p_after));
+    end if;
+  end if;
+  if v_at is not null then
+    v_ids := array(
+      select u.id from auth.users as u
+      where u.instance_id = postern_internal.nil_uuid()
+        and postern_internal.is_about(u, p_query)
+        and (u.created_at, u.id) < (v_at, coalesce(p_after, 'ffffffff-ffff-ffff-ffff-ffffffffffff'))
+      order by u.created_at desc, u.id desc
+      limit p_max_rows);
+  end if;
+  if cardinality(v_ids) >= p_max_rows then
+    return v_ids;
+  end if;
+  return v_ids || array(
+    select u.id from auth.users as u
+    where u.instance_id = postern_internal.nil_uuid()
+      and postern_internal.is_about(u, p_query)
+      and u.created_at is null and (v_at is not null or u.id < p_after)
+    order by u.id desc
+    limit p_max_rows - cardinality(v_ids));
 end;
 $$;
 
@@ -8737,10 +8942,12 @@ begin
   set state = 'dropped', payload = '{}', finished_at = postern_internal.clock()
   where o.user_id = p_user.id and o.state = 'queued';
   delete from postern.provider_tokens as t where t.user_id = p_user.id;
+  delete from postern.password_demands as d where d.user_id = p_user.id;
   if p_is_soft then
     perform postern_internal.obscure_user(p_user);
   else
     delete from auth.users as u where u.id = p_user.id;
+    delete from postern.locked_users as l where l.user_id = p_user.id;
   end if;
   perform postern_internal.record_event(
     'user.deleted', p_user.id, p_context, jsonb_build_object('soft', p_is_soft));
@@ -8799,6 +9006,7 @@ begin
   select coalesce(u.encrypted_password, '') = '' and p_password_hash <> '' into v_is_first
   from auth.users as u where u.id = p_user_id;
   perform postern_internal.void_tokens(p_user_id);
+  delete from postern.password_demands as d where d.user_id = p_user_id;
   update auth.users
   set encrypted_password = nullif(p_password_hash, ''), updated_at = postern_internal.clock()
   where id = p_user_id
@@ -9518,17 +9726,21 @@ CREATE FUNCTION postern_internal.set_ban(p_user_id uuid, p_seconds double precis
     SET search_path TO ''
     AS $$
 declare
+  v_until timestamptz := postern_internal.clock() + make_interval(secs => p_seconds);
+  v_is_locked boolean;
   v_user auth.users;
 begin
+  update postern.locked_users as l set other_ban = v_until
+  from auth.users as u
+  where l.user_id = p_user_id and u.id = l.user_id and u.banned_until = l.banned_until;
+  v_is_locked := found;
   update auth.users as u
-  set banned_until = postern_internal.clock() + make_interval(secs => p_seconds),
-    updated_at = postern_internal.clock()
+  set banned_until = case when v_is_locked then u.banned_until else v_until end, updated_at = postern_internal.clock()
   where u.id = p_user_id
   returning u.* into v_user;
   perform postern_internal.record_event(
-    case when postern_internal.is_banned(v_user) then 'user.banned' else 'user.unbanned' end,
-    p_user_id, p_context,
-    jsonb_strip_nulls(jsonb_build_object('until', postern_internal.rfc3339(v_user.banned_until))));
+    case when v_until > postern_internal.clock() then 'user.banned' else 'user.unbanned' end, p_user_id, p_context,
+    jsonb_strip_nulls(jsonb_build_object('until', postern_internal.rfc3339(v_until))));
   return v_user;
 end;
 $$;
@@ -9595,7 +9807,9 @@ CREATE FUNCTION postern_internal.sign_in_with_password(p_user_id uuid, p_matched
     SET search_path TO ''
     AS $$
 declare
+  v_now timestamptz := postern_internal.clock();
   v_user auth.users;
+  v_signed_in auth.users;
   v_is_right boolean;
 begin
   if p_matched_hash is not null or (p_context -> 'hooks') ? 'password-verification' then
@@ -9621,12 +9835,17 @@ begin
   elsif p_provider = 'phone' and v_user.phone_confirmed_at is null then
     failure := postern_internal.failure(400, 'phone_not_confirmed', 'Phone not confirmed');
   else
-    if p_new_hash is not null then
-      update auth.users set encrypted_password = p_new_hash where id = v_user.id;
+    update auth.users as u
+    set last_sign_in_at = v_now, encrypted_password = coalesce(p_new_hash, u.encrypted_password), updated_at = v_now
+    where u.id = v_user.id and not exists (select from postern.password_demands as d where d.user_id = u.id)
+    returning u.* into v_signed_in;
+    if v_signed_in.id is null then
+      failure := postern_internal.demand_new_password(v_user, p_provider, p_context);
+      return;
     end if;
     perform postern_internal.audit_user(
       'login', v_user, p_context, jsonb_build_object('provider', p_provider));
-    issued := postern_internal.issue_session(v_user.id, 'password', p_context);
+    issued := postern_internal.open_session(v_signed_in, 'password', p_context);
   end if;
 end;
 $$;
@@ -10356,6 +10575,23 @@ CREATE FUNCTION postern_internal.user_json(p_user auth.users) RETURNS jsonb
       'updated_at', coalesce(postern_internal.rfc3339(p_user.updated_at), '0001-01-01T00:00:00Z'),
       'is_anonymous', p_user.is_anonymous
     )
+$$;
+
+-- Name: user_orders(uuid); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.user_orders(p_user_id uuid) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+begin
+  return jsonb_strip_nulls(jsonb_build_object(
+    'lock', (
+      select jsonb_build_object('reason', l.reason, 'actor', l.actor, 'at', postern_internal.rfc3339(l.locked_at))
+      from postern.locked_users as l where l.user_id = p_user_id),
+    'password_change', (
+      select jsonb_build_object('actor', d.actor, 'at', postern_internal.rfc3339(d.demanded_at))
+      from postern.password_demands as d where d.user_id = p_user_id)));
+end;
 $$;
 
 -- Name: verified_emails(jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
@@ -11144,6 +11380,21 @@ CREATE TABLE postern.linking_flows (
 
 COMMENT ON TABLE postern.linking_flows IS 'Who began to link an identity, and in which session, for a day at most; the identity is linked only while it lasts.';
 
+-- Name: locked_users; Type: TABLE; Schema: postern
+
+CREATE TABLE postern.locked_users (
+    user_id uuid NOT NULL,
+    reason text NOT NULL,
+    actor text NOT NULL,
+    locked_at timestamp with time zone NOT NULL,
+    banned_until timestamp with time zone NOT NULL,
+    other_ban timestamp with time zone
+);
+
+-- Name: TABLE locked_users; Type: COMMENT; Schema: postern
+
+COMMENT ON TABLE postern.locked_users IS 'Why accounts are locked; see postern.lock_user().';
+
 -- Name: maintenance; Type: TABLE; Schema: postern
 
 CREATE TABLE postern.maintenance (
@@ -11196,6 +11447,18 @@ ALTER TABLE postern.outbox ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     NO MAXVALUE
     CACHE 1
 );
+
+-- Name: password_demands; Type: TABLE; Schema: postern
+
+CREATE TABLE postern.password_demands (
+    user_id uuid NOT NULL,
+    actor text NOT NULL,
+    demanded_at timestamp with time zone NOT NULL
+);
+
+-- Name: TABLE password_demands; Type: COMMENT; Schema: postern
+
+COMMENT ON TABLE postern.password_demands IS 'Users whose password opens no session until they set a new one; see postern.require_password_change().';
 
 -- Name: quotas; Type: TABLE; Schema: postern
 
@@ -11519,6 +11782,11 @@ ALTER TABLE ONLY postern.link_secrets
 ALTER TABLE ONLY postern.linking_flows
     ADD CONSTRAINT linking_flows_pkey PRIMARY KEY (flow_id);
 
+-- Name: locked_users locked_users_pkey; Type: CONSTRAINT; Schema: postern
+
+ALTER TABLE ONLY postern.locked_users
+    ADD CONSTRAINT locked_users_pkey PRIMARY KEY (user_id);
+
 -- Name: maintenance maintenance_pkey; Type: CONSTRAINT; Schema: postern
 
 ALTER TABLE ONLY postern.maintenance
@@ -11528,6 +11796,11 @@ ALTER TABLE ONLY postern.maintenance
 
 ALTER TABLE ONLY postern.outbox
     ADD CONSTRAINT outbox_pkey PRIMARY KEY (id);
+
+-- Name: password_demands password_demands_pkey; Type: CONSTRAINT; Schema: postern
+
+ALTER TABLE ONLY postern.password_demands
+    ADD CONSTRAINT password_demands_pkey PRIMARY KEY (user_id);
 
 -- Name: provider_tokens provider_tokens_identity_id_key; Type: CONSTRAINT; Schema: postern
 
@@ -12113,11 +12386,11 @@ GRANT ALL ON FUNCTION postern.ensure_user(email text, user_metadata jsonb, app_m
 REVOKE ALL ON FUNCTION postern.expire_links(who text) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.expire_links(who text) TO postern_admin;
 
--- Name: FUNCTION find_users(query text, max_rows integer); Type: ACL; Schema: postern
+-- Name: FUNCTION find_users(query text, max_rows integer, after uuid); Type: ACL; Schema: postern
 
-REVOKE ALL ON FUNCTION postern.find_users(query text, max_rows integer) FROM PUBLIC;
-GRANT ALL ON FUNCTION postern.find_users(query text, max_rows integer) TO postern_admin;
-GRANT ALL ON FUNCTION postern.find_users(query text, max_rows integer) TO postern_support;
+REVOKE ALL ON FUNCTION postern.find_users(query text, max_rows integer, after uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.find_users(query text, max_rows integer, after uuid) TO postern_admin;
+GRANT ALL ON FUNCTION postern.find_users(query text, max_rows integer, after uuid) TO postern_support;
 
 -- Name: FUNCTION forget_provider_tokens(who text, provider text); Type: ACL; Schema: postern
 
@@ -12205,6 +12478,16 @@ GRANT ALL ON FUNCTION postern.list_provider_tokens(who text) TO postern_admin;
 REVOKE ALL ON FUNCTION postern.list_sessions(who text) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.list_sessions(who text) TO postern_admin;
 GRANT ALL ON FUNCTION postern.list_sessions(who text) TO postern_support;
+
+-- Name: FUNCTION lock_user(who text, reason text); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.lock_user(who text, reason text) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.lock_user(who text, reason text) TO postern_admin;
+
+-- Name: FUNCTION require_password_change(who text, required boolean); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.require_password_change(who text, required boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.require_password_change(who text, required boolean) TO postern_admin;
 
 -- Name: FUNCTION reset_limit(who text, limit_name text); Type: ACL; Schema: postern
 
@@ -12301,6 +12584,11 @@ GRANT ALL ON FUNCTION postern.unban_user(who text) TO postern_admin;
 
 REVOKE ALL ON FUNCTION postern.unlink_identity(who text, identity_id uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.unlink_identity(who text, identity_id uuid) TO postern_admin;
+
+-- Name: FUNCTION unlock_user(who text); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.unlock_user(who text) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.unlock_user(who text) TO postern_admin;
 
 -- Name: FUNCTION update_custom_provider(identifier text, name text, client_id text, client_secret text, issuer text, authorization_url text, token_url text, userinfo_url text, scopes text[], discovery_url text, jwks_uri text, acceptable_client_ids text[], pkce_enabled boolean, enabled boolean, email_optional boolean, skip_nonce_check boolean, attribute_mapping jsonb, custom_claims_allowlist text[], authorization_params jsonb); Type: ACL; Schema: postern
 
@@ -12795,6 +13083,10 @@ REVOKE ALL ON FUNCTION postern_internal.delete_effect(p_constraint pg_constraint
 -- Name: FUNCTION delete_user_by_command(p_who text, p_aud text); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.delete_user_by_command(p_who text, p_aud text) FROM PUBLIC;
+
+-- Name: FUNCTION demand_new_password(p_user auth.users, p_provider text, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.demand_new_password(p_user auth.users, p_provider text, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION digest_length(p_digest text); Type: ACL; Schema: postern_internal
 
@@ -13408,6 +13700,10 @@ REVOKE ALL ON FUNCTION postern_internal.obscured(p_user_id uuid, p_value text) F
 
 REVOKE ALL ON FUNCTION postern_internal.open_sealed(p_stored text, p_id uuid, p_key text) FROM PUBLIC;
 
+-- Name: FUNCTION open_session(p_user auth.users, p_method text, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.open_session(p_user auth.users, p_method text, p_context jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION open_signed_up_session(p_provider text, p_user auth.users, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.open_signed_up_session(p_provider text, p_user auth.users, p_context jsonb) FROM PUBLIC;
@@ -13431,6 +13727,10 @@ REVOKE ALL ON FUNCTION postern_internal.owners_by_address(p_emails text[]) FROM 
 -- Name: FUNCTION owners_by_identity(p_emails text[], p_domain text, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.owners_by_identity(p_emails text[], p_domain text, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION page_of_users(p_query text, p_max_rows integer, p_after uuid); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.page_of_users(p_query text, p_max_rows integer, p_after uuid) FROM PUBLIC;
 
 -- Name: FUNCTION parse_refresh_token_v2(p_token text, OUT session_id uuid, OUT counter bigint); Type: ACL; Schema: postern_internal
 
@@ -13843,6 +14143,10 @@ REVOKE ALL ON FUNCTION postern_internal.user_document(p_user auth.users) FROM PU
 -- Name: FUNCTION user_json(p_user auth.users); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.user_json(p_user auth.users) FROM PUBLIC;
+
+-- Name: FUNCTION user_orders(p_user_id uuid); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.user_orders(p_user_id uuid) FROM PUBLIC;
 
 -- Name: FUNCTION verified_emails(p_identity jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
 
