@@ -243,6 +243,8 @@ func TestWhoMayAdminister(t *testing.T) {
 		"select * from postern.list_factors('ann@example.com')":                                         true,
 		"select postern.delete_factor('ann@example.com', null) where false":                             false,
 		"select postern.reset_mfa('ann@example.com')":                                                   false,
+		"select postern.verify_password('bob@example.com', 'x') where false":                            false,
+		"select * from postern.password_hash_stats()":                                                   true,
 		"select postern.clear_password('bob@example.com')":                                              false,
 		"select * from postern.list_one_time_tokens('ann@example.com')":                                 true,
 		"select postern.expire_links('bob@example.com')":                                                false,

@@ -968,6 +968,25 @@ Errors: user_not_found (PT404), validation_failed (PT400) without a reason.
 Example: select postern.lock_user(''ann@example.com'', ''phone was stolen, ticket 4711'');
 Example: select postern.lock_user(user_id::text, ''signed in from a leaked list'') from suspects;';
 
+-- Name: password_hash_stats(); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.password_hash_stats(OUT form text, OUT parameters text, OUT users bigint)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+  select f.form, f.parameters, count(*)
+  from auth.users as u
+  cross join lateral postern_internal.password_hash_form(u.encrypted_password) as f
+  where u.instance_id = postern_internal.nil_uuid() and u.deleted_at is null
+  group by 1, 2
+  order by 3 desc, 1, 2
+$$;
+
+-- Name: FUNCTION password_hash_stats(); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.password_hash_stats() IS 'Counts users by the form of their password hash and what it costs, most users first: what an import left. Accounts that were made without a password hold a hash of bcrypt that no password fits. unknown is what no sign-in can compare with.
+Example: select * from postern.password_hash_stats();';
+
 -- Name: require_password_change(text, boolean); Type: FUNCTION; Schema: postern
 
 CREATE FUNCTION postern.require_password_change(who text, required boolean DEFAULT true) RETURNS uuid
@@ -1553,6 +1572,38 @@ role: role in tokens.
 ban_duration: how long the user is banned from now on; postern.unban_user() lifts a ban.
 Errors: user_not_found (PT404), validation_failed (PT400), feature_disabled (PT422) without pgcrypto; unique_violation (23505) where somebody has the address or number.
 Example: select postern.update_user(''ann@example.com'', email => ''ann.lee@example.com'', email_confirm => true, app_metadata => ''{"plan": "gold"}'');';
+
+-- Name: verify_password(text, text); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.verify_password(who text, password text) RETURNS boolean
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $_$
+declare
+  v_hash text := (postern_internal.find_user(who)).encrypted_password;
+  v_form text := (postern_internal.password_hash_form(v_hash)).form;
+  v_bcrypt text := '$2a' || substring(v_hash from '^(?:bcrypt\$)?\$2[abxy](\$[0-9]{2}\$[./A-Za-z0-9]{53})$');
+  v_is_right boolean;
+begin
+  if v_form = 'none' then
+    return false;
+  elsif v_form <> 'bcrypt' then
+    perform postern_internal.fail(
+      422, 'feature_not_supported', format('SQL compares with bcrypt only; this password hash is of form %s', v_form));
+  end if;
+  execute format('select %1$I.crypt($1, $2) = $2', postern_internal.need_pgcrypto('sign in at a server'))
+  into v_is_right using password, v_bcrypt;
+  return coalesce(v_is_right, false);
+end;
+$_$;
+
+-- Name: FUNCTION verify_password(who text, password text); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.verify_password(who text, password text) IS 'Tells whether a password is the user''s, for scripts that move or support accounts. Only bcrypt hashes can be compared, by the extension pgcrypto; without a password in the account it is false. Nothing is written, counted against limits or told to a hook, and bans and locks do not matter; how long it takes tells whether there is such a user. The statement, with the password, may end up in logs of the database.
+who: the user''s id, e-mail address, or phone number with a leading +.
+password: the password to try.
+Errors: user_not_found (PT404); feature_not_supported (PT422) for another form of hash, which the message names; feature_disabled (PT422) without pgcrypto.
+Example: select postern.verify_password(''ann@example.com'', ''correct horse battery staple'');';
 
 -- Name: why_signed_out(text, integer); Type: FUNCTION; Schema: postern
 
@@ -5774,14 +5825,8 @@ begin
     perform postern_internal.fail(
       400, 'validation_failed', 'Password cannot be longer than 72 characters');
   end if;
-  select n.nspname into v_schema
-  from pg_catalog.pg_extension as e join pg_catalog.pg_namespace as n on n.oid = e.extnamespace
-  where e.extname = 'pgcrypto';
-  if v_schema is null or not has_schema_privilege(v_schema, 'usage') then
-    perform postern_internal.fail(422, 'feature_disabled', 'Passwords are hashed by the extension pgcrypto, which '
-      || format('%s cannot use here: create it or grant usage on its schema, or ', current_user)
-      || 'hash elsewhere and give the hash: postern.set_password_hash, or password_hash of postern.create_user');
-  end if;
+  v_schema := postern_internal.need_pgcrypto(
+    'hash elsewhere and give the hash: postern.set_password_hash, or password_hash of postern.create_user');
   execute format('select %1$I.crypt($1, %1$I.gen_salt(''bf'', 10))', v_schema) into v_hash using p_password;
   return v_hash;
 end;
@@ -5881,6 +5926,38 @@ CREATE FUNCTION postern_internal.identity_json(p_identity auth.identities) RETUR
       else jsonb_build_object('identity_data', p_identity.identity_data)
     end
 $$;
+
+-- Name: imported_hash_form(text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.imported_hash_form(p_hash text, OUT form text, OUT parameters text)
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO ''
+    AS $_$
+declare
+  v text[];
+begin
+  v := regexp_match(p_hash, '^\$?pbkdf2(?:[-_](sha[0-9]+))?\$(?:i=)?([0-9]+)');
+  if v is not null then
+    form := 'pbkdf2-' || coalesce(v[1], 'sha1');
+    parameters := 'i=' || v[2];
+  elsif p_hash ~ '^\$(scrypt|s0|7)\$|^scrypt\$' then
+    form := 'scrypt';
+    parameters := coalesce(
+      substring(p_hash from 'ln=[0-9]+,r=[0-9]+,p=[0-9]+'),
+      'n=' || substring(p_hash from '^scrypt\$([0-9]+)'));
+  elsif p_hash like '{%' then
+    form := lower(substring(p_hash from '^\{([^}]*)\}'));
+  elsif p_hash ~ '^\$[56]\$' then
+    form := case when p_hash like '$5%' then 'sha256-crypt' else 'sha512-crypt' end;
+    parameters := 'rounds=' || coalesce(substring(p_hash from 'rounds=([0-9]+)'), '5000');
+  elsif p_hash ~ '^\$[PH]\$' then
+    form := 'phpass';
+    parameters := 'count 2^' || postern_internal.itoa64(substr(p_hash, 4, 1));
+  else
+    form := 'asp.net identity';
+  end if;
+end;
+$_$;
 
 -- Name: insert_user(auth.users, jsonb); Type: FUNCTION; Schema: postern_internal
 
@@ -7514,6 +7591,26 @@ begin
 end;
 $$;
 
+-- Name: need_pgcrypto(text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.need_pgcrypto(p_or text) RETURNS name
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_schema name := (
+    select n.nspname
+    from pg_catalog.pg_extension as e join pg_catalog.pg_namespace as n on n.oid = e.extnamespace
+    where e.extname = 'pgcrypto');
+begin
+  if v_schema is null or not has_schema_privilege(v_schema, 'usage') then
+    perform postern_internal.fail(422, 'feature_disabled', 'Passwords are hashed by the extension pgcrypto, which '
+      || format('%s cannot use here: create it or grant usage on its schema, or %s', current_user, p_or));
+  end if;
+  return v_schema;
+end;
+$$;
+
 -- Name: need_user(uuid, boolean); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.need_user(p_user_id uuid, p_to_delete boolean DEFAULT false) RETURNS auth.users
@@ -8014,6 +8111,39 @@ CREATE FUNCTION postern_internal.part_used(p_used double precision, p_since time
     else p_used
   end
 $$;
+
+-- Name: password_hash_form(text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.password_hash_form(p_hash text, OUT form text, OUT parameters text)
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO ''
+    AS $_$
+declare
+  v text[];
+begin
+  v := regexp_match(p_hash, '^(bcrypt(?:_sha256)?\$)?\$2[abxy]\$([0-9]{2})\$');
+  if coalesce(p_hash, '') = '' then
+    form := 'none';
+  elsif p_hash ~ '^\{[ \t\r\n]*"' then
+    form := 'encrypted';
+    parameters := 'key ' || substring(p_hash from '"key_id"\s*:\s*"([^"]*)"');
+  elsif not postern_internal.is_password_hash(p_hash) then
+    form := 'unknown';
+  elsif v is not null then
+    form := case v[1] when 'bcrypt_sha256$' then 'bcrypt of SHA-256' else 'bcrypt' end;
+    parameters := 'cost ' || v[2]::int;
+  elsif p_hash ~ '^(argon2)?\$argon2' then
+    v := regexp_match(p_hash, '\$(argon2id?)\$v=19\$([^$]*)');
+    form := v[1];
+    parameters := v[2];
+  elsif p_hash like '$fbscrypt$%' then
+    form := 'firebase scrypt';
+    parameters := substring(p_hash from 'n=[0-9]+,r=[0-9]+,p=[0-9]+');
+  else
+    select i.form, i.parameters into form, parameters from postern_internal.imported_hash_form(p_hash) as i;
+  end if;
+end;
+$_$;
 
 -- Name: plan_deletion(uuid); Type: FUNCTION; Schema: postern_internal
 
@@ -12484,6 +12614,12 @@ GRANT ALL ON FUNCTION postern.list_sessions(who text) TO postern_support;
 REVOKE ALL ON FUNCTION postern.lock_user(who text, reason text) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.lock_user(who text, reason text) TO postern_admin;
 
+-- Name: FUNCTION password_hash_stats(); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.password_hash_stats() FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.password_hash_stats() TO postern_admin;
+GRANT ALL ON FUNCTION postern.password_hash_stats() TO postern_support;
+
 -- Name: FUNCTION require_password_change(who text, required boolean); Type: ACL; Schema: postern
 
 REVOKE ALL ON FUNCTION postern.require_password_change(who text, required boolean) FROM PUBLIC;
@@ -12599,6 +12735,11 @@ GRANT ALL ON FUNCTION postern.update_custom_provider(identifier text, name text,
 
 REVOKE ALL ON FUNCTION postern.update_user(who text, email text, password text, phone text, password_hash text, email_confirm boolean, phone_confirm boolean, user_metadata jsonb, app_metadata jsonb, role text, ban_duration interval) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.update_user(who text, email text, password text, phone text, password_hash text, email_confirm boolean, phone_confirm boolean, user_metadata jsonb, app_metadata jsonb, role text, ban_duration interval) TO postern_admin;
+
+-- Name: FUNCTION verify_password(who text, password text); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.verify_password(who text, password text) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.verify_password(who text, password text) TO postern_admin;
 
 -- Name: FUNCTION why_signed_out(who text, max_rows integer); Type: ACL; Schema: postern
 
@@ -13340,6 +13481,10 @@ GRANT SELECT ON TABLE auth.identities TO postgres WITH GRANT OPTION;
 
 REVOKE ALL ON FUNCTION postern_internal.identity_json(p_identity auth.identities) FROM PUBLIC;
 
+-- Name: FUNCTION imported_hash_form(p_hash text, OUT form text, OUT parameters text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.imported_hash_form(p_hash text, OUT form text, OUT parameters text) FROM PUBLIC;
+
 -- Name: FUNCTION insert_user(p_user auth.users, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.insert_user(p_user auth.users, p_context jsonb) FROM PUBLIC;
@@ -13648,6 +13793,10 @@ REVOKE ALL ON FUNCTION postern_internal.need_custom_providers(p_context jsonb) F
 
 REVOKE ALL ON FUNCTION postern_internal.need_factor(p_user_id uuid, p_factor_id uuid, p_refusal jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION need_pgcrypto(p_or text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.need_pgcrypto(p_or text) FROM PUBLIC;
+
 -- Name: FUNCTION need_user(p_user_id uuid, p_to_delete boolean); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.need_user(p_user_id uuid, p_to_delete boolean) FROM PUBLIC;
@@ -13743,6 +13892,10 @@ REVOKE ALL ON FUNCTION postern_internal.part_capacity(p_part integer, p_parts in
 -- Name: FUNCTION part_used(p_used double precision, p_since timestamp with time zone, p_every double precision, p_now timestamp with time zone); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.part_used(p_used double precision, p_since timestamp with time zone, p_every double precision, p_now timestamp with time zone) FROM PUBLIC;
+
+-- Name: FUNCTION password_hash_form(p_hash text, OUT form text, OUT parameters text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.password_hash_form(p_hash text, OUT form text, OUT parameters text) FROM PUBLIC;
 
 -- Name: FUNCTION plan_deletion(p_user_id uuid); Type: ACL; Schema: postern_internal
 
