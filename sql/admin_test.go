@@ -239,6 +239,7 @@ func TestWhoMayAdminister(t *testing.T) {
 		"select postern.set_user_metadata('bob@example.com', '{}')":                                     false,
 		"select postern.set_role('bob@example.com', 'editor')":                                          false,
 		"select * from postern.list_identities('ann@example.com')":                                      true,
+		"select postern.link_identity('bob@example.com', 'github', '7')":                                false,
 		"select postern.unlink_identity('ann@example.com', null) where false":                           false,
 		"select * from postern.list_factors('ann@example.com')":                                         true,
 		"select postern.delete_factor('ann@example.com', null) where false":                             false,

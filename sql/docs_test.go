@@ -49,6 +49,7 @@ var sections = []struct {
 	}},
 	{"Identities", []string{
 		"list_identities",
+		"link_identity",
 		"unlink_identity",
 	}},
 	{"Second factors", []string{

@@ -502,11 +502,11 @@ $$;
 
 -- Name: FUNCTION ensure_user(email text, user_metadata jsonb, app_metadata jsonb, email_confirm boolean); Type: COMMENT; Schema: postern
 
-COMMENT ON FUNCTION postern.ensure_user(email text, user_metadata jsonb, app_metadata jsonb, email_confirm boolean) IS 'Returns the id of the user with that e-mail address; creates the user first if there is none. An existing user is not changed.
+COMMENT ON FUNCTION postern.ensure_user(email text, user_metadata jsonb, app_metadata jsonb, email_confirm boolean) IS 'Returns the id of the user with that e-mail address; creates the user first if there is none. An existing user is not changed. Who asks for the same address at the same time waits, and gets the same id; seeds of many rows go through them in one order, or two of them may block each other.
 email: the address, in any case.
 user_metadata, app_metadata, email_confirm: for a new user, as for postern.create_user.
 Errors: validation_failed (PT400).
-Example: insert into members (user_id, team) select postern.ensure_user(email), ''blue'' from applications;';
+Example: insert into members (user_id, team) select postern.ensure_user(email), ''blue'' from applications order by email;';
 
 -- Name: expire_links(text); Type: FUNCTION; Schema: postern
 
@@ -700,6 +700,46 @@ $$;
 COMMENT ON FUNCTION postern.is_anonymous() IS 'Whether the user of the request signed in anonymously. Null without a user, so that "not is_anonymous()" lets nobody in by mistake.
 Example: select postern.is_anonymous();
 Example: create policy "members write" on posts as restrictive for insert to authenticated with check ((select not postern.is_anonymous()));';
+
+-- Name: link_identity(text, text, text, jsonb, text, boolean); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.link_identity(who text, provider text, provider_id text, identity_data jsonb DEFAULT '{}'::jsonb, email text DEFAULT NULL::text, email_verified boolean DEFAULT NULL::boolean) RETURNS uuid
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_context jsonb := postern_internal.context();
+  v_identity jsonb := postern_internal.check_identity(provider, provider_id, identity_data, email, email_verified);
+  v_address text := postern_internal.candidate_email(v_identity) ->> 'email';
+  v_user auth.users := postern_internal.find_user(who);
+  v_id uuid;
+begin
+  perform postern_internal.lock_names(provider, v_identity, v_context);
+  v_user := postern_internal.need_user(v_user.id);
+  perform postern_internal.put_linked_identity(v_user.id, provider, v_identity, 'administration', v_context);
+  if coalesce(v_user.email, '') = '' and v_address = any (postern_internal.verified_emails(v_identity, v_context)) then
+    perform postern_internal.adopt_linked_email(v_user, provider, v_identity, v_context);
+  end if;
+  v_user := postern_internal.finish_linking(v_user.id, provider, v_context);
+  select i.id into v_id from auth.identities as i
+  where i.provider = link_identity.provider and i.provider_id = v_identity ->> 'sub';
+  perform postern_internal.audit_admin('identity_linked', v_user, v_context, jsonb_build_object(
+    'identity_id', v_id, 'provider', provider, 'provider_id', v_identity ->> 'sub'));
+  return v_id;
+end;
+$$;
+
+-- Name: FUNCTION link_identity(who text, provider text, provider_id text, identity_data jsonb, email text, email_verified boolean); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.link_identity(who text, provider text, provider_id text, identity_data jsonb, email text, email_verified boolean) IS 'Links a user to an account at a provider, who can sign in with it then, and returns the id of the identity. An account without an address gets the identity''s, if it is verified. The user is mailed where GOTRUE_MAILER_NOTIFICATIONS_IDENTITY_LINKED_ENABLED is on. Addresses and phone numbers of users are not identities of a provider: set_email(), set_phone().
+who: the user''s id, e-mail address, or phone number with a leading +.
+provider: its name, as github or custom:acme; it need not be switched on yet.
+provider_id: the id of the account there, such as sub in its ID tokens.
+identity_data: a JSON object of claims about the person; sub and provider_id are added.
+email, email_verified: the address that the provider knows, and whether it verified it; default: as identity_data says.
+Errors: user_not_found (PT404); identity_already_exists (PT422) where it is linked, to this user or another; email_exists (PT400) where the address that the account would get is somebody''s; validation_failed (PT400).
+Example: select postern.link_identity(''ann@example.com'', ''github'', ''583231'', ''{"user_name": "ann"}'');
+Example: select postern.link_identity(u.email, ''google'', o.google_id, email => o.google_email, email_verified => true) from old_logins o join auth.users u on u.email = o.email;';
 
 -- Name: lint(); Type: FUNCTION; Schema: postern
 
@@ -3400,6 +3440,36 @@ begin
 end;
 $$;
 
+-- Name: check_identity(text, text, jsonb, text, boolean); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.check_identity(p_provider text, p_provider_id text, p_data jsonb, p_email text, p_is_verified boolean) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $_$
+declare
+  v_email text;
+begin
+  perform postern_internal.check_metadata(p_data);
+  v_email := postern_internal.check_email(coalesce(p_email, p_data ->> 'email'));
+  if coalesce(p_provider !~ '^[a-z0-9][a-z0-9_.:-]*$', true) or p_provider in ('email', 'phone', 'anonymous')
+    or p_provider like 'sso:%'
+  then
+    perform postern_internal.fail(
+      400, 'validation_failed', format('An identity of %s cannot be linked', coalesce(quote_literal(p_provider), 'null')));
+  elsif coalesce(p_provider_id, '') = '' then
+    perform postern_internal.fail(400, 'validation_failed', 'An identity needs the id of the account at the provider');
+  end if;
+  return jsonb_build_object(
+    'sub', p_provider_id,
+    'data', p_data || jsonb_build_object('sub', p_provider_id, 'provider_id', p_provider_id),
+    'emails', case
+      when v_email is null then '[]'
+      else jsonb_build_array(jsonb_build_object('email', v_email, 'primary', true,
+        'verified', coalesce(p_is_verified, p_data ->> 'email_verified' = 'true', false)))
+    end);
+end;
+$_$;
+
 -- Name: check_is_free(text, text, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.check_is_free(p_email text, p_phone text, p_context jsonb) RETURNS void
@@ -4686,6 +4756,7 @@ begin
   end loop;
   delete from postern.provider_tokens as t
   where t.user_id = p_user.id and not exists (select from auth.identities as i where i.id = t.identity_id);
+  delete from postern.password_demands as d where d.user_id = p_user.id;
   update auth.users
   set encrypted_password = null, raw_user_meta_data = postern_internal.external_data(p_identity)
   where id = p_user.id;
@@ -5518,6 +5589,22 @@ CREATE FUNCTION postern_internal.find_users_by_phone(p_phone text, p_aud text) R
     and u.phone = p_phone
     and u.aud = p_aud
     and not u.is_sso_user
+$$;
+
+-- Name: finish_linking(uuid, text, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.finish_linking(p_user_id uuid, p_provider text, p_context jsonb) RETURNS auth.users
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_user auth.users;
+begin
+  perform postern_internal.recompute_providers(p_user_id);
+  v_user := postern_internal.lock_user(p_user_id);
+  perform postern_internal.notify_user('identity_linked', v_user, p_context, jsonb_build_object('provider', p_provider));
+  return v_user;
+end;
 $$;
 
 -- Name: finish_oauth(uuid, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
@@ -6599,8 +6686,6 @@ CREATE FUNCTION postern_internal.link_identity(p_user_id uuid, p_provider text, 
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
-declare
-  v_owner uuid;
 begin
   perform postern_internal.lock_names(p_provider, p_identity, p_context);
   account := postern_internal.lock_user(p_user_id);
@@ -6609,25 +6694,14 @@ begin
   elsif postern_internal.is_banned(account) then
     perform postern_internal.fail(403, 'user_banned', 'User is banned');
   end if;
-  select i.user_id into v_owner from auth.identities as i
-  where i.provider = p_provider and i.provider_id = p_identity ->> 'sub';
-  if v_owner = p_user_id then
-    perform postern_internal.fail(422, 'identity_already_exists', 'Identity is already linked');
-  elsif v_owner is not null
-    or not postern_internal.put_external_identity(p_user_id, p_provider, p_identity, 'link', p_context)
-  then
-    perform postern_internal.fail(422, 'identity_already_exists', 'Identity is already linked to another user');
-  end if;
+  perform postern_internal.put_linked_identity(p_user_id, p_provider, p_identity, 'link', p_context);
   if coalesce(account.email, '') = '' then
     failure := postern_internal.adopt_linked_email(account, p_provider, p_identity, p_context);
     if failure is not null then
       return;
     end if;
   end if;
-  perform postern_internal.recompute_providers(p_user_id);
-  account := postern_internal.lock_user(p_user_id);
-  perform postern_internal.notify_user('identity_linked', account, p_context,
-    jsonb_build_object('provider', p_provider));
+  account := postern_internal.finish_linking(p_user_id, p_provider, p_context);
 end;
 $$;
 
@@ -8390,6 +8464,27 @@ begin
   perform postern_internal.record_event(
     'identity.created', p_user_id, p_context, jsonb_build_object('provider', p_provider));
   return true;
+end;
+$$;
+
+-- Name: put_linked_identity(uuid, text, jsonb, text, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.put_linked_identity(p_user_id uuid, p_provider text, p_identity jsonb, p_decision text, p_context jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_owner uuid := (
+    select i.user_id from auth.identities as i
+    where i.provider = p_provider and i.provider_id = p_identity ->> 'sub');
+begin
+  if v_owner = p_user_id then
+    perform postern_internal.fail(422, 'identity_already_exists', 'Identity is already linked');
+  elsif v_owner is not null
+    or not postern_internal.put_external_identity(p_user_id, p_provider, p_identity, p_decision, p_context)
+  then
+    perform postern_internal.fail(422, 'identity_already_exists', 'Identity is already linked to another user');
+  end if;
 end;
 $$;
 
@@ -12559,6 +12654,11 @@ GRANT ALL ON FUNCTION postern.is_anonymous() TO anon;
 GRANT ALL ON FUNCTION postern.is_anonymous() TO authenticated;
 GRANT ALL ON FUNCTION postern.is_anonymous() TO service_role;
 
+-- Name: FUNCTION link_identity(who text, provider text, provider_id text, identity_data jsonb, email text, email_verified boolean); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.link_identity(who text, provider text, provider_id text, identity_data jsonb, email text, email_verified boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.link_identity(who text, provider text, provider_id text, identity_data jsonb, email text, email_verified boolean) TO postern_admin;
+
 -- Name: FUNCTION lint(); Type: ACL; Schema: postern
 
 REVOKE ALL ON FUNCTION postern.lint() FROM PUBLIC;
@@ -13061,6 +13161,10 @@ REVOKE ALL ON FUNCTION postern_internal.check_enroll_enabled(p_type auth.factor_
 
 REVOKE ALL ON FUNCTION postern_internal.check_factor_limit(p_factor_id uuid, p_context jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION check_identity(p_provider text, p_provider_id text, p_data jsonb, p_email text, p_is_verified boolean); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.check_identity(p_provider text, p_provider_id text, p_data jsonb, p_email text, p_is_verified boolean) FROM PUBLIC;
+
 -- Name: FUNCTION check_is_free(p_email text, p_phone text, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.check_is_free(p_email text, p_phone text, p_context jsonb) FROM PUBLIC;
@@ -13408,6 +13512,10 @@ REVOKE ALL ON FUNCTION postern_internal.find_users_by_email(p_email text, p_aud 
 -- Name: FUNCTION find_users_by_phone(p_phone text, p_aud text); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.find_users_by_phone(p_phone text, p_aud text) FROM PUBLIC;
+
+-- Name: FUNCTION finish_linking(p_user_id uuid, p_provider text, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.finish_linking(p_user_id uuid, p_provider text, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION finish_oauth(p_state uuid, p_identity jsonb, p_context jsonb, OUT issued jsonb, OUT auth_code text, OUT failure jsonb); Type: ACL; Schema: postern_internal
 
@@ -13932,6 +14040,10 @@ REVOKE ALL ON FUNCTION postern_internal.put_email_identity(p_user_id uuid, p_ema
 -- Name: FUNCTION put_external_identity(p_user_id uuid, p_provider text, p_identity jsonb, p_decision text, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.put_external_identity(p_user_id uuid, p_provider text, p_identity jsonb, p_decision text, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION put_linked_identity(p_user_id uuid, p_provider text, p_identity jsonb, p_decision text, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.put_linked_identity(p_user_id uuid, p_provider text, p_identity jsonb, p_decision text, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION put_phone_identity(p_user_id uuid, p_phone text, p_is_verified boolean, p_context jsonb); Type: ACL; Schema: postern_internal
 
