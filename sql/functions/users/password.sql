@@ -135,7 +135,7 @@ begin
   else
     update auth.users as u
     set last_sign_in_at = v_now, encrypted_password = coalesce(p_new_hash, u.encrypted_password), updated_at = v_now
-    where u.id = v_user.id and not exists (select from postern.password_demands as d where d.user_id = u.id)
+    where u.id = p_user_id and not exists (select from postern.password_demands as d where d.user_id = p_user_id)
     returning u.* into v_signed_in;
     if v_signed_in.id is null then
       failure := postern_internal.demand_new_password(v_user, p_provider, p_context);
