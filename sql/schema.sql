@@ -908,12 +908,9 @@ CREATE FUNCTION postern.list_sessions(who text, OUT session_id uuid, OUT created
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO ''
     AS $$
-  select s.id, s.created_at, postern_internal.last_active(s), coalesce(s.aal::text, 'aal1'),
-    array(select c.authentication_method from auth.mfa_amr_claims as c where c.session_id = s.id order by 1),
-    s.ip, s.user_agent
-  from auth.sessions as s
-  where s.user_id = (select (postern_internal.find_user(who)).id)
-  order by s.created_at desc, s.id
+  select s.*
+  from postern_internal.sessions_of((select (postern_internal.find_user(who)).id)) as s
+  order by s.created_at desc, s.session_id
 $$;
 
 -- Name: FUNCTION list_sessions(who text); Type: COMMENT; Schema: postern
@@ -1272,16 +1269,9 @@ CREATE FUNCTION postern.sign_out(who text, session_id uuid DEFAULT NULL::uuid) R
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
     AS $$
-declare
-  v_context jsonb := postern_internal.context();
-  v_user auth.users := postern_internal.need_user((postern_internal.find_user(who)).id);
-  v_ended int := postern_internal.end_sessions(v_user.id, 'admin', v_context, p_only => session_id);
 begin
-  if session_id is not null and v_ended = 0 then
-    perform postern_internal.fail(404, 'session_not_found', format('The user has no session %s', session_id));
-  end if;
-  perform postern_internal.audit_admin('logout', v_user, v_context);
-  return v_ended;
+  return postern_internal.admin_sign_out(
+    (postern_internal.find_user(who)).id, session_id, postern_internal.context());
 end;
 $$;
 
@@ -1927,6 +1917,40 @@ CREATE FUNCTION postern_internal.admin_list_factors(p_user_id uuid) RETURNS json
     AS $$
 begin
   return coalesce(postern_internal.admin_get_user(p_user_id) -> 'factors', '[]');
+end;
+$$;
+
+-- Name: admin_list_sessions(uuid); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.admin_list_sessions(p_user_id uuid) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+begin
+  if not exists (
+    select from auth.users as u where u.id = p_user_id and u.instance_id = postern_internal.nil_uuid())
+  then
+    perform postern_internal.fail(404, 'user_not_found', 'User not found');
+  end if;
+  return postern_internal.sessions_json(p_user_id, false, null, '{}');
+end;
+$$;
+
+-- Name: admin_sign_out(uuid, uuid, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.admin_sign_out(p_user_id uuid, p_session_id uuid, p_context jsonb) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_user auth.users := postern_internal.need_user(p_user_id);
+  v_ended int := postern_internal.end_sessions(v_user.id, 'admin', p_context, p_only => p_session_id);
+begin
+  if p_session_id is not null and v_ended = 0 then
+    perform postern_internal.fail(404, 'session_not_found', format('The user has no session %s', p_session_id));
+  end if;
+  perform postern_internal.audit_admin('logout', v_user, p_context);
+  return v_ended;
 end;
 $$;
 
@@ -4469,6 +4493,24 @@ begin
 end;
 $$;
 
+-- Name: end_own_session(uuid, uuid, uuid, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.end_own_session(p_user_id uuid, p_session_id uuid, p_ended_id uuid, p_context jsonb) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_user auth.users := postern_internal.authenticate(p_user_id, p_session_id);
+  v_ended int := postern_internal.end_sessions(v_user.id, 'logout', p_context, p_only => p_ended_id);
+begin
+  if v_ended = 0 then
+    perform postern_internal.fail(404, 'session_not_found', 'Session not found');
+  end if;
+  perform postern_internal.audit_user('logout', v_user, p_context);
+  return v_ended;
+end;
+$$;
+
 -- Name: end_sessions(uuid, text, jsonb, uuid, uuid); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.end_sessions(p_user_id uuid, p_reason text, p_context jsonb, p_only uuid DEFAULT NULL::uuid, p_except uuid DEFAULT NULL::uuid) RETURNS integer
@@ -6024,6 +6066,19 @@ begin
 end;
 $$;
 
+-- Name: is_session_over(auth.sessions, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.is_session_over(p_session auth.sessions, p_context jsonb) RETURNS boolean
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+begin
+  return postern_internal.session_expiry(p_session, postern_internal.last_active(p_session), p_context) is not null
+    or (p_context ->> 'single_per_user')::boolean and postern_internal.has_newer_session(p_session, p_context)
+    or exists (select from postern.session_ends as e where e.session_id = p_session.id and e.reason = 'reuse');
+end;
+$$;
+
 -- Name: is_sms_otp_alive(timestamp with time zone, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.is_sms_otp_alive(p_sent_at timestamp with time zone, p_context jsonb) RETURNS boolean
@@ -6646,6 +6701,18 @@ CREATE FUNCTION postern_internal.list_json(p_ids uuid[]) RETURNS jsonb
   from unnest(p_ids) with ordinality as i (id, n) join auth.users as u on u.id = i.id
 $$;
 
+-- Name: list_own_sessions(uuid, uuid, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.list_own_sessions(p_user_id uuid, p_session_id uuid, p_context jsonb) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  perform postern_internal.authenticate(p_user_id, p_session_id);
+  return postern_internal.sessions_json(p_user_id, true, p_session_id, p_context);
+end;
+$$;
+
 -- Name: list_provider_tokens(uuid, uuid); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.list_provider_tokens(p_user_id uuid, p_session_id uuid) RETURNS jsonb
@@ -6803,6 +6870,31 @@ begin
     p_user_id, 'logout', p_context,
     p_only => case when p_scope = 'local' then p_session_id end,
     p_except => case when p_scope = 'others' then p_session_id end);
+end;
+$$;
+
+-- Name: look_up_users(text, text, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.look_up_users(p_email text, p_phone text, p_context jsonb, OUT total bigint, OUT users jsonb)
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_ids uuid[];
+begin
+  if p_email is not null then
+    v_ids := array(
+      select u.id from auth.users as u
+      where u.instance_id = postern_internal.nil_uuid() and lower(u.email) = lower(p_email)
+        and u.aud = p_context ->> 'aud' and (p_phone is null or u.phone = p_phone)
+      order by u.created_at desc, u.id desc);
+  else
+    v_ids := array(
+      select u.id from auth.users as u
+      where u.instance_id = postern_internal.nil_uuid() and u.phone = p_phone and u.aud = p_context ->> 'aud');
+  end if;
+  total := cardinality(v_ids);
+  users := postern_internal.list_json(v_ids);
 end;
 $$;
 
@@ -9428,6 +9520,46 @@ begin
   end if;
   return v_answer ->> 'plain';
 end;
+$$;
+
+-- Name: sessions_json(uuid, boolean, uuid, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.sessions_json(p_user_id uuid, p_is_own boolean, p_session_id uuid, p_context jsonb) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+begin
+  return (
+    select coalesce(
+      jsonb_agg(
+        jsonb_build_object(
+          'id', l.session_id,
+          'created_at', postern_internal.rfc3339(l.created_at),
+          'last_active_at', postern_internal.rfc3339(l.last_active_at),
+          'aal', l.aal,
+          'methods', l.methods,
+          'ip', host(l.ip),
+          'user_agent', l.user_agent)
+        || case when p_is_own then jsonb_build_object('is_current', coalesce(l.session_id = p_session_id, false))
+          else '{}' end
+        order by l.created_at desc, l.session_id),
+      '[]')
+    from postern_internal.sessions_of(p_user_id) as l
+    join auth.sessions as s on s.id = l.session_id
+    where not p_is_own or not postern_internal.is_session_over(s, p_context));
+end;
+$$;
+
+-- Name: sessions_of(uuid); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.sessions_of(p_user_id uuid, OUT session_id uuid, OUT created_at timestamp with time zone, OUT last_active_at timestamp with time zone, OUT aal text, OUT methods text[], OUT ip inet, OUT user_agent text)
+    LANGUAGE sql STABLE
+    AS $$
+  select s.id, s.created_at, postern_internal.last_active(s), coalesce(s.aal::text, 'aal1'),
+    array(select c.authentication_method from auth.mfa_amr_claims as c where c.session_id = s.id order by 1),
+    s.ip, s.user_agent
+  from auth.sessions as s
+  where s.user_id = p_user_id
 $$;
 
 -- Name: set_ban(uuid, double precision, jsonb); Type: FUNCTION; Schema: postern_internal
@@ -12292,6 +12424,14 @@ REVOKE ALL ON FUNCTION postern_internal.admin_get_user(p_user_id uuid) FROM PUBL
 
 REVOKE ALL ON FUNCTION postern_internal.admin_list_factors(p_user_id uuid) FROM PUBLIC;
 
+-- Name: FUNCTION admin_list_sessions(p_user_id uuid); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.admin_list_sessions(p_user_id uuid) FROM PUBLIC;
+
+-- Name: FUNCTION admin_sign_out(p_user_id uuid, p_session_id uuid, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.admin_sign_out(p_user_id uuid, p_session_id uuid, p_context jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION admin_update_factor(p_user_id uuid, p_factor_id uuid, p_changes jsonb, p_phone_refusal jsonb, p_refusal jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.admin_update_factor(p_user_id uuid, p_factor_id uuid, p_changes jsonb, p_phone_refusal jsonb, p_refusal jsonb, p_context jsonb) FROM PUBLIC;
@@ -12726,6 +12866,10 @@ REVOKE ALL ON FUNCTION postern_internal.end_anonymity(p_user_id uuid) FROM PUBLI
 
 REVOKE ALL ON FUNCTION postern_internal.end_flows(p_user_id uuid) FROM PUBLIC;
 
+-- Name: FUNCTION end_own_session(p_user_id uuid, p_session_id uuid, p_ended_id uuid, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.end_own_session(p_user_id uuid, p_session_id uuid, p_ended_id uuid, p_context jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION end_sessions(p_user_id uuid, p_reason text, p_context jsonb, p_only uuid, p_except uuid); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.end_sessions(p_user_id uuid, p_reason text, p_context jsonb, p_only uuid, p_except uuid) FROM PUBLIC;
@@ -13014,6 +13158,10 @@ REVOKE ALL ON FUNCTION postern_internal.is_scrypt_hash(p_hash text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION postern_internal.is_scrypt_within_limits(p_log_n integer, p_r integer, p_p integer) FROM PUBLIC;
 
+-- Name: FUNCTION is_session_over(p_session auth.sessions, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.is_session_over(p_session auth.sessions, p_context jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION is_sms_otp_alive(p_sent_at timestamp with time zone, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.is_sms_otp_alive(p_sent_at timestamp with time zone, p_context jsonb) FROM PUBLIC;
@@ -13110,6 +13258,10 @@ REVOKE ALL ON FUNCTION postern_internal.list_custom_providers(p_type text, p_con
 
 REVOKE ALL ON FUNCTION postern_internal.list_json(p_ids uuid[]) FROM PUBLIC;
 
+-- Name: FUNCTION list_own_sessions(p_user_id uuid, p_session_id uuid, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.list_own_sessions(p_user_id uuid, p_session_id uuid, p_context jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION list_provider_tokens(p_user_id uuid, p_session_id uuid); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.list_provider_tokens(p_user_id uuid, p_session_id uuid) FROM PUBLIC;
@@ -13141,6 +13293,10 @@ REVOKE ALL ON FUNCTION postern_internal.lock_user_by_email(p_email text, p_aud t
 -- Name: FUNCTION log_out(p_user_id uuid, p_session_id uuid, p_scope text, p_context jsonb, OUT ended integer); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.log_out(p_user_id uuid, p_session_id uuid, p_scope text, p_context jsonb, OUT ended integer) FROM PUBLIC;
+
+-- Name: FUNCTION look_up_users(p_email text, p_phone text, p_context jsonb, OUT total bigint, OUT users jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.look_up_users(p_email text, p_phone text, p_context jsonb, OUT total bigint, OUT users jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION mail_context(p_redirect_to text); Type: ACL; Schema: postern_internal
 
@@ -13581,6 +13737,14 @@ REVOKE ALL ON FUNCTION postern_internal.session_grant(p_user auth.users, p_sessi
 -- Name: FUNCTION session_key(p_session auth.sessions, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.session_key(p_session auth.sessions, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION sessions_json(p_user_id uuid, p_is_own boolean, p_session_id uuid, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.sessions_json(p_user_id uuid, p_is_own boolean, p_session_id uuid, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION sessions_of(p_user_id uuid); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.sessions_of(p_user_id uuid) FROM PUBLIC;
 
 -- Name: FUNCTION set_ban(p_user_id uuid, p_seconds double precision, p_context jsonb); Type: ACL; Schema: postern_internal
 
