@@ -31,6 +31,7 @@ func (s *Server) routes() []route {
 		{"GET", "/health/live", nil, s.healthLive},
 		{"GET", "/health/ready", nil, s.healthReady},
 		{"GET", "/settings", nil, s.getSettings},
+		{"GET", "/.well-known/postern", nil, s.getAdditions},
 		{"GET", "/.well-known/jwks.json", nil, s.jwks},
 		{"GET", "/.well-known/openid-configuration", nil, s.discovery},
 		{"GET", "/.well-known/oauth-authorization-server", nil, s.discovery},
@@ -119,7 +120,7 @@ func (s *Server) newHandler() http.Handler {
 	router.HandleOPTIONS = false
 	router.NotFound = http.HandlerFunc(func(w http.ResponseWriter, hr *http.Request) { s.serve(w, hr, nil, unknownRoute) })
 	router.MethodNotAllowed = http.HandlerFunc(s.methodNotAllowed)
-	for _, rt := range append(s.routes(), s.disabledRoutes()...) {
+	for _, rt := range slices.Concat(s.routes(), s.deletionRoutes(), s.disabledRoutes()) {
 		router.Handle(rt.method, rt.path, func(w http.ResponseWriter, hr *http.Request, p httprouter.Params) {
 			s.serve(w, hr, p, rt)
 		})

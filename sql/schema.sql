@@ -2339,6 +2339,24 @@ begin
 end;
 $$;
 
+-- Name: audit_deletion(auth.users, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.audit_deletion(p_user auth.users, p_context jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_phone jsonb := jsonb_build_object('user_phone', coalesce(p_user.phone, ''));
+begin
+  if p_context ? 'actor' then
+    perform postern_internal.audit_admin('user_deleted', p_user, p_context, v_phone);
+  else
+    perform postern_internal.audit_user('user_deleted', p_user, p_context,
+      jsonb_build_object('user_id', p_user.id, 'user_email', coalesce(p_user.email, '')) || v_phone);
+  end if;
+end;
+$$;
+
 -- Name: audit_log_entries; Type: TABLE; Schema: auth
 
 CREATE TABLE auth.audit_log_entries (
@@ -3419,10 +3437,7 @@ begin
     perform postern_internal.fail(403, 'not_admin', 'Updating app_metadata requires admin privileges');
   end if;
   if (v_has_password or v_new_email is not null or v_new_phone is not null)
-    and postern_internal.has_verified_factor(v_user.id)
-    and not exists (select from auth.mfa_amr_claims as c
-      where c.session_id = p_session_id
-        and c.authentication_method in ('totp', 'mfa/phone', 'mfa/webauthn'))
+    and postern_internal.lacks_second_factor(v_user.id, p_session_id)
   then
     perform postern_internal.fail(401, 'insufficient_aal',
       'AAL2 session is required to update email or password when MFA is enabled.');
@@ -4192,6 +4207,36 @@ CREATE FUNCTION postern_internal.delete_effect(p_constraint pg_constraint) RETUR
     then 'blocks'
     else 'changes'
   end
+$$;
+
+-- Name: delete_own_user(uuid, uuid, text, boolean, double precision, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.delete_own_user(p_user_id uuid, p_session_id uuid, p_nonce text, p_is_soft boolean, p_proof_within double precision, p_context jsonb, OUT failure jsonb)
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_user auth.users;
+begin
+  perform from auth.users as u where u.id = p_user_id for update; -- at once the lock that it takes, see need_user
+  v_user := postern_internal.authenticate(p_user_id, p_session_id);
+  perform postern_internal.take_limits(p_context);
+  if postern_internal.lacks_second_factor(v_user.id, p_session_id) then
+    perform postern_internal.fail(
+      401, 'insufficient_aal', 'AAL2 session is required to delete the account when MFA is enabled.');
+  end if;
+  if not v_user.is_anonymous and not postern_internal.has_recent_proof(p_session_id, p_proof_within) then
+    if p_nonce = '' then
+      perform postern_internal.fail(
+        400, 'reauthentication_needed', 'Deleting the account requires a recent sign-in or reauthentication');
+    end if;
+    failure := postern_internal.redeem_nonce(v_user, p_nonce, p_context);
+    if failure is not null or postern_internal.is_asking() then
+      return;
+    end if;
+  end if;
+  perform postern_internal.remove_account(v_user, p_is_soft, p_context);
+end;
 $$;
 
 -- Name: delete_user_by_command(text, text); Type: FUNCTION; Schema: postern_internal
@@ -5567,6 +5612,21 @@ begin
 end;
 $$;
 
+-- Name: has_recent_proof(uuid, double precision); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.has_recent_proof(p_session_id uuid, p_within double precision) RETURNS boolean
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+begin
+  return exists (
+    select from auth.mfa_amr_claims as c
+    where c.session_id = p_session_id
+      and c.authentication_method <> 'anonymous'
+      and c.updated_at > postern_internal.clock() - make_interval(secs => p_within));
+end;
+$$;
+
 -- Name: has_verified_factor(uuid); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.has_verified_factor(p_user_id uuid) RETURNS boolean
@@ -6320,6 +6380,20 @@ exception when data_exception then
   return ''; -- no JSON
 end;
 $_$;
+
+-- Name: lacks_second_factor(uuid, uuid); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.lacks_second_factor(p_user_id uuid, p_session_id uuid) RETURNS boolean
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+begin
+  return postern_internal.has_verified_factor(p_user_id)
+    and not exists (select from auth.mfa_amr_claims as c
+      where c.session_id = p_session_id
+        and c.authentication_method in ('totp', 'mfa/phone', 'mfa/webauthn'));
+end;
+$$;
 
 -- Name: last_active(auth.sessions); Type: FUNCTION; Schema: postern_internal
 
@@ -8746,8 +8820,7 @@ CREATE FUNCTION postern_internal.remove_account(p_user auth.users, p_is_soft boo
     SET search_path TO ''
     AS $$
 begin
-  perform postern_internal.audit_admin(
-    'user_deleted', p_user, p_context, jsonb_build_object('user_phone', coalesce(p_user.phone, '')));
+  perform postern_internal.audit_deletion(p_user, p_context);
   if p_is_soft and p_user.deleted_at is not null then
     return;
   end if;
@@ -12501,6 +12574,10 @@ REVOKE ALL ON FUNCTION postern_internal.ask_about_custom_provider(p_what text, p
 
 REVOKE ALL ON FUNCTION postern_internal.audit_admin(p_action text, p_user auth.users, p_context jsonb, p_traits jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION audit_deletion(p_user auth.users, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.audit_deletion(p_user auth.users, p_context jsonb) FROM PUBLIC;
+
 -- Name: TABLE audit_log_entries; Type: ACL; Schema: auth
 
 GRANT SELECT ON TABLE auth.audit_log_entries TO postgres WITH GRANT OPTION;
@@ -12818,6 +12895,10 @@ REVOKE ALL ON FUNCTION postern_internal.delete_custom_provider(p_identifier text
 
 REVOKE ALL ON FUNCTION postern_internal.delete_effect(p_constraint pg_constraint) FROM PUBLIC;
 
+-- Name: FUNCTION delete_own_user(p_user_id uuid, p_session_id uuid, p_nonce text, p_is_soft boolean, p_proof_within double precision, p_context jsonb, OUT failure jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.delete_own_user(p_user_id uuid, p_session_id uuid, p_nonce text, p_is_soft boolean, p_proof_within double precision, p_context jsonb, OUT failure jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION delete_user_by_command(p_who text, p_aud text); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.delete_user_by_command(p_who text, p_aud text) FROM PUBLIC;
@@ -13050,6 +13131,10 @@ REVOKE ALL ON FUNCTION postern_internal.given(p_members jsonb) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION postern_internal.has_newer_session(p_session auth.sessions, p_context jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION has_recent_proof(p_session_id uuid, p_within double precision); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.has_recent_proof(p_session_id uuid, p_within double precision) FROM PUBLIC;
+
 -- Name: FUNCTION has_verified_factor(p_user_id uuid); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.has_verified_factor(p_user_id uuid) FROM PUBLIC;
@@ -13197,6 +13282,10 @@ REVOKE ALL ON FUNCTION postern_internal.keep_provider_tokens(p_provider text, p_
 -- Name: FUNCTION keycloak_hash(p_credential text); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.keycloak_hash(p_credential text) FROM PUBLIC;
+
+-- Name: FUNCTION lacks_second_factor(p_user_id uuid, p_session_id uuid); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.lacks_second_factor(p_user_id uuid, p_session_id uuid) FROM PUBLIC;
 
 -- Name: FUNCTION last_active(p_session auth.sessions); Type: ACL; Schema: postern_internal
 
