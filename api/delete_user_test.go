@@ -64,7 +64,8 @@ func TestUserDeletion(t *testing.T) {
 // Without a proof of the last minutes an account stays.
 func TestUserDeletionNeedsProof(t *testing.T) {
 	t.Parallel()
-	s := setup(t, "POSTERN_USER_DELETION=hard", "POSTERN_USER_DELETION_PROOF_WITHIN=5m")
+	s := setup(t, "POSTERN_USER_DELETION=hard", "POSTERN_USER_DELETION_PROOF_WITHIN=5m",
+		"GOTRUE_SMTP_HOST=127.0.0.1", "GOTRUE_SMTP_PORT=1") // nobody takes the mails, so that they stay
 	ann := s.newSession("ann@example.com")
 	asAnn := bearer(ann.AccessToken)
 	age := func(of session, by string) {
@@ -118,7 +119,7 @@ func TestUserDeletionByCodeOnly(t *testing.T) {
 // Who has a second factor shows it, however fresh the password is; a fresh second factor is a proof of its own.
 func TestUserDeletionTakesTheSecondFactor(t *testing.T) {
 	t.Parallel()
-	s := setup(t, "POSTERN_USER_DELETION=hard")
+	s := setup(t, "POSTERN_USER_DELETION=hard", "GOTRUE_SMTP_HOST=127.0.0.1", "GOTRUE_SMTP_PORT=1")
 	ann := s.newSession("ann@example.com")
 	const left = "select count(*) from auth.users"
 	s.exec(`insert into auth.mfa_factors (id, user_id, friendly_name, factor_type, status, secret, created_at, updated_at)
