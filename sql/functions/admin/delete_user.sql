@@ -39,7 +39,7 @@ begin
     perform postern_internal.audit_admin('user_deleted', p_user, p_context, v_phone);
   else
     perform postern_internal.audit_user('user_deleted', p_user, p_context,
-      jsonb_build_object('user_id', p_user.id, 'user_email', coalesce(p_user.email, '')) || v_phone);
+      postern_internal.audit_traits(p_user.id, p_user.email) || v_phone);
   end if;
 end;
 $$;
