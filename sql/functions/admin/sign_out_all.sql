@@ -79,8 +79,9 @@ declare
   v_now timestamptz := postern_internal.clock();
   v_user_id uuid;           -- null: everybody
 begin
-  if moment is null or moment > v_now then
-    perform postern_internal.fail(400, 'validation_failed', 'The moment cannot lie in the future: what comes later stays valid');
+  if moment is null or moment > postern_internal.wall_clock() then
+    perform postern_internal.fail(
+      400, 'validation_failed', 'The moment has to be one in the past: tokens of later are not revoked');
   end if;
   if who is not null then
     v_user_id := (postern_internal.need_user((postern_internal.find_user(who)).id)).id;
