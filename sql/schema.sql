@@ -1094,8 +1094,9 @@ declare
   v_now timestamptz := postern_internal.clock();
   v_user_id uuid;           -- null: everybody
 begin
-  if moment is null or moment > v_now then
-    perform postern_internal.fail(400, 'validation_failed', 'The moment cannot lie in the future: what comes later stays valid');
+  if moment is null or moment > postern_internal.wall_clock() then
+    perform postern_internal.fail(
+      400, 'validation_failed', 'The moment has to be one in the past: tokens of later are not revoked');
   end if;
   if who is not null then
     v_user_id := (postern_internal.need_user((postern_internal.find_user(who)).id)).id;
@@ -6311,7 +6312,8 @@ CREATE FUNCTION postern_internal.is_session_over(p_session auth.sessions, p_cont
 begin
   return postern_internal.session_expiry(p_session, postern_internal.last_active(p_session), p_context) is not null
     or (p_context ->> 'single_per_user')::boolean and postern_internal.has_newer_session(p_session, p_context)
-    or exists (select from postern.session_ends as e where e.session_id = p_session.id and e.reason = 'reuse');
+    or p_session.refresh_token_hmac_key is null and not exists (
+      select from auth.refresh_tokens as t where t.session_id = p_session.id and t.revoked is not true);
 end;
 $$;
 

@@ -53,8 +53,9 @@ begin
 end;
 $$;
 
--- Whether no refresh of the session would succeed, whatever the token. One that is over stays in the table until
--- somebody tries to refresh it, or maintenance comes by.
+-- Whether no refresh of the session would succeed, whatever the token: it is too old, or a later one replaced it, or all its
+-- tokens of format 1 were revoked after one came back. Such a session stays in the table until somebody tries to refresh
+-- it, or maintenance comes by.
 create or replace function postern_internal.is_session_over(p_session auth.sessions, p_context jsonb)
 returns boolean
 language plpgsql stable security invoker set search_path = ''
@@ -62,6 +63,7 @@ as $$
 begin
   return postern_internal.session_expiry(p_session, postern_internal.last_active(p_session), p_context) is not null
     or (p_context ->> 'single_per_user')::boolean and postern_internal.has_newer_session(p_session, p_context)
-    or exists (select from postern.session_ends as e where e.session_id = p_session.id and e.reason = 'reuse');
+    or p_session.refresh_token_hmac_key is null and not exists (
+      select from auth.refresh_tokens as t where t.session_id = p_session.id and t.revoked is not true);
 end;
 $$;
