@@ -23,12 +23,12 @@ func TestIssueLink(t *testing.T) {
 		(select f.token_hash = postern_internal.otp_hash(f.relates_to, l.email_otp) ` + opens + `) from l`
 	const verify = ",6,https://api/verify,t,"
 	const site = "&redirect_to=https://app.example.com,"
-	const bob = "'bob@example.com', 'signup', password_hash => '$2a$10$aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa'"
+	const confirm = "'bob@example.com', 'signup', password_hash => '$2a$10$aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa'"
 	for name, steps := range map[string][]step{
 		"sign in": {issue("'ANN@example.com', 'magiclink'"), {all, "magiclink" + verify + "magiclink" + site + "recovery_token/ann@example.com,t"}},
 		"by id": {issue("'" + ann + "', 'recovery', 'https://app.example.com/hi'"),
 			{all, "recovery" + verify + "recovery&redirect_to=https://app.example.com/hi,recovery_token/ann@example.com,t"}},
-		"confirm": {issue(bob), {all, "signup" + verify + "signup" + site + "confirmation_token/bob@example.com,t"}},
+		"confirm": {issue(confirm), {all, "signup" + verify + "signup" + site + "confirmation_token/bob@example.com,t"}},
 		"invite": {issue("'Eve@example.com', 'invite', user_metadata => '{\"team\": 1}'"), {all, "invite" + verify + "invite" + site + "confirmation_token/eve@example.com,t"},
 			{"select raw_user_meta_data, invited_at is null from auth.users where email = 'eve@example.com'", `{"team": 1}",f`}},
 		"current side": {issue("'ann@example.com', 'email_change_current', new_email => 'New@example.com'"),
@@ -43,6 +43,11 @@ func TestIssueLink(t *testing.T) {
 		"a new sign-up": {
 			{link("'eve@example.com', 'signup', password_hash => '$2a$10$aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa'", "verification_type"), "signup"},
 			{"select left(encrypted_password, 9), email_confirmed_at from auth.users where email = 'eve@example.com'", "$2a$10$aa,"},
+		},
+		"an address that an import left in capitals": {
+			{"update auth.users set email = 'Bob@Example.com' where email = 'bob@example.com'", ""},
+			issue("'" + bob + "', 'magiclink'"),
+			{all, "magiclink" + verify + "magiclink" + site + "recovery_token/bob@example.com,t"},
 		},
 		"it is recorded, and mails nothing": {
 			{link("'ann@example.com', 'recovery'", "verification_type"), "recovery"},

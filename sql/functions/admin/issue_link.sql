@@ -70,7 +70,7 @@ begin
     return;
   end if;
   v_user := postern_internal.find_mail_user(p_who);
-  email := v_user.email;
+  email := lower(v_user.email);
   aud := v_user.aud;
 end;
 $$;
@@ -99,6 +99,6 @@ comment on function postern.resend(text, text, text) is
 who: the user''s id, e-mail address, or phone number with a leading +.
 kind: signup (the mail that confirms a new address), email_change, sms (the code that confirms a new number), phone_change.
 redirect_to: where the link of a mail leads; it has to be allowed by GOTRUE_URI_ALLOW_LIST; default: GOTRUE_SITE_URL.
-Errors: user_not_found (PT404), validation_failed (PT400) for another kind, feature_disabled (PT422) before a server has run on this database.
+Errors: user_not_found (PT404), validation_failed (PT400) for another kind, email_address_not_authorized (PT400), feature_disabled (PT422) before a server has run on this database.
 Example: select postern.resend(''bob@example.com'', ''signup'');
 Example: select email, postern.resend(id::text, ''signup'') from auth.users where email_confirmed_at is null and created_at > now() - interval ''1 day'';';
