@@ -137,18 +137,27 @@ func TestUserDeletionTakesTheSecondFactor(t *testing.T) {
 // A table of the application that holds on to the user keeps the account: the client learns that, the log learns which.
 func TestUserDeletionIsHeld(t *testing.T) {
 	t.Parallel()
-	for name, end := range map[string]string{
-		"at once": "", "restrict": "on delete restrict", "at the end": "deferrable initially deferred",
+	hook := []string{"GOTRUE_HOOK_SEND_EMAIL_ENABLED=true", "GOTRUE_HOOK_SEND_EMAIL_URI=http://127.0.0.1:1/",
+		"GOTRUE_HOOK_SEND_EMAIL_SECRETS=v1,whsec_aGVsbG8td29ybGQtaGVsbG8td29ybGQtMTIzNA=="}
+	for name, c := range map[string]struct {
+		end      string
+		settings []string
+	}{
+		"at once":                             {"", nil},
+		"restrict":                            {"on delete restrict", nil},
+		"at the commit":                       {"deferrable initially deferred", nil},
+		"at the commit of a call with a hook": {"deferrable initially deferred", hook},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := setup(t, "POSTERN_USER_DELETION=hard")
+			s := setup(t, append(c.settings, "POSTERN_USER_DELETION=hard")...)
 			ann := s.newSession("ann@example.com")
-			s.exec("create table public.secret_invoices (payer uuid references auth.users " + end + ")")
+			s.exec("create table public.secret_invoices (payer uuid references auth.users " + c.end + ")")
 			s.exec("insert into public.secret_invoices values ($1)", ann.UserID)
 			for _, version := range []string{"", "2024-01-01"} {
 				r := s.do("DELETE", "/user", nil, append(bearer(ann.AccessToken), "X-Supabase-Api-Version", version)...)
-				if r.Status != http.StatusConflict || r.Header.Get("X-Sb-Error-Code") != "user_not_deletable" || strings.Contains(fmt.Sprint(r.Text, r.Header), "invoices") {
+				if r.Status != http.StatusConflict || r.Header.Get("X-Sb-Error-Code") != "user_not_deletable" ||
+					strings.Contains(fmt.Sprint(r.Text, r.Header), "invoices") {
 					t.Errorf("%d %s %v", r.Status, r.Text, r.Header)
 				}
 			}
@@ -180,5 +189,47 @@ func TestAdditionsCanBeFound(t *testing.T) {
 		"GOTRUE_SECURITY_DB_ENCRYPTION_ENCRYPTION_KEY_ID=a", "GOTRUE_SECURITY_DB_ENCRYPTION_ENCRYPTION_KEY=NmVLa3hDdEtCbkhEbFZtcE5uQjRjTWlHdU1Wd1RQcGs",
 		"GOTRUE_SECURITY_DB_ENCRYPTION_DECRYPTION_KEYS=a:NmVLa3hDdEtCbkhEbFZtcE5uQjRjTWlHdU1Wd1RQcGs"); a["user_deletion"] != true || a["provider_tokens"] != true {
 		t.Errorf("switched on: %v", a)
+	}
+}
+
+// Where Twilio makes the codes, it says whether one is right; a right one is used up by the deletion.
+func TestUserDeletionWithTwilioVerify(t *testing.T) {
+	t.Parallel()
+	s := setupTexts(t, append(twilioVerifySettings, "POSTERN_USER_DELETION=hard", "POSTERN_USER_DELETION_PROOF_WITHIN=0s")...)
+	s.do("POST", "/signup", m{"phone": "15551230000", "password": password})
+	kim := s.do("POST", "/verify", m{"type": "sms", "phone": "15551230000", "token": s.peek("15551230000")}).session()
+	as := bearer(kim.AccessToken)
+	s.play([]scenario{
+		{name: "no code", path: "DELETE /user", header: as, status: 400, code: "reauthentication_needed"},
+		{name: "none requested", path: "DELETE /user", body: m{"nonce": "000000"}, header: as, status: 422, code: "reauthentication_not_valid"},
+		{name: "request", path: "GET /reauthenticate", header: as, status: 200},
+		{name: "wrong", path: "DELETE /user", body: m{"nonce": "000000"}, header: as, status: 403, code: "otp_expired", query: "select count(*) from auth.users", want: "1"},
+	})
+	s.play([]scenario{
+		{name: "right", path: "DELETE /user", body: m{"nonce": s.peek("15551230000")}, header: as, status: 200, query: "select count(*) from auth.users", want: "0"},
+	})
+}
+
+// A reload switches deletion on and off like the method of any route.
+func TestUserDeletionFollowsAReload(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	ann := s.newSession("ann@example.com")
+	remove := func() int { return s.do("DELETE", "/user", nil, bearer(ann.AccessToken)...).Status }
+	on := func() any { return s.do("GET", "/.well-known/postern", nil).Body["additions"].(m)["user_deletion"] }
+	if got := remove(); got != http.StatusMethodNotAllowed || on() != false {
+		t.Errorf("off: %d, told %v", got, on())
+	}
+	s.reload("POSTERN_USER_DELETION=soft")
+	if on() != true {
+		t.Error("on: not told")
+	}
+	s.reload()
+	if got := remove(); got != http.StatusMethodNotAllowed || on() != false {
+		t.Errorf("off again: %d, told %v", got, on())
+	}
+	s.reload("POSTERN_USER_DELETION=hard")
+	if got := remove(); got != http.StatusOK || s.scan("select count(*) from auth.users") != "0" {
+		t.Errorf("on again: %d", got)
 	}
 }
