@@ -30,6 +30,11 @@ func TestSetActor(t *testing.T) {
 				`alice@example.com,"{"reason": "admin", "set_actor": {"reason": "ticket 4711", "session_user": "supabase_auth_admin"}}`},
 			{"select distinct actor from postern.why_signed_out('ann@example.com')", "alice@example.com"},
 		},
+		"sessions of many": {
+			{"select postern.set_actor('alice@example.com', 'ticket 4711'), postern.sign_out_all(everybody => true)", ",2"},
+			{eventActors, "f," + said},
+			{auditActors, "f," + said},
+		},
 		"an entry in the user's name": {
 			{armed, ""},
 			{"select postern.set_actor('alice@example.com'), postern.reset_mfa('ann@example.com')", ",2"},
