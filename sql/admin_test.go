@@ -273,7 +273,7 @@ func TestWhoMayAdminister(t *testing.T) {
 			}
 		}
 	}
-	for _, call := range []string{"select from auth.users", "select from postern.outbox", "select postern_internal.context()"} {
+	for _, call := range []string{"select from auth.users", "select from postern.outbox", "select from postern.actor_key", "select postern_internal.context()"} {
 		if may("postern_admin", call) {
 			t.Errorf("postern_admin may %s", call)
 		}

@@ -76,6 +76,7 @@ func TestLockedUsers(t *testing.T) {
 			{lock, ann},
 			{"update auth.users set banned_until = null where email = 'ann@example.com'", ""},
 			{"select count(*) from postern.why_signed_out('ann@example.com') where reason in ('lock', 'ban') and session_id is null", "0"},
+			{"select lock_reason is null, postern.get_user('ann@example.com') ? 'lock' from postern.find_users('ann@')", "t,f"},
 			{"select postern.ban_user('ann@example.com', '7 days') = now() + interval '7 days'", "t"},
 			{unlock, ann},
 			{ban, "7 days"},

@@ -545,13 +545,13 @@ CREATE FUNCTION postern.find_users(query text DEFAULT ''::text, max_rows integer
     u.last_sign_in_at, u.confirmed_at, case when postern_internal.is_banned(u) then u.banned_until end, u.deleted_at, l.reason
   from unnest(postern_internal.page_of_users(query, max_rows, after)) with ordinality as p (id, n)
   join auth.users as u on u.id = p.id
-  left join postern.locked_users as l on l.user_id = u.id
+  left join postern.locked_users as l on l.user_id = u.id and l.banned_until = u.banned_until
   order by p.n
 $$;
 
 -- Name: FUNCTION find_users(query text, max_rows integer, after uuid); Type: COMMENT; Schema: postern
 
-COMMENT ON FUNCTION postern.find_users(query text, max_rows integer, after uuid) IS 'Lists users, newest first: all, or those whose address, number or user_metadata.full_name holds a text. lock_reason is that of postern.lock_user().
+COMMENT ON FUNCTION postern.find_users(query text, max_rows integer, after uuid) IS 'Lists users, newest first: all, or those whose address, number or user_metadata.full_name holds a text. lock_reason is that of postern.lock_user(), while the lock holds.
 query: part of an e-mail address, phone number or name, in any case; or a whole id; default: everybody.
 max_rows: at most so many; default: 50.
 after: the id of the last user of the page before: a page begins after that user, whoever was added meanwhile; default: the first page. The whole list is read page by page through the index on created_at that GOTRUE_INDEX_WORKER_ENSURE_USER_SEARCH_INDEXES_EXIST makes.
@@ -633,7 +633,7 @@ $$;
 
 -- Name: FUNCTION get_user(who text); Type: COMMENT; Schema: postern
 
-COMMENT ON FUNCTION postern.get_user(who text) IS 'Returns a user as GET /admin/users/{id} does: one JSON object with identities and factors, without secrets. Only here it has lock, where postern.lock_user() locked the account, and password_change, where postern.require_password_change() demands one.
+COMMENT ON FUNCTION postern.get_user(who text) IS 'Returns a user as GET /admin/users/{id} does: one JSON object with identities and factors, without secrets. Only here it has lock, while that of postern.lock_user() holds, and password_change, where postern.require_password_change() demands one.
 who: the user''s id, e-mail address, or phone number with a leading +.
 Errors: user_not_found (PT404).
 Example: select jsonb_pretty(postern.get_user(''ann@example.com''));';
@@ -1382,7 +1382,7 @@ $$;
 
 -- Name: FUNCTION set_actor(name text, reason text); Type: COMMENT; Schema: postern
 
-COMMENT ON FUNCTION postern.set_actor(name text, reason text) IS 'Says who acts, until the end of the transaction: audit entries and events of what SQL changes name that person as the actor. The session user and the reason stand beside it (set_actor in the traits and the data). Requests to a server are not affected. The setting postern.actor that it writes is signed: nothing else written there counts.
+COMMENT ON FUNCTION postern.set_actor(name text, reason text) IS 'Says who acts, until the end of the transaction (outside of begin and commit, of the one statement): audit entries and events of what SQL changes name that person as the actor. The session user and the reason stand beside it (set_actor in the traits and the data). Requests to a server are not affected. The setting postern.actor that it writes is signed: nothing else written there counts.
 name: who; null for the session user again.
 reason: why, such as the number of a ticket.
 Errors: validation_failed (PT400).
@@ -4933,6 +4933,12 @@ CREATE FUNCTION postern_internal.doctor_users(OUT severity text, OUT area text, 
         || ' email_confirmed_at is not null, ''phone_verified'', false), now(), now() from auth.users as u'
         || ' where email <> '''' and deleted_at is null and not is_anonymous'
         || ' and not exists (select from auth.identities as i where i.user_id = u.id);'
+    union all
+    select 'locked users whose ban was changed by something other than Postern: %s; nothing keeps their accounts shut',
+      (select count(*) from (select from postern.locked_users as l join auth.users as u on u.id = l.user_id
+        where u.banned_until is distinct from l.banned_until limit 1001) as x),
+      'select postern.lock_user(l.user_id::text, l.reason) from postern.locked_users as l'
+        || ' join auth.users as u on u.id = l.user_id where u.banned_until is distinct from l.banned_until;'
   ) as f
   where f.n > 0
 $$;
@@ -11286,7 +11292,9 @@ begin
   return jsonb_strip_nulls(jsonb_build_object(
     'lock', (
       select jsonb_build_object('reason', l.reason, 'actor', l.actor, 'at', postern_internal.rfc3339(l.locked_at))
-      from postern.locked_users as l where l.user_id = p_user_id),
+      from postern.locked_users as l
+      join auth.users as u on u.id = l.user_id and u.banned_until = l.banned_until
+      where l.user_id = p_user_id),
     'password_change', (
       select jsonb_build_object('actor', d.actor, 'at', postern_internal.rfc3339(d.demanded_at))
       from postern.password_demands as d where d.user_id = p_user_id)));

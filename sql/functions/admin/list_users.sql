@@ -143,7 +143,7 @@ begin
 end;
 $$;
 comment on function postern.get_user(text) is
-'Returns a user as GET /admin/users/{id} does: one JSON object with identities and factors, without secrets. Only here it has lock, where postern.lock_user() locked the account, and password_change, where postern.require_password_change() demands one.
+'Returns a user as GET /admin/users/{id} does: one JSON object with identities and factors, without secrets. Only here it has lock, while that of postern.lock_user() holds, and password_change, where postern.require_password_change() demands one.
 who: the user''s id, e-mail address, or phone number with a leading +.
 Errors: user_not_found (PT404).
 Example: select jsonb_pretty(postern.get_user(''ann@example.com''));';
@@ -223,11 +223,11 @@ as $$
     u.last_sign_in_at, u.confirmed_at, case when postern_internal.is_banned(u) then u.banned_until end, u.deleted_at, l.reason
   from unnest(postern_internal.page_of_users(query, max_rows, after)) with ordinality as p (id, n)
   join auth.users as u on u.id = p.id
-  left join postern.locked_users as l on l.user_id = u.id
+  left join postern.locked_users as l on l.user_id = u.id and l.banned_until = u.banned_until
   order by p.n
 $$;
 comment on function postern.find_users(text, int, uuid) is
-'Lists users, newest first: all, or those whose address, number or user_metadata.full_name holds a text. lock_reason is that of postern.lock_user().
+'Lists users, newest first: all, or those whose address, number or user_metadata.full_name holds a text. lock_reason is that of postern.lock_user(), while the lock holds.
 query: part of an e-mail address, phone number or name, in any case; or a whole id; default: everybody.
 max_rows: at most so many; default: 50.
 after: the id of the last user of the page before: a page begins after that user, whoever was added meanwhile; default: the first page. The whole list is read page by page through the index on created_at that GOTRUE_INDEX_WORKER_ENSURE_USER_SEARCH_INDEXES_EXIST makes.

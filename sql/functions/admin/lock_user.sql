@@ -88,7 +88,9 @@ begin
   return jsonb_strip_nulls(jsonb_build_object(
     'lock', (
       select jsonb_build_object('reason', l.reason, 'actor', l.actor, 'at', postern_internal.rfc3339(l.locked_at))
-      from postern.locked_users as l where l.user_id = p_user_id),
+      from postern.locked_users as l
+      join auth.users as u on u.id = l.user_id and u.banned_until = l.banned_until
+      where l.user_id = p_user_id),
     'password_change', (
       select jsonb_build_object('actor', d.actor, 'at', postern_internal.rfc3339(d.demanded_at))
       from postern.password_demands as d where d.user_id = p_user_id)));

@@ -72,7 +72,7 @@ begin
 end;
 $$;
 comment on function postern.set_actor(text, text) is
-'Says who acts, until the end of the transaction: audit entries and events of what SQL changes name that person as the actor. The session user and the reason stand beside it (set_actor in the traits and the data). Requests to a server are not affected. The setting postern.actor that it writes is signed: nothing else written there counts.
+'Says who acts, until the end of the transaction (outside of begin and commit, of the one statement): audit entries and events of what SQL changes name that person as the actor. The session user and the reason stand beside it (set_actor in the traits and the data). Requests to a server are not affected. The setting postern.actor that it writes is signed: nothing else written there counts.
 name: who; null for the session user again.
 reason: why, such as the number of a ticket.
 Errors: validation_failed (PT400).
