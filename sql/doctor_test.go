@@ -56,6 +56,8 @@ func TestDoctor(t *testing.T) {
 			want: "warning users users with an e-mail address or a phone number and no identity: 4 (ann@example.com, bob@example.com, +15550001, ...)"},
 		{name: "an identity without times", prepare: []string{people, "update auth.identities set updated_at = null where email like 'ann%'"},
 			want: "warning users users with an identity that has NULL where Supabase Auth reads a time: 1 (ann@example.com)"},
+		{name: "a lock that somebody opened", prepare: []string{people, "select postern.lock_user('ann@example.com', 'x'), postern.lock_user('bob@example.com', 'x')", "update auth.users set banned_until = null where email like 'ann%'"},
+			want: "warning users locked users whose ban was changed by something other than Postern: 1 (ann@example.com)"},
 		{name: "dead messages", prepare: []string{"insert into postern.outbox (kind, template, recipient, state, last_error) values ('mail', 'x', 'y', 'dead', 'no such host')"},
 			want: "warning outbox 1 messages could not be delivered; the last error: no such host", isMendOff: true},
 		{name: "nobody delivers", prepare: []string{"insert into postern.outbox (kind, template, recipient, next_attempt_at) values ('sms', 'x', 'y', now() - interval '1 hour')"},

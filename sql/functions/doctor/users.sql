@@ -1,6 +1,6 @@
--- What `postern doctor` asks about users whose rows were made by hand, as many a tutorial does, and lack what Supabase Auth
--- or an app expects of them (spec/05 section 7). A finding names some of the rows, and its fix mends all of them. Counts
--- stop at 1000: more does not change the fix.
+-- What `postern doctor` asks about users: rows that were made by hand, as many a tutorial does, and lack what Supabase Auth
+-- or an app expects of them (spec/05 section 7), and locks that do not hold. A finding names some of the rows, and its fix
+-- mends all of them. Counts stop at 1000: more does not change the fix.
 
 -- How an administrator calls a user, see find_user.
 create or replace function postern_internal.name_of_user(p_user auth.users)
@@ -77,6 +77,12 @@ as $$
         where i.created_at is null or i.updated_at is null limit 1001),
       'update auth.identities set created_at = coalesce(created_at, now()), updated_at = coalesce(updated_at, now())'
         || ' where created_at is null or updated_at is null;'
+    union all
+    select 'locked users whose ban was changed by something other than Postern: %s; nothing keeps their accounts shut',
+      array(select postern_internal.name_of_user(u) from postern.locked_users as l join auth.users as u on u.id = l.user_id
+        where u.banned_until is distinct from l.banned_until limit 1001),
+      'select postern.lock_user(l.user_id::text, l.reason) from postern.locked_users as l'
+        || ' join auth.users as u on u.id = l.user_id where u.banned_until is distinct from l.banned_until;'
   ) as f
   where cardinality(f.found) > 0
 $$;

@@ -12,14 +12,14 @@ as $$
   from auth.users as u
   where u.instance_id = postern_internal.nil_uuid()
     and lower(u.email) = (select lower(p_email))
-    and coalesce(u.aud, p_aud) = p_aud
+    and coalesce(u.aud, p_aud) is not distinct from p_aud
     and not u.is_sso_user
   union all
   select u.*
   from auth.users as u
   where u.instance_id is null
     and lower(u.email) = (select lower(p_email))
-    and coalesce(u.aud, p_aud) = p_aud
+    and coalesce(u.aud, p_aud) is not distinct from p_aud
     and not u.is_sso_user
   limit 1
 $$;
@@ -34,7 +34,7 @@ as $$
   from auth.users as u
   where u.phone = p_phone
     and coalesce(u.instance_id, postern_internal.nil_uuid()) = postern_internal.nil_uuid()
-    and coalesce(u.aud, p_aud) = p_aud
+    and coalesce(u.aud, p_aud) is not distinct from p_aud
     and u.is_sso_user is not true
 $$;
 
