@@ -354,7 +354,8 @@ id: a UUID to use; default: a random one.
 ban_duration: how long the user is banned from now on; default: not at all.
 Errors: email_exists, phone_exists (PT422), validation_failed (PT400).
 Example: select postern.create_user(''ann@example.com'', email_confirm => true);
-Example: select postern.create_user(email, password_hash => hash) from old_users;';
+Example: select postern.create_user(email, password_hash => hash) from old_users;
+Example: select postern.create_user(format(''user%s@example.com'', n), email_confirm => true) from generate_series(1, 10000) as n;';
 
 -- Name: delete_custom_provider(text); Type: FUNCTION; Schema: postern
 
@@ -468,8 +469,9 @@ $$;
 
 -- Name: FUNCTION doctor(); Type: COMMENT; Schema: postern
 
-COMMENT ON FUNCTION postern.doctor() IS 'Looks for what is wrong in this database, the worst first: triggers and foreign keys of the application on auth tables, broken indexes, rows made by hand, messages that nobody delivers, maintenance that fails. Severity is error, warning or note; fix is a statement or a sentence. The command postern doctor shows this and checks settings, keys, mail and DNS as well.
-Example: select severity, what, fix from postern.doctor() where severity <> ''note'';';
+COMMENT ON FUNCTION postern.doctor() IS 'Looks for what is wrong in this database, the worst first: triggers and foreign keys of the application on auth tables, broken indexes, missing roles, users made by hand, of whom it names some, messages that nobody delivers, maintenance that fails. Severity is error, warning or note; fix is a statement that mends all of a finding, or a sentence. The command postern doctor shows this and checks settings, keys, mail and DNS as well.
+Example: select severity, what, fix from postern.doctor() where severity <> ''note'';
+Example: select what, fix from postern.doctor() where area = ''users'';';
 
 -- Name: ensure_user(text, jsonb, jsonb, boolean); Type: FUNCTION; Schema: postern
 
@@ -4319,8 +4321,8 @@ CREATE FUNCTION postern_internal.context() RETURNS jsonb
 begin
   return postern_internal.default_settings()
     || coalesce((select value from postern.settings), '{}')
-    || jsonb_build_object('actor', session_user, 'by_sql', true, 'ip', host(inet_client_addr()))
-    || postern_internal.actor_context();
+    || (jsonb_build_object('actor', session_user, 'by_sql', true, 'ip', host(inet_client_addr()))
+      || postern_internal.actor_context());
 end;
 $$;
 
@@ -4444,7 +4446,10 @@ declare
   v_new auth.users;
   v_user auth.users;
 begin
-  perform postern_internal.check_is_free(v_email, v_phone, p_context || jsonb_build_object('aud', v_aud));
+  if v_aud <> p_context ->> 'aud' then
+    p_context := p_context || jsonb_build_object('aud', v_aud);
+  end if;
+  perform postern_internal.check_is_free(v_email, v_phone, p_context);
   if p_refusal is not null then
     perform postern_internal.refuse(p_refusal);
   end if;
@@ -4923,7 +4928,7 @@ CREATE FUNCTION postern_internal.doctor_triggers(OUT severity text, OUT area tex
         'without a search_path of its own it finds other tables than in your session, or none' end,
       case when f.has_rights and f.has_path then 'when it fails, the request fails with it' end)),
     case
-      when f.has_rights and f.has_path then ''
+      when f.has_rights and f.has_path then 'None is needed; in the function, catch the errors that must not stop a request'
       else format('alter function %s security definer set search_path = %I, pg_temp;', f.function, f.schema)
     end
   from (
@@ -11152,9 +11157,7 @@ CREATE FUNCTION postern_internal.unusable_password_hash() RETURNS text
     AS $_$
 begin
   return '$2a$10$' || substr(
-    translate(encode(
-      uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()), 'base64'
-    ), '+=' || chr(10), '.'), 1, 53);
+    translate(encode(sha512(uuid_send(gen_random_uuid())), 'base64'), '+' || chr(10), '.'), 1, 53);
 end;
 $_$;
 

@@ -21,7 +21,10 @@ declare
   v_new auth.users;
   v_user auth.users;
 begin
-  perform postern_internal.check_is_free(v_email, v_phone, p_context || jsonb_build_object('aud', v_aud));
+  if v_aud <> p_context ->> 'aud' then
+    p_context := p_context || jsonb_build_object('aud', v_aud);
+  end if;
+  perform postern_internal.check_is_free(v_email, v_phone, p_context);
   if p_refusal is not null then
     perform postern_internal.refuse(p_refusal);
   end if;
@@ -186,7 +189,8 @@ id: a UUID to use; default: a random one.
 ban_duration: how long the user is banned from now on; default: not at all.
 Errors: email_exists, phone_exists (PT422), validation_failed (PT400).
 Example: select postern.create_user(''ann@example.com'', email_confirm => true);
-Example: select postern.create_user(email, password_hash => hash) from old_users;';
+Example: select postern.create_user(email, password_hash => hash) from old_users;
+Example: select postern.create_user(format(''user%s@example.com'', n), email_confirm => true) from generate_series(1, 10000) as n;';
 
 -- See the comment on the function. Raises and writes: as create_account. Settings: as postern.create_user.
 create or replace function postern.ensure_user(

@@ -43,8 +43,8 @@ as $$
 begin
   return postern_internal.default_settings()
     || coalesce((select value from postern.settings), '{}')
-    || jsonb_build_object('actor', session_user, 'by_sql', true, 'ip', host(inet_client_addr()))
-    || postern_internal.actor_context();
+    || (jsonb_build_object('actor', session_user, 'by_sql', true, 'ip', host(inet_client_addr()))
+      || postern_internal.actor_context());
 end;
 $$;
 

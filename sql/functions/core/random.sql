@@ -57,8 +57,6 @@ language plpgsql volatile security invoker set search_path = ''
 as $$
 begin
   return '$2a$10$' || substr(
-    translate(encode(
-      uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()), 'base64'
-    ), '+=' || chr(10), '.'), 1, 53);
+    translate(encode(sha512(uuid_send(gen_random_uuid())), 'base64'), '+' || chr(10), '.'), 1, 53);
 end;
 $$;

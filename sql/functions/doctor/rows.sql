@@ -56,5 +56,6 @@ as $$
   order by array_position(array['error', 'warning', 'note'], f.severity), f.part, f.what
 $$;
 comment on function postern.doctor() is
-'Looks for what is wrong in this database, the worst first: triggers and foreign keys of the application on auth tables, broken indexes, rows made by hand, messages that nobody delivers, maintenance that fails. Severity is error, warning or note; fix is a statement or a sentence. The command postern doctor shows this and checks settings, keys, mail and DNS as well.
-Example: select severity, what, fix from postern.doctor() where severity <> ''note'';';
+'Looks for what is wrong in this database, the worst first: triggers and foreign keys of the application on auth tables, broken indexes, missing roles, users made by hand, of whom it names some, messages that nobody delivers, maintenance that fails. Severity is error, warning or note; fix is a statement that mends all of a finding, or a sentence. The command postern doctor shows this and checks settings, keys, mail and DNS as well.
+Example: select severity, what, fix from postern.doctor() where severity <> ''note'';
+Example: select what, fix from postern.doctor() where area = ''users'';';
