@@ -13,10 +13,12 @@ var readOnly = []string{
 	"find_users",
 	"get_user",
 	"lint",
+	"list_events",
 	"list_factors",
 	"list_identities",
 	"list_one_time_tokens",
 	"list_sessions",
+	"list_suppressed_addresses",
 	"why_signed_out",
 }
 
