@@ -6715,9 +6715,12 @@ $$;
 -- Name: is_suppressed(text); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.is_suppressed(p_address text) RETURNS boolean
-    LANGUAGE sql STABLE
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
     AS $$
-  select exists (select from postern.suppressed_addresses as s where s.address = lower(p_address))
+begin
+  return exists (select from postern.suppressed_addresses as s where s.address = lower(p_address));
+end;
 $$;
 
 -- Name: is_uuid(text); Type: FUNCTION; Schema: postern_internal

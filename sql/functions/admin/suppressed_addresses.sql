@@ -18,12 +18,14 @@ begin
 end;
 $$;
 
--- Whether messages to an address are held back. Inlined into its callers, therefore without a SET clause.
+-- Whether messages to an address are held back.
 create or replace function postern_internal.is_suppressed(p_address text)
 returns boolean
-language sql stable security invoker
+language plpgsql stable security invoker set search_path = ''
 as $$
-  select exists (select from postern.suppressed_addresses as s where s.address = lower(p_address))
+begin
+  return exists (select from postern.suppressed_addresses as s where s.address = lower(p_address));
+end;
 $$;
 
 -- See the comment on the function. Writes: suppressed_addresses.
