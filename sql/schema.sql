@@ -8782,9 +8782,9 @@ CREATE FUNCTION postern_internal.queue_event(p_event postern.events, p_webhook p
     AS $$
 begin
   insert into postern.outbox (
-    kind, template, recipient, user_id, webhook_id, event_id, payload, next_attempt_at, created_at)
+    kind, template, recipient, webhook_id, event_id, payload, next_attempt_at, created_at)
   values (
-    'webhook', p_event.type, p_webhook.url, p_event.user_id, p_webhook.id, p_event.id,
+    'webhook', p_event.type, p_webhook.url, p_webhook.id, p_event.id,
     jsonb_build_object(
       'type', p_event.type, 'timestamp', postern_internal.rfc3339(p_event.created_at),
       'data', p_event.data || jsonb_build_object(

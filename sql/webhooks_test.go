@@ -93,7 +93,7 @@ func TestWebhookBody(t *testing.T) {
 		add("all", "{user.*}"),
 		turn{"set local postern.clock = '2026-05-15 12:00:00.5Z'"},
 		turn{"select from postern_internal.record_event('user.created', " + annsID + ", '{\"actor\": \"jo\"}', '{\"by\": \"hand\", \"actor\": \"x\"}', " + annsID + ")", "()"},
-		turn{`select o.payload - 'data' as rest, o.kind, o.recipient, o.user_id = e.user_id as same, o.payload -> 'data' = jsonb_build_object(
+		turn{`select o.payload - 'data' as rest, o.kind, o.recipient, o.user_id is null as no_user, o.payload -> 'data' = jsonb_build_object(
 			'by', 'hand', 'event_id', e.id, 'actor', 'jo', 'user_id', e.user_id, 'session_id', e.session_id) as complete
 			from postern.outbox as o join postern.events as e on e.id = o.event_id`,
 			`("{""type"": ""user.created"", ""timestamp"": ""2026-05-15T12:00:00.5Z""}",webhook,https://all.example.com/hook,t,t)`},

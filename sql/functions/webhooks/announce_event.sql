@@ -34,16 +34,17 @@ end;
 $$;
 
 -- Queues the message that tells a webhook of an event. The body is made here, and is the same for each attempt:
--- {"type", "timestamp", "data"}, as Standard Webhooks have it. Writes: outbox.
+-- {"type", "timestamp", "data"}, as Standard Webhooks have it. The row names no user: what is queued for a user goes
+-- when the user is deleted, news about them does not. Writes: outbox.
 create or replace function postern_internal.queue_event(p_event postern.events, p_webhook postern.webhooks)
 returns void
 language plpgsql volatile security invoker set search_path = ''
 as $$
 begin
   insert into postern.outbox (
-    kind, template, recipient, user_id, webhook_id, event_id, payload, next_attempt_at, created_at)
+    kind, template, recipient, webhook_id, event_id, payload, next_attempt_at, created_at)
   values (
-    'webhook', p_event.type, p_webhook.url, p_event.user_id, p_webhook.id, p_event.id,
+    'webhook', p_event.type, p_webhook.url, p_webhook.id, p_event.id,
     jsonb_build_object(
       'type', p_event.type, 'timestamp', postern_internal.rfc3339(p_event.created_at),
       'data', p_event.data || jsonb_build_object(
