@@ -9,8 +9,8 @@ declare
   v_webhook postern.webhooks;
   v_is_queued boolean := false;
 begin
-  if not (exists (select from postern.webhooks as w where w.is_enabled)
-    or exists (select from postern.event_notifications))
+  if not exists (
+    select from postern.webhooks as w where w.is_enabled union all select from postern.event_notifications)
   then
     return new;
   end if;
