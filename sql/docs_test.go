@@ -34,16 +34,22 @@ var sections = []struct {
 		"set_password",
 		"set_password_hash",
 		"clear_password",
+		"require_password_change",
+		"verify_password",
+		"password_hash_stats",
 		"set_user_metadata",
 		"set_app_metadata",
 		"set_role",
 		"ban_user",
 		"unban_user",
+		"lock_user",
+		"unlock_user",
 		"delete_user_plan",
 		"delete_user",
 	}},
 	{"Identities", []string{
 		"list_identities",
+		"link_identity",
 		"unlink_identity",
 	}},
 	{"Second factors", []string{
@@ -53,11 +59,15 @@ var sections = []struct {
 	}},
 	{"Links and codes", []string{
 		"list_one_time_tokens",
+		"issue_link",
+		"resend",
 		"expire_links",
 	}},
 	{"Sessions", []string{
 		"list_sessions",
 		"sign_out",
+		"sign_out_all",
+		"revoke_tokens_before",
 		"why_signed_out",
 	}},
 	{"Tokens of providers", []string{
@@ -105,6 +115,9 @@ var sections = []struct {
 		"is_anonymous",
 		"session_id",
 	}},
+	{"Who acts", []string{
+		"set_actor",
+	}},
 	{"Upkeep", []string{
 		"run_maintenance",
 		"doctor",
@@ -128,8 +141,9 @@ commit; -- now the invitations go out
 The functions are in schema ` + "`postern`" + `. The owner of schema ` + "`auth`" + ` may call them, and whoever is a member of role
 ` + "`postern_admin`" + `, without any right on the tables; members of ` + "`postern_support`" + ` may call those that only read:
 ` + "`find_users`, `count_users`, `get_user`, `delete_user_plan`, `list_identities`, `list_factors`, `list_one_time_tokens`," + `
-` + "`list_sessions`, `list_events`, `list_suppressed_addresses`, `lint`, `why_signed_out`" + `. Those under Row-level security are for policies and PostgREST: anon, authenticated and
-service_role may call them, too ([rls.md](rls.md)). Audit log and events name the session user as the actor.
+` + "`list_sessions`, `list_events`, `list_suppressed_addresses`, `lint`, `password_hash_stats`, `why_signed_out`" + `. Those under Row-level security are for policies and PostgREST: anon, authenticated and
+service_role may call them, too ([rls.md](rls.md)). Audit log and events name the session user as the actor, or whom
+` + "`set_actor`" + ` says for the transaction.
 
     grant postern_admin to alice;
 

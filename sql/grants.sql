@@ -47,6 +47,7 @@ begin
           'list_one_time_tokens',
           'list_sessions',
           'list_suppressed_addresses',
+          'password_hash_stats',
           'why_signed_out')
     loop
       execute format('grant execute on function %s to postern_support', v_function);

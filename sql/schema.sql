@@ -187,7 +187,7 @@ declare
 begin
   update postern.outbox as o
   set state = 'dropped', payload = '{}', finished_at = postern_internal.clock(),
-    last_error = 'cancelled by ' || session_user
+    last_error = 'cancelled by ' || (postern_internal.context() ->> 'actor')
   where o.id = p_id and o.state = 'queued';
   if not found then
     select o.state into v_state from postern.outbox as o where o.id = p_id;
@@ -579,11 +579,11 @@ $$;
 
 -- Name: FUNCTION ensure_user(email text, user_metadata jsonb, app_metadata jsonb, email_confirm boolean); Type: COMMENT; Schema: postern
 
-COMMENT ON FUNCTION postern.ensure_user(email text, user_metadata jsonb, app_metadata jsonb, email_confirm boolean) IS 'Returns the id of the user with that e-mail address; creates the user first if there is none. An existing user is not changed.
+COMMENT ON FUNCTION postern.ensure_user(email text, user_metadata jsonb, app_metadata jsonb, email_confirm boolean) IS 'Returns the id of the user with that e-mail address; creates the user first if there is none. An existing user is not changed. Who asks for the same address at the same time waits, and gets the same id; seeds of many rows go through them in one order, or two of them may block each other.
 email: the address, in any case.
 user_metadata, app_metadata, email_confirm: for a new user, as for postern.create_user.
 Errors: validation_failed (PT400).
-Example: insert into members (user_id, team) select postern.ensure_user(email), ''blue'' from applications;';
+Example: insert into members (user_id, team) select postern.ensure_user(email), ''blue'' from applications order by email;';
 
 -- Name: expire_links(text); Type: FUNCTION; Schema: postern
 
@@ -612,27 +612,29 @@ who: the user''s id, e-mail address, or phone number with a leading +.
 Errors: user_not_found (PT404).
 Example: select postern.expire_links(''ann@example.com'');';
 
--- Name: find_users(text, integer); Type: FUNCTION; Schema: postern
+-- Name: find_users(text, integer, uuid); Type: FUNCTION; Schema: postern
 
-CREATE FUNCTION postern.find_users(query text DEFAULT ''::text, max_rows integer DEFAULT 50, OUT id uuid, OUT email text, OUT phone text, OUT full_name text, OUT role text, OUT created_at timestamp with time zone, OUT last_sign_in_at timestamp with time zone, OUT confirmed_at timestamp with time zone, OUT banned_until timestamp with time zone, OUT deleted_at timestamp with time zone)
+CREATE FUNCTION postern.find_users(query text DEFAULT ''::text, max_rows integer DEFAULT 50, after uuid DEFAULT NULL::uuid, OUT id uuid, OUT email text, OUT phone text, OUT full_name text, OUT role text, OUT created_at timestamp with time zone, OUT last_sign_in_at timestamp with time zone, OUT confirmed_at timestamp with time zone, OUT banned_until timestamp with time zone, OUT deleted_at timestamp with time zone, OUT lock_reason text)
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO ''
     AS $$
   select u.id, u.email::text, u.phone, u.raw_user_meta_data ->> 'full_name', u.role::text, u.created_at,
-    u.last_sign_in_at, u.confirmed_at, case when postern_internal.is_banned(u) then u.banned_until end, u.deleted_at
-  from auth.users as u
-  where u.instance_id = postern_internal.nil_uuid()
-    and postern_internal.is_about(u, query)
-  order by u.created_at desc nulls last, u.id
-  limit max_rows
+    u.last_sign_in_at, u.confirmed_at, case when postern_internal.is_banned(u) then u.banned_until end, u.deleted_at, l.reason
+  from unnest(postern_internal.page_of_users(query, max_rows, after)) with ordinality as p (id, n)
+  join auth.users as u on u.id = p.id
+  left join postern.locked_users as l on l.user_id = u.id and l.banned_until = u.banned_until
+  order by p.n
 $$;
 
--- Name: FUNCTION find_users(query text, max_rows integer); Type: COMMENT; Schema: postern
+-- Name: FUNCTION find_users(query text, max_rows integer, after uuid); Type: COMMENT; Schema: postern
 
-COMMENT ON FUNCTION postern.find_users(query text, max_rows integer) IS 'Lists users, newest first: all, or those whose address, number or user_metadata.full_name holds a text.
+COMMENT ON FUNCTION postern.find_users(query text, max_rows integer, after uuid) IS 'Lists users, newest first: all, or those whose address, number or user_metadata.full_name holds a text. lock_reason is that of postern.lock_user(), while the lock holds.
 query: part of an e-mail address, phone number or name, in any case; or a whole id; default: everybody.
 max_rows: at most so many; default: 50.
-Example: select email, last_sign_in_at from postern.find_users(''@example.com'');';
+after: the id of the last user of the page before: a page begins after that user, whoever was added meanwhile; default: the first page. The whole list is read page by page through the index on created_at that GOTRUE_INDEX_WORKER_ENSURE_USER_SEARCH_INDEXES_EXIST makes.
+Errors: user_not_found (PT404) where the user of after is gone.
+Example: select email, last_sign_in_at from postern.find_users(''@example.com'');
+Example: select id, email from postern.find_users(max_rows => 100, after => ''63c02ba7-b5f9-4b92-9a83-3d898f02d85b'');';
 
 -- Name: forget_provider_tokens(text, text); Type: FUNCTION; Schema: postern
 
@@ -699,14 +701,16 @@ CREATE FUNCTION postern.get_user(who text) RETURNS jsonb
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO ''
     AS $$
+declare
+  v_user auth.users := postern_internal.find_user(who);
 begin
-  return postern_internal.user_document(postern_internal.find_user(who));
+  return postern_internal.user_document(v_user) || postern_internal.user_orders(v_user.id);
 end;
 $$;
 
 -- Name: FUNCTION get_user(who text); Type: COMMENT; Schema: postern
 
-COMMENT ON FUNCTION postern.get_user(who text) IS 'Returns a user as GET /admin/users/{id} does: one JSON object with identities and factors, without secrets.
+COMMENT ON FUNCTION postern.get_user(who text) IS 'Returns a user as GET /admin/users/{id} does: one JSON object with identities and factors, without secrets. Only here it has lock, while that of postern.lock_user() holds, and password_change, where postern.require_password_change() demands one.
 who: the user''s id, e-mail address, or phone number with a leading +.
 Errors: user_not_found (PT404).
 Example: select jsonb_pretty(postern.get_user(''ann@example.com''));';
@@ -773,6 +777,88 @@ $$;
 COMMENT ON FUNCTION postern.is_anonymous() IS 'Whether the user of the request signed in anonymously. Null without a user, so that "not is_anonymous()" lets nobody in by mistake.
 Example: select postern.is_anonymous();
 Example: create policy "members write" on posts as restrictive for insert to authenticated with check ((select not postern.is_anonymous()));';
+
+-- Name: issue_link(text, text, text, text, jsonb, text); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.issue_link(who text, kind text, redirect_to text DEFAULT NULL::text, new_email text DEFAULT NULL::text, user_metadata jsonb DEFAULT '{}'::jsonb, password_hash text DEFAULT NULL::text, OUT user_id uuid, OUT action_link text, OUT email_otp text, OUT hashed_token text, OUT verification_type text)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_context jsonb := postern_internal.mail_context(redirect_to);
+  v_whose record := postern_internal.whose_link(who, v_context);
+  v_new_email text := postern_internal.check_email(new_email);
+  v_link record;
+begin
+  perform postern_internal.check_metadata(user_metadata);
+  v_link := postern_internal.issue_link(
+    jsonb_build_object('type', kind, 'email', v_whose.email, 'new_email', v_new_email, 'data', user_metadata,
+      'redirect_to', coalesce(redirect_to, v_context ->> 'site_url')),
+    case when password_hash is not null then postern_internal.check_password_hash(password_hash) end,
+    case
+      when kind = 'signup' and password_hash is null then
+        postern_internal.failure(400, 'validation_failed', 'Signup requires a valid password')
+      when kind like 'email_change%' and v_new_email is null then
+        postern_internal.failure(400, 'validation_failed', 'An email address is required')
+    end,
+    v_context || jsonb_build_object('aud', v_whose.aud));
+  return query select (v_link.account).id, v_link.action_link, v_link.email_otp, v_link.hashed_token,
+    v_link.verification_type;
+end;
+$$;
+
+-- Name: FUNCTION issue_link(who text, kind text, redirect_to text, new_email text, user_metadata jsonb, password_hash text); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.issue_link(who text, kind text, redirect_to text, new_email text, user_metadata jsonb, password_hash text) IS 'Makes a link that you deliver yourself, like POST /admin/generate_link, and returns one row: the link; the code in it for who types; the token_hash for POST /verify; the type to verify it as. Nothing is mailed. An earlier link of that kind is void.
+who: the user''s id, e-mail address, or phone number with a leading +. For signup, invite and magiclink an address that nobody has makes an account.
+kind: magiclink; recovery (a new password); signup (confirms the address); invite; email_change_current and email_change_new (the two sides of a change of address).
+redirect_to: where the link leads; it has to be allowed by GOTRUE_URI_ALLOW_LIST; default: GOTRUE_SITE_URL.
+new_email: the new address of email_change_current and email_change_new.
+user_metadata: a JSON object for a new account.
+password_hash: of a new account of kind signup, which has to have one; see postern.create_user.
+Errors: user_not_found (PT404), email_exists (PT422) for a confirmed address or a taken new one, validation_failed (PT400), feature_disabled (PT422) before a server has run on this database.
+Example: select action_link from postern.issue_link(''ann@example.com'', ''recovery'');
+Example: select w.email, l.action_link from waiting_list w, postern.issue_link(w.email, ''invite'', ''https://app.example.com/welcome'') l;';
+
+-- Name: link_identity(text, text, text, jsonb, text, boolean); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.link_identity(who text, provider text, provider_id text, identity_data jsonb DEFAULT '{}'::jsonb, email text DEFAULT NULL::text, email_verified boolean DEFAULT NULL::boolean) RETURNS uuid
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_context jsonb := postern_internal.context();
+  v_identity jsonb := postern_internal.check_identity(provider, provider_id, identity_data, email, email_verified);
+  v_address text := postern_internal.candidate_email(v_identity) ->> 'email';
+  v_user auth.users := postern_internal.find_user(who);
+  v_id uuid;
+begin
+  perform postern_internal.lock_names(provider, v_identity, v_context);
+  v_user := postern_internal.need_user(v_user.id);
+  perform postern_internal.put_linked_identity(v_user.id, provider, v_identity, 'administration', v_context);
+  if coalesce(v_user.email, '') = '' and v_address = any (postern_internal.verified_emails(v_identity, v_context)) then
+    perform postern_internal.adopt_linked_email(v_user, provider, v_identity, v_context);
+  end if;
+  v_user := postern_internal.finish_linking(v_user.id, provider, v_context);
+  select i.id into v_id from auth.identities as i
+  where i.provider = link_identity.provider and i.provider_id = v_identity ->> 'sub';
+  perform postern_internal.audit_admin('identity_linked', v_user, v_context, jsonb_build_object(
+    'identity_id', v_id, 'provider', provider, 'provider_id', v_identity ->> 'sub'));
+  return v_id;
+end;
+$$;
+
+-- Name: FUNCTION link_identity(who text, provider text, provider_id text, identity_data jsonb, email text, email_verified boolean); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.link_identity(who text, provider text, provider_id text, identity_data jsonb, email text, email_verified boolean) IS 'Links a user to an account at a provider, who can sign in with it then, and returns the id of the identity. An account without an address gets the identity''s, if it is verified. The user is mailed where GOTRUE_MAILER_NOTIFICATIONS_IDENTITY_LINKED_ENABLED is on. Addresses and phone numbers of users are not identities of a provider: set_email(), set_phone().
+who: the user''s id, e-mail address, or phone number with a leading +.
+provider: its name, as github or custom:acme; it need not be switched on yet.
+provider_id: the id of the account there, such as sub in its ID tokens.
+identity_data: a JSON object of claims about the person; sub and provider_id are added.
+email, email_verified: the address that the provider knows, and whether it verified it; default: as identity_data says.
+Errors: user_not_found (PT404); identity_already_exists (PT422) where it is linked, to this user or another; email_exists (PT400) where the address that the account would get is somebody''s; validation_failed (PT400).
+Example: select postern.link_identity(''ann@example.com'', ''github'', ''583231'', ''{"user_name": "ann"}'');
+Example: select postern.link_identity(u.email, ''google'', o.google_id, email => o.google_email, email_verified => true) from old_logins o join auth.users u on u.email = o.email;';
 
 -- Name: lint(); Type: FUNCTION; Schema: postern
 
@@ -1029,12 +1115,9 @@ CREATE FUNCTION postern.list_sessions(who text, OUT session_id uuid, OUT created
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO ''
     AS $$
-  select s.id, s.created_at, postern_internal.last_active(s), coalesce(s.aal::text, 'aal1'),
-    array(select c.authentication_method from auth.mfa_amr_claims as c where c.session_id = s.id order by 1),
-    s.ip, s.user_agent
-  from auth.sessions as s
-  where s.user_id = (select (postern_internal.find_user(who)).id)
-  order by s.created_at desc, s.id
+  select s.*
+  from postern_internal.sessions_of((select (postern_internal.find_user(who)).id)) as s
+  order by s.created_at desc, s.session_id
 $$;
 
 -- Name: FUNCTION list_sessions(who text); Type: COMMENT; Schema: postern
@@ -1112,6 +1195,47 @@ $$;
 COMMENT ON FUNCTION postern.list_webhooks() IS 'Lists the webhooks, the newest first: how many secrets sign at the moment, how many messages wait, and how many are dead. disabled_reason is gone where the receiver answered 410.
 Example: select url, is_enabled, waiting, dead from postern.list_webhooks();';
 
+-- Name: lock_user(text, text); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.lock_user(who text, reason text) RETURNS uuid
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_context jsonb := postern_internal.context();
+  v_user auth.users := postern_internal.need_user((postern_internal.find_user(who)).id);
+  v_until timestamptz := postern_internal.clock() + interval '100 years';
+  v_reason text := btrim(reason);
+begin
+  if coalesce(v_reason, '') = '' then
+    perform postern_internal.fail(400, 'validation_failed', 'Say why the account is locked');
+  end if;
+  insert into postern.locked_users as l (user_id, reason, actor, locked_at, banned_until, other_ban)
+  values (v_user.id, v_reason, v_context ->> 'actor', postern_internal.clock(), v_until, v_user.banned_until)
+  on conflict (user_id) do update
+    set reason = excluded.reason, actor = excluded.actor, locked_at = excluded.locked_at,
+      banned_until = excluded.banned_until,
+      other_ban = case when l.banned_until = v_user.banned_until then l.other_ban else v_user.banned_until end;
+  update auth.users as u set banned_until = v_until, updated_at = postern_internal.clock() where u.id = v_user.id;
+  perform postern_internal.end_sessions(v_user.id, 'ban', v_context);
+  perform postern_internal.void_tokens(v_user.id);
+  perform postern_internal.end_flows(v_user.id);
+  perform postern_internal.audit_admin('user_modified', v_user, v_context,
+    jsonb_build_object('user_phone', coalesce(v_user.phone, ''), 'lock_reason', v_reason));
+  perform postern_internal.record_event('user.locked', v_user.id, v_context, jsonb_build_object('reason', v_reason));
+  return v_user.id;
+end;
+$$;
+
+-- Name: FUNCTION lock_user(who text, reason text); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.lock_user(who text, reason text) IS 'Locks an account that may be in wrong hands, and returns the user''s id: all sessions end, links and codes that were sent are void, and nobody signs in, by whatever means, until postern.unlock_user(). Clients see a ban, and so does Supabase Auth. Lifting a ban does not open it. Locked again, it gets the new reason.
+who: the user''s id, e-mail address, or phone number with a leading +.
+reason: why; shown by get_user(), find_users() and why_signed_out(), and in the event user.locked.
+Errors: user_not_found (PT404), validation_failed (PT400) without a reason.
+Example: select postern.lock_user(''ann@example.com'', ''phone was stolen, ticket 4711'');
+Example: select postern.lock_user(user_id::text, ''signed in from a leaked list'') from suspects;';
+
 -- Name: notify_events(boolean); Type: FUNCTION; Schema: postern
 
 CREATE FUNCTION postern.notify_events(enabled boolean) RETURNS void
@@ -1132,6 +1256,25 @@ $$;
 COMMENT ON FUNCTION postern.notify_events(enabled boolean) IS 'Switches NOTIFY postern_events on or off, for all servers and at once: whoever LISTENs in this database is told id, type, user_id, session_id and created_at of every event as a JSON object, when its transaction commits. Off to begin with, because PostgreSQL lets transactions that NOTIFY commit one after the other only, and every role that can connect may LISTEN. Nobody is told again of what was missed: list_events(after_id => ...) has it.
 Example: select postern.notify_events(true); -- then: listen postern_events';
 
+-- Name: password_hash_stats(); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.password_hash_stats(OUT form text, OUT parameters text, OUT users bigint)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+  select f.form, f.parameters, count(*)
+  from auth.users as u
+  cross join lateral postern_internal.password_hash_form(u.encrypted_password) as f
+  where u.instance_id = postern_internal.nil_uuid() and u.deleted_at is null
+  group by 1, 2
+  order by 3 desc, 1, 2
+$$;
+
+-- Name: FUNCTION password_hash_stats(); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.password_hash_stats() IS 'Counts users by the form of their password hash and what it costs, most users first: what an import left. Accounts that were made without a password hold a hash of bcrypt that no password fits. unknown is what no sign-in can compare with.
+Example: select * from postern.password_hash_stats();';
+
 -- Name: replay_events(uuid, bigint, bigint); Type: FUNCTION; Schema: postern
 
 CREATE FUNCTION postern.replay_events(webhook_id uuid, from_id bigint, to_id bigint DEFAULT NULL::bigint) RETURNS integer
@@ -1151,6 +1294,69 @@ from_id: the first event, an id of list_events().
 to_id: the last one; default: the newest.
 Errors: validation_failed (PT400); webhook_not_found (PT404).
 Example: select postern.replay_events(w.id, 4711) from postern.list_webhooks() as w where w.description = ''CRM'';';
+
+-- Name: require_password_change(text, boolean); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.require_password_change(who text, required boolean DEFAULT true) RETURNS uuid
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_context jsonb := postern_internal.context();
+  v_user auth.users := postern_internal.need_user((postern_internal.find_user(who)).id);
+begin
+  if coalesce(required, true) then
+    insert into postern.password_demands (user_id, actor, demanded_at)
+    values (v_user.id, v_context ->> 'actor', postern_internal.clock())
+    on conflict (user_id) do update set actor = excluded.actor, demanded_at = excluded.demanded_at;
+  else
+    delete from postern.password_demands as d where d.user_id = v_user.id;
+  end if;
+  perform postern_internal.audit_admin(
+    'user_modified', v_user, v_context, jsonb_build_object('user_phone', coalesce(v_user.phone, '')));
+  perform postern_internal.record_event('user.password_change_required', v_user.id, v_context,
+    jsonb_build_object('required', coalesce(required, true)));
+  return v_user.id;
+end;
+$$;
+
+-- Name: FUNCTION require_password_change(who text, required boolean); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.require_password_change(who text, required boolean) IS 'Demands a new password from a user, and returns the user''s id: the password they have opens no session any more. Who signs in with it is refused (400 password_change_required) and gets a recovery link by mail, or a code where they signed in with a phone number. Any new password, whoever sets it, ends the demand. Links, codes and providers sign in as before, and sessions go on; sign_out() ends them.
+who: the user''s id, e-mail address, or phone number with a leading +.
+required: false takes the demand back; default: true.
+Errors: user_not_found (PT404).
+Example: select postern.require_password_change(''ann@example.com'');
+Example: select postern.require_password_change(id::text), postern.sign_out(id::text) from auth.users where encrypted_password like ''{SSHA}%'';';
+
+-- Name: resend(text, text, text); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.resend(who text, kind text, redirect_to text DEFAULT NULL::text) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_user auth.users := postern_internal.need_user((postern_internal.find_user(who)).id);
+begin
+  if kind is null or kind not in ('signup', 'email_change', 'sms', 'phone_change') then
+    perform postern_internal.fail(
+      400, 'validation_failed', 'Missing one of these types: signup, email_change, sms, phone_change');
+  end if;
+  return not v_user.is_sso_user and (postern_internal.resend_to(
+    v_user, kind, '', '', postern_internal.mail_context(redirect_to)
+      || '{"mail_frequency": 0, "sms_frequency": 0}' || jsonb_build_object('aud', v_user.aud))).is_sent;
+end;
+$$;
+
+-- Name: FUNCTION resend(who text, kind text, redirect_to text); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.resend(who text, kind text, redirect_to text) IS 'Sends a pending confirmation again, as POST /resend does for who waits for it, and returns whether there was one. The mail or text message goes out when the transaction commits; the one before is void. GOTRUE_SMTP_MAX_FREQUENCY and GOTRUE_SMS_MAX_FREQUENCY do not bind administrators.
+who: the user''s id, e-mail address, or phone number with a leading +.
+kind: signup (the mail that confirms a new address), email_change, sms (the code that confirms a new number), phone_change.
+redirect_to: where the link of a mail leads; it has to be allowed by GOTRUE_URI_ALLOW_LIST; default: GOTRUE_SITE_URL.
+Errors: user_not_found (PT404), validation_failed (PT400) for another kind, email_address_not_authorized (PT400), feature_disabled (PT422) before a server has run on this database.
+Example: select postern.resend(''bob@example.com'', ''signup'');
+Example: select email, postern.resend(id::text, ''signup'') from auth.users where email_confirmed_at is null and created_at > now() - interval ''1 day'';';
 
 -- Name: reset_limit(text, text); Type: FUNCTION; Schema: postern
 
@@ -1283,6 +1489,47 @@ $$;
 COMMENT ON FUNCTION postern.retry_outbox(p_id bigint) IS 'Sends a dead or waiting message now. Its link or code may have expired meanwhile; a text message whose code has is not sent again.
 Example: select postern.retry_outbox(id) from postern.list_outbox(''dead'');';
 
+-- Name: revoke_tokens_before(timestamp with time zone, text); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.revoke_tokens_before(moment timestamp with time zone, who text DEFAULT NULL::text) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_now timestamptz := postern_internal.clock();
+  v_user_id uuid;           -- null: everybody
+begin
+  if moment is null or moment > postern_internal.wall_clock() then
+    perform postern_internal.fail(
+      400, 'validation_failed', 'The moment has to be one in the past: tokens of later are not revoked');
+  end if;
+  if who is not null then
+    v_user_id := (postern_internal.need_user((postern_internal.find_user(who)).id)).id;
+  end if;
+  update auth.refresh_tokens as t
+  set revoked = true, updated_at = v_now
+  where t.session_id is null and t.revoked is not true and coalesce(t.created_at, '-infinity') < moment
+    and (v_user_id is null or t.user_id = v_user_id::text);
+  return postern_internal.sign_out_locked(
+    array(
+      select s.id
+      from auth.sessions as s
+      where coalesce(s.created_at, '-infinity') < moment and (v_user_id is null or s.user_id = v_user_id)
+      order by s.id
+      for update),
+    postern_internal.context());
+end;
+$$;
+
+-- Name: FUNCTION revoke_tokens_before(moment timestamp with time zone, who text); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.revoke_tokens_before(moment timestamp with time zone, who text) IS 'After a leak: makes all refresh tokens void that were issued before a moment, with everything that was made of them since. That is, it ends the sessions that began before; later ones stay. Returns how many ended. Links and codes are another matter: postern.expire_links.
+moment: the time until which tokens may be in wrong hands; not in the future.
+who: only those of one user: the user''s id, e-mail address, or phone number with a leading +; default: those of everybody.
+Errors: user_not_found (PT404), validation_failed (PT400).
+Example: select postern.revoke_tokens_before(''2026-03-01 12:00+00'');
+Example: select postern.revoke_tokens_before(now(), ''ann@example.com'');';
+
 -- Name: rotate_webhook_secret(uuid, interval); Type: FUNCTION; Schema: postern
 
 CREATE FUNCTION postern.rotate_webhook_secret(webhook_id uuid, keep_old interval DEFAULT '1 day'::interval) RETURNS text
@@ -1344,12 +1591,8 @@ CREATE FUNCTION postern.send_magic_link(who text, redirect_to text DEFAULT NULL:
     SET search_path TO ''
     AS $$
 declare
-  v_user auth.users := postern_internal.find_user(who);
+  v_user auth.users := postern_internal.find_mail_user(who);
 begin
-  if coalesce(v_user.email, '') = '' or v_user.is_sso_user then
-    perform postern_internal.fail(
-      400, 'validation_failed', format('The user %s cannot sign in by mail', who));
-  end if;
   perform postern_internal.send_magic_link(
     v_user.email, false, '{}', null, null,
     postern_internal.mail_context(redirect_to) || jsonb_build_object('aud', v_user.aud));
@@ -1399,6 +1642,38 @@ $$;
 COMMENT ON FUNCTION postern.session_is_valid() IS 'Whether the request is that of a user whom check_request() lets pass: for policies of single tables, and where no db-pre-request runs (Realtime, Storage). False without a user, also for service_role.
 Example: select postern.session_is_valid();
 Example: create policy "live sessions only" on payments as restrictive to authenticated using ((select postern.session_is_valid()));';
+
+-- Name: set_actor(text, text); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.set_actor(name text, reason text DEFAULT NULL::text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_name text := btrim(name);
+  v_said text := jsonb_strip_nulls(jsonb_build_object('name', v_name, 'reason', nullif(btrim(reason), '')))::text;
+begin
+  if v_name = '' or length(v_name) > 255 or length(reason) > 1000 then
+    perform postern_internal.fail(
+      400, 'validation_failed', 'The name of an actor has 1 to 255 characters, the reason at most 1000');
+  elsif v_name in ('user', 'server', 'hook', 'maintenance') then
+    perform postern_internal.fail(400, 'validation_failed', format('%s is what events call something else', v_name));
+  end if;
+  perform pg_current_xact_id(); -- the signature needs one
+  perform set_config('postern.actor', case
+    when v_name is not null then postern_internal.actor_signature(v_said) || ' ' || v_said
+    else ''
+  end, true);
+end;
+$$;
+
+-- Name: FUNCTION set_actor(name text, reason text); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.set_actor(name text, reason text) IS 'Says who acts, until the end of the transaction (outside of begin and commit, of the one statement): audit entries and events of what SQL changes name that person as the actor. The session user and the reason stand beside it (set_actor in the traits and the data). Requests to a server are not affected. The setting postern.actor that it writes is signed: nothing else written there counts.
+name: who; null for the session user again.
+reason: why, such as the number of a ticket.
+Errors: validation_failed (PT400).
+Example: select postern.set_actor(''alice@example.com'', ''ticket 4711''), postern.ban_user(''mallory@example.com'');';
 
 -- Name: set_app_metadata(text, jsonb); Type: FUNCTION; Schema: postern
 
@@ -1559,16 +1834,9 @@ CREATE FUNCTION postern.sign_out(who text, session_id uuid DEFAULT NULL::uuid) R
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
     AS $$
-declare
-  v_context jsonb := postern_internal.context();
-  v_user auth.users := postern_internal.need_user((postern_internal.find_user(who)).id);
-  v_ended int := postern_internal.end_sessions(v_user.id, 'admin', v_context, p_only => session_id);
 begin
-  if session_id is not null and v_ended = 0 then
-    perform postern_internal.fail(404, 'session_not_found', format('The user has no session %s', session_id));
-  end if;
-  perform postern_internal.audit_admin('logout', v_user, v_context);
-  return v_ended;
+  return postern_internal.admin_sign_out(
+    (postern_internal.find_user(who)).id, session_id, postern_internal.context());
 end;
 $$;
 
@@ -1580,6 +1848,53 @@ session_id: the one session to end; default: all of them.
 Errors: user_not_found, session_not_found (PT404).
 Example: select postern.sign_out(''ann@example.com'');
 Example: select postern.sign_out(who => ''ann@example.com'', session_id => s.session_id) from postern.list_sessions(''ann@example.com'') s where s.ip = ''203.0.113.7'';';
+
+-- Name: sign_out_all(interval, interval, inet, text, text, boolean); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.sign_out_all(older_than interval DEFAULT NULL::interval, idle_for interval DEFAULT NULL::interval, network inet DEFAULT NULL::inet, user_agent text DEFAULT NULL::text, aal text DEFAULT NULL::text, everybody boolean DEFAULT false) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+#variable_conflict use_variable
+declare
+  v_now timestamptz := postern_internal.clock();
+begin
+  if coalesce(everybody, false) = (num_nonnulls(older_than, idle_for, network, user_agent, aal) > 0) then
+    perform postern_internal.fail(400, 'validation_failed',
+      'Say which sessions end: older_than, idle_for, network, user_agent, aal; or everybody => true alone');
+  elsif least(older_than, idle_for) < interval '0' then
+    perform postern_internal.fail(400, 'validation_failed', 'Sessions that begin in the future cannot be ended');
+  elsif aal not in ('aal1', 'aal2', 'aal3') then
+    perform postern_internal.fail(400, 'validation_failed', 'aal has to be aal1, aal2 or aal3');
+  end if;
+  return postern_internal.sign_out_locked(
+    array(
+      select s.id
+      from auth.sessions as s
+      where (older_than is null or coalesce(s.created_at, '-infinity') <= v_now - older_than)
+        and (idle_for is null or coalesce(postern_internal.last_active(s), '-infinity') <= v_now - idle_for)
+        and (network is null or s.ip <<= network)
+        and (user_agent is null or s.user_agent ilike user_agent)
+        and (aal is null or coalesce(s.aal::text, 'aal1') = aal)
+      order by s.id
+      for update),
+    postern_internal.context());
+end;
+$$;
+
+-- Name: FUNCTION sign_out_all(older_than interval, idle_for interval, network inet, user_agent text, aal text, everybody boolean); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.sign_out_all(older_than interval, idle_for interval, network inet, user_agent text, aal text, everybody boolean) IS 'Ends the sessions of all users that fit every condition given, and returns how many ended; each user gets an audit entry as from postern.sign_out. Access tokens are refused by this server at once, by others when they expire.
+older_than: that began at least so long ago.
+idle_for: that were not refreshed for at least so long.
+network: that were last refreshed from this address or network.
+user_agent: whose client fits this pattern of LIKE, in any case.
+aal: of this assurance level: aal1 or aal2.
+everybody: true ends all sessions; it goes with no other condition, and without any it is needed.
+Errors: validation_failed (PT400).
+Example: select postern.sign_out_all(idle_for => ''90 days'');
+Example: select postern.sign_out_all(network => ''203.0.113.0/24'', user_agent => ''%python-requests%'');
+Example: select postern.sign_out_all(everybody => true);';
 
 -- Name: suppress_address(text, text); Type: FUNCTION; Schema: postern
 
@@ -1594,7 +1909,7 @@ begin
     perform postern_internal.fail(400, 'validation_failed', 'A reason is required');
   end if;
   insert into postern.suppressed_addresses as s (address, reason, actor, created_at)
-  values (v_address, left(btrim(reason), 500), session_user, postern_internal.clock())
+  values (v_address, left(btrim(reason), 500), postern_internal.context() ->> 'actor', postern_internal.clock())
   on conflict on constraint suppressed_addresses_pkey
     do update set reason = excluded.reason, actor = excluded.actor, created_at = excluded.created_at;
 end;
@@ -1650,6 +1965,43 @@ who: the user''s id, e-mail address, or phone number with a leading +.
 identity_id: of the identity.
 Errors: user_not_found (PT404); identity_not_found, single_identity_not_deletable, email_conflict_identity_not_deletable (PT422).
 Example: select postern.unlink_identity(''ann@example.com'', i.identity_id) from postern.list_identities(''ann@example.com'') i where i.provider = ''github'';';
+
+-- Name: unlock_user(text); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.unlock_user(who text) RETURNS uuid
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_context jsonb := postern_internal.context();
+  v_user auth.users := postern_internal.need_user((postern_internal.find_user(who)).id);
+  v_lock postern.locked_users;
+begin
+  delete from postern.locked_users as l where l.user_id = v_user.id returning l.* into v_lock;
+  if v_lock.user_id is null then
+    perform postern_internal.fail(422, 'user_not_locked', 'The user is not locked; postern.unban_user() lifts a ban');
+  end if;
+  perform postern_internal.void_tokens(v_user.id);
+  perform postern_internal.end_flows(v_user.id);
+  update auth.users as u
+  set banned_until = case when u.banned_until = v_lock.banned_until then v_lock.other_ban else u.banned_until end
+  where u.id = v_user.id
+  returning u.* into v_user;
+  perform postern_internal.audit_admin(
+    'user_modified', v_user, v_context, jsonb_build_object('user_phone', coalesce(v_user.phone, '')));
+  perform postern_internal.record_event('user.unlocked', v_user.id, v_context, jsonb_strip_nulls(jsonb_build_object(
+    'reason', v_lock.reason,
+    'banned_until', case when postern_internal.is_banned(v_user) then postern_internal.rfc3339(v_user.banned_until) end)));
+  return v_user.id;
+end;
+$$;
+
+-- Name: FUNCTION unlock_user(who text); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.unlock_user(who text) IS 'Opens an account that postern.lock_user() locked, and returns the user''s id. Links and codes that were sent meanwhile are void. A ban of its own, set before the lock or while it held, goes on. Sessions do not come back; where somebody else may know the password, set_password() or require_password_change() comes first.
+who: the user''s id, e-mail address, or phone number with a leading +.
+Errors: user_not_found (PT404), user_not_locked (PT422).
+Example: select postern.unlock_user(''ann@example.com'');';
 
 -- Name: unsuppress_address(text); Type: FUNCTION; Schema: postern
 
@@ -1766,6 +2118,38 @@ event_types: an empty list for all events.
 Errors: validation_failed (PT400); webhook_not_found (PT404).
 Example: select postern.update_webhook(id, enabled => true) from postern.list_webhooks() where disabled_reason = ''gone'';';
 
+-- Name: verify_password(text, text); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.verify_password(who text, password text) RETURNS boolean
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $_$
+declare
+  v_hash text := (postern_internal.find_user(who)).encrypted_password;
+  v_form text := (postern_internal.password_hash_form(v_hash)).form;
+  v_bcrypt text := '$2a' || substring(v_hash from '^(?:bcrypt\$)?\$2[abxy](\$[0-9]{2}\$[./A-Za-z0-9]{53})$');
+  v_is_right boolean;
+begin
+  if v_form = 'none' then
+    return false;
+  elsif v_form <> 'bcrypt' then
+    perform postern_internal.fail(
+      422, 'feature_not_supported', format('SQL compares with bcrypt only; this password hash is of form %s', v_form));
+  end if;
+  execute format('select %1$I.crypt($1, $2) = $2', postern_internal.need_pgcrypto('sign in at a server'))
+  into v_is_right using password, v_bcrypt;
+  return coalesce(v_is_right, false);
+end;
+$_$;
+
+-- Name: FUNCTION verify_password(who text, password text); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.verify_password(who text, password text) IS 'Tells whether a password is the user''s, for scripts that move or support accounts. Only bcrypt hashes can be compared, by the extension pgcrypto; without a password in the account it is false. Nothing is written, counted against limits or told to a hook, and bans and locks do not matter; how long it takes tells whether there is such a user. The statement, with the password, may end up in logs of the database.
+who: the user''s id, e-mail address, or phone number with a leading +.
+password: the password to try.
+Errors: user_not_found (PT404); feature_not_supported (PT422) for another form of hash, which the message names; feature_disabled (PT422) without pgcrypto.
+Example: select postern.verify_password(''ann@example.com'', ''correct horse battery staple'');';
+
 -- Name: why_signed_out(text, integer); Type: FUNCTION; Schema: postern
 
 CREATE FUNCTION postern.why_signed_out(who text, max_rows integer DEFAULT 20, OUT session_id uuid, OUT ended_at timestamp with time zone, OUT reason text, OUT explanation text, OUT actor text)
@@ -1779,11 +2163,16 @@ declare
     else (postern_internal.find_user(who)).id end;
 begin
   return query
-    select null::uuid, (
-        select max(e.created_at) from postern.events as e where e.user_id = v_id and e.type = 'user.banned'),
-      'ban', 'The user is banned until ' || postern_internal.rfc3339(u.banned_until)
-        || ': sessions exist, but cannot be refreshed', null::text
+    select null::uuid,
+      coalesce(l.locked_at, (
+        select max(e.created_at) from postern.events as e where e.user_id = v_id and e.type = 'user.banned')),
+      case when l.user_id is null then 'ban' else 'lock' end,
+      coalesce('An administrator locked the account: ' || l.reason,
+        'The user is banned until ' || postern_internal.rfc3339(u.banned_until)
+        || ': sessions exist, but cannot be refreshed'),
+      l.actor
     from auth.users as u
+    left join postern.locked_users as l on l.user_id = u.id and l.banned_until = u.banned_until
     where u.id = v_id and postern_internal.is_banned(u);
   return query
     select e.session_id, e.ended_at, e.reason, postern_internal.explain_session_end(e.reason), e.actor
@@ -1796,7 +2185,7 @@ $$;
 
 -- Name: FUNCTION why_signed_out(who text, max_rows integer); Type: COMMENT; Schema: postern
 
-COMMENT ON FUNCTION postern.why_signed_out(who text, max_rows integer) IS 'Tells why sessions ended, newest first, and whether the user is banned at the moment.
+COMMENT ON FUNCTION postern.why_signed_out(who text, max_rows integer) IS 'Tells why sessions ended, newest first, and whether the user is banned or locked at the moment.
 who: the user''s id, e-mail address, or phone number with a leading +; or the id of one session. Ids also work for users who were deleted.
 max_rows: at most so many; default: 20.
 Errors: user_not_found (PT404).
@@ -2187,6 +2576,45 @@ begin
 end;
 $$;
 
+-- Name: actor_context(); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.actor_context() RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_setting text := coalesce(current_setting('postern.actor', true), '');
+  v_said text := substr(v_setting, 66);
+begin
+  if v_setting = '' or left(v_setting, 65) is distinct from postern_internal.actor_signature(v_said) || ' ' then
+    return jsonb_build_object();
+  end if;
+  return jsonb_build_object(
+    'actor', v_said::jsonb ->> 'name',
+    'set_actor', v_said::jsonb - 'name' || jsonb_build_object('session_user', session_user));
+end;
+$$;
+
+-- Name: actor_signature(text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.actor_signature(p_said text) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_transaction xid8 := pg_current_xact_id_if_assigned();
+begin
+  if v_transaction is null then
+    return null;
+  end if;
+  return encode(
+    postern_internal.hmac_sha256(
+      (select k.key from postern.actor_key as k),
+      convert_to(concat_ws(' ', v_transaction, extract(epoch from now()), session_user, p_said), 'UTF8')),
+    'hex');
+end;
+$$;
+
 -- Name: add_identity(uuid, text, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.add_identity(p_user_id uuid, p_provider text, p_data jsonb, p_context jsonb) RETURNS boolean
@@ -2316,6 +2744,40 @@ CREATE FUNCTION postern_internal.admin_list_factors(p_user_id uuid) RETURNS json
     AS $$
 begin
   return coalesce(postern_internal.admin_get_user(p_user_id) -> 'factors', '[]');
+end;
+$$;
+
+-- Name: admin_list_sessions(uuid); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.admin_list_sessions(p_user_id uuid) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+begin
+  if not exists (
+    select from auth.users as u where u.id = p_user_id and u.instance_id = postern_internal.nil_uuid())
+  then
+    perform postern_internal.fail(404, 'user_not_found', 'User not found');
+  end if;
+  return postern_internal.sessions_json(p_user_id, false, null, '{}');
+end;
+$$;
+
+-- Name: admin_sign_out(uuid, uuid, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.admin_sign_out(p_user_id uuid, p_session_id uuid, p_context jsonb) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_user auth.users := postern_internal.need_user(p_user_id);
+  v_ended int := postern_internal.end_sessions(v_user.id, 'admin', p_context, p_only => p_session_id);
+begin
+  if p_session_id is not null and v_ended = 0 then
+    perform postern_internal.fail(404, 'session_not_found', format('The user has no session %s', p_session_id));
+  end if;
+  perform postern_internal.audit_admin('logout', v_user, p_context);
+  return v_ended;
 end;
 $$;
 
@@ -2750,7 +3212,43 @@ CREATE FUNCTION postern_internal.audit_admin(p_action text, p_user auth.users, p
 begin
   perform postern_internal.write_audit(
     array[p_action], postern_internal.nil_uuid(), p_context ->> 'actor', false, null,
-    jsonb_build_object('user_id', p_user.id, 'user_email', coalesce(p_user.email, '')) || p_traits, p_context);
+    postern_internal.audit_traits(p_user.id, p_user.email) || p_traits, p_context);
+end;
+$$;
+
+-- Name: audit_admin_many(text, uuid[], jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.audit_admin_many(p_action text, p_user_ids uuid[], p_context jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  if not coalesce((p_context ->> 'audit_disabled')::boolean, false) then
+    insert into auth.audit_log_entries (instance_id, id, payload, created_at, ip_address)
+    select postern_internal.nil_uuid(), gen_random_uuid(),
+      postern_internal.audit_entry(p_action, postern_internal.nil_uuid(), p_context ->> 'actor', false, null,
+        postern_internal.audit_traits(u.id, u.email) || postern_internal.said_actor(p_context))::json,
+      postern_internal.clock(), left(coalesce(p_context ->> 'ip', ''), 64)
+    from unnest(p_user_ids) as i (id) join auth.users as u on u.id = i.id;
+  end if;
+end;
+$$;
+
+-- Name: audit_deletion(auth.users, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.audit_deletion(p_user auth.users, p_context jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_phone jsonb := jsonb_build_object('user_phone', coalesce(p_user.phone, ''));
+begin
+  if p_context ? 'actor' then
+    perform postern_internal.audit_admin('user_deleted', p_user, p_context, v_phone);
+  else
+    perform postern_internal.audit_user('user_deleted', p_user, p_context,
+      postern_internal.audit_traits(p_user.id, p_user.email) || v_phone);
+  end if;
 end;
 $$;
 
@@ -2776,6 +3274,18 @@ CREATE FUNCTION postern_internal.audit_entry(p_entry auth.audit_log_entries) RET
   select json_build_object(
     'id', p_entry.id, 'payload', p_entry.payload, 'created_at', postern_internal.rfc3339(p_entry.created_at),
     'ip_address', p_entry.ip_address)
+$$;
+
+-- Name: audit_entry(text, uuid, text, boolean, text, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.audit_entry(p_action text, p_actor_id uuid, p_actor_username text, p_via_sso boolean, p_actor_name text, p_traits jsonb) RETURNS jsonb
+    LANGUAGE sql STABLE
+    AS $$
+  select jsonb_build_object(
+      'action', p_action, 'log_type', postern_internal.audit_log_type(p_action), 'actor_id', p_actor_id,
+      'actor_username', coalesce(p_actor_username, ''), 'actor_via_sso', coalesce(p_via_sso, false))
+    || case when p_actor_name is null then '{}' else jsonb_build_object('actor_name', p_actor_name) end
+    || case when p_traits is null then '{}' else jsonb_build_object('traits', p_traits) end
 $$;
 
 -- Name: audit_log_type(text); Type: FUNCTION; Schema: postern_internal
@@ -2833,6 +3343,14 @@ CREATE FUNCTION postern_internal.audit_text(p_payload json, p_key text) RETURNS 
     else regexp_replace(
       p_payload::text, '(?<!\\)((?:\\\\)*)\\u(?:0000|[dD][89a-fA-F][0-9a-fA-F]{2})', '\1', 'g')::json ->> p_key
   end
+$$;
+
+-- Name: audit_traits(uuid, text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.audit_traits(p_user_id uuid, p_email text) RETURNS jsonb
+    LANGUAGE sql STABLE
+    AS $$
+  select jsonb_build_object('user_id', p_user_id, 'user_email', coalesce(p_email, ''))
 $$;
 
 -- Name: audit_user(text, auth.users, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
@@ -3632,6 +4150,36 @@ begin
 end;
 $$;
 
+-- Name: check_identity(text, text, jsonb, text, boolean); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.check_identity(p_provider text, p_provider_id text, p_data jsonb, p_email text, p_is_verified boolean) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $_$
+declare
+  v_email text;
+begin
+  perform postern_internal.check_metadata(p_data);
+  v_email := postern_internal.check_email(coalesce(p_email, p_data ->> 'email'));
+  if coalesce(p_provider !~ '^[a-z0-9][a-z0-9_.:-]*$', true) or p_provider in ('email', 'phone', 'anonymous')
+    or p_provider like 'sso:%'
+  then
+    perform postern_internal.fail(
+      400, 'validation_failed', format('An identity of %s cannot be linked', coalesce(quote_literal(p_provider), 'null')));
+  elsif coalesce(p_provider_id, '') = '' then
+    perform postern_internal.fail(400, 'validation_failed', 'An identity needs the id of the account at the provider');
+  end if;
+  return jsonb_build_object(
+    'sub', p_provider_id,
+    'data', p_data || jsonb_build_object('sub', p_provider_id, 'provider_id', p_provider_id),
+    'emails', case
+      when v_email is null then '[]'
+      else jsonb_build_array(jsonb_build_object('email', v_email, 'primary', true,
+        'verified', coalesce(p_is_verified, p_data ->> 'email_verified' = 'true', false)))
+    end);
+end;
+$_$;
+
 -- Name: check_is_free(text, text, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.check_is_free(p_email text, p_phone text, p_context jsonb) RETURNS void
@@ -3870,10 +4418,7 @@ begin
     perform postern_internal.fail(403, 'not_admin', 'Updating app_metadata requires admin privileges');
   end if;
   if (v_has_password or v_new_email is not null or v_new_phone is not null)
-    and postern_internal.has_verified_factor(v_user.id)
-    and not exists (select from auth.mfa_amr_claims as c
-      where c.session_id = p_session_id
-        and c.authentication_method in ('totp', 'mfa/phone', 'mfa/webauthn'))
+    and postern_internal.lacks_second_factor(v_user.id, p_session_id)
   then
     perform postern_internal.fail(401, 'insufficient_aal',
       'AAL2 session is required to update email or password when MFA is enabled.');
@@ -4316,6 +4861,7 @@ CREATE FUNCTION postern_internal.context() RETURNS jsonb
     )
     || coalesce((select value from postern.settings), '{}')
     || jsonb_build_object('actor', session_user, 'by_sql', true, 'ip', host(inet_client_addr()))
+    || postern_internal.actor_context()
 $$;
 
 -- Name: count_factor_code(uuid, boolean, jsonb); Type: FUNCTION; Schema: postern_internal
@@ -4758,6 +5304,36 @@ CREATE FUNCTION postern_internal.delete_effect(p_constraint pg_constraint) RETUR
   end
 $$;
 
+-- Name: delete_own_user(uuid, uuid, text, boolean, double precision, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.delete_own_user(p_user_id uuid, p_session_id uuid, p_nonce text, p_is_soft boolean, p_proof_within double precision, p_context jsonb, OUT failure jsonb)
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_user auth.users;
+begin
+  perform from auth.users as u where u.id = p_user_id for update; -- at once the lock that it takes, see need_user
+  v_user := postern_internal.authenticate(p_user_id, p_session_id);
+  perform postern_internal.take_limits(p_context);
+  if postern_internal.lacks_second_factor(v_user.id, p_session_id) then
+    perform postern_internal.fail(
+      401, 'insufficient_aal', 'AAL2 session is required to delete the account when MFA is enabled.');
+  end if;
+  if not v_user.is_anonymous and not postern_internal.has_recent_proof(p_session_id, p_proof_within) then
+    if p_nonce = '' then
+      perform postern_internal.fail(
+        400, 'reauthentication_needed', 'Deleting the account requires a recent sign-in or reauthentication');
+    end if;
+    failure := postern_internal.redeem_nonce(v_user, p_nonce, p_context);
+    if failure is not null or postern_internal.is_asking() then
+      return;
+    end if;
+  end if;
+  perform postern_internal.remove_account(v_user, p_is_soft, p_context);
+end;
+$$;
+
 -- Name: delete_user_by_command(text, text); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.delete_user_by_command(p_who text, p_aud text) RETURNS void
@@ -4788,6 +5364,33 @@ begin
   set state = 'dropped', payload = '{}', finished_at = postern_internal.clock(), last_error = 'the webhook was deleted'
   where o.webhook_id = p_id and o.kind = 'webhook' and o.state in ('queued', 'sending', 'dead');
   perform postern_internal.record_webhook_event('deleted', v_webhook, p_context);
+end;
+$$;
+
+-- Name: demand_new_password(auth.users, text, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.demand_new_password(p_user auth.users, p_provider text, p_context jsonb) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  begin
+    if p_provider = 'email' then
+      perform postern_internal.take_limits(p_context, p_user.email);
+      perform postern_internal.audit_user('user_recovery_requested', p_user, p_context);
+      perform postern_internal.send_recovery(p_user, 'recovery', false, p_context);
+    else
+      perform postern_internal.take_limits(p_context, p_user.phone);
+      perform postern_internal.audit_user('user_recovery_requested', p_user, p_context, '{"channel": "sms"}');
+      perform postern_internal.send_phone_otp(p_user, 'confirmation', p_user.phone, 'sms', p_context);
+    end if;
+  exception when sqlstate 'PT429' then
+    null; -- the refusal stands
+  end;
+  return postern_internal.failure(400, 'password_change_required', case p_provider
+    when 'email' then 'A new password is required. A link to set it has been sent to your email'
+    else 'A new password is required. Sign in with the code that has been sent to your phone, and set it'
+  end);
 end;
 $$;
 
@@ -4935,6 +5538,12 @@ CREATE FUNCTION postern_internal.doctor_users(OUT severity text, OUT area text, 
         || ' email_confirmed_at is not null, ''phone_verified'', false), now(), now() from auth.users as u'
         || ' where email <> '''' and deleted_at is null and not is_anonymous'
         || ' and not exists (select from auth.identities as i where i.user_id = u.id);'
+    union all
+    select 'locked users whose ban was changed by something other than Postern: %s; nothing keeps their accounts shut',
+      (select count(*) from (select from postern.locked_users as l join auth.users as u on u.id = l.user_id
+        where u.banned_until is distinct from l.banned_until limit 1001) as x),
+      'select postern.lock_user(l.user_id::text, l.reason) from postern.locked_users as l'
+        || ' join auth.users as u on u.id = l.user_id where u.banned_until is distinct from l.banned_until;'
   ) as f
   where f.n > 0
 $$;
@@ -5027,6 +5636,7 @@ begin
   end loop;
   delete from postern.provider_tokens as t
   where t.user_id = p_user.id and not exists (select from auth.identities as i where i.id = t.identity_id);
+  delete from postern.password_demands as d where d.user_id = p_user.id;
   update auth.users
   set encrypted_password = null, raw_user_meta_data = postern_internal.external_data(p_identity)
   where id = p_user.id;
@@ -5081,42 +5691,73 @@ begin
 end;
 $$;
 
--- Name: end_sessions(uuid, text, jsonb, uuid, uuid); Type: FUNCTION; Schema: postern_internal
+-- Name: end_locked_sessions(uuid[], text, jsonb); Type: FUNCTION; Schema: postern_internal
 
-CREATE FUNCTION postern_internal.end_sessions(p_user_id uuid, p_reason text, p_context jsonb, p_only uuid DEFAULT NULL::uuid, p_except uuid DEFAULT NULL::uuid) RETURNS integer
+CREATE FUNCTION postern_internal.end_locked_sessions(p_ids uuid[], p_reason text, p_context jsonb) RETURNS integer
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
 declare
   v_now timestamptz := postern_internal.clock();
   v_actor text := coalesce(p_context ->> 'actor', 'user');
-  v_ended uuid[];
+  v_count int;
 begin
-  with locked as (
-    select s.id
-    from auth.sessions as s
-    where s.user_id = p_user_id
-      and (p_only is null or s.id = p_only)
-      and s.id is distinct from p_except
-    order by s.id
-    for update
-  ), ended as (
-    delete from auth.sessions as s using locked as l where s.id = l.id returning s.id
-  )
-  select array_agg(id) into v_ended from ended;
-  if v_ended is null then
+  if p_ids = '{}' then
     return 0;
   end if;
-
-  with why as (
+  with ended as (
+    delete from auth.sessions as s using unnest(p_ids) as l (id) where s.id = l.id returning s.id, s.user_id
+  ), why as (
     insert into postern.session_ends (session_id, user_id, reason, actor, ended_at)
-    select id, p_user_id, p_reason, v_actor, v_now from unnest(v_ended) as t (id)
+    select e.id, e.user_id, p_reason, v_actor, v_now from ended as e
     on conflict (session_id) do nothing
+  ), told as (
+    insert into postern.events (type, user_id, session_id, actor, data, created_at)
+    select 'session.ended', e.user_id, e.id, v_actor,
+      jsonb_build_object('reason', p_reason) || postern_internal.said_actor(p_context), v_now
+    from ended as e
+    order by e.id
   )
-  insert into postern.events (type, user_id, session_id, actor, data, created_at)
-  select 'session.ended', p_user_id, id, v_actor, jsonb_build_object('reason', p_reason), v_now
-  from unnest(v_ended) as t (id);
-  return cardinality(v_ended);
+  select count(*) into v_count from ended;
+  return v_count;
+end;
+$$;
+
+-- Name: end_own_session(uuid, uuid, uuid, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.end_own_session(p_user_id uuid, p_session_id uuid, p_ended_id uuid, p_context jsonb) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_user auth.users := postern_internal.authenticate(p_user_id, p_session_id);
+  v_ended int := postern_internal.end_sessions(v_user.id, 'logout', p_context, p_only => p_ended_id);
+begin
+  if v_ended = 0 then
+    perform postern_internal.fail(404, 'session_not_found', 'Session not found');
+  end if;
+  perform postern_internal.audit_user('logout', v_user, p_context);
+  return v_ended;
+end;
+$$;
+
+-- Name: end_sessions(uuid, text, jsonb, uuid, uuid); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.end_sessions(p_user_id uuid, p_reason text, p_context jsonb, p_only uuid DEFAULT NULL::uuid, p_except uuid DEFAULT NULL::uuid) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  return postern_internal.end_locked_sessions(
+    array(
+      select s.id
+      from auth.sessions as s
+      where s.user_id = p_user_id
+        and (p_only is null or s.id = p_only)
+        and s.id is distinct from p_except
+      order by s.id
+      for update),
+    p_reason, p_context);
 end;
 $$;
 
@@ -5231,7 +5872,7 @@ CREATE FUNCTION postern_internal.explain_session_end(p_reason text) RETURNS text
     when 'idle' then 'The session was not used for too long (GOTRUE_SESSIONS_INACTIVITY_TIMEOUT)'
     when 'low_aal' then 'The user has a second factor and did not use it in time (GOTRUE_SESSIONS_ALLOW_LOW_AAL)'
     when 'newer_login' then 'The user signed in elsewhere (GOTRUE_SESSIONS_SINGLE_PER_USER)'
-    when 'ban' then 'The user was banned'
+    when 'ban' then 'The account was locked'
     when 'password_change' then 'The password was changed'
     when 'admin' then 'An administrator ended the session'
     when 'user_deleted' then 'The user was deleted'
@@ -5566,6 +6207,23 @@ begin
 end;
 $_$;
 
+-- Name: find_mail_user(text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.find_mail_user(p_who text) RETURNS auth.users
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_user auth.users := postern_internal.find_user(p_who);
+begin
+  if coalesce(v_user.email, '') = '' or v_user.is_sso_user then
+    perform postern_internal.fail(
+      400, 'validation_failed', format('The user %s cannot sign in by mail', p_who));
+  end if;
+  return v_user;
+end;
+$$;
+
 -- Name: flow_state; Type: TABLE; Schema: auth
 
 CREATE TABLE auth.flow_state (
@@ -5860,6 +6518,22 @@ CREATE FUNCTION postern_internal.find_users_by_phone(p_phone text, p_aud text) R
     and not u.is_sso_user
 $$;
 
+-- Name: finish_linking(uuid, text, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.finish_linking(p_user_id uuid, p_provider text, p_context jsonb) RETURNS auth.users
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_user auth.users;
+begin
+  perform postern_internal.recompute_providers(p_user_id);
+  v_user := postern_internal.lock_user(p_user_id);
+  perform postern_internal.notify_user('identity_linked', v_user, p_context, jsonb_build_object('provider', p_provider));
+  return v_user;
+end;
+$$;
+
 -- Name: finish_oauth(uuid, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.finish_oauth(p_state uuid, p_identity jsonb, p_context jsonb, OUT issued jsonb, OUT auth_code text, OUT failure jsonb)
@@ -6028,67 +6702,22 @@ $$;
 CREATE FUNCTION postern_internal.generate_link(p_link jsonb, p_password_hash text, p_refusal jsonb, p_context jsonb) RETURNS jsonb
     LANGUAGE plpgsql
     SET search_path TO ''
-    AS $_$
+    AS $$
 declare
-  v_context jsonb := p_context || jsonb_build_object('redirect_to', p_link ->> 'redirect_to');
-  v_email text := p_link ->> 'email';
-  v_type text := p_link ->> 'type';
-  v_otp text := postern_internal.random_otp((p_context ->> 'otp_length')::int);
-  v_hash text := postern_internal.otp_hash(v_email, v_otp);
-  v_link text;
-  v_is_new boolean;
-  v_user auth.users := postern_internal.lock_user(
-    (select u.id from postern_internal.find_users_by_email(v_email, p_context ->> 'aud') as u));
+  v_made record := postern_internal.issue_link(p_link, p_password_hash, p_refusal, p_context);
 begin
-  v_is_new := v_user.id is null;
-  if v_is_new and v_type = 'magiclink' then
-    v_type := 'signup';
-    p_password_hash := postern_internal.unusable_password_hash();
-  elsif v_user.id is null and v_type in ('recovery', 'email_change_current', 'email_change_new') then
-    perform postern_internal.fail(404, 'user_not_found', 'User with this email not found');
-  end if;
-
-  case
-    when v_type in ('magiclink', 'recovery') then
-      perform postern_internal.audit_user('user_recovery_requested', v_user, v_context);
-      v_link := postern_internal.put_token(v_user.id, 'recovery_token', v_hash, v_email);
-    when v_type in ('signup', 'invite') then
-      v_user := postern_internal.link_new_user(v_user, v_type, p_link, p_password_hash, p_refusal, v_context);
-      v_link := postern_internal.put_token(v_user.id, 'confirmation_token', v_hash, v_email);
-    when v_type = 'email_change_current' then
-      perform postern_internal.link_email_change(v_user, v_type, p_link ->> 'new_email', p_refusal, v_context);
-      v_link := postern_internal.put_token(v_user.id, 'email_change_token_current', v_hash, v_email);
-    when v_type = 'email_change_new' then
-      perform postern_internal.link_email_change(v_user, v_type, p_link ->> 'new_email', p_refusal, v_context);
-      v_link := postern_internal.put_token(v_user.id, 'email_change_token_new',
-        postern_internal.otp_hash(p_link ->> 'new_email', v_otp), p_link ->> 'new_email');
-    else
-      perform postern_internal.fail(
-        400, 'validation_failed', 'Invalid email action link type requested: ' || coalesce(v_type, ''));
-  end case;
-  perform postern_internal.record_event(
-    'link.generated', v_user.id, v_context, jsonb_build_object('type', v_type));
-
-  v_user := postern_internal.lock_user(v_user.id);
-  if v_is_new then
-    perform postern_internal.announce_new_user(v_user, v_context);
-  end if;
-
-  -- for email_change_new hashed_token is made of the current address and means nothing: so does the reference
-  return postern_internal.user_document(v_user) || jsonb_build_object(
-    'action_link', postern_internal.action_link(
-      case
-        when v_type = 'signup' then 'confirmation'
-        when v_type = 'invite' then 'invite'
-        when v_type in ('magiclink', 'recovery') then 'recovery'
-        else 'email_change'
-      end,
-      v_link, regexp_replace(v_type, '^(email_change)_.*$', '\1'), v_context),
-    'email_otp', v_otp, 'hashed_token', case v_type when 'email_change_new' then v_hash else v_link end,
-    'verification_type', v_type,
-    'redirect_to', v_context ->> 'redirect_to');
+  return postern_internal.user_document(v_made.account) || jsonb_build_object(
+    'action_link', v_made.action_link,
+    'email_otp', v_made.email_otp,
+    -- for email_change_new it is made of the current address and means nothing: so does the reference
+    'hashed_token', case v_made.verification_type
+      when 'email_change_new' then postern_internal.otp_hash(p_link ->> 'email', v_made.email_otp)
+      else v_made.hashed_token
+    end,
+    'verification_type', v_made.verification_type,
+    'redirect_to', p_link ->> 'redirect_to');
 end;
-$_$;
+$$;
 
 -- Name: get_custom_provider(text, jsonb); Type: FUNCTION; Schema: postern_internal
 
@@ -6184,6 +6813,21 @@ begin
 end;
 $$;
 
+-- Name: has_recent_proof(uuid, double precision); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.has_recent_proof(p_session_id uuid, p_within double precision) RETURNS boolean
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+begin
+  return exists (
+    select from auth.mfa_amr_claims as c
+    where c.session_id = p_session_id
+      and c.authentication_method <> 'anonymous'
+      and c.updated_at > postern_internal.clock() - make_interval(secs => p_within));
+end;
+$$;
+
 -- Name: has_verified_factor(uuid); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.has_verified_factor(p_user_id uuid) RETURNS boolean
@@ -6212,14 +6856,8 @@ begin
     perform postern_internal.fail(
       400, 'validation_failed', 'Password cannot be longer than 72 characters');
   end if;
-  select n.nspname into v_schema
-  from pg_catalog.pg_extension as e join pg_catalog.pg_namespace as n on n.oid = e.extnamespace
-  where e.extname = 'pgcrypto';
-  if v_schema is null or not has_schema_privilege(v_schema, 'usage') then
-    perform postern_internal.fail(422, 'feature_disabled', 'Passwords are hashed by the extension pgcrypto, which '
-      || format('%s cannot use here: create it or grant usage on its schema, or ', current_user)
-      || 'hash elsewhere and give the hash: postern.set_password_hash, or password_hash of postern.create_user');
-  end if;
+  v_schema := postern_internal.need_pgcrypto(
+    'hash elsewhere and give the hash: postern.set_password_hash, or password_hash of postern.create_user');
   execute format('select %1$I.crypt($1, %1$I.gen_salt(''bf'', 10))', v_schema) into v_hash using p_password;
   return v_hash;
 end;
@@ -6319,6 +6957,38 @@ CREATE FUNCTION postern_internal.identity_json(p_identity auth.identities) RETUR
       else jsonb_build_object('identity_data', p_identity.identity_data)
     end
 $$;
+
+-- Name: imported_hash_form(text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.imported_hash_form(p_hash text, OUT form text, OUT parameters text)
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO ''
+    AS $_$
+declare
+  v text[];
+begin
+  v := regexp_match(p_hash, '^\$?pbkdf2(?:[-_](sha[0-9]+))?\$(?:i=)?([0-9]+)');
+  if v is not null then
+    form := 'pbkdf2-' || coalesce(v[1], 'sha1');
+    parameters := 'i=' || v[2];
+  elsif p_hash ~ '^\$(scrypt|s0|7)\$|^scrypt\$' then
+    form := 'scrypt';
+    parameters := coalesce(
+      substring(p_hash from 'ln=[0-9]+,r=[0-9]+,p=[0-9]+'),
+      'n=' || substring(p_hash from '^scrypt\$([0-9]+)'));
+  elsif p_hash like '{%' then
+    form := lower(substring(p_hash from '^\{([^}]*)\}'));
+  elsif p_hash ~ '^\$[56]\$' then
+    form := case when p_hash like '$5%' then 'sha256-crypt' else 'sha512-crypt' end;
+    parameters := 'rounds=' || coalesce(substring(p_hash from 'rounds=([0-9]+)'), '5000');
+  elsif p_hash ~ '^\$[PH]\$' then
+    form := 'phpass';
+    parameters := 'count 2^' || postern_internal.itoa64(substr(p_hash, 4, 1));
+  else
+    form := 'asp.net identity';
+  end if;
+end;
+$_$;
 
 -- Name: insert_user(auth.users, jsonb); Type: FUNCTION; Schema: postern_internal
 
@@ -6703,6 +7373,20 @@ begin
 end;
 $$;
 
+-- Name: is_session_over(auth.sessions, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.is_session_over(p_session auth.sessions, p_context jsonb) RETURNS boolean
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+begin
+  return postern_internal.session_expiry(p_session, postern_internal.last_active(p_session), p_context) is not null
+    or (p_context ->> 'single_per_user')::boolean and postern_internal.has_newer_session(p_session, p_context)
+    or p_session.refresh_token_hmac_key is null and not exists (
+      select from auth.refresh_tokens as t where t.session_id = p_session.id and t.revoked is not true);
+end;
+$$;
+
 -- Name: is_sms_otp_alive(timestamp with time zone, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.is_sms_otp_alive(p_sent_at timestamp with time zone, p_context jsonb) RETURNS boolean
@@ -6752,6 +7436,70 @@ begin
 end;
 $$;
 
+-- Name: issue_link(jsonb, text, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.issue_link(p_link jsonb, p_password_hash text, p_refusal jsonb, p_context jsonb, OUT account auth.users, OUT action_link text, OUT email_otp text, OUT hashed_token text, OUT verification_type text)
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $_$
+declare
+  v_context jsonb := p_context || jsonb_build_object('redirect_to', p_link ->> 'redirect_to');
+  v_email text := p_link ->> 'email';
+  v_hash text;
+  v_is_new boolean;
+begin
+  verification_type := p_link ->> 'type';
+  email_otp := postern_internal.random_otp((p_context ->> 'otp_length')::int);
+  v_hash := postern_internal.otp_hash(v_email, email_otp);
+  account := postern_internal.lock_user(
+    (select u.id from postern_internal.find_users_by_email(v_email, p_context ->> 'aud') as u));
+  v_is_new := account.id is null;
+  if v_is_new and verification_type = 'magiclink' then
+    verification_type := 'signup';
+    p_password_hash := postern_internal.unusable_password_hash();
+  elsif v_is_new and verification_type in ('recovery', 'email_change_current', 'email_change_new') then
+    perform postern_internal.fail(404, 'user_not_found', 'User with this email not found');
+  end if;
+
+  case
+    when verification_type in ('magiclink', 'recovery') then
+      perform postern_internal.audit_user('user_recovery_requested', account, v_context);
+      hashed_token := postern_internal.put_token(account.id, 'recovery_token', v_hash, v_email);
+    when verification_type in ('signup', 'invite') then
+      account := postern_internal.link_new_user(
+        account, verification_type, p_link, p_password_hash, p_refusal, v_context);
+      hashed_token := postern_internal.put_token(account.id, 'confirmation_token', v_hash, v_email);
+    when verification_type = 'email_change_current' then
+      perform postern_internal.link_email_change(
+        account, verification_type, p_link ->> 'new_email', p_refusal, v_context);
+      hashed_token := postern_internal.put_token(account.id, 'email_change_token_current', v_hash, v_email);
+    when verification_type = 'email_change_new' then
+      perform postern_internal.link_email_change(
+        account, verification_type, p_link ->> 'new_email', p_refusal, v_context);
+      hashed_token := postern_internal.put_token(account.id, 'email_change_token_new',
+        postern_internal.otp_hash(p_link ->> 'new_email', email_otp), p_link ->> 'new_email');
+    else
+      perform postern_internal.fail(
+        400, 'validation_failed', 'Invalid email action link type requested: ' || coalesce(verification_type, ''));
+  end case;
+  perform postern_internal.record_event(
+    'link.generated', account.id, v_context, jsonb_build_object('type', verification_type));
+
+  account := postern_internal.lock_user(account.id);
+  if v_is_new then
+    perform postern_internal.announce_new_user(account, v_context);
+  end if;
+  action_link := postern_internal.action_link(
+    case
+      when verification_type = 'signup' then 'confirmation'
+      when verification_type = 'invite' then 'invite'
+      when verification_type in ('magiclink', 'recovery') then 'recovery'
+      else 'email_change'
+    end,
+    hashed_token, regexp_replace(verification_type, '^(email_change)_.*$', '\1'), v_context);
+end;
+$_$;
+
 -- Name: issue_session(uuid, text, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.issue_session(p_user_id uuid, p_method text, p_context jsonb) RETURNS jsonb
@@ -6761,42 +7509,9 @@ CREATE FUNCTION postern_internal.issue_session(p_user_id uuid, p_method text, p_
 declare
   v_now timestamptz := postern_internal.clock();
   v_user auth.users;
-  v_session auth.sessions;
-  v_refresh_token text;
-  v_key text;
 begin
   update auth.users set last_sign_in_at = v_now, updated_at = v_now where id = p_user_id returning * into v_user;
-
-  v_session.id := coalesce((p_context #>> '{new_session,id}')::uuid, postern_internal.random_uuid());
-  v_session.user_id := p_user_id;
-  v_session.created_at := v_now;
-  if (p_context ->> 'token_version')::int = 2 then
-    v_key := coalesce(p_context #>> '{new_session,plain}', postern_internal.random_key());
-    v_session.refresh_token_hmac_key := coalesce(p_context #>> '{new_session,stored}', v_key);
-    v_session.refresh_token_counter := 0;
-    v_refresh_token := postern_internal.refresh_token_v2(v_session.id, 0, v_key);
-  else
-    v_refresh_token := postern_internal.random_refresh_token();
-  end if;
-
-  with new_session as (
-    insert into auth.sessions (
-      id, user_id, created_at, updated_at, aal, user_agent, ip, refresh_token_hmac_key, refresh_token_counter)
-    values (
-      v_session.id, p_user_id, v_now, v_now, 'aal1', nullif(p_context ->> 'user_agent', ''),
-      (p_context ->> 'ip')::inet, v_session.refresh_token_hmac_key, v_session.refresh_token_counter)
-  ), new_refresh_token as (
-    insert into auth.refresh_tokens (instance_id, token, user_id, session_id, revoked, created_at, updated_at)
-    select postern_internal.nil_uuid(), v_refresh_token, p_user_id::text, v_session.id, false, v_now, v_now
-    where v_session.refresh_token_counter is null
-  ), new_event as (
-    insert into postern.events (type, user_id, session_id, actor, data, created_at)
-    values ('session.created', p_user_id, v_session.id, 'user', jsonb_build_object('method', p_method), v_now)
-  )
-  insert into auth.mfa_amr_claims (id, session_id, created_at, updated_at, authentication_method)
-  values (gen_random_uuid(), v_session.id, v_now, v_now, p_method);
-
-  return postern_internal.session_grant(v_user, v_session, v_refresh_token, p_method, p_context);
+  return postern_internal.open_session(v_user, p_method, p_context);
 end;
 $$;
 
@@ -6956,6 +7671,20 @@ exception when data_exception then
 end;
 $_$;
 
+-- Name: lacks_second_factor(uuid, uuid); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.lacks_second_factor(p_user_id uuid, p_session_id uuid) RETURNS boolean
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+begin
+  return postern_internal.has_verified_factor(p_user_id)
+    and not exists (select from auth.mfa_amr_claims as c
+      where c.session_id = p_session_id
+        and c.authentication_method in ('totp', 'mfa/phone', 'mfa/webauthn'));
+end;
+$$;
+
 -- Name: last_active(auth.sessions); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.last_active(p_session auth.sessions) RETURNS timestamp with time zone
@@ -7024,8 +7753,6 @@ CREATE FUNCTION postern_internal.link_identity(p_user_id uuid, p_provider text, 
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
-declare
-  v_owner uuid;
 begin
   perform postern_internal.lock_names(p_provider, p_identity, p_context);
   account := postern_internal.lock_user(p_user_id);
@@ -7034,25 +7761,14 @@ begin
   elsif postern_internal.is_banned(account) then
     perform postern_internal.fail(403, 'user_banned', 'User is banned');
   end if;
-  select i.user_id into v_owner from auth.identities as i
-  where i.provider = p_provider and i.provider_id = p_identity ->> 'sub';
-  if v_owner = p_user_id then
-    perform postern_internal.fail(422, 'identity_already_exists', 'Identity is already linked');
-  elsif v_owner is not null
-    or not postern_internal.put_external_identity(p_user_id, p_provider, p_identity, 'link', p_context)
-  then
-    perform postern_internal.fail(422, 'identity_already_exists', 'Identity is already linked to another user');
-  end if;
+  perform postern_internal.put_linked_identity(p_user_id, p_provider, p_identity, 'link', p_context);
   if coalesce(account.email, '') = '' then
     failure := postern_internal.adopt_linked_email(account, p_provider, p_identity, p_context);
     if failure is not null then
       return;
     end if;
   end if;
-  perform postern_internal.recompute_providers(p_user_id);
-  account := postern_internal.lock_user(p_user_id);
-  perform postern_internal.notify_user('identity_linked', account, p_context,
-    jsonb_build_object('provider', p_provider));
+  account := postern_internal.finish_linking(p_user_id, p_provider, p_context);
 end;
 $$;
 
@@ -7336,6 +8052,18 @@ CREATE FUNCTION postern_internal.list_json(p_ids uuid[]) RETURNS jsonb
   from unnest(p_ids) with ordinality as i (id, n) join auth.users as u on u.id = i.id
 $$;
 
+-- Name: list_own_sessions(uuid, uuid, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.list_own_sessions(p_user_id uuid, p_session_id uuid, p_context jsonb) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  perform postern_internal.authenticate(p_user_id, p_session_id);
+  return postern_internal.sessions_json(p_user_id, true, p_session_id, p_context);
+end;
+$$;
+
 -- Name: list_provider_tokens(uuid, uuid); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.list_provider_tokens(p_user_id uuid, p_session_id uuid) RETURNS jsonb
@@ -7505,6 +8233,31 @@ begin
     p_user_id, 'logout', p_context,
     p_only => case when p_scope = 'local' then p_session_id end,
     p_except => case when p_scope = 'others' then p_session_id end);
+end;
+$$;
+
+-- Name: look_up_users(text, text, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.look_up_users(p_email text, p_phone text, p_context jsonb, OUT total bigint, OUT users jsonb)
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_ids uuid[];
+begin
+  if p_email is not null then
+    v_ids := array(
+      select u.id from auth.users as u
+      where u.instance_id = postern_internal.nil_uuid() and lower(u.email) = lower(p_email)
+        and u.aud = p_context ->> 'aud' and (p_phone is null or u.phone = p_phone)
+      order by u.created_at desc, u.id desc);
+  else
+    v_ids := array(
+      select u.id from auth.users as u
+      where u.instance_id = postern_internal.nil_uuid() and u.phone = p_phone and u.aud = p_context ->> 'aud');
+  end if;
+  total := cardinality(v_ids);
+  users := postern_internal.list_json(v_ids);
 end;
 $$;
 
@@ -7853,6 +8606,8 @@ CREATE FUNCTION postern_internal.maintenance_rules(OUT rule text, OUT batch inte
       'upgraded_at < $1 - interval ''24 hours'' and not exists (select from auth.sessions as s where s.id = session_id)'),
     ('provider_tokens', 1000, 'postern.provider_tokens',
       'not exists (select from auth.identities as i where i.id = identity_id)'),
+    ('locked_users', 1000, 'postern.locked_users', 'not exists (select from auth.users as u where u.id = user_id)'),
+    ('password_demands', 1000, 'postern.password_demands', 'not exists (select from auth.users as u where u.id = user_id)'),
     ('oauth_authorizations', 1000, 'auth.oauth_authorizations', 'expires_at < $1 - interval ''24 hours'''),
     ('audit_log_entries', 1000, 'auth.audit_log_entries',
       'created_at < $1 - make_interval(secs => ($2 #>> ''{retention,audit}'')::float)'),
@@ -8024,6 +8779,26 @@ begin
   end if;
   perform postern_internal.refuse(p_refusal);
   return v_factor;
+end;
+$$;
+
+-- Name: need_pgcrypto(text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.need_pgcrypto(p_or text) RETURNS name
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_schema name := (
+    select n.nspname
+    from pg_catalog.pg_extension as e join pg_catalog.pg_namespace as n on n.oid = e.extnamespace
+    where e.extname = 'pgcrypto');
+begin
+  if v_schema is null or not has_schema_privilege(v_schema, 'usage') then
+    perform postern_internal.fail(422, 'feature_disabled', 'Passwords are hashed by the extension pgcrypto, which '
+      || format('%s cannot use here: create it or grant usage on its schema, or %s', current_user, p_or));
+  end if;
+  return v_schema;
 end;
 $$;
 
@@ -8303,6 +9078,54 @@ begin
 end;
 $_$;
 
+-- Name: open_session(auth.users, text, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.open_session(p_user auth.users, p_method text, p_context jsonb) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_now timestamptz := postern_internal.clock();
+  v_session auth.sessions;
+  v_refresh_token text;
+  v_key text;
+begin
+  if postern_internal.is_banned(p_user) then
+    perform postern_internal.fail(403, 'user_banned', 'User is banned');
+  end if;
+  v_session.id := coalesce((p_context #>> '{new_session,id}')::uuid, postern_internal.random_uuid());
+  v_session.user_id := p_user.id;
+  v_session.created_at := v_now;
+  if (p_context ->> 'token_version')::int = 2 then
+    v_key := coalesce(p_context #>> '{new_session,plain}', postern_internal.random_key());
+    v_session.refresh_token_hmac_key := coalesce(p_context #>> '{new_session,stored}', v_key);
+    v_session.refresh_token_counter := 0;
+    v_refresh_token := postern_internal.refresh_token_v2(v_session.id, 0, v_key);
+  else
+    v_refresh_token := postern_internal.random_refresh_token();
+  end if;
+
+  with new_session as (
+    insert into auth.sessions (
+      id, user_id, created_at, updated_at, aal, user_agent, ip, refresh_token_hmac_key, refresh_token_counter)
+    values (
+      v_session.id, p_user.id, v_now, v_now, 'aal1', nullif(p_context ->> 'user_agent', ''),
+      (p_context ->> 'ip')::inet, v_session.refresh_token_hmac_key, v_session.refresh_token_counter)
+  ), new_refresh_token as (
+    insert into auth.refresh_tokens (instance_id, token, user_id, session_id, revoked, created_at, updated_at)
+    select postern_internal.nil_uuid(), v_refresh_token, p_user.id::text, v_session.id, false, v_now, v_now
+    where v_session.refresh_token_counter is null
+  ), new_event as (
+    insert into postern.events (type, user_id, session_id, actor, data, created_at)
+    values ('session.created', p_user.id, v_session.id, 'user', jsonb_build_object('method', p_method), v_now)
+  )
+  insert into auth.mfa_amr_claims (id, session_id, created_at, updated_at, authentication_method)
+  values (gen_random_uuid(), v_session.id, v_now, v_now, p_method);
+
+  return postern_internal.session_grant(p_user, v_session, v_refresh_token, p_method, p_context);
+end;
+$$;
+
 -- Name: open_signed_up_session(text, auth.users, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.open_signed_up_session(p_provider text, p_user auth.users, p_context jsonb) RETURNS jsonb
@@ -8402,6 +9225,46 @@ begin
 end;
 $$;
 
+-- Name: page_of_users(text, integer, uuid); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.page_of_users(p_query text, p_max_rows integer, p_after uuid) RETURNS uuid[]
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_at timestamptz := timestamptz 'infinity';
+  v_ids uuid[] := array[]::uuid[];
+begin
+  if p_after is not null then
+    select u.created_at into v_at from auth.users as u
+    where u.id = p_after and u.instance_id = postern_internal.nil_uuid();
+    if not found then
+      perform postern_internal.fail(
+        404, 'user_not_found', format('The list cannot go on after user %s, who is gone', p_after));
+    end if;
+  end if;
+  if v_at is not null then
+    v_ids := array(
+      select u.id from auth.users as u
+      where u.instance_id = postern_internal.nil_uuid()
+        and postern_internal.is_about(u, p_query)
+        and (u.created_at, u.id) < (v_at, coalesce(p_after, 'ffffffff-ffff-ffff-ffff-ffffffffffff'))
+      order by u.created_at desc, u.id desc
+      limit p_max_rows);
+  end if;
+  if cardinality(v_ids) >= p_max_rows then
+    return v_ids;
+  end if;
+  return v_ids || array(
+    select u.id from auth.users as u
+    where u.instance_id = postern_internal.nil_uuid()
+      and postern_internal.is_about(u, p_query)
+      and u.created_at is null and (v_at is not null or u.id < p_after)
+    order by u.id desc
+    limit p_max_rows - cardinality(v_ids));
+end;
+$$;
+
 -- Name: parse_refresh_token_v2(text); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.parse_refresh_token_v2(p_token text, OUT session_id uuid, OUT counter bigint)
@@ -8460,6 +9323,39 @@ CREATE FUNCTION postern_internal.part_used(p_used double precision, p_since time
     else p_used
   end
 $$;
+
+-- Name: password_hash_form(text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.password_hash_form(p_hash text, OUT form text, OUT parameters text)
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO ''
+    AS $_$
+declare
+  v text[];
+begin
+  v := regexp_match(p_hash, '^(bcrypt(?:_sha256)?\$)?\$2[abxy]\$([0-9]{2})\$');
+  if coalesce(p_hash, '') = '' then
+    form := 'none';
+  elsif p_hash ~ '^\{[ \t\r\n]*"' then
+    form := 'encrypted';
+    parameters := 'key ' || substring(p_hash from '"key_id"\s*:\s*"([^"]*)"');
+  elsif not postern_internal.is_password_hash(p_hash) then
+    form := 'unknown';
+  elsif v is not null then
+    form := case v[1] when 'bcrypt_sha256$' then 'bcrypt of SHA-256' else 'bcrypt' end;
+    parameters := 'cost ' || v[2]::int;
+  elsif p_hash ~ '^(argon2)?\$argon2' then
+    v := regexp_match(p_hash, '\$(argon2id?)\$v=19\$([^$]*)');
+    form := v[1];
+    parameters := v[2];
+  elsif p_hash like '$fbscrypt$%' then
+    form := 'firebase scrypt';
+    parameters := substring(p_hash from 'n=[0-9]+,r=[0-9]+,p=[0-9]+');
+  else
+    select i.form, i.parameters into form, parameters from postern_internal.imported_hash_form(p_hash) as i;
+  end if;
+end;
+$_$;
 
 -- Name: plan_deletion(uuid); Type: FUNCTION; Schema: postern_internal
 
@@ -8706,6 +9602,27 @@ begin
   perform postern_internal.record_event(
     'identity.created', p_user_id, p_context, jsonb_build_object('provider', p_provider));
   return true;
+end;
+$$;
+
+-- Name: put_linked_identity(uuid, text, jsonb, text, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.put_linked_identity(p_user_id uuid, p_provider text, p_identity jsonb, p_decision text, p_context jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_owner uuid := (
+    select i.user_id from auth.identities as i
+    where i.provider = p_provider and i.provider_id = p_identity ->> 'sub');
+begin
+  if v_owner = p_user_id then
+    perform postern_internal.fail(422, 'identity_already_exists', 'Identity is already linked');
+  elsif v_owner is not null
+    or not postern_internal.put_external_identity(p_user_id, p_provider, p_identity, p_decision, p_context)
+  then
+    perform postern_internal.fail(422, 'identity_already_exists', 'Identity is already linked to another user');
+  end if;
 end;
 $$;
 
@@ -9037,8 +9954,8 @@ CREATE FUNCTION postern_internal.record_event(p_type text, p_user_id uuid, p_con
 begin
   insert into postern.events (type, user_id, session_id, actor, data, created_at)
   values (
-    p_type, p_user_id, p_session_id, coalesce(p_context ->> 'actor', 'user'), p_data,
-    postern_internal.clock()
+    p_type, p_user_id, p_session_id, coalesce(p_context ->> 'actor', 'user'),
+    p_data || postern_internal.said_actor(p_context), postern_internal.clock()
   );
 end;
 $$;
@@ -9427,8 +10344,7 @@ CREATE FUNCTION postern_internal.remove_account(p_user auth.users, p_is_soft boo
     SET search_path TO ''
     AS $$
 begin
-  perform postern_internal.audit_admin(
-    'user_deleted', p_user, p_context, jsonb_build_object('user_phone', coalesce(p_user.phone, '')));
+  perform postern_internal.audit_deletion(p_user, p_context);
   if p_is_soft and p_user.deleted_at is not null then
     return;
   end if;
@@ -9437,10 +10353,12 @@ begin
   set state = 'dropped', payload = '{}', finished_at = postern_internal.clock()
   where o.user_id = p_user.id and o.state = 'queued';
   delete from postern.provider_tokens as t where t.user_id = p_user.id;
+  delete from postern.password_demands as d where d.user_id = p_user.id;
   if p_is_soft then
     perform postern_internal.obscure_user(p_user);
   else
     delete from auth.users as u where u.id = p_user.id;
+    delete from postern.locked_users as l where l.user_id = p_user.id;
   end if;
   perform postern_internal.record_event(
     'user.deleted', p_user.id, p_context, jsonb_build_object('soft', p_is_soft));
@@ -9499,6 +10417,7 @@ begin
   select coalesce(u.encrypted_password, '') = '' and p_password_hash <> '' into v_is_first
   from auth.users as u where u.id = p_user_id;
   perform postern_internal.void_tokens(p_user_id);
+  delete from postern.password_demands as d where d.user_id = p_user_id;
   update auth.users
   set encrypted_password = nullif(p_password_hash, ''), updated_at = postern_internal.clock()
   where id = p_user_id
@@ -9584,7 +10503,6 @@ CREATE FUNCTION postern_internal.resend(p_type text, p_email text, p_phone text,
     AS $$
 declare
   v_user auth.users;
-  v_is_pkce boolean := coalesce(p_code_challenge <> '', false);
 begin
   perform postern_internal.take_limits(p_context, coalesce(nullif(p_email, ''), p_phone));
   v_user := postern_internal.lock_user(case
@@ -9592,26 +10510,38 @@ begin
       select u.id from postern_internal.find_users_by_email(p_email, p_context ->> 'aud') as u)
     else (select u.id from postern_internal.find_users_by_phone(p_phone, p_context ->> 'aud') as u)
   end);
-  if v_user.id is null then
-    return null;
-  end if;
-  if p_type = 'signup' and v_user.email_confirmed_at is null then
-    perform postern_internal.audit_user('user_confirmation_requested', v_user, p_context);
-    perform postern_internal.check_mail_frequency(v_user.confirmation_sent_at, p_context);
+  return (postern_internal.resend_to(v_user, p_type, p_code_challenge, p_code_challenge_method, p_context)).message_id;
+end;
+$$;
+
+-- Name: resend_to(auth.users, text, text, text, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.resend_to(p_user auth.users, p_type text, p_code_challenge text, p_code_challenge_method text, p_context jsonb, OUT message_id text, OUT is_sent boolean)
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_is_pkce boolean := coalesce(p_code_challenge <> '', false);
+begin
+  is_sent := true;
+  if p_type = 'signup' and p_user.email <> '' and p_user.email_confirmed_at is null then
+    perform postern_internal.audit_user('user_confirmation_requested', p_user, p_context);
+    perform postern_internal.check_mail_frequency(p_user.confirmation_sent_at, p_context);
     perform postern_internal.begin_flow(
-      v_user.id, 'email/signup', 'email/signup', p_code_challenge, p_code_challenge_method, p_context);
-    perform postern_internal.send_confirmation(v_user, 'confirmation', v_is_pkce, p_context);
-  elsif p_type = 'email_change' and coalesce(v_user.email_change, '') <> '' then
+      p_user.id, 'email/signup', 'email/signup', p_code_challenge, p_code_challenge_method, p_context);
+    perform postern_internal.send_confirmation(p_user, 'confirmation', v_is_pkce, p_context);
+  elsif p_type = 'email_change' and p_user.email_change <> '' then
     perform postern_internal.begin_flow(
-      v_user.id, 'email_change', 'email_change', p_code_challenge, p_code_challenge_method, p_context);
-    perform postern_internal.send_email_change(v_user, v_user.email_change, v_is_pkce, p_context);
-  elsif p_type = 'sms' and v_user.phone_confirmed_at is null then
-    perform postern_internal.audit_user('user_recovery_requested', v_user, p_context);
-    return postern_internal.send_phone_otp(v_user, 'confirmation', v_user.phone, 'sms', p_context);
-  elsif p_type = 'phone_change' and coalesce(v_user.phone_change, '') <> '' then
-    return postern_internal.send_phone_otp(v_user, 'phone_change', v_user.phone_change, 'sms', p_context);
+      p_user.id, 'email_change', 'email_change', p_code_challenge, p_code_challenge_method, p_context);
+    perform postern_internal.send_email_change(p_user, p_user.email_change, v_is_pkce, p_context);
+  elsif p_type = 'sms' and p_user.phone <> '' and p_user.phone_confirmed_at is null then
+    perform postern_internal.audit_user('user_recovery_requested', p_user, p_context);
+    message_id := postern_internal.send_phone_otp(p_user, 'confirmation', p_user.phone, 'sms', p_context);
+  elsif p_type = 'phone_change' and p_user.phone_change <> '' then
+    message_id := postern_internal.send_phone_otp(p_user, 'phone_change', p_user.phone_change, 'sms', p_context);
+  else
+    is_sent := false;
   end if;
-  return null;
 end;
 $$;
 
@@ -9825,6 +10755,14 @@ begin
   return v_output;
 end;
 $_$;
+
+-- Name: said_actor(jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.said_actor(p_context jsonb) RETURNS jsonb
+    LANGUAGE sql STABLE
+    AS $$
+  select case when p_context ? 'set_actor' then jsonb_build_object('set_actor', p_context -> 'set_actor') else '{}' end
+$$;
 
 -- Name: sealed_column(text); Type: FUNCTION; Schema: postern_internal
 
@@ -10265,6 +11203,46 @@ begin
 end;
 $$;
 
+-- Name: sessions_json(uuid, boolean, uuid, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.sessions_json(p_user_id uuid, p_is_own boolean, p_session_id uuid, p_context jsonb) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+begin
+  return (
+    select coalesce(
+      jsonb_agg(
+        jsonb_build_object(
+          'id', l.session_id,
+          'created_at', postern_internal.rfc3339(l.created_at),
+          'last_active_at', postern_internal.rfc3339(l.last_active_at),
+          'aal', l.aal,
+          'methods', l.methods,
+          'ip', host(l.ip),
+          'user_agent', l.user_agent)
+        || case when p_is_own then jsonb_build_object('is_current', coalesce(l.session_id = p_session_id, false))
+          else '{}' end
+        order by l.created_at desc, l.session_id),
+      '[]')
+    from postern_internal.sessions_of(p_user_id) as l
+    join auth.sessions as s on s.id = l.session_id
+    where not p_is_own or not postern_internal.is_session_over(s, p_context));
+end;
+$$;
+
+-- Name: sessions_of(uuid); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.sessions_of(p_user_id uuid, OUT session_id uuid, OUT created_at timestamp with time zone, OUT last_active_at timestamp with time zone, OUT aal text, OUT methods text[], OUT ip inet, OUT user_agent text)
+    LANGUAGE sql STABLE
+    AS $$
+  select s.id, s.created_at, postern_internal.last_active(s), coalesce(s.aal::text, 'aal1'),
+    array(select c.authentication_method from auth.mfa_amr_claims as c where c.session_id = s.id order by 1),
+    s.ip, s.user_agent
+  from auth.sessions as s
+  where s.user_id = p_user_id
+$$;
+
 -- Name: set_ban(uuid, double precision, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.set_ban(p_user_id uuid, p_seconds double precision, p_context jsonb) RETURNS auth.users
@@ -10272,17 +11250,21 @@ CREATE FUNCTION postern_internal.set_ban(p_user_id uuid, p_seconds double precis
     SET search_path TO ''
     AS $$
 declare
+  v_until timestamptz := postern_internal.clock() + make_interval(secs => p_seconds);
+  v_is_locked boolean;
   v_user auth.users;
 begin
+  update postern.locked_users as l set other_ban = v_until
+  from auth.users as u
+  where l.user_id = p_user_id and u.id = l.user_id and u.banned_until = l.banned_until;
+  v_is_locked := found;
   update auth.users as u
-  set banned_until = postern_internal.clock() + make_interval(secs => p_seconds),
-    updated_at = postern_internal.clock()
+  set banned_until = case when v_is_locked then u.banned_until else v_until end, updated_at = postern_internal.clock()
   where u.id = p_user_id
   returning u.* into v_user;
   perform postern_internal.record_event(
-    case when postern_internal.is_banned(v_user) then 'user.banned' else 'user.unbanned' end,
-    p_user_id, p_context,
-    jsonb_strip_nulls(jsonb_build_object('until', postern_internal.rfc3339(v_user.banned_until))));
+    case when v_until > postern_internal.clock() then 'user.banned' else 'user.unbanned' end, p_user_id, p_context,
+    jsonb_strip_nulls(jsonb_build_object('until', postern_internal.rfc3339(v_until))));
   return v_user;
 end;
 $$;
@@ -10349,7 +11331,9 @@ CREATE FUNCTION postern_internal.sign_in_with_password(p_user_id uuid, p_matched
     SET search_path TO ''
     AS $$
 declare
+  v_now timestamptz := postern_internal.clock();
   v_user auth.users;
+  v_signed_in auth.users;
   v_is_right boolean;
 begin
   if p_matched_hash is not null or (p_context -> 'hooks') ? 'password-verification' then
@@ -10375,13 +11359,34 @@ begin
   elsif p_provider = 'phone' and v_user.phone_confirmed_at is null then
     failure := postern_internal.failure(400, 'phone_not_confirmed', 'Phone not confirmed');
   else
-    if p_new_hash is not null then
-      update auth.users set encrypted_password = p_new_hash where id = v_user.id;
+    update auth.users as u
+    set last_sign_in_at = v_now, encrypted_password = coalesce(p_new_hash, u.encrypted_password), updated_at = v_now
+    where u.id = p_user_id and not exists (select from postern.password_demands as d where d.user_id = p_user_id)
+    returning u.* into v_signed_in;
+    if v_signed_in.id is null then
+      failure := postern_internal.demand_new_password(v_user, p_provider, p_context);
+      return;
     end if;
     perform postern_internal.audit_user(
       'login', v_user, p_context, jsonb_build_object('provider', p_provider));
-    issued := postern_internal.issue_session(v_user.id, 'password', p_context);
+    issued := postern_internal.open_session(v_signed_in, 'password', p_context);
   end if;
+end;
+$$;
+
+-- Name: sign_out_locked(uuid[], jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.sign_out_locked(p_ids uuid[], p_context jsonb) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  perform postern_internal.audit_admin_many(
+    'logout',
+    array(
+      select distinct s.user_id from unnest(p_ids) as i (id) join auth.sessions as s on s.id = i.id order by s.user_id),
+    p_context);
+  return postern_internal.end_locked_sessions(p_ids, 'admin', p_context);
 end;
 $$;
 
@@ -11158,6 +12163,25 @@ CREATE FUNCTION postern_internal.user_json(p_user auth.users) RETURNS jsonb
     )
 $$;
 
+-- Name: user_orders(uuid); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.user_orders(p_user_id uuid) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+begin
+  return jsonb_strip_nulls(jsonb_build_object(
+    'lock', (
+      select jsonb_build_object('reason', l.reason, 'actor', l.actor, 'at', postern_internal.rfc3339(l.locked_at))
+      from postern.locked_users as l
+      join auth.users as u on u.id = l.user_id and u.banned_until = l.banned_until
+      where l.user_id = p_user_id),
+    'password_change', (
+      select jsonb_build_object('actor', d.actor, 'at', postern_internal.rfc3339(d.demanded_at))
+      from postern.password_demands as d where d.user_id = p_user_id)));
+end;
+$$;
+
 -- Name: verified_emails(jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.verified_emails(p_identity jsonb, p_context jsonb) RETURNS text[]
@@ -11462,6 +12486,30 @@ begin
 end;
 $$;
 
+-- Name: whose_link(text, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.whose_link(p_who text, p_context jsonb, OUT email text, OUT aud text)
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_who text := btrim(p_who);
+  v_user auth.users;
+begin
+  if v_who like '%@%' and v_who not like '+%' and not exists (
+    select from auth.users as u
+    where lower(u.email) = lower(v_who) and u.instance_id = postern_internal.nil_uuid())
+  then
+    email := postern_internal.check_email(v_who);
+    aud := p_context ->> 'aud';
+    return;
+  end if;
+  v_user := postern_internal.find_mail_user(p_who);
+  email := lower(v_user.email);
+  aud := v_user.aud;
+end;
+$$;
+
 -- Name: with_discovery(auth.custom_oauth_providers, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.with_discovery(p_provider auth.custom_oauth_providers, p_context jsonb) RETURNS auth.custom_oauth_providers
@@ -11505,11 +12553,10 @@ CREATE FUNCTION postern_internal.write_audit(p_actions text[], p_actor_id uuid, 
     SET search_path TO ''
     AS $$
 declare
-  v_payload jsonb := jsonb_build_object(
-      'actor_id', p_actor_id, 'actor_username', coalesce(p_actor_username, ''),
-      'actor_via_sso', coalesce(p_via_sso, false))
-    || case when p_actor_name is null then '{}' else jsonb_build_object('actor_name', p_actor_name) end
-    || case when p_traits is null then '{}' else jsonb_build_object('traits', p_traits) end;
+  v_traits jsonb := case
+      when p_context ? 'set_actor' then coalesce(p_traits, '{}') || postern_internal.said_actor(p_context)
+      else p_traits
+    end;
   v_ip text := left(coalesce(p_context ->> 'ip', ''), 64);
   v_now timestamptz := postern_internal.clock();
   v_action text;
@@ -11518,8 +12565,8 @@ declare
 begin
   foreach v_action in array p_actions loop
     v_ids := v_ids || gen_random_uuid();
-    v_entries := v_entries || (v_payload
-      || jsonb_build_object('action', v_action, 'log_type', postern_internal.audit_log_type(v_action)));
+    v_entries := v_entries || postern_internal.audit_entry(
+      v_action, p_actor_id, p_actor_username, p_via_sso, p_actor_name, v_traits);
   end loop;
   if not coalesce((p_context ->> 'audit_disabled')::boolean, false) then
     insert into auth.audit_log_entries (instance_id, id, payload, created_at, ip_address)
@@ -11757,6 +12804,18 @@ CREATE TABLE auth.webauthn_credentials (
     last_used_at timestamp with time zone
 );
 
+-- Name: actor_key; Type: TABLE; Schema: postern
+
+CREATE TABLE postern.actor_key (
+    is_only_row boolean DEFAULT true NOT NULL,
+    key bytea NOT NULL,
+    CONSTRAINT actor_key_is_only_row_check CHECK (is_only_row)
+);
+
+-- Name: TABLE actor_key; Type: COMMENT; Schema: postern
+
+COMMENT ON TABLE postern.actor_key IS 'The key that tells what postern.set_actor() wrote into setting postern.actor from what somebody else did. One row.';
+
 -- Name: audit; Type: VIEW; Schema: postern
 
 CREATE VIEW postern.audit AS
@@ -11943,6 +13002,21 @@ CREATE TABLE postern.linking_flows (
 
 COMMENT ON TABLE postern.linking_flows IS 'Who began to link an identity, and in which session, for a day at most; the identity is linked only while it lasts.';
 
+-- Name: locked_users; Type: TABLE; Schema: postern
+
+CREATE TABLE postern.locked_users (
+    user_id uuid NOT NULL,
+    reason text NOT NULL,
+    actor text NOT NULL,
+    locked_at timestamp with time zone NOT NULL,
+    banned_until timestamp with time zone NOT NULL,
+    other_ban timestamp with time zone
+);
+
+-- Name: TABLE locked_users; Type: COMMENT; Schema: postern
+
+COMMENT ON TABLE postern.locked_users IS 'Why accounts are locked; see postern.lock_user().';
+
 -- Name: maintenance; Type: TABLE; Schema: postern
 
 CREATE TABLE postern.maintenance (
@@ -12001,6 +13075,18 @@ ALTER TABLE postern.outbox ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     NO MAXVALUE
     CACHE 1
 );
+
+-- Name: password_demands; Type: TABLE; Schema: postern
+
+CREATE TABLE postern.password_demands (
+    user_id uuid NOT NULL,
+    actor text NOT NULL,
+    demanded_at timestamp with time zone NOT NULL
+);
+
+-- Name: TABLE password_demands; Type: COMMENT; Schema: postern
+
+COMMENT ON TABLE postern.password_demands IS 'Users whose password opens no session until they set a new one; see postern.require_password_change().';
 
 -- Name: quotas; Type: TABLE; Schema: postern
 
@@ -12296,6 +13382,11 @@ ALTER TABLE ONLY auth.webauthn_challenges
 ALTER TABLE ONLY auth.webauthn_credentials
     ADD CONSTRAINT webauthn_credentials_pkey PRIMARY KEY (id);
 
+-- Name: actor_key actor_key_pkey; Type: CONSTRAINT; Schema: postern
+
+ALTER TABLE ONLY postern.actor_key
+    ADD CONSTRAINT actor_key_pkey PRIMARY KEY (is_only_row);
+
 -- Name: challenge_guesses challenge_guesses_pkey; Type: CONSTRAINT; Schema: postern
 
 ALTER TABLE ONLY postern.challenge_guesses
@@ -12351,6 +13442,11 @@ ALTER TABLE ONLY postern.link_secrets
 ALTER TABLE ONLY postern.linking_flows
     ADD CONSTRAINT linking_flows_pkey PRIMARY KEY (flow_id);
 
+-- Name: locked_users locked_users_pkey; Type: CONSTRAINT; Schema: postern
+
+ALTER TABLE ONLY postern.locked_users
+    ADD CONSTRAINT locked_users_pkey PRIMARY KEY (user_id);
+
 -- Name: maintenance maintenance_pkey; Type: CONSTRAINT; Schema: postern
 
 ALTER TABLE ONLY postern.maintenance
@@ -12360,6 +13456,11 @@ ALTER TABLE ONLY postern.maintenance
 
 ALTER TABLE ONLY postern.outbox
     ADD CONSTRAINT outbox_pkey PRIMARY KEY (id);
+
+-- Name: password_demands password_demands_pkey; Type: CONSTRAINT; Schema: postern
+
+ALTER TABLE ONLY postern.password_demands
+    ADD CONSTRAINT password_demands_pkey PRIMARY KEY (user_id);
 
 -- Name: provider_tokens provider_tokens_identity_id_key; Type: CONSTRAINT; Schema: postern
 
@@ -13000,11 +14101,11 @@ GRANT ALL ON FUNCTION postern.ensure_user(email text, user_metadata jsonb, app_m
 REVOKE ALL ON FUNCTION postern.expire_links(who text) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.expire_links(who text) TO postern_admin;
 
--- Name: FUNCTION find_users(query text, max_rows integer); Type: ACL; Schema: postern
+-- Name: FUNCTION find_users(query text, max_rows integer, after uuid); Type: ACL; Schema: postern
 
-REVOKE ALL ON FUNCTION postern.find_users(query text, max_rows integer) FROM PUBLIC;
-GRANT ALL ON FUNCTION postern.find_users(query text, max_rows integer) TO postern_admin;
-GRANT ALL ON FUNCTION postern.find_users(query text, max_rows integer) TO postern_support;
+REVOKE ALL ON FUNCTION postern.find_users(query text, max_rows integer, after uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.find_users(query text, max_rows integer, after uuid) TO postern_admin;
+GRANT ALL ON FUNCTION postern.find_users(query text, max_rows integer, after uuid) TO postern_support;
 
 -- Name: FUNCTION forget_provider_tokens(who text, provider text); Type: ACL; Schema: postern
 
@@ -13042,6 +14143,16 @@ GRANT ALL ON FUNCTION postern.is_anonymous() TO postern_admin;
 GRANT ALL ON FUNCTION postern.is_anonymous() TO anon;
 GRANT ALL ON FUNCTION postern.is_anonymous() TO authenticated;
 GRANT ALL ON FUNCTION postern.is_anonymous() TO service_role;
+
+-- Name: FUNCTION issue_link(who text, kind text, redirect_to text, new_email text, user_metadata jsonb, password_hash text); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.issue_link(who text, kind text, redirect_to text, new_email text, user_metadata jsonb, password_hash text) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.issue_link(who text, kind text, redirect_to text, new_email text, user_metadata jsonb, password_hash text) TO postern_admin;
+
+-- Name: FUNCTION link_identity(who text, provider text, provider_id text, identity_data jsonb, email text, email_verified boolean); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.link_identity(who text, provider text, provider_id text, identity_data jsonb, email text, email_verified boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.link_identity(who text, provider text, provider_id text, identity_data jsonb, email text, email_verified boolean) TO postern_admin;
 
 -- Name: FUNCTION lint(); Type: ACL; Schema: postern
 
@@ -13115,15 +14226,36 @@ GRANT ALL ON FUNCTION postern.list_webhook_deliveries(only_webhook uuid, only_st
 REVOKE ALL ON FUNCTION postern.list_webhooks() FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.list_webhooks() TO postern_admin;
 
+-- Name: FUNCTION lock_user(who text, reason text); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.lock_user(who text, reason text) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.lock_user(who text, reason text) TO postern_admin;
+
 -- Name: FUNCTION notify_events(enabled boolean); Type: ACL; Schema: postern
 
 REVOKE ALL ON FUNCTION postern.notify_events(enabled boolean) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.notify_events(enabled boolean) TO postern_admin;
 
+-- Name: FUNCTION password_hash_stats(); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.password_hash_stats() FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.password_hash_stats() TO postern_admin;
+GRANT ALL ON FUNCTION postern.password_hash_stats() TO postern_support;
+
 -- Name: FUNCTION replay_events(webhook_id uuid, from_id bigint, to_id bigint); Type: ACL; Schema: postern
 
 REVOKE ALL ON FUNCTION postern.replay_events(webhook_id uuid, from_id bigint, to_id bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.replay_events(webhook_id uuid, from_id bigint, to_id bigint) TO postern_admin;
+
+-- Name: FUNCTION require_password_change(who text, required boolean); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.require_password_change(who text, required boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.require_password_change(who text, required boolean) TO postern_admin;
+
+-- Name: FUNCTION resend(who text, kind text, redirect_to text); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.resend(who text, kind text, redirect_to text) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.resend(who text, kind text, redirect_to text) TO postern_admin;
 
 -- Name: FUNCTION reset_limit(who text, limit_name text); Type: ACL; Schema: postern
 
@@ -13144,6 +14276,11 @@ GRANT ALL ON FUNCTION postern.retry_dead_outbox(p_kind text, p_limit integer) TO
 
 REVOKE ALL ON FUNCTION postern.retry_outbox(p_id bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.retry_outbox(p_id bigint) TO postern_admin;
+
+-- Name: FUNCTION revoke_tokens_before(moment timestamp with time zone, who text); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.revoke_tokens_before(moment timestamp with time zone, who text) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.revoke_tokens_before(moment timestamp with time zone, who text) TO postern_admin;
 
 -- Name: FUNCTION rotate_webhook_secret(webhook_id uuid, keep_old interval); Type: ACL; Schema: postern
 
@@ -13175,6 +14312,11 @@ GRANT ALL ON FUNCTION postern.session_is_valid() TO postern_admin;
 GRANT ALL ON FUNCTION postern.session_is_valid() TO anon;
 GRANT ALL ON FUNCTION postern.session_is_valid() TO authenticated;
 GRANT ALL ON FUNCTION postern.session_is_valid() TO service_role;
+
+-- Name: FUNCTION set_actor(name text, reason text); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.set_actor(name text, reason text) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.set_actor(name text, reason text) TO postern_admin;
 
 -- Name: FUNCTION set_app_metadata(who text, metadata jsonb); Type: ACL; Schema: postern
 
@@ -13216,6 +14358,11 @@ GRANT ALL ON FUNCTION postern.set_user_metadata(who text, metadata jsonb) TO pos
 REVOKE ALL ON FUNCTION postern.sign_out(who text, session_id uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.sign_out(who text, session_id uuid) TO postern_admin;
 
+-- Name: FUNCTION sign_out_all(older_than interval, idle_for interval, network inet, user_agent text, aal text, everybody boolean); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.sign_out_all(older_than interval, idle_for interval, network inet, user_agent text, aal text, everybody boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.sign_out_all(older_than interval, idle_for interval, network inet, user_agent text, aal text, everybody boolean) TO postern_admin;
+
 -- Name: FUNCTION suppress_address(address text, reason text); Type: ACL; Schema: postern
 
 REVOKE ALL ON FUNCTION postern.suppress_address(address text, reason text) FROM PUBLIC;
@@ -13230,6 +14377,11 @@ GRANT ALL ON FUNCTION postern.unban_user(who text) TO postern_admin;
 
 REVOKE ALL ON FUNCTION postern.unlink_identity(who text, identity_id uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.unlink_identity(who text, identity_id uuid) TO postern_admin;
+
+-- Name: FUNCTION unlock_user(who text); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.unlock_user(who text) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.unlock_user(who text) TO postern_admin;
 
 -- Name: FUNCTION unsuppress_address(address text); Type: ACL; Schema: postern
 
@@ -13250,6 +14402,11 @@ GRANT ALL ON FUNCTION postern.update_user(who text, email text, password text, p
 
 REVOKE ALL ON FUNCTION postern.update_webhook(webhook_id uuid, url text, event_types text[], description text, enabled boolean) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.update_webhook(webhook_id uuid, url text, event_types text[], description text, enabled boolean) TO postern_admin;
+
+-- Name: FUNCTION verify_password(who text, password text); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.verify_password(who text, password text) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.verify_password(who text, password text) TO postern_admin;
 
 -- Name: FUNCTION why_signed_out(who text, max_rows integer); Type: ACL; Schema: postern
 
@@ -13313,6 +14470,14 @@ REVOKE ALL ON FUNCTION postern_internal.account_key(p_aud text, p_address text) 
 
 REVOKE ALL ON FUNCTION postern_internal.action_link(p_path text, p_token_hash text, p_type text, p_context jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION actor_context(); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.actor_context() FROM PUBLIC;
+
+-- Name: FUNCTION actor_signature(p_said text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.actor_signature(p_said text) FROM PUBLIC;
+
 -- Name: FUNCTION add_identity(p_user_id uuid, p_provider text, p_data jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.add_identity(p_user_id uuid, p_provider text, p_data jsonb, p_context jsonb) FROM PUBLIC;
@@ -13340,6 +14505,14 @@ REVOKE ALL ON FUNCTION postern_internal.admin_get_user(p_user_id uuid) FROM PUBL
 -- Name: FUNCTION admin_list_factors(p_user_id uuid); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.admin_list_factors(p_user_id uuid) FROM PUBLIC;
+
+-- Name: FUNCTION admin_list_sessions(p_user_id uuid); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.admin_list_sessions(p_user_id uuid) FROM PUBLIC;
+
+-- Name: FUNCTION admin_sign_out(p_user_id uuid, p_session_id uuid, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.admin_sign_out(p_user_id uuid, p_session_id uuid, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION admin_update_factor(p_user_id uuid, p_factor_id uuid, p_changes jsonb, p_phone_refusal jsonb, p_refusal jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -13418,6 +14591,14 @@ REVOKE ALL ON FUNCTION postern_internal.ask_about_webhook(p_what text, p_payload
 
 REVOKE ALL ON FUNCTION postern_internal.audit_admin(p_action text, p_user auth.users, p_context jsonb, p_traits jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION audit_admin_many(p_action text, p_user_ids uuid[], p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.audit_admin_many(p_action text, p_user_ids uuid[], p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION audit_deletion(p_user auth.users, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.audit_deletion(p_user auth.users, p_context jsonb) FROM PUBLIC;
+
 -- Name: TABLE audit_log_entries; Type: ACL; Schema: auth
 
 GRANT SELECT ON TABLE auth.audit_log_entries TO postgres WITH GRANT OPTION;
@@ -13425,6 +14606,10 @@ GRANT SELECT ON TABLE auth.audit_log_entries TO postgres WITH GRANT OPTION;
 -- Name: FUNCTION audit_entry(p_entry auth.audit_log_entries); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.audit_entry(p_entry auth.audit_log_entries) FROM PUBLIC;
+
+-- Name: FUNCTION audit_entry(p_action text, p_actor_id uuid, p_actor_username text, p_via_sso boolean, p_actor_name text, p_traits jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.audit_entry(p_action text, p_actor_id uuid, p_actor_username text, p_via_sso boolean, p_actor_name text, p_traits jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION audit_log_type(p_action text); Type: ACL; Schema: postern_internal
 
@@ -13442,6 +14627,10 @@ GRANT ALL ON FUNCTION postern_internal.audit_payload(p_payload json) TO postern_
 -- Name: FUNCTION audit_text(p_payload json, p_key text); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.audit_text(p_payload json, p_key text) FROM PUBLIC;
+
+-- Name: FUNCTION audit_traits(p_user_id uuid, p_email text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.audit_traits(p_user_id uuid, p_email text) FROM PUBLIC;
 
 -- Name: FUNCTION audit_user(p_action text, p_user auth.users, p_context jsonb, p_traits jsonb); Type: ACL; Schema: postern_internal
 
@@ -13578,6 +14767,10 @@ REVOKE ALL ON FUNCTION postern_internal.check_enroll_enabled(p_type auth.factor_
 -- Name: FUNCTION check_factor_limit(p_factor_id uuid, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.check_factor_limit(p_factor_id uuid, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION check_identity(p_provider text, p_provider_id text, p_data jsonb, p_email text, p_is_verified boolean); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.check_identity(p_provider text, p_provider_id text, p_data jsonb, p_email text, p_is_verified boolean) FROM PUBLIC;
 
 -- Name: FUNCTION check_is_free(p_email text, p_phone text, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -13751,6 +14944,10 @@ REVOKE ALL ON FUNCTION postern_internal.delete_custom_provider(p_identifier text
 
 REVOKE ALL ON FUNCTION postern_internal.delete_effect(p_constraint pg_constraint) FROM PUBLIC;
 
+-- Name: FUNCTION delete_own_user(p_user_id uuid, p_session_id uuid, p_nonce text, p_is_soft boolean, p_proof_within double precision, p_context jsonb, OUT failure jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.delete_own_user(p_user_id uuid, p_session_id uuid, p_nonce text, p_is_soft boolean, p_proof_within double precision, p_context jsonb, OUT failure jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION delete_user_by_command(p_who text, p_aud text); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.delete_user_by_command(p_who text, p_aud text) FROM PUBLIC;
@@ -13758,6 +14955,10 @@ REVOKE ALL ON FUNCTION postern_internal.delete_user_by_command(p_who text, p_aud
 -- Name: FUNCTION delete_webhook(p_id uuid, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.delete_webhook(p_id uuid, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION demand_new_password(p_user auth.users, p_provider text, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.demand_new_password(p_user auth.users, p_provider text, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION digest_length(p_digest text); Type: ACL; Schema: postern_internal
 
@@ -13802,6 +15003,14 @@ REVOKE ALL ON FUNCTION postern_internal.end_anonymity(p_user_id uuid) FROM PUBLI
 -- Name: FUNCTION end_flows(p_user_id uuid); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.end_flows(p_user_id uuid) FROM PUBLIC;
+
+-- Name: FUNCTION end_locked_sessions(p_ids uuid[], p_reason text, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.end_locked_sessions(p_ids uuid[], p_reason text, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION end_own_session(p_user_id uuid, p_session_id uuid, p_ended_id uuid, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.end_own_session(p_user_id uuid, p_session_id uuid, p_ended_id uuid, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION end_sessions(p_user_id uuid, p_reason text, p_context jsonb, p_only uuid, p_except uuid); Type: ACL; Schema: postern_internal
 
@@ -13895,6 +15104,10 @@ REVOKE ALL ON FUNCTION postern_internal.find_factor(p_user_id uuid, p_factor_id 
 
 REVOKE ALL ON FUNCTION postern_internal.find_link(p_link text, p_types auth.one_time_token_type[]) FROM PUBLIC;
 
+-- Name: FUNCTION find_mail_user(p_who text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.find_mail_user(p_who text) FROM PUBLIC;
+
 -- Name: TABLE flow_state; Type: ACL; Schema: auth
 
 GRANT SELECT ON TABLE auth.flow_state TO postgres WITH GRANT OPTION;
@@ -13938,6 +15151,10 @@ REVOKE ALL ON FUNCTION postern_internal.find_users_by_email(p_email text, p_aud 
 -- Name: FUNCTION find_users_by_phone(p_phone text, p_aud text); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.find_users_by_phone(p_phone text, p_aud text) FROM PUBLIC;
+
+-- Name: FUNCTION finish_linking(p_user_id uuid, p_provider text, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.finish_linking(p_user_id uuid, p_provider text, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION finish_oauth(p_state uuid, p_identity jsonb, p_context jsonb, OUT issued jsonb, OUT auth_code text, OUT failure jsonb); Type: ACL; Schema: postern_internal
 
@@ -13991,6 +15208,10 @@ REVOKE ALL ON FUNCTION postern_internal.given(p_members jsonb) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION postern_internal.has_newer_session(p_session auth.sessions, p_context jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION has_recent_proof(p_session_id uuid, p_within double precision); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.has_recent_proof(p_session_id uuid, p_within double precision) FROM PUBLIC;
+
 -- Name: FUNCTION has_verified_factor(p_user_id uuid); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.has_verified_factor(p_user_id uuid) FROM PUBLIC;
@@ -14018,6 +15239,10 @@ GRANT SELECT ON TABLE auth.identities TO postgres WITH GRANT OPTION;
 -- Name: FUNCTION identity_json(p_identity auth.identities); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.identity_json(p_identity auth.identities) FROM PUBLIC;
+
+-- Name: FUNCTION imported_hash_form(p_hash text, OUT form text, OUT parameters text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.imported_hash_form(p_hash text, OUT form text, OUT parameters text) FROM PUBLIC;
 
 -- Name: FUNCTION insert_user(p_user auth.users, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -14103,6 +15328,10 @@ REVOKE ALL ON FUNCTION postern_internal.is_scrypt_hash(p_hash text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION postern_internal.is_scrypt_within_limits(p_log_n integer, p_r integer, p_p integer) FROM PUBLIC;
 
+-- Name: FUNCTION is_session_over(p_session auth.sessions, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.is_session_over(p_session auth.sessions, p_context jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION is_sms_otp_alive(p_sent_at timestamp with time zone, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.is_sms_otp_alive(p_sent_at timestamp with time zone, p_context jsonb) FROM PUBLIC;
@@ -14118,6 +15347,10 @@ REVOKE ALL ON FUNCTION postern_internal.is_uuid(p_text text) FROM PUBLIC;
 -- Name: FUNCTION issue_auth_code(p_user_id uuid, p_authentication_method text); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.issue_auth_code(p_user_id uuid, p_authentication_method text) FROM PUBLIC;
+
+-- Name: FUNCTION issue_link(p_link jsonb, p_password_hash text, p_refusal jsonb, p_context jsonb, OUT account auth.users, OUT action_link text, OUT email_otp text, OUT hashed_token text, OUT verification_type text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.issue_link(p_link jsonb, p_password_hash text, p_refusal jsonb, p_context jsonb, OUT account auth.users, OUT action_link text, OUT email_otp text, OUT hashed_token text, OUT verification_type text) FROM PUBLIC;
 
 -- Name: FUNCTION issue_session(p_user_id uuid, p_method text, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -14142,6 +15375,10 @@ REVOKE ALL ON FUNCTION postern_internal.keep_provider_tokens(p_provider text, p_
 -- Name: FUNCTION keycloak_hash(p_credential text); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.keycloak_hash(p_credential text) FROM PUBLIC;
+
+-- Name: FUNCTION lacks_second_factor(p_user_id uuid, p_session_id uuid); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.lacks_second_factor(p_user_id uuid, p_session_id uuid) FROM PUBLIC;
 
 -- Name: FUNCTION last_active(p_session auth.sessions); Type: ACL; Schema: postern_internal
 
@@ -14203,6 +15440,10 @@ REVOKE ALL ON FUNCTION postern_internal.list_custom_providers(p_type text, p_con
 
 REVOKE ALL ON FUNCTION postern_internal.list_json(p_ids uuid[]) FROM PUBLIC;
 
+-- Name: FUNCTION list_own_sessions(p_user_id uuid, p_session_id uuid, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.list_own_sessions(p_user_id uuid, p_session_id uuid, p_context jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION list_provider_tokens(p_user_id uuid, p_session_id uuid); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.list_provider_tokens(p_user_id uuid, p_session_id uuid) FROM PUBLIC;
@@ -14238,6 +15479,10 @@ REVOKE ALL ON FUNCTION postern_internal.lock_user_by_email(p_email text, p_aud t
 -- Name: FUNCTION log_out(p_user_id uuid, p_session_id uuid, p_scope text, p_context jsonb, OUT ended integer); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.log_out(p_user_id uuid, p_session_id uuid, p_scope text, p_context jsonb, OUT ended integer) FROM PUBLIC;
+
+-- Name: FUNCTION look_up_users(p_email text, p_phone text, p_context jsonb, OUT total bigint, OUT users jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.look_up_users(p_email text, p_phone text, p_context jsonb, OUT total bigint, OUT users jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION mail_context(p_redirect_to text); Type: ACL; Schema: postern_internal
 
@@ -14339,6 +15584,10 @@ REVOKE ALL ON FUNCTION postern_internal.need_custom_providers(p_context jsonb) F
 
 REVOKE ALL ON FUNCTION postern_internal.need_factor(p_user_id uuid, p_factor_id uuid, p_refusal jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION need_pgcrypto(p_or text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.need_pgcrypto(p_or text) FROM PUBLIC;
+
 -- Name: FUNCTION need_user(p_user_id uuid, p_to_delete boolean); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.need_user(p_user_id uuid, p_to_delete boolean) FROM PUBLIC;
@@ -14395,6 +15644,10 @@ REVOKE ALL ON FUNCTION postern_internal.obscured(p_user_id uuid, p_value text) F
 
 REVOKE ALL ON FUNCTION postern_internal.open_sealed(p_stored text, p_id uuid, p_key text) FROM PUBLIC;
 
+-- Name: FUNCTION open_session(p_user auth.users, p_method text, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.open_session(p_user auth.users, p_method text, p_context jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION open_signed_up_session(p_provider text, p_user auth.users, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.open_signed_up_session(p_provider text, p_user auth.users, p_context jsonb) FROM PUBLIC;
@@ -14419,6 +15672,10 @@ REVOKE ALL ON FUNCTION postern_internal.owners_by_address(p_emails text[]) FROM 
 
 REVOKE ALL ON FUNCTION postern_internal.owners_by_identity(p_emails text[], p_domain text, p_context jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION page_of_users(p_query text, p_max_rows integer, p_after uuid); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.page_of_users(p_query text, p_max_rows integer, p_after uuid) FROM PUBLIC;
+
 -- Name: FUNCTION parse_refresh_token_v2(p_token text, OUT session_id uuid, OUT counter bigint); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.parse_refresh_token_v2(p_token text, OUT session_id uuid, OUT counter bigint) FROM PUBLIC;
@@ -14430,6 +15687,10 @@ REVOKE ALL ON FUNCTION postern_internal.part_capacity(p_part integer, p_parts in
 -- Name: FUNCTION part_used(p_used double precision, p_since timestamp with time zone, p_every double precision, p_now timestamp with time zone); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.part_used(p_used double precision, p_since timestamp with time zone, p_every double precision, p_now timestamp with time zone) FROM PUBLIC;
+
+-- Name: FUNCTION password_hash_form(p_hash text, OUT form text, OUT parameters text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.password_hash_form(p_hash text, OUT form text, OUT parameters text) FROM PUBLIC;
 
 -- Name: FUNCTION plan_deletion(p_user_id uuid); Type: ACL; Schema: postern_internal
 
@@ -14466,6 +15727,10 @@ REVOKE ALL ON FUNCTION postern_internal.put_email_identity(p_user_id uuid, p_ema
 -- Name: FUNCTION put_external_identity(p_user_id uuid, p_provider text, p_identity jsonb, p_decision text, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.put_external_identity(p_user_id uuid, p_provider text, p_identity jsonb, p_decision text, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION put_linked_identity(p_user_id uuid, p_provider text, p_identity jsonb, p_decision text, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.put_linked_identity(p_user_id uuid, p_provider text, p_identity jsonb, p_decision text, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION put_phone_identity(p_user_id uuid, p_phone text, p_is_verified boolean, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -14615,6 +15880,10 @@ REVOKE ALL ON FUNCTION postern_internal.request_claim(p_name text, p_claims json
 
 REVOKE ALL ON FUNCTION postern_internal.resend(p_type text, p_email text, p_phone text, p_code_challenge text, p_code_challenge_method text, p_context jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION resend_to(p_user auth.users, p_type text, p_code_challenge text, p_code_challenge_method text, p_context jsonb, OUT message_id text, OUT is_sent boolean); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.resend_to(p_user auth.users, p_type text, p_code_challenge text, p_code_challenge_method text, p_context jsonb, OUT message_id text, OUT is_sent boolean) FROM PUBLIC;
+
 -- Name: FUNCTION resume_oauth(p_state uuid, p_has_code boolean, p_context jsonb, OUT provider text, OUT referrer text, OUT is_email_optional boolean, OUT secret text, OUT custom jsonb, OUT failure jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.resume_oauth(p_state uuid, p_has_code boolean, p_context jsonb, OUT provider text, OUT referrer text, OUT is_email_optional boolean, OUT secret text, OUT custom jsonb, OUT failure jsonb) FROM PUBLIC;
@@ -14642,6 +15911,10 @@ REVOKE ALL ON FUNCTION postern_internal.rotate_webhook_secret(p_id uuid, p_keep 
 -- Name: FUNCTION run_hook(p_name text, p_key text, p_payload jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.run_hook(p_name text, p_key text, p_payload jsonb, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION said_actor(p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.said_actor(p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION sealed_column(p_column text); Type: ACL; Schema: postern_internal
 
@@ -14699,6 +15972,14 @@ REVOKE ALL ON FUNCTION postern_internal.session_grant(p_user auth.users, p_sessi
 
 REVOKE ALL ON FUNCTION postern_internal.session_key(p_session auth.sessions, p_context jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION sessions_json(p_user_id uuid, p_is_own boolean, p_session_id uuid, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.sessions_json(p_user_id uuid, p_is_own boolean, p_session_id uuid, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION sessions_of(p_user_id uuid); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.sessions_of(p_user_id uuid) FROM PUBLIC;
+
 -- Name: FUNCTION set_ban(p_user_id uuid, p_seconds double precision, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.set_ban(p_user_id uuid, p_seconds double precision, p_context jsonb) FROM PUBLIC;
@@ -14714,6 +15995,10 @@ REVOKE ALL ON FUNCTION postern_internal.sign_in_with_id_token(p_provider text, p
 -- Name: FUNCTION sign_in_with_password(p_user_id uuid, p_matched_hash text, p_provider text, p_context jsonb, p_new_hash text, OUT issued jsonb, OUT failure jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.sign_in_with_password(p_user_id uuid, p_matched_hash text, p_provider text, p_context jsonb, p_new_hash text, OUT issued jsonb, OUT failure jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION sign_out_locked(p_ids uuid[], p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.sign_out_locked(p_ids uuid[], p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION sign_up(p_email text, p_password_hash text, p_data jsonb, p_code_challenge text, p_code_challenge_method text, p_context jsonb, OUT issued jsonb, OUT account jsonb, OUT failure jsonb); Type: ACL; Schema: postern_internal
 
@@ -14851,6 +16136,10 @@ REVOKE ALL ON FUNCTION postern_internal.user_document(p_user auth.users) FROM PU
 
 REVOKE ALL ON FUNCTION postern_internal.user_json(p_user auth.users) FROM PUBLIC;
 
+-- Name: FUNCTION user_orders(p_user_id uuid); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.user_orders(p_user_id uuid) FROM PUBLIC;
+
 -- Name: FUNCTION verified_emails(p_identity jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.verified_emails(p_identity jsonb, p_context jsonb) FROM PUBLIC;
@@ -14894,6 +16183,10 @@ REVOKE ALL ON FUNCTION postern_internal.wall_clock() FROM PUBLIC;
 -- Name: FUNCTION webhook_json(p_webhook postern.webhooks); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.webhook_json(p_webhook postern.webhooks) FROM PUBLIC;
+
+-- Name: FUNCTION whose_link(p_who text, p_context jsonb, OUT email text, OUT aud text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.whose_link(p_who text, p_context jsonb, OUT email text, OUT aud text) FROM PUBLIC;
 
 -- Name: FUNCTION with_discovery(p_provider auth.custom_oauth_providers, p_context jsonb); Type: ACL; Schema: postern_internal
 

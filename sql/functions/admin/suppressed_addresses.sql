@@ -40,7 +40,7 @@ begin
     perform postern_internal.fail(400, 'validation_failed', 'A reason is required');
   end if;
   insert into postern.suppressed_addresses as s (address, reason, actor, created_at)
-  values (v_address, left(btrim(reason), 500), session_user, postern_internal.clock())
+  values (v_address, left(btrim(reason), 500), postern_internal.context() ->> 'actor', postern_internal.clock())
   on conflict on constraint suppressed_addresses_pkey
     do update set reason = excluded.reason, actor = excluded.actor, created_at = excluded.created_at;
 end;

@@ -10,7 +10,7 @@ declare
 begin
   update postern.outbox as o
   set state = 'dropped', payload = '{}', finished_at = postern_internal.clock(),
-    last_error = 'cancelled by ' || session_user
+    last_error = 'cancelled by ' || (postern_internal.context() ->> 'actor')
   where o.id = p_id and o.state = 'queued';
   if not found then
     select o.state into v_state from postern.outbox as o where o.id = p_id;
