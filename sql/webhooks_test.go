@@ -1,13 +1,10 @@
 package sql_test
 
 import (
-	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -288,129 +285,6 @@ func TestClaimsGoAround(t *testing.T) {
 		turn{"set local postern.clock = '2026-05-15 12:01:01Z'"},
 		turn{fmt.Sprintf(claim, "a"), "(b,user.updated)"}, // its worker died
 	)
-}
-
-func TestListEvents(t *testing.T) {
-	t.Parallel()
-	const list = "select string_agg(type, ' ') from postern.list_events(%s)"
-	first, second := "(select min(id) from postern.events)", "(select min(id) + 1 from postern.events)"
-	take(t,
-		turn{"delete from postern.events"},
-		turn{"set local postern.clock = '2026-05-15 12:00Z'"},
-		event("user.created"), event("session.created"),
-		turn{"set local postern.clock = '2026-05-16 12:00Z'"},
-		event("user.updated"),
-		turn{"select postern.sign_out('ann@example.com')", "(2)"},
-		turn{"select from postern_internal.record_event('user.created', null, '{}')", "()"},
-		turn{fmt.Sprintf(list, ""), `("user.created session.ended session.ended user.updated session.created user.created")`},
-		turn{fmt.Sprintf(list, "' Ann@example.com '"), `("session.ended session.ended user.updated session.created user.created")`},
-		turn{fmt.Sprintf(list, annsID+", '{user.*}'"), `("user.updated user.created")`},
-		turn{fmt.Sprintf(list, "types => null, since => '2026-05-16 12:00Z'"), `("user.created session.ended session.ended user.updated")`},
-		turn{fmt.Sprintf(list, "after_id => "+first+", max_rows => 2"), `("session.created user.updated")`},
-		turn{fmt.Sprintf(list, "after_id => "+first+", before_id => "+second+" + 2, since => '2026-05-16'"), "(user.updated)"},
-		turn{fmt.Sprintf(list, "before_id => "+second+", max_rows => 1"), "(user.created)"},
-		turn{fmt.Sprintf(list, "'00000000-0000-4000-8000-0000000000ff'"), "()"},
-		turn{fmt.Sprintf(list, "'nobody@example.com'"), "PT404 user_not_found: There is no user nobody@example.com"},
-		turn{"select type, user_id, session_id, actor, data from postern.list_events(max_rows => 1)", "(user.created,,,user,{})"},
-	)
-}
-
-func TestCancelAndRetry(t *testing.T) {
-	t.Parallel()
-	const queue = "select from postern_internal.queue_mail('invite', '%s', null, '{\"token\": \"1\"}')"
-	const row = "select recipient, state, attempts, payload <> '{}' as has_payload, last_error = 'cancelled by ' || session_user as by_me from postern.outbox order by id"
-	take(t,
-		turn{forget},
-		turn{fmt.Sprintf(queue, "a@example.com"), "()"}, turn{fmt.Sprintf(queue, "b@example.com"), "()"},
-		turn{"select postern.cancel_outbox(id) from postern.list_outbox() where recipient = 'a@example.com'", `("")`},
-		turn{row, "(a@example.com,dropped,0,f,t)\n(b@example.com,queued,0,t,)"},
-		turn{"select postern.cancel_outbox(id) from postern.list_outbox() where recipient = 'a@example.com'",
-			"PT422 outbox_not_cancellable: A message that is dropped cannot be cancelled"},
-		turn{"select postern.cancel_outbox(0)", "PT404 outbox_not_found: No such message"},
-		turn{"update postern.outbox set state = 'sending' where recipient = 'b@example.com'"},
-		turn{"select postern.cancel_outbox(id) from postern.list_outbox('sending')", "PT422 outbox_not_cancellable: A message that is sending cannot be cancelled"},
-		turn{"update postern.outbox set state = 'dead', attempts = 4, finished_at = now() where recipient = 'b@example.com'"},
-		turn{"insert into postern.outbox (kind, template, recipient, state, expires_at, finished_at) values ('mail', 'x', 'c', 'dead', '2001-01-01', now()), ('sms', 'x', 'd', 'dead', null, now())"},
-		turn{"select postern.retry_dead_outbox('fax')", "PT400 validation_failed: The kind is mail, sms, hook or webhook"},
-		turn{"select postern.retry_dead_outbox(null)", "PT400 validation_failed: The kind is mail, sms, hook or webhook"},
-		turn{"select postern.retry_dead_outbox('mail')", "(1)"},
-		turn{"select recipient, state, attempts, finished_at is null as is_open from postern.outbox order by id",
-			"(a@example.com,dropped,0,f)\n(b@example.com,queued,0,t)\n(c,dead,0,f)\n(d,dead,0,f)"},
-	)
-}
-
-// The outbox says why nothing went out, also for what was queued before, by whatever kind of message.
-func TestSuppressedAddresses(t *testing.T) {
-	t.Parallel()
-	const list = "select address, reason, actor = session_user as by_me from postern.list_suppressed_addresses()"
-	take(t,
-		turn{forget},
-		turn{"select postern.suppress_address('Ann@Example.com ', ' bounced ')", `("")`},
-		turn{"select postern.suppress_address('+1 555 0001', 'on request')", `("")`},
-		turn{"select postern.suppress_address('15550001', 'complaint')", `("")`},
-		turn{list, "(15550001,complaint,t)\n(ann@example.com,bounced,t)"},
-		turn{"select address from postern.list_suppressed_addresses('15550001', 5)", "(ann@example.com)"},
-		turn{"select address from postern.list_suppressed_addresses(max_rows => 1)", "(15550001)"},
-		turn{"select postern.suppress_address('ann', 'x')", "PT400 validation_failed: Invalid phone number format (E.164 required)"},
-		turn{"select postern.suppress_address('a@b@c', 'x')", "PT400 validation_failed: Unable to validate email address: invalid format"},
-		turn{"select postern.suppress_address(null, 'x')", "PT400 validation_failed: Name an e-mail address or a phone number"},
-		turn{"select postern.suppress_address('a@example.com', ' ')", "PT400 validation_failed: A reason is required"},
-		turn{"select postern.send_magic_link('ann@example.com')", "(" + strings.Trim(annsID, "'") + ")"},
-		turn{"select from postern_internal.queue_mail('invite', 'ANN@example.com', null, '{}')", "()"},
-		turn{"select from postern_internal.queue_mail('invite', 'bob@example.com', null, '{}')", "()"},
-		turn{"insert into postern.outbox (kind, template, recipient) values ('sms', 'confirmation', '15550001'), ('hook', 'send-email', 'ann@example.com')"},
-		turn{"select c.recipient from unnest(array['mail', 'sms', 'hook']) as kind cross join postern_internal.claim_outbox(kind, 10, '1 minute') as c", "(bob@example.com)"},
-		turn{"select recipient, state, attempts, payload <> '{}' as has_payload, last_error from postern.outbox order by id", strings.Join([]string{
-			`(ann@example.com,dropped,0,f,"the address is suppressed: bounced")`, `(ANN@example.com,dropped,0,f,"the address is suppressed: bounced")`,
-			`(bob@example.com,sending,1,f,)`, `(15550001,dropped,0,f,"the address is suppressed: complaint")`, `(ann@example.com,dropped,0,f,"the address is suppressed: bounced")`,
-		}, "\n")},
-		turn{"select postern.unsuppress_address('ANN@example.com'), postern.unsuppress_address('ann@example.com')", "(t,f)"},
-		turn{"select from postern_internal.queue_mail('invite', 'ann@example.com', null, '{}')", "()"},
-		turn{"select c.recipient from postern_internal.claim_outbox('mail', 10, '1 minute') as c", "(ann@example.com)"},
-	)
-}
-
-// A program that LISTENs is told of what was committed, and of nothing else, while it is switched on.
-func TestListenToEvents(t *testing.T) {
-	t.Parallel()
-	url := apitest.Database(t)
-	conn, listener := connect(t, url, ""), connect(t, url, "")
-	exec(t, listener, "listen postern_events")
-	tell := func(kinds ...string) {
-		exec(t, conn, "begin")
-		for _, kind := range kinds {
-			exec(t, conn, fmt.Sprintf(happen, kind))
-		}
-		exec(t, conn, "commit")
-	}
-	tell("user.created")
-	exec(t, conn, "select postern.notify_events(true)", "select postern.notify_events(true)", "begin", fmt.Sprintf(happen, "user.lost"), "rollback")
-	tell("user.updated", "user.deleted")
-	exec(t, conn, "select postern.notify_events(false)")
-	tell("user.invited")
-	exec(t, conn, "notify postern_events, 'end'")
-	var got []string
-	for len(got) == 0 || got[len(got)-1] != "end" {
-		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-		n, err := listener.WaitForNotification(ctx)
-		cancel()
-		if err != nil {
-			t.Fatal(err)
-		}
-		got = append(got, n.Payload)
-	}
-	if len(got) != 3 {
-		t.Fatalf("told %q", got)
-	}
-	want := lines(t, conn, `select to_jsonb(e) - '{actor,data,created_at}'::text[] || jsonb_build_object('created_at', postern_internal.rfc3339(created_at))
-		from postern.events as e where type in ('user.updated', 'user.deleted') order by id`)
-	for i, text := range want {
-		var a, b any
-		if err := errors.Join(json.Unmarshal([]byte(text), &a), json.Unmarshal([]byte(got[i]), &b)); err != nil {
-			t.Fatal(err)
-		}
-		diff(t, text, a, b)
-	}
 }
 
 // Webhooks and suppressed addresses are for administrators; support may read what happened.
