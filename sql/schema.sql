@@ -1180,13 +1180,11 @@ CREATE FUNCTION postern.list_webhooks(OUT id uuid, OUT url text, OUT event_types
   select w.id, w.url, w.event_types, w.description, w.is_enabled, w.disabled_reason, (
       select count(*)::int from postern.webhook_secrets as s
       where s.webhook_id = w.id and (s.expires_at is null or s.expires_at > postern_internal.clock())),
-    m.waiting, m.dead, w.created_at, w.updated_at
+    (select count(*) from postern.outbox as o
+      where o.webhook_id = w.id and o.kind = 'webhook' and o.state in ('queued', 'sending')),
+    (select count(*) from postern.outbox as o where o.webhook_id = w.id and o.kind = 'webhook' and o.state = 'dead'),
+    w.created_at, w.updated_at
   from postern.webhooks as w
-  cross join lateral (
-    select count(*) filter (where o.state in ('queued', 'sending')) as waiting,
-      count(*) filter (where o.state = 'dead') as dead
-    from postern.outbox as o where o.webhook_id = w.id and o.kind = 'webhook'
-  ) as m
   order by w.created_at desc, w.id
 $$;
 
@@ -6641,20 +6639,20 @@ begin
     where o.id = p_id and o.state = 'queued' and p_retry_after > interval '0';
     return false;
   end if;
-  with finished as (
-    update postern.outbox as o
-    set state = 'dead', last_error = left(p_error, 1000), finished_at = v_now
-    where o.id = p_id and o.state = 'sending' and o.attempts = p_attempts
-    returning o.webhook_id
-  )
-  update postern.webhooks as w
-  set is_enabled = false, disabled_reason = 'gone', updated_at = v_now
-  from finished as f
-  where w.id = f.webhook_id and w.is_enabled
-  returning w.* into v_webhook;
-  if v_webhook.id is null then
+  select w.* into v_webhook
+  from postern.outbox as o join postern.webhooks as w on w.id = o.webhook_id
+  where o.id = p_id
+  for update of w;
+  update postern.outbox as o
+  set state = 'dead', last_error = left(p_error, 1000), finished_at = v_now
+  where o.id = p_id and o.state = 'sending' and o.attempts = p_attempts;
+  if not found or v_webhook.is_enabled is not true then
     return false;
   end if;
+  update postern.webhooks as w
+  set is_enabled = false, disabled_reason = 'gone', updated_at = v_now
+  where w.id = v_webhook.id
+  returning w.* into v_webhook;
   perform postern_internal.record_webhook_event('disabled', v_webhook, '{"actor": "server"}');
   return true;
 end;
@@ -13776,6 +13774,10 @@ CREATE INDEX outbox_due_idx ON postern.outbox USING btree (kind, next_attempt_at
 -- Name: outbox_finished_idx; Type: INDEX; Schema: postern
 
 CREATE INDEX outbox_finished_idx ON postern.outbox USING btree (finished_at) WHERE (finished_at IS NOT NULL);
+
+-- Name: outbox_webhook_dead_idx; Type: INDEX; Schema: postern
+
+CREATE INDEX outbox_webhook_dead_idx ON postern.outbox USING btree (webhook_id) WHERE ((kind = 'webhook'::text) AND (state = 'dead'::text));
 
 -- Name: outbox_webhook_due_idx; Type: INDEX; Schema: postern
 

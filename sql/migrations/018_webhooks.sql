@@ -39,6 +39,7 @@ drop index postern.outbox_due_idx;
 create index outbox_due_idx on postern.outbox (kind, next_attempt_at) where state in ('queued', 'sending');
 create index outbox_webhook_due_idx on postern.outbox (webhook_id, next_attempt_at)
   where kind = 'webhook' and state in ('queued', 'sending');
+create index outbox_webhook_dead_idx on postern.outbox (webhook_id) where kind = 'webhook' and state = 'dead';
 create index outbox_webhook_idx on postern.outbox (webhook_id, event_id) where kind = 'webhook';
 
 -- Whether NOTIFY tells of events: a row is there while it does.

@@ -93,13 +93,11 @@ as $$
   select w.id, w.url, w.event_types, w.description, w.is_enabled, w.disabled_reason, (
       select count(*)::int from postern.webhook_secrets as s
       where s.webhook_id = w.id and (s.expires_at is null or s.expires_at > postern_internal.clock())),
-    m.waiting, m.dead, w.created_at, w.updated_at
+    (select count(*) from postern.outbox as o
+      where o.webhook_id = w.id and o.kind = 'webhook' and o.state in ('queued', 'sending')),
+    (select count(*) from postern.outbox as o where o.webhook_id = w.id and o.kind = 'webhook' and o.state = 'dead'),
+    w.created_at, w.updated_at
   from postern.webhooks as w
-  cross join lateral (
-    select count(*) filter (where o.state in ('queued', 'sending')) as waiting,
-      count(*) filter (where o.state = 'dead') as dead
-    from postern.outbox as o where o.webhook_id = w.id and o.kind = 'webhook'
-  ) as m
   order by w.created_at desc, w.id
 $$;
 comment on function postern.list_webhooks() is

@@ -50,7 +50,7 @@ $$;
 -- Records what became of a claimed message, as finish_outbox. p_retry_after: the receiver wants no further attempt before
 -- that, a day at most; 0: it did not say. One more outcome, gone: the receiver wants no message ever (410); the
 -- webhook is disabled, and this message dead. Returns whether the webhook was disabled.
--- Locks: the message, for gone the webhook. Writes: outbox; for gone webhooks, events.
+-- Locks: for gone the webhook; the message. Writes: outbox; for gone webhooks, events.
 create or replace function postern_internal.finish_webhook_message(
   p_id bigint,
   p_attempts int,
@@ -72,20 +72,20 @@ begin
     where o.id = p_id and o.state = 'queued' and p_retry_after > interval '0';
     return false;
   end if;
-  with finished as (
-    update postern.outbox as o
-    set state = 'dead', last_error = left(p_error, 1000), finished_at = v_now
-    where o.id = p_id and o.state = 'sending' and o.attempts = p_attempts
-    returning o.webhook_id
-  )
-  update postern.webhooks as w
-  set is_enabled = false, disabled_reason = 'gone', updated_at = v_now
-  from finished as f
-  where w.id = f.webhook_id and w.is_enabled
-  returning w.* into v_webhook;
-  if v_webhook.id is null then
+  select w.* into v_webhook
+  from postern.outbox as o join postern.webhooks as w on w.id = o.webhook_id
+  where o.id = p_id
+  for update of w;
+  update postern.outbox as o
+  set state = 'dead', last_error = left(p_error, 1000), finished_at = v_now
+  where o.id = p_id and o.state = 'sending' and o.attempts = p_attempts;
+  if not found or v_webhook.is_enabled is not true then
     return false;
   end if;
+  update postern.webhooks as w
+  set is_enabled = false, disabled_reason = 'gone', updated_at = v_now
+  where w.id = v_webhook.id
+  returning w.* into v_webhook;
   perform postern_internal.record_webhook_event('disabled', v_webhook, '{"actor": "server"}');
   return true;
 end;
