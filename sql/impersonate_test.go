@@ -1,7 +1,6 @@
 package sql_test
 
 import (
-	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -20,29 +19,8 @@ func helpdesk(t *testing.T) (super, helper *pgx.Conn) {
 	t.Helper()
 	url := apitest.AdminURL(t, apitest.Database(t))
 	super = connect(t, url, "")
-	name := "helper_" + lines(t, super, "select current_database()")[0]
-	exec(t, super, published, people, annSession, "create role "+name+" login in role postern_admin, authenticated",
-		"delete from postern.events", "delete from auth.audit_log_entries")
-	t.Cleanup(func() {
-		conn, err := pgx.Connect(context.Background(), url)
-		if err == nil {
-			_, err = conn.Exec(context.Background(), "drop role "+name)
-			_ = conn.Close(context.Background())
-		}
-		if err != nil {
-			t.Error(err)
-		}
-	})
-	config, err := pgx.ParseConfig(url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	config.User = name
-	helper, err = pgx.ConnectConfig(t.Context(), config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = helper.Close(context.Background()) })
+	exec(t, super, published, people, annSession, "delete from postern.events", "delete from auth.audit_log_entries")
+	helper = connectAs(t, url, newRole(t, url, "helper", "login in role postern_admin, authenticated"))
 	return super, helper
 }
 

@@ -819,6 +819,7 @@ $$;
 
 CREATE FUNCTION postern.impersonate(who text, reason text) RETURNS void
     LANGUAGE sql
+    SET search_path TO ''
     BEGIN ATOMIC
  SELECT set_config('role'::text, postern_internal.begin_impersonation(who, reason), true) AS set_config;
 END;
@@ -3174,7 +3175,7 @@ CREATE FUNCTION postern_internal.application_schemas(OUT oid oid, OUT is_managed
   select n.oid, n.nspname in ('_analytics', '_realtime', 'cron', 'extensions', 'graphql', 'graphql_public', 'net', 'pgbouncer',
     'pgsodium', 'realtime', 'storage', 'supabase_functions', 'supabase_migrations', 'vault')
   from pg_catalog.pg_namespace as n
-  where n.nspname !~ '^pg_' and n.nspname not in ('information_schema', 'auth', 'postern', 'postern_internal')
+  where n.nspname !~ '^pg_' and n.nspname not in ('information_schema', 'auth', 'postern', 'postern_internal', 'postern_test')
 $$;
 
 -- Name: apply_email_change(auth.users, jsonb); Type: FUNCTION; Schema: postern_internal

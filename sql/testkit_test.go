@@ -1,7 +1,6 @@
 package sql_test
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -174,25 +173,7 @@ func TestTestKitIsForAdministrators(t *testing.T) {
 	conn := testKit(t)
 	exec(t, conn, published, people)
 	url := conn.Config().ConnString()
-	name := "authenticator_" + conn.Config().Database
-	exec(t, conn, "create role "+name+" login in role authenticated, anon, service_role")
-	t.Cleanup(func() {
-		cleaner, err := pgx.Connect(context.Background(), url)
-		if err == nil {
-			_, err = cleaner.Exec(context.Background(), "drop role "+name)
-			_ = cleaner.Close(context.Background())
-		}
-		if err != nil {
-			t.Error(err)
-		}
-	})
-	config := conn.Config()
-	config.User = name
-	stranger, err := pgx.ConnectConfig(t.Context(), config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = stranger.Close(context.Background()) })
+	stranger := connectAs(t, url, newRole(t, url, "authenticator", "login in role authenticated, anon, service_role"))
 	for _, call := range []string{"create_user('x@example.com')", "get_uid('ann@example.com')", "authenticate_as('ann@example.com')",
 		"last_mail('ann@example.com')"} {
 		for _, role := range apiRoles {

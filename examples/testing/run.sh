@@ -15,6 +15,7 @@ if command -v pg_prove >/dev/null; then
 else
   for test in tests/*.sql; do
     echo "# $test"
-    psql "$url" -XqAt -v ON_ERROR_STOP=1 -f "$test" | sed '/^$/d'
+    lines=$(psql "$url" -XqAt -v ON_ERROR_STOP=1 -f "$test") || { printf '%s\n' "$lines"; exit 1; }
+    printf '%s\n' "$lines" | sed -n -e '/^ok /p' -e '/^1\.\./p'
   done
 fi

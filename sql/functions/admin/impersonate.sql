@@ -107,7 +107,7 @@ $$;
 -- postern_internal. Raises and writes: as begin_impersonation.
 create or replace function postern.impersonate(who text, reason text)
 returns void
-language sql volatile security invoker
+language sql volatile security invoker set search_path = ''
 begin atomic
   select pg_catalog.set_config('role', postern_internal.begin_impersonation(who, reason), true);
 end;
