@@ -61,7 +61,7 @@ func TestManyUsersAtOnceReadNoWholeTable(t *testing.T) {
 	}
 }
 
-// What a user costs, in calls of functions that are not inlined.
+// What a user costs, in calls of functions that are not inlined; two of them are the trigger that tells webhooks of events.
 func TestManyUsersAtOnceCallFewFunctions(t *testing.T) {
 	t.Parallel()
 	const users, callsPerUser = 100, 20
