@@ -41,6 +41,12 @@ var sections = []struct {
 		"unban_user",
 		"delete_user_plan",
 		"delete_user",
+		"restore_user",
+		"purge_deleted",
+		"anonymise_user",
+		"export_user",
+		"merge_users_plan",
+		"merge_users",
 	}},
 	{"Identities", []string{
 		"list_identities",
