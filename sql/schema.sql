@@ -1169,6 +1169,10 @@ declare
   v_phone text := postern_internal.check_phone(
     coalesce(nullif(btrim(phone), ''), case when btrim(who) like '+%' then btrim(who) end));
 begin
+  if jsonb_typeof(identities) <> 'object' then
+    perform postern_internal.fail(
+      400, 'validation_failed', 'Identities are a JSON object: names of providers, and ids at them');
+  end if;
   perform postern_internal.check_deleted_address(v_user, v_email, v_phone, v_context);
   v_email := postern_internal.check_email(v_email);
   begin
@@ -5624,11 +5628,10 @@ declare
   v_new auth.users;
 begin
   for attempt in 1 .. 3 loop
-    v_user := postern_internal.lock_user(case p_provider
-      when 'email' then postern_internal.owner_of_email(p_address, p_context)
-      else (select u.id from postern_internal.find_users_by_phone(p_address, p_context ->> 'aud') as u)
-    end);
+    v_user := postern_internal.lock_user(postern_internal.owner_of(p_provider, p_address, p_context));
     if v_user.id is not null then
+      -- who waited for the lock may find that the account has lost the address
+      continue when postern_internal.owner_of(p_provider, p_address, p_context) is distinct from v_user.id;
       return v_user;
     end if;
     if (p_context ->> 'signup_disabled')::boolean then
@@ -5958,8 +5961,6 @@ begin
   delete from auth.identities as i where i.user_id = p_user_id;
   with gone as (
     delete from auth.mfa_factors as f where f.user_id = p_user_id returning f.id
-  ), buckets as (
-    delete from postern.limits as l using gone as g where l.name = 'factors' and l.who = g.id::text
   )
   delete from postern.challenge_guesses as c using gone as g where c.factor_id = g.id;
   delete from postern.totp_steps as s where s.user_id = p_user_id;
@@ -5973,13 +5974,28 @@ begin
   delete from postern.flow_devices as d
   using auth.flow_state as f where d.flow_id = f.id and p_user_id in (f.user_id, f.linking_target_id);
   perform postern_internal.end_flows(p_user_id);
-  delete from auth.flow_state as f where f.linking_target_id = p_user_id;
+  delete from auth.flow_state as f -- begun by another server; as in end_flows a callback may hold one and wait
+  where f.id = any (array(
+    select l.id from auth.flow_state as l where l.linking_target_id = p_user_id for update skip locked));
   delete from auth.refresh_tokens as t -- very old ones have no session that took them along
   where t.instance_id = postern_internal.nil_uuid() and t.user_id = p_user_id::text;
   delete from auth.webauthn_credentials as c where c.user_id = p_user_id;
   delete from auth.webauthn_challenges as c where c.user_id = p_user_id;
   delete from auth.oauth_authorizations as a where a.user_id = p_user_id;
   delete from auth.oauth_consents as c where c.user_id = p_user_id;
+end;
+$$;
+
+-- Name: forget_limits(text[]); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.forget_limits(p_keys text[]) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  delete from postern.limits as l
+  using (select f.ctid from postern.limits as f where f.who = any (p_keys) for update skip locked) as idle
+  where l.ctid = idle.ctid;
 end;
 $$;
 
@@ -5991,13 +6007,14 @@ CREATE FUNCTION postern_internal.forget_records(p_user auth.users, p_addresses t
     AS $$
 begin
   delete from postern.outbox as o where o.user_id = p_user.id or lower(o.recipient) = any (p_addresses);
-  delete from postern.limits as l
-  where l.who = any (array(
+  perform postern_internal.forget_limits(array(
     select k from unnest(p_addresses) as a
     cross join unnest(postern_internal.limit_keys(case when a like '%@%' then a else '+' || a end)) as k
     union
     select k from auth.sessions as s cross join unnest(postern_internal.limit_keys(host(s.ip))) as k
-    where s.user_id = p_user.id));
+    where s.user_id = p_user.id
+    union
+    select f.id::text from auth.mfa_factors as f where f.user_id = p_user.id));
   delete from auth.saml_relay_states as s where lower(s.for_email) = any (p_addresses);
   delete from postern.retention_refusals as r where r.user_id = p_user.id;
   update postern.events as e set data = '{}' where e.user_id = p_user.id and e.data <> '{}';
@@ -7534,6 +7551,25 @@ begin
   select u.* into v_user
   from auth.users as u
   where u.id = (select f.id from postern_internal.find_users_by_email(p_email, p_aud) as f)
+    and lower(u.email) = lower(p_email)
+  for no key update;
+  return v_user;
+end;
+$$;
+
+-- Name: lock_user_by_phone(text, text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.lock_user_by_phone(p_phone text, p_aud text) RETURNS auth.users
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_user auth.users;
+begin
+  select u.* into v_user
+  from auth.users as u
+  where u.id = (select f.id from postern_internal.find_users_by_phone(p_phone, p_aud) as f)
+    and u.phone = p_phone
   for no key update;
   return v_user;
 end;
@@ -8076,8 +8112,8 @@ declare
   v_denied text[];
   v_blocking text[];
   v_colliding text[];
-  v_tables oid[] := '{}'; -- of the rows that collide
-  v_rows tid[] := '{}';
+  v_tables oid[] := array[]::oid[]; -- of the rows that collide
+  v_rows tid[] := array[]::tid[];
   v_steps text[];
 begin
   perform postern_internal.lock_moving_rows(p_remove.id);
@@ -8498,6 +8534,20 @@ begin
     when 'refused' then (0.875 + random() / 4) * 30 * p_attempts * interval '1 second'
     else interval '0'
   end;
+end;
+$$;
+
+-- Name: owner_of(text, text, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.owner_of(p_provider text, p_address text, p_context jsonb) RETURNS uuid
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+begin
+  if p_provider = 'email' then
+    return postern_internal.owner_of_email(p_address, p_context);
+  end if;
+  return (select u.id from postern_internal.find_users_by_phone(p_address, p_context ->> 'aud') as u);
 end;
 $$;
 
@@ -9734,11 +9784,10 @@ declare
   v_is_pkce boolean := coalesce(p_code_challenge <> '', false);
 begin
   perform postern_internal.take_limits(p_context, coalesce(nullif(p_email, ''), p_phone));
-  v_user := postern_internal.lock_user(case
-    when p_email <> '' then (
-      select u.id from postern_internal.find_users_by_email(p_email, p_context ->> 'aud') as u)
-    else (select u.id from postern_internal.find_users_by_phone(p_phone, p_context ->> 'aud') as u)
-  end);
+  v_user := case
+    when p_email <> '' then postern_internal.lock_user_by_email(p_email, p_context ->> 'aud')
+    else postern_internal.lock_user_by_phone(p_phone, p_context ->> 'aud')
+  end;
   if v_user.id is null then
     return null;
   end if;
@@ -10334,8 +10383,7 @@ declare
   v_registered record;
 begin
   perform postern_internal.take_limits(p_context, p_phone);
-  v_user := postern_internal.lock_user(
-    (select u.id from postern_internal.find_users_by_phone(p_phone, p_context ->> 'aud') as u));
+  v_user := postern_internal.lock_user_by_phone(p_phone, p_context ->> 'aud');
   if v_user.id is null and not p_create_user then
     perform postern_internal.fail(422, 'otp_disabled', 'Signups not allowed for otp');
   end if;
@@ -14093,6 +14141,10 @@ REVOKE ALL ON FUNCTION postern_internal.foreign_keys_to_auth() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION postern_internal.forget_credentials(p_user_id uuid) FROM PUBLIC;
 
+-- Name: FUNCTION forget_limits(p_keys text[]); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.forget_limits(p_keys text[]) FROM PUBLIC;
+
 -- Name: FUNCTION forget_records(p_user auth.users, p_addresses text[]); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.forget_records(p_user auth.users, p_addresses text[]) FROM PUBLIC;
@@ -14381,6 +14433,10 @@ REVOKE ALL ON FUNCTION postern_internal.lock_user(p_user_id uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION postern_internal.lock_user_by_email(p_email text, p_aud text) FROM PUBLIC;
 
+-- Name: FUNCTION lock_user_by_phone(p_phone text, p_aud text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.lock_user_by_phone(p_phone text, p_aud text) FROM PUBLIC;
+
 -- Name: FUNCTION log_out(p_user_id uuid, p_session_id uuid, p_scope text, p_context jsonb, OUT ended integer); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.log_out(p_user_id uuid, p_session_id uuid, p_scope text, p_context jsonb, OUT ended integer) FROM PUBLIC;
@@ -14568,6 +14624,10 @@ REVOKE ALL ON FUNCTION postern_internal.otp_hash(p_address text, p_otp text) FRO
 -- Name: FUNCTION outbox_delay(p_outcome text, p_attempts integer); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.outbox_delay(p_outcome text, p_attempts integer) FROM PUBLIC;
+
+-- Name: FUNCTION owner_of(p_provider text, p_address text, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.owner_of(p_provider text, p_address text, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION owner_of_email(p_email text, p_context jsonb); Type: ACL; Schema: postern_internal
 

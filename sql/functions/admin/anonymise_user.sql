@@ -69,8 +69,6 @@ begin
   delete from auth.identities as i where i.user_id = p_user_id;
   with gone as (
     delete from auth.mfa_factors as f where f.user_id = p_user_id returning f.id
-  ), buckets as (
-    delete from postern.limits as l using gone as g where l.name = 'factors' and l.who = g.id::text
   )
   delete from postern.challenge_guesses as c using gone as g where c.factor_id = g.id;
   delete from postern.totp_steps as s where s.user_id = p_user_id;
@@ -84,7 +82,9 @@ begin
   delete from postern.flow_devices as d
   using auth.flow_state as f where d.flow_id = f.id and p_user_id in (f.user_id, f.linking_target_id);
   perform postern_internal.end_flows(p_user_id);
-  delete from auth.flow_state as f where f.linking_target_id = p_user_id;
+  delete from auth.flow_state as f -- begun by another server; as in end_flows a callback may hold one and wait
+  where f.id = any (array(
+    select l.id from auth.flow_state as l where l.linking_target_id = p_user_id for update skip locked));
   delete from auth.refresh_tokens as t -- very old ones have no session that took them along
   where t.instance_id = postern_internal.nil_uuid() and t.user_id = p_user_id::text;
   delete from auth.webauthn_credentials as c where c.user_id = p_user_id;
@@ -102,13 +102,14 @@ language plpgsql volatile security invoker set search_path = ''
 as $$
 begin
   delete from postern.outbox as o where o.user_id = p_user.id or lower(o.recipient) = any (p_addresses);
-  delete from postern.limits as l
-  where l.who = any (array(
+  perform postern_internal.forget_limits(array(
     select k from unnest(p_addresses) as a
     cross join unnest(postern_internal.limit_keys(case when a like '%@%' then a else '+' || a end)) as k
     union
     select k from auth.sessions as s cross join unnest(postern_internal.limit_keys(host(s.ip))) as k
-    where s.user_id = p_user.id));
+    where s.user_id = p_user.id
+    union
+    select f.id::text from auth.mfa_factors as f where f.user_id = p_user.id));
   delete from auth.saml_relay_states as s where lower(s.for_email) = any (p_addresses);
   delete from postern.retention_refusals as r where r.user_id = p_user.id;
   update postern.events as e set data = '{}' where e.user_id = p_user.id and e.data <> '{}';
@@ -120,6 +121,18 @@ begin
       else e.ip_address
     end
   where postern_internal.audit_concerns(e.payload, p_user.id, p_addresses);
+end;
+$$;
+
+-- Deletes buckets, but for those that requests hold, which may wait for the user: they are full again soon, and go then.
+create or replace function postern_internal.forget_limits(p_keys text[])
+returns void
+language plpgsql volatile security invoker set search_path = ''
+as $$
+begin
+  delete from postern.limits as l
+  using (select f.ctid from postern.limits as f where f.who = any (p_keys) for update skip locked) as idle
+  where l.ctid = idle.ctid;
 end;
 $$;
 
