@@ -17,6 +17,7 @@ var readOnly = []string{
 	"list_identities",
 	"list_one_time_tokens",
 	"list_sessions",
+	"merge_users_plan",
 	"why_signed_out",
 }
 

@@ -118,7 +118,7 @@ commit; -- now the invitations go out
 The functions are in schema ` + "`postern`" + `. The owner of schema ` + "`auth`" + ` may call them, and whoever is a member of role
 ` + "`postern_admin`" + `, without any right on the tables; members of ` + "`postern_support`" + ` may call those that only read:
 ` + "`find_users`, `count_users`, `get_user`, `delete_user_plan`, `list_identities`, `list_factors`, `list_one_time_tokens`," + `
-` + "`list_sessions`, `lint`, `why_signed_out`" + `. Those under Row-level security are for policies and PostgREST: anon, authenticated and
+` + "`list_sessions`, `lint`, `merge_users_plan`, `why_signed_out`" + `. Those under Row-level security are for policies and PostgREST: anon, authenticated and
 service_role may call them, too ([rls.md](rls.md)). Audit log and events name the session user as the actor.
 
     grant postern_admin to alice;

@@ -45,6 +45,7 @@ begin
           'list_identities',
           'list_one_time_tokens',
           'list_sessions',
+          'merge_users_plan',
           'why_signed_out')
     loop
       execute format('grant execute on function %s to postern_support', v_function);

@@ -451,7 +451,7 @@ $$;
 
 COMMENT ON FUNCTION postern.delete_user(who text, soft boolean) IS 'Deletes a user with all sessions, identities and factors, drops mails that wait for them, and returns the id.
 who: the user''s id, e-mail address, or phone number with a leading +.
-soft: true keeps the row and its id for tables that refer to it, with hashes instead of address and number, and without metadata; the address is free for a new user then.
+soft: true keeps the row and its id for tables that refer to it, with hashes instead of address and number, and without metadata; the address is free for a new user then. postern.restore_user undoes it, postern.purge_deleted finishes it.
 Errors: user_not_found (PT404).
 Example: select postern.delete_user(''ann@example.com'');
 Example: select postern.delete_user(id::text, soft => true) from auth.users where last_sign_in_at < now() - interval ''3 years'';';
@@ -6256,6 +6256,7 @@ $$;
 
 CREATE FUNCTION postern_internal.holds_id(p_columns text[], p_ids text) RETURNS text
     LANGUAGE sql IMMUTABLE
+    SET search_path TO ''
     AS $$
   select string_agg(format('c.%I in (%s)', c, p_ids), ' or ') from unnest(p_columns) as c
 $$;
@@ -13301,6 +13302,7 @@ GRANT ALL ON FUNCTION postern.merge_users(keep text, remove text, on_conflict te
 
 REVOKE ALL ON FUNCTION postern.merge_users_plan(keep text, remove text) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.merge_users_plan(keep text, remove text) TO postern_admin;
+GRANT ALL ON FUNCTION postern.merge_users_plan(keep text, remove text) TO postern_support;
 
 -- Name: FUNCTION purge_deleted(older_than interval); Type: ACL; Schema: postern
 

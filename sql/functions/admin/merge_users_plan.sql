@@ -183,7 +183,7 @@ $$;
 -- A condition: one of the columns of table c holds an id. p_ids: placeholders.
 create or replace function postern_internal.holds_id(p_columns text[], p_ids text)
 returns text
-language sql immutable security invoker
+language sql immutable security invoker set search_path = ''
 as $$
   select string_agg(format('c.%I in (%s)', c, p_ids), ' or ') from unnest(p_columns) as c
 $$;
