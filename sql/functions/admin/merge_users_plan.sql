@@ -22,7 +22,7 @@ comment on function postern.merge_users_plan(text, text) is
 'Tells what postern.merge_users would do to rows that refer to the removed user, and changes nothing. What it would refuse comes first.
 keep, remove: a user''s id, e-mail address, or phone number with a leading +.
 effect: moves (the columns will hold the id of the kept user: by foreign keys to auth.users, and by those to columns that hold the id in turn, like the key of a table of profiles); deletes or changes (rows that hang on what goes: on sessions of the removed user, or on rows that collide); blocks (so does a foreign key that lets nothing go: the merge is refused if there are rows); denied (the owner of schema auth may not change the table, or row level security hides rows from it: the merge is refused).
-collisions: how many of the rows that move would meet one of the kept user in a unique index. The merge is refused unless on_conflict is keep, which drops them; auth.identities is settled anyway, see postern.merge_users. Exclusion and check constraints are not foreseen: the merge fails by them.
+collisions: how many of the rows that move would meet one of the kept user in a unique index. The merge is refused unless on_conflict is keep, which drops them; auth.identities is settled anyway, see postern.merge_users. Exclusion and check constraints, and unique indexes of single partitions, are not foreseen: the merge fails by them.
 row_count: null where it cannot be known.
 fix: what gives the owner of schema auth the right.
 Errors: user_not_found (PT404).
