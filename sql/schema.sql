@@ -189,7 +189,7 @@ $$;
 -- Name: FUNCTION anonymise_user(who text); Type: COMMENT; Schema: postern
 
 COMMENT ON FUNCTION postern.anonymise_user(who text) IS 'Takes everything personal from a user for good and returns the id: addresses, metadata, password, identities, second factors, passkeys, sessions, tokens, consents, messages, the data of events, and names, addresses and IPs in the audit log. The row with id, role and date of creation stays, so that rows of your tables that refer to it stay, too. Nobody can sign in to it any more, and no retention deletes it. That it happened, when and by whom stays in events and audit log.
-who: the user''s id, e-mail address, or phone number with a leading +. It reads the whole audit log once for each user.
+who: the user''s id, e-mail address, or phone number with a leading +. It reads the whole audit log once for each user: some seconds for a million entries.
 Errors: user_not_found (PT404).
 Example: select postern.anonymise_user(''ann@example.com'');
 Example: select postern.anonymise_user(id::text), postern.delete_user(id::text) from auth.users where email = ''ann@example.com'';';
@@ -1047,7 +1047,7 @@ $$;
 COMMENT ON FUNCTION postern.merge_users_plan(keep text, remove text) IS 'Tells what postern.merge_users would do to rows that refer to the removed user, and changes nothing. What it would refuse comes first.
 keep, remove: a user''s id, e-mail address, or phone number with a leading +.
 effect: moves (the columns will hold the id of the kept user: by foreign keys to auth.users, and by those to columns that hold the id in turn, like the key of a table of profiles); deletes or changes (rows that hang on what goes: on sessions of the removed user, or on rows that collide); blocks (so does a foreign key that lets nothing go: the merge is refused if there are rows); denied (the owner of schema auth may not change the table, or row level security hides rows from it: the merge is refused).
-collisions: how many of the rows that move would meet one of the kept user in a unique index. The merge is refused unless on_conflict is keep, which drops them; auth.identities is settled anyway, see postern.merge_users. Exclusion and check constraints are not foreseen: the merge fails by them.
+collisions: how many of the rows that move would meet one of the kept user in a unique index. The merge is refused unless on_conflict is keep, which drops them; auth.identities is settled anyway, see postern.merge_users. Exclusion and check constraints, and unique indexes of single partitions, are not foreseen: the merge fails by them.
 row_count: null where it cannot be known.
 fix: what gives the owner of schema auth the right.
 Errors: user_not_found (PT404).
@@ -2558,22 +2558,6 @@ begin
     jsonb_build_object('user_id', p_user.id, 'user_email', coalesce(p_user.email, '')) || p_traits, p_context);
 end;
 $$;
-
--- Name: audit_concerns(json, uuid, text[]); Type: FUNCTION; Schema: postern_internal
-
-CREATE FUNCTION postern_internal.audit_concerns(p_payload json, p_user_id uuid, p_addresses text[]) RETURNS boolean
-    LANGUAGE plpgsql STABLE
-    SET search_path TO ''
-    AS $_$
-begin
-  return strpos(p_payload::text, p_user_id::text) > 0
-    or exists (
-      select from unnest(p_addresses) as a where strpos(lower(p_payload::text), a) > 0)
-    and exists (
-      select from jsonb_path_query(postern_internal.audit_payload(p_payload), 'strict $.** ? (@.type() == "string")') as v
-      where lower(v #>> '{}') = any (p_addresses));
-end;
-$_$;
 
 -- Name: audit_log_entries; Type: TABLE; Schema: auth
 
@@ -5073,8 +5057,6 @@ CREATE FUNCTION postern_internal.exported_history(p_user auth.users) RETURNS jso
     LANGUAGE plpgsql STABLE
     SET search_path TO ''
     AS $$
-declare
-  v_addresses text[] := postern_internal.addresses_of(p_user);
 begin
   return jsonb_build_object(
     'audit_log_entries', (
@@ -5084,10 +5066,10 @@ begin
           'ip_address', e.ip_address, 'payload', postern_internal.audit_payload(e.payload))
         order by e.created_at, e.id), '[]')
       from auth.audit_log_entries as e
-      where postern_internal.audit_concerns(e.payload, p_user.id, v_addresses)),
+      where strpos(e.payload::text, p_user.id::text) > 0),
     'saml_relay_states', (
       select coalesce(jsonb_agg(to_jsonb(s) - 'request_id' order by s.created_at, s.id), '[]')
-      from auth.saml_relay_states as s where lower(s.for_email) = any (v_addresses)));
+      from auth.saml_relay_states as s where lower(s.for_email) = lower(p_user.email)));
 end;
 $$;
 
@@ -5950,6 +5932,32 @@ CREATE FUNCTION postern_internal.foreign_keys_to_auth(OUT oid oid, OUT name name
     and r.relnamespace <> 'auth'::regnamespace
 $$;
 
+-- Name: forget_audit(uuid, text[]); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.forget_audit(p_user_id uuid, p_addresses text[]) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_like text[] := array(
+    select '%' || regexp_replace(a, '([\\%_])', '\\\1', 'g') || '%' from unnest(p_addresses) as a);
+begin
+  update auth.audit_log_entries as e
+  set payload = postern_internal.impersonal_payload(p.payload, p_user_id, p_addresses)::json,
+    ip_address = case
+      when p.payload = '{}' or postern_internal.is_actor(p.payload, p_user_id, p_addresses) then ''
+      else e.ip_address
+    end
+  from (
+    select f.id, postern_internal.audit_payload(f.payload) as payload
+    from auth.audit_log_entries as f
+    where strpos(f.payload::text, p_user_id::text) > 0
+      or lower(f.payload::text collate "C") like any (v_like) and postern_internal.holds_address(f.payload, p_addresses)
+  ) as p
+  where e.id = p.id;
+end;
+$$;
+
 -- Name: forget_credentials(uuid); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.forget_credentials(p_user_id uuid) RETURNS void
@@ -6018,14 +6026,7 @@ begin
   delete from auth.saml_relay_states as s where lower(s.for_email) = any (p_addresses);
   delete from postern.retention_refusals as r where r.user_id = p_user.id;
   update postern.events as e set data = '{}' where e.user_id = p_user.id and e.data <> '{}';
-  update auth.audit_log_entries as e
-  set payload = postern_internal.impersonal_payload(
-      postern_internal.audit_payload(e.payload), p_user.id, p_addresses)::json,
-    ip_address = case
-      when postern_internal.is_actor(postern_internal.audit_payload(e.payload), p_user.id, p_addresses) then ''
-      else e.ip_address
-    end
-  where postern_internal.audit_concerns(e.payload, p_user.id, p_addresses);
+  perform postern_internal.forget_audit(p_user.id, p_addresses);
 end;
 $$;
 
@@ -6252,6 +6253,19 @@ begin
 end;
 $$;
 
+-- Name: holds_address(json, text[]); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.holds_address(p_payload json, p_addresses text[]) RETURNS boolean
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $_$
+begin
+  return exists (
+    select from jsonb_path_query(postern_internal.audit_payload(p_payload), 'strict $.** ? (@.type() == "string")') as v
+    where lower(v #>> '{}') = any (p_addresses));
+end;
+$_$;
+
 -- Name: holds_id(text[], text); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.holds_id(p_columns text[], p_ids text) RETURNS text
@@ -6377,7 +6391,8 @@ begin
       'action', p_payload -> 'action', 'log_type', p_payload -> 'log_type', 'actor_id', p_payload -> 'actor_id',
       'actor_via_sso', p_payload -> 'actor_via_sso',
       'actor_name', case when not v_is_actor then p_payload -> 'actor_name' end))
-    || jsonb_build_object('actor_username', case when v_is_actor then '' else p_payload ->> 'actor_username' end)
+    || jsonb_build_object('actor_username',
+      case when v_is_actor then '' else coalesce(p_payload ->> 'actor_username', '') end)
     || case when p_payload ? 'traits' then jsonb_build_object('traits', (
         select coalesce(jsonb_object_agg(t.key, t.value), '{}')
         from jsonb_each(v_traits) as t
@@ -13574,10 +13589,6 @@ REVOKE ALL ON FUNCTION postern_internal.ask_about_custom_provider(p_what text, p
 
 REVOKE ALL ON FUNCTION postern_internal.audit_admin(p_action text, p_user auth.users, p_context jsonb, p_traits jsonb) FROM PUBLIC;
 
--- Name: FUNCTION audit_concerns(p_payload json, p_user_id uuid, p_addresses text[]); Type: ACL; Schema: postern_internal
-
-REVOKE ALL ON FUNCTION postern_internal.audit_concerns(p_payload json, p_user_id uuid, p_addresses text[]) FROM PUBLIC;
-
 -- Name: TABLE audit_log_entries; Type: ACL; Schema: auth
 
 GRANT SELECT ON TABLE auth.audit_log_entries TO postgres WITH GRANT OPTION;
@@ -14139,6 +14150,10 @@ REVOKE ALL ON FUNCTION postern_internal.flow_expires_at(p_flow auth.flow_state, 
 
 REVOKE ALL ON FUNCTION postern_internal.foreign_keys_to_auth() FROM PUBLIC;
 
+-- Name: FUNCTION forget_audit(p_user_id uuid, p_addresses text[]); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.forget_audit(p_user_id uuid, p_addresses text[]) FROM PUBLIC;
+
 -- Name: FUNCTION forget_credentials(p_user_id uuid); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.forget_credentials(p_user_id uuid) FROM PUBLIC;
@@ -14190,6 +14205,10 @@ REVOKE ALL ON FUNCTION postern_internal.hash_password(p_password text) FROM PUBL
 -- Name: FUNCTION hmac_sha256(p_key bytea, p_message bytea); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.hmac_sha256(p_key bytea, p_message bytea) FROM PUBLIC;
+
+-- Name: FUNCTION holds_address(p_payload json, p_addresses text[]); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.holds_address(p_payload json, p_addresses text[]) FROM PUBLIC;
 
 -- Name: FUNCTION holds_id(p_columns text[], p_ids text); Type: ACL; Schema: postern_internal
 

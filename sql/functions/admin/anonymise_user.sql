@@ -34,7 +34,7 @@ end;
 $$;
 comment on function postern.anonymise_user(text) is
 'Takes everything personal from a user for good and returns the id: addresses, metadata, password, identities, second factors, passkeys, sessions, tokens, consents, messages, the data of events, and names, addresses and IPs in the audit log. The row with id, role and date of creation stays, so that rows of your tables that refer to it stay, too. Nobody can sign in to it any more, and no retention deletes it. That it happened, when and by whom stays in events and audit log.
-who: the user''s id, e-mail address, or phone number with a leading +. It reads the whole audit log once for each user.
+who: the user''s id, e-mail address, or phone number with a leading +. It reads the whole audit log once for each user: some seconds for a million entries.
 Errors: user_not_found (PT404).
 Example: select postern.anonymise_user(''ann@example.com'');
 Example: select postern.anonymise_user(id::text), postern.delete_user(id::text) from auth.users where email = ''ann@example.com'';';
@@ -130,7 +130,7 @@ end;
 $$;
 
 -- The same for the audit log: entries with the id, or with a string that is one of the addresses. What jsonb cannot read goes
--- as a whole. The log has no index for this: it is searched as text, which takes about a second for a million entries.
+-- as a whole. The log has no index for this: it is searched as text, which takes some seconds for a million entries.
 create or replace function postern_internal.forget_audit(p_user_id uuid, p_addresses text[])
 returns void
 language plpgsql volatile security invoker set search_path = ''
@@ -149,7 +149,7 @@ begin
     select f.id, postern_internal.audit_payload(f.payload) as payload
     from auth.audit_log_entries as f
     where strpos(f.payload::text, p_user_id::text) > 0
-      or lower(f.payload::text) like any (v_like) and postern_internal.holds_address(f.payload, p_addresses)
+      or lower(f.payload::text collate "C") like any (v_like) and postern_internal.holds_address(f.payload, p_addresses)
   ) as p
   where e.id = p.id;
 end;
