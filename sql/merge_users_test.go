@@ -67,7 +67,7 @@ func TestMergeMovesRows(t *testing.T) {
 		"auth.sessions {user_id} deletes 1",
 		"shop.devices {session} deletes 1",
 		"shop.lines {note} deletes 2",
-	}, without1(lines(t, owner, plan), "auth.identities"))
+	}, withoutLines(lines(t, owner, plan), "auth.identities"))
 	tx, err := owner.Begin(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -112,8 +112,8 @@ func shopRows(t *testing.T, conn *pgx.Conn) []string {
 		select replace(replace(replace(r, `+annID+`, 'ann'), `+bobID+`, 'bob'), `+danID+`, 'dan') as line from rows order by n, line`)
 }
 
-// without1 leaves out the lines that begin so.
-func without1(lines []string, prefix string) (rest []string) {
+// withoutLines leaves out the lines that begin so.
+func withoutLines(lines []string, prefix string) (rest []string) {
 	for _, line := range lines {
 		if !strings.HasPrefix(line, prefix) {
 			rest = append(rest, line)
@@ -145,6 +145,8 @@ func TestMergeRefuses(t *testing.T) {
 			"app.t {mail} blocks 1", "PT409 merge_refused: Rows of app.t hold on to rows that would go. See postern.merge_users_plan"},
 		"a session that is needed": {"create table app.t (s uuid references auth.sessions); insert into app.t values (" + bobSession + "); " + open,
 			"app.t {s} blocks 1", "PT409 merge_refused: Rows of app.t hold on to rows that would go. See postern.merge_users_plan"},
+		"an identity that is needed": {"create table app.t (i uuid references auth.identities); insert into app.t select id from auth.identities where user_id = " + bobID + "; " + open,
+			"app.t {i} blocks 1", "PT409 merge_refused: Rows of app.t hold on to rows that would go. See postern.merge_users_plan"},
 		"a check": {"create table app.t (a uuid references auth.users, b uuid references auth.users, check (a <> b)); insert into app.t values (" + annID + ", " + bobID + "); " + open,
 			"app.t {a,b} moves 1 0", "23514"},
 		"nulls that are equal": {table + "alter table app.t add s int; create unique index on app.t (owner, s) nulls not distinct; insert into app.t values (" + annID + "); " + open,

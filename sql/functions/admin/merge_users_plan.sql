@@ -65,13 +65,19 @@ begin
     fix := case when v_table.row_count is null then postern_internal.grants_to_move(v_table.relation) end;
     return next;
   end loop;
-  return query
-    select 'auth.identities'::regclass::oid, '{user_id}'::text[], 'moves', count(*), null,
-      coalesce(array_agg(i.tableoid) filter (where s.stays), '{}'), coalesce(array_agg(i.ctid) filter (where s.stays), '{}')
-    from auth.identities as i
-    cross join lateral (
-      select not postern_internal.identity_moves(i, p_keep, p_remove, v_context)) as s (stays)
-    where i.user_id = p_remove.id;
+  relation := 'auth.identities'::regclass;
+  column_names := '{user_id}';
+  effect := 'moves';
+  fix := null;
+  select count(*), coalesce(array_agg(i.tableoid) filter (where not m.moves), '{}'),
+    coalesce(array_agg(i.ctid) filter (where not m.moves), '{}')
+  into row_count, colliding_tables, colliding_rows
+  from auth.identities as i
+  cross join lateral (select postern_internal.identity_moves(i, p_keep, p_remove, v_context)) as m (moves)
+  where i.user_id = p_remove.id;
+  return next;
+  v_tables := v_tables || colliding_tables;
+  v_rows := v_rows || colliding_rows;
   return query
     select c.conrelid, array(
         select a.attname::text from unnest(c.conkey) with ordinality as k (attnum, n)
