@@ -149,6 +149,10 @@ func TestMergeRefuses(t *testing.T) {
 			"app.t {i} blocks 1", "PT409 merge_refused: Rows of app.t hold on to rows that would go. See postern.merge_users_plan"},
 		"a check": {"create table app.t (a uuid references auth.users, b uuid references auth.users, check (a <> b)); insert into app.t values (" + annID + ", " + bobID + "); " + open,
 			"app.t {a,b} moves 1 0", "23514"},
+		"a null beside the id": {"create table app.t (a uuid unique references auth.users, b uuid references auth.users); insert into app.t values (" + annID + ", null), (" + bobID + ", null); " + open,
+			"app.t {a,b} moves 1 1", "PT409 merge_refused: Rows of both users collide in app.t; on_conflict => 'keep' drops those of the removed user. See postern.merge_users_plan"},
+		"two indexes": {table + "alter table app.t add n int unique, add s text default 'x'; create unique index on app.t (owner, s); create unique index on app.t (owner, n, lower(s)) where n is null; insert into app.t values (" + annID + "); " + open,
+			"app.t {owner} moves 1 1", "PT409 merge_refused: Rows of both users collide in app.t; on_conflict => 'keep' drops those of the removed user. See postern.merge_users_plan"},
 		"nulls that are equal": {table + "alter table app.t add s int; create unique index on app.t (owner, s) nulls not distinct; insert into app.t values (" + annID + "); " + open,
 			"app.t {owner} moves 1 1", "PT409 merge_refused: Rows of both users collide in app.t; on_conflict => 'keep' drops those of the removed user. See postern.merge_users_plan"},
 		"nulls that are not": {table + "alter table app.t add s int; create unique index on app.t (owner, s); insert into app.t values (" + annID + "); " + open,
@@ -241,6 +245,7 @@ func TestMergeUsers(t *testing.T) {
 			{"select email, phone, (select string_agg(provider, ' ' order by provider) from auth.identities where user_id = u.id) from auth.users as u where id = '" + phone + "'", `,15550001,"github gitlab phone`},
 		},
 		"an address that was": {
+			{"update auth.users set raw_user_meta_data = '{\"email_verified\": false}' where id = '" + phone + "'", ""},
 			{"update auth.users set email_confirmed_at = '2026-01-01' where id = " + bobID, ""},
 			{"select postern.merge_users('+15550001', 'bob@example.com') is null", "f"},
 			{"select email, email_confirmed_at is not null, raw_user_meta_data ->> 'email_verified', phone, (select string_agg(provider || ' ' || right(provider_id, 1) || right(identity_data ->> 'sub', 1), ' ' order by provider) from auth.identities where user_id = u.id and provider <> 'gitlab') from auth.users as u where id = '" + phone + "'",
@@ -250,6 +255,12 @@ func TestMergeUsers(t *testing.T) {
 			{"update auth.users set is_anonymous = true, email = null, phone = null where id = " + bobID, ""},
 			{"select postern.merge_users('ann@example.com', '" + bob + "')", ann},
 			{"select email, is_anonymous from auth.users where id = " + annID, "ann@example.com,f"},
+		},
+		"two guests": {
+			{"delete from auth.identities where user_id in (" + annID + ", " + bobID + ")", ""},
+			{"update auth.users set is_anonymous = true, email = null, phone = null where id in (" + annID + ", " + bobID + ")", ""},
+			{"select postern.merge_users('" + ann + "', '" + bob + "')", ann},
+			{"select email, is_anonymous, raw_app_meta_data -> 'providers' from auth.users where id = " + annID, ",t,[]"},
 		},
 		"somebody becomes a guest": {
 			{"delete from auth.identities where user_id = " + annID, ""},

@@ -3995,7 +3995,8 @@ begin
   execute format(
     'with image as (
       select "postern table" as o, "postern row" as t, "postern moves" as moves, %s
-      from (select c.tableoid as "postern table", c.ctid as "postern row", %s as "postern moves", %s from %s as c where %s) as x
+      from (select c.tableoid as "postern table", c.ctid as "postern row",
+          coalesce(%s, false) as "postern moves", %s from %s as c where %s) as x
       where %s
     )
     select coalesce(array_agg(m.o), ''{}''), coalesce(array_agg(m.t), ''{}'') from image as m
@@ -8169,8 +8170,6 @@ CREATE FUNCTION postern_internal.moving_rows(p_relation oid, p_columns text[], p
     LANGUAGE plpgsql STABLE
     SET search_path TO ''
     AS $_$
-declare
-  v_index record;
 begin
   if not postern_internal.may_move(p_relation, p_columns) then
     return;
@@ -8178,24 +8177,16 @@ begin
   execute format('select count(*) from %s as c where %s', postern_internal.table_source(p_relation),
     postern_internal.holds_id(p_columns, '$1'))
   into row_count using p_remove;
-  colliding_tables := '{}';
-  colliding_rows := '{}';
-  for v_index in
-    select c.tables, c.rows
+  select coalesce(array_agg(r.o), '{}'), coalesce(array_agg(r.t), '{}') into colliding_tables, colliding_rows
+  from (
+    select distinct x.o, x.t
     from pg_catalog.pg_index as i
     cross join postern_internal.colliding_rows(i, p_columns, p_keep, p_remove) as c
+    cross join unnest(c.tables, c.rows) as x (o, t)
     where i.indrelid = p_relation and i.indisunique and row_count > 0
       and (i.indexprs is not null or i.indpred is not null or exists (
         select from pg_catalog.pg_attribute as a
-        where a.attrelid = p_relation and a.attnum = any (i.indkey) and a.attname = any (p_columns)))
-  loop
-    select array_agg(r.o), array_agg(r.t) into colliding_tables, colliding_rows
-    from (
-      select x.o, x.t from unnest(colliding_tables, colliding_rows) as x (o, t)
-      union select x.o, x.t from unnest(v_index.tables, v_index.rows) as x (o, t)) as r (o, t);
-    colliding_tables := coalesce(colliding_tables, '{}');
-    colliding_rows := coalesce(colliding_rows, '{}');
-  end loop;
+        where a.attrelid = p_relation and a.attnum = any (i.indkey) and a.attname = any (p_columns)))) as r;
 end;
 $_$;
 
@@ -8723,13 +8714,19 @@ begin
     fix := case when v_table.row_count is null then postern_internal.grants_to_move(v_table.relation) end;
     return next;
   end loop;
-  return query
-    select 'auth.identities'::regclass::oid, '{user_id}'::text[], 'moves', count(*), null,
-      coalesce(array_agg(i.tableoid) filter (where s.stays), '{}'), coalesce(array_agg(i.ctid) filter (where s.stays), '{}')
-    from auth.identities as i
-    cross join lateral (
-      select not postern_internal.identity_moves(i, p_keep, p_remove, v_context)) as s (stays)
-    where i.user_id = p_remove.id;
+  relation := 'auth.identities'::regclass;
+  column_names := '{user_id}';
+  effect := 'moves';
+  fix := null;
+  select count(*), coalesce(array_agg(i.tableoid) filter (where not m.moves), '{}'),
+    coalesce(array_agg(i.ctid) filter (where not m.moves), '{}')
+  into row_count, colliding_tables, colliding_rows
+  from auth.identities as i
+  cross join lateral (select postern_internal.identity_moves(i, p_keep, p_remove, v_context)) as m (moves)
+  where i.user_id = p_remove.id;
+  return next;
+  v_tables := v_tables || colliding_tables;
+  v_rows := v_rows || colliding_rows;
   return query
     select c.conrelid, array(
         select a.attname::text from unnest(c.conkey) with ordinality as k (attnum, n)
@@ -10893,11 +10890,12 @@ begin
     phone_confirmed_at = case when v_takes_phone then p_remove.phone_confirmed_at else u.phone_confirmed_at end,
     raw_user_meta_data = postern_internal.read_metadata(p_remove.raw_user_meta_data)
       - array['sub', 'iss', 'provider_id', 'email', 'email_verified', 'phone', 'phone_verified']
-      || case when v_takes_email then '{"email_verified": true}'::jsonb else '{}' end
-      || postern_internal.read_metadata(u.raw_user_meta_data),
+      || postern_internal.read_metadata(u.raw_user_meta_data)
+      || case when v_takes_email then '{"email_verified": true}'::jsonb else '{}' end,
     raw_app_meta_data = postern_internal.read_metadata(p_remove.raw_app_meta_data) - array['provider', 'providers']
       || postern_internal.read_metadata(u.raw_app_meta_data),
-    is_anonymous = u.is_anonymous and p_remove.is_anonymous,
+    is_anonymous = u.is_anonymous and not (
+      v_takes_email or v_takes_phone or exists (select from auth.identities as i where i.user_id = u.id)),
     updated_at = postern_internal.clock()
   where u.id = p_keep.id;
   perform postern_internal.recompute_providers(p_keep.id);

@@ -255,11 +255,12 @@ begin
     phone_confirmed_at = case when v_takes_phone then p_remove.phone_confirmed_at else u.phone_confirmed_at end,
     raw_user_meta_data = postern_internal.read_metadata(p_remove.raw_user_meta_data)
       - array['sub', 'iss', 'provider_id', 'email', 'email_verified', 'phone', 'phone_verified']
-      || case when v_takes_email then '{"email_verified": true}'::jsonb else '{}' end
-      || postern_internal.read_metadata(u.raw_user_meta_data),
+      || postern_internal.read_metadata(u.raw_user_meta_data)
+      || case when v_takes_email then '{"email_verified": true}'::jsonb else '{}' end,
     raw_app_meta_data = postern_internal.read_metadata(p_remove.raw_app_meta_data) - array['provider', 'providers']
       || postern_internal.read_metadata(u.raw_app_meta_data),
-    is_anonymous = u.is_anonymous and p_remove.is_anonymous,
+    is_anonymous = u.is_anonymous and not (
+      v_takes_email or v_takes_phone or exists (select from auth.identities as i where i.user_id = u.id)),
     updated_at = postern_internal.clock()
   where u.id = p_keep.id;
   perform postern_internal.recompute_providers(p_keep.id);

@@ -147,8 +147,6 @@ create or replace function postern_internal.moving_rows(
 )
 language plpgsql stable security invoker set search_path = ''
 as $$
-declare
-  v_index record;
 begin
   if not postern_internal.may_move(p_relation, p_columns) then
     return;
@@ -156,24 +154,16 @@ begin
   execute format('select count(*) from %s as c where %s', postern_internal.table_source(p_relation),
     postern_internal.holds_id(p_columns, '$1'))
   into row_count using p_remove;
-  colliding_tables := '{}';
-  colliding_rows := '{}';
-  for v_index in
-    select c.tables, c.rows
+  select coalesce(array_agg(r.o), '{}'), coalesce(array_agg(r.t), '{}') into colliding_tables, colliding_rows
+  from (
+    select distinct x.o, x.t
     from pg_catalog.pg_index as i
     cross join postern_internal.colliding_rows(i, p_columns, p_keep, p_remove) as c
+    cross join unnest(c.tables, c.rows) as x (o, t)
     where i.indrelid = p_relation and i.indisunique and row_count > 0
       and (i.indexprs is not null or i.indpred is not null or exists (
         select from pg_catalog.pg_attribute as a
-        where a.attrelid = p_relation and a.attnum = any (i.indkey) and a.attname = any (p_columns)))
-  loop
-    select array_agg(r.o), array_agg(r.t) into colliding_tables, colliding_rows
-    from (
-      select x.o, x.t from unnest(colliding_tables, colliding_rows) as x (o, t)
-      union select x.o, x.t from unnest(v_index.tables, v_index.rows) as x (o, t)) as r (o, t);
-    colliding_tables := coalesce(colliding_tables, '{}');
-    colliding_rows := coalesce(colliding_rows, '{}');
-  end loop;
+        where a.attrelid = p_relation and a.attnum = any (i.indkey) and a.attname = any (p_columns)))) as r;
 end;
 $$;
 
@@ -186,7 +176,7 @@ as $$
     and not exists (select from unnest(p_columns) as c where not has_column_privilege(p_relation, c, 'update'))
 $$;
 
--- A condition: one of the columns of table c holds an id. p_ids: placeholders.
+-- A condition: one of the columns of table c holds an id; it may be null where it does not hold. p_ids: placeholders.
 create or replace function postern_internal.holds_id(p_columns text[], p_ids text)
 returns text
 language sql immutable security invoker set search_path = ''
@@ -231,7 +221,8 @@ begin
   execute format(
     'with image as (
       select "postern table" as o, "postern row" as t, "postern moves" as moves, %s
-      from (select c.tableoid as "postern table", c.ctid as "postern row", %s as "postern moves", %s from %s as c where %s) as x
+      from (select c.tableoid as "postern table", c.ctid as "postern row",
+          coalesce(%s, false) as "postern moves", %s from %s as c where %s) as x
       where %s
     )
     select coalesce(array_agg(m.o), ''{}''), coalesce(array_agg(m.t), ''{}'') from image as m
