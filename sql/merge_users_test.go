@@ -1,6 +1,7 @@
 package sql_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -92,6 +93,36 @@ func TestMergeMovesRows(t *testing.T) {
 		"visits 1 ann", "visits 2 ann", "visits 3 ann",
 		"devices 1",
 	}, shopRows(t, super))
+}
+
+// Rows that somebody adds while the merge begins move, too, also those that hang on a row which is dropped.
+func TestMergeWaitsForRowsOnTheirWay(t *testing.T) {
+	t.Parallel()
+	url := apitest.Database(t)
+	super, owner := connect(t, apitest.AdminURL(t, url), ""), connect(t, url, "")
+	exec(t, super, published, people, annSession, shop)
+	for i, added := range []string{"shop.posts values (7, " + bobID + ", null)", "shop.visits values (7, " + bobID + ", '2026-02-02')"} {
+		exec(t, super, "begin", "insert into "+added)
+		done := make(chan error)
+		go func() {
+			_, err := owner.Exec(t.Context(), "select postern.merge_users('ann@example.com', $1, on_conflict => 'keep')", bob)
+			done <- err
+		}()
+		watcher := connect(t, apitest.AdminURL(t, url), "")
+		for lines(t, watcher, "select count(*)::text from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'")[0] == "0" {
+			select {
+			case err := <-done:
+				t.Fatalf("the merge did not wait: %v", err)
+			default:
+			}
+		}
+		exec(t, super, "commit")
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+		diff(t, "the row", []string{[]string{"posts 7 ann ", "visits 7 ann"}[i]}, slices.DeleteFunc(shopRows(t, super), func(row string) bool { return !strings.Contains(row, " 7 ") }))
+		exec(t, super, "delete from shop.posts where id = 7", "select postern.create_user('bob@example.com', id => "+bobID+")", "insert into shop.profiles values ("+bobID+", 'bob')")
+	}
 }
 
 // shopRows are the rows of shop, with names for ids.
