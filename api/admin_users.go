@@ -14,8 +14,11 @@ import (
 )
 
 // adminListUsers lists the users of an audience: GET /admin/users (spec/01 section 12.1). By page with the exact total,
-// or by cursor where that is switched on and no page is asked for.
+// or by cursor where that is switched on and no page is asked for; or those with one address or number.
 func (s *Server) adminListUsers(ctx context.Context, r *request) (reply, error) {
+	if r.isLookUp() {
+		return s.lookUpUsers(ctx, r)
+	}
 	if s.cfg.Experimental.CursorPagination && r.query("page") == "" && r.query("per_page") == "" {
 		return s.listUsersByCursor(ctx, r)
 	}

@@ -48,6 +48,21 @@ func TestEndsBesideUse(t *testing.T) {
 		"POST /logout?scope=others": func(s *server, ann session) (response, error) {
 			return s.try("POST", "/logout?scope=others", nil, bearer(ann.AccessToken)...)
 		},
+		"DELETE /user": func(s *server, ann session) (response, error) {
+			return s.try("DELETE", "/user", nil, bearer(ann.AccessToken)...)
+		},
+		"DELETE /user/sessions": func(s *server, ann session) (response, error) {
+			return s.try("DELETE", "/user/sessions", nil, bearer(ann.AccessToken)...)
+		},
+		"POST /admin/users/{id}/logout": func(s *server, ann session) (response, error) {
+			return s.try("POST", "/admin/users/"+ann.UserID+"/logout", nil, s.asAdmin()...)
+		},
+		"postern.sign_out_all": func(s *server, _ session) (response, error) {
+			return sqlEnd(s.DB, "select postern.sign_out_all(everybody => true)")
+		},
+		"postern.revoke_tokens_before": func(s *server, ann session) (response, error) {
+			return sqlEnd(s.DB, "select postern.revoke_tokens_before(clock_timestamp(), $1::text)", ann.UserID)
+		},
 		"PUT /user": func(s *server, ann session) (response, error) {
 			return s.try("PUT", "/user", map[string]string{"password": password + "-new"}, bearer(ann.AccessToken)...)
 		},
@@ -57,7 +72,7 @@ func TestEndsBesideUse(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			on := pair(t, "GOTRUE_MAILER_AUTOCONFIRM=true")
+			on := pair(t, "GOTRUE_MAILER_AUTOCONFIRM=true", "POSTERN_USER_DELETION=hard")
 			for round := range rounds(2, 50) {
 				email := fmt.Sprintf("ann%d@example.com", round)
 				ann := on[0].newSession(email)

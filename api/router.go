@@ -31,6 +31,7 @@ func (s *Server) routes() []route {
 		{"GET", "/health/live", nil, s.healthLive},
 		{"GET", "/health/ready", nil, s.healthReady},
 		{"GET", "/settings", nil, s.getSettings},
+		{"GET", "/.well-known/postern", nil, s.getAdditions},
 		{"GET", "/.well-known/jwks.json", nil, s.jwks},
 		{"GET", "/.well-known/openid-configuration", nil, s.discovery},
 		{"GET", "/.well-known/oauth-authorization-server", nil, s.discovery},
@@ -63,6 +64,9 @@ func (s *Server) routes() []route {
 		{"DELETE", "/user/identities/:identity_id", linking, s.unlinkIdentity},
 		{"GET", "/user/provider-tokens", signedIn, s.listProviderTokens},
 		{"GET", "/user/provider-tokens/:identity_id", signedIn, s.limited(by(limitUser), s.providerToken)},
+		{"GET", "/user/sessions", signedIn, s.listSessions},
+		{"DELETE", "/user/sessions", signedIn, s.endSessions},
+		{"DELETE", "/user/sessions/:session_id", signedIn, s.endSession},
 		{"POST", "/logout", signedIn, s.logOut},
 		{"GET", "/reauthenticate", signedIn, s.reauthenticate},
 		{"GET", "/reauthenticate/", signedIn, s.reauthenticate},
@@ -91,6 +95,10 @@ func (s *Server) routes() []route {
 		{"GET", "/admin/users/:user_id/factors/", admin, s.adminListFactors},
 		{"PUT", "/admin/users/:user_id/factors/:factor_id", admin, s.adminUpdateFactor},
 		{"DELETE", "/admin/users/:user_id/factors/:factor_id", admin, s.adminDeleteFactor},
+		{"GET", "/admin/users/:user_id/sessions", admin, s.adminListSessions},
+		{"DELETE", "/admin/users/:user_id/sessions", admin, s.adminEndSessions},
+		{"DELETE", "/admin/users/:user_id/sessions/:session_id", admin, s.adminEndSession},
+		{"POST", "/admin/users/:user_id/logout", admin, s.adminLogOut},
 		{"GET", "/admin/custom-providers", admin, s.adminListCustomProviders},
 		{"GET", "/admin/custom-providers/", admin, s.adminListCustomProviders},
 		{"POST", "/admin/custom-providers", admin, s.adminCreateCustomProvider},
@@ -112,7 +120,7 @@ func (s *Server) newHandler() http.Handler {
 	router.HandleOPTIONS = false
 	router.NotFound = http.HandlerFunc(func(w http.ResponseWriter, hr *http.Request) { s.serve(w, hr, nil, unknownRoute) })
 	router.MethodNotAllowed = http.HandlerFunc(s.methodNotAllowed)
-	for _, rt := range append(s.routes(), s.disabledRoutes()...) {
+	for _, rt := range slices.Concat(s.routes(), s.deletionRoutes(), s.disabledRoutes()) {
 		router.Handle(rt.method, rt.path, func(w http.ResponseWriter, hr *http.Request, p httprouter.Params) {
 			s.serve(w, hr, p, rt)
 		})

@@ -173,20 +173,7 @@ func (s *Server) reauthenticate(ctx context.Context, r *request) (reply, error) 
 
 // logOut ends sessions of the caller: POST /logout?scope=global|local|others (spec/01 section 7).
 func (s *Server) logOut(ctx context.Context, r *request) (reply, error) {
-	scope := r.query("scope")
-	switch scope {
-	case "":
-		scope = "global"
-	case "global", "local", "others":
-	default:
-		return nil, invalid(`Unsupported logout scope "` + scope + `"`)
-	}
-	if r.sessionID == nil {
-		scope = "global"
-	}
-	if _, err := s.db.LogOut(ctx, gen.LogOutParams{
-		UserID: r.userID, SessionID: r.sessionID, Scope: scope, Context: r.context(),
-	}); err != nil {
+	if _, err := s.endOwnSessions(ctx, r, "global"); err != nil {
 		return nil, err
 	}
 	return noContent{}, nil

@@ -108,6 +108,35 @@ func (q *Queries) AdminListFactors(ctx context.Context, userID uuid.UUID) ([]byt
 	return factors, err
 }
 
+const adminListSessions = `-- name: AdminListSessions :one
+select postern_internal.admin_list_sessions(p_user_id => $1)::jsonb as sessions
+`
+
+func (q *Queries) AdminListSessions(ctx context.Context, userID uuid.UUID) ([]byte, error) {
+	row := q.db.QueryRow(ctx, adminListSessions, userID)
+	var sessions []byte
+	err := row.Scan(&sessions)
+	return sessions, err
+}
+
+const adminSignOut = `-- name: AdminSignOut :one
+select postern_internal.admin_sign_out(
+  p_user_id => $1, p_session_id => $2, p_context => $3)::int as ended
+`
+
+type AdminSignOutParams struct {
+	UserID    uuid.UUID
+	SessionID *uuid.UUID
+	Context   []byte
+}
+
+func (q *Queries) AdminSignOut(ctx context.Context, arg AdminSignOutParams) (int32, error) {
+	row := q.db.QueryRow(ctx, adminSignOut, arg.UserID, arg.SessionID, arg.Context)
+	var ended int32
+	err := row.Scan(&ended)
+	return ended, err
+}
+
 const adminUpdateFactor = `-- name: AdminUpdateFactor :one
 select postern_internal.admin_update_factor(
   p_user_id => $1, p_factor_id => $2, p_changes => $3,
@@ -296,5 +325,28 @@ func (q *Queries) ListUsersAfter(ctx context.Context, arg ListUsersAfterParams) 
 	)
 	var i ListUsersAfterRow
 	err := row.Scan(&i.Users, &i.NextCreatedAt, &i.NextID)
+	return i, err
+}
+
+const lookUpUsers = `-- name: LookUpUsers :one
+select total::bigint, users::jsonb from postern_internal.look_up_users(
+  p_email => $1, p_phone => $2, p_context => $3)
+`
+
+type LookUpUsersParams struct {
+	Email   *string
+	Phone   *string
+	Context []byte
+}
+
+type LookUpUsersRow struct {
+	Total int64
+	Users []byte
+}
+
+func (q *Queries) LookUpUsers(ctx context.Context, arg LookUpUsersParams) (LookUpUsersRow, error) {
+	row := q.db.QueryRow(ctx, lookUpUsers, arg.Email, arg.Phone, arg.Context)
+	var i LookUpUsersRow
+	err := row.Scan(&i.Total, &i.Users)
 	return i, err
 }

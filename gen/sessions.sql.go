@@ -38,6 +38,30 @@ func (q *Queries) CheckAdminSession(ctx context.Context, arg CheckAdminSessionPa
 	return err
 }
 
+const endOwnSession = `-- name: EndOwnSession :one
+select postern_internal.end_own_session(
+  p_user_id => $1, p_session_id => $2, p_ended_id => $3, p_context => $4)::int as ended
+`
+
+type EndOwnSessionParams struct {
+	UserID    uuid.UUID
+	SessionID *uuid.UUID
+	EndedID   uuid.UUID
+	Context   []byte
+}
+
+func (q *Queries) EndOwnSession(ctx context.Context, arg EndOwnSessionParams) (int32, error) {
+	row := q.db.QueryRow(ctx, endOwnSession,
+		arg.UserID,
+		arg.SessionID,
+		arg.EndedID,
+		arg.Context,
+	)
+	var ended int32
+	err := row.Scan(&ended)
+	return ended, err
+}
+
 const exchangeCode = `-- name: ExchangeCode :one
 select postern_internal.exchange_code(
   p_auth_code => $1, p_code_verifier => $2, p_context => $3)::jsonb as issued
@@ -79,8 +103,26 @@ func (q *Queries) FindPasswordHash(ctx context.Context, arg FindPasswordHashPara
 	return i, err
 }
 
+const listOwnSessions = `-- name: ListOwnSessions :one
+select postern_internal.list_own_sessions(
+  p_user_id => $1, p_session_id => $2, p_context => $3)::jsonb as sessions
+`
+
+type ListOwnSessionsParams struct {
+	UserID    uuid.UUID
+	SessionID *uuid.UUID
+	Context   []byte
+}
+
+func (q *Queries) ListOwnSessions(ctx context.Context, arg ListOwnSessionsParams) ([]byte, error) {
+	row := q.db.QueryRow(ctx, listOwnSessions, arg.UserID, arg.SessionID, arg.Context)
+	var sessions []byte
+	err := row.Scan(&sessions)
+	return sessions, err
+}
+
 const logOut = `-- name: LogOut :one
-select ended from postern_internal.log_out(
+select ended::int as ended from postern_internal.log_out(
   p_user_id => $1, p_session_id => $2, p_scope => $3, p_context => $4)
 `
 
@@ -91,14 +133,14 @@ type LogOutParams struct {
 	Context   []byte
 }
 
-func (q *Queries) LogOut(ctx context.Context, arg LogOutParams) (*int32, error) {
+func (q *Queries) LogOut(ctx context.Context, arg LogOutParams) (int32, error) {
 	row := q.db.QueryRow(ctx, logOut,
 		arg.UserID,
 		arg.SessionID,
 		arg.Scope,
 		arg.Context,
 	)
-	var ended *int32
+	var ended int32
 	err := row.Scan(&ended)
 	return ended, err
 }

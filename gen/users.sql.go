@@ -11,6 +11,35 @@ import (
 	"github.com/google/uuid"
 )
 
+const deleteOwnUser = `-- name: DeleteOwnUser :one
+select failure from postern_internal.delete_own_user(
+  p_user_id => $1, p_session_id => $2, p_nonce => $3, p_is_soft => $4,
+  p_proof_within => $5, p_context => $6)
+`
+
+type DeleteOwnUserParams struct {
+	UserID      uuid.UUID
+	SessionID   *uuid.UUID
+	Nonce       string
+	IsSoft      bool
+	ProofWithin float64
+	Context     []byte
+}
+
+func (q *Queries) DeleteOwnUser(ctx context.Context, arg DeleteOwnUserParams) ([]byte, error) {
+	row := q.db.QueryRow(ctx, deleteOwnUser,
+		arg.UserID,
+		arg.SessionID,
+		arg.Nonce,
+		arg.IsSoft,
+		arg.ProofWithin,
+		arg.Context,
+	)
+	var failure []byte
+	err := row.Scan(&failure)
+	return failure, err
+}
+
 const getUser = `-- name: GetUser :one
 select postern_internal.get_user(p_user_id => $1, p_session_id => $2)::jsonb as account
 `

@@ -48,3 +48,14 @@ select postern_internal.admin_update_factor(
 select postern_internal.admin_delete_factor(
   p_user_id => @user_id, p_factor_id => sqlc.narg(factor_id), p_refusal => sqlc.narg(refusal),
   p_context => @context)::jsonb as factor;
+
+-- name: AdminListSessions :one
+select postern_internal.admin_list_sessions(p_user_id => @user_id)::jsonb as sessions;
+
+-- name: AdminSignOut :one
+select postern_internal.admin_sign_out(
+  p_user_id => @user_id, p_session_id => sqlc.narg(session_id), p_context => @context)::int as ended;
+
+-- name: LookUpUsers :one
+select total::bigint, users::jsonb from postern_internal.look_up_users(
+  p_email => sqlc.narg(email), p_phone => sqlc.narg(phone), p_context => @context);

@@ -2,7 +2,7 @@
 select issued, failure from postern_internal.refresh_session(p_token => @token, p_context => @context);
 
 -- name: LogOut :one
-select ended from postern_internal.log_out(
+select ended::int as ended from postern_internal.log_out(
   p_user_id => @user_id, p_session_id => sqlc.narg(session_id), p_scope => @scope, p_context => @context);
 
 -- name: FindPasswordHash :one
@@ -24,3 +24,11 @@ select postern_internal.check_admin_session(
 
 -- name: ChargeLimit :one
 select postern_internal.charge_limit(p_limit => @limit_of_client)::float8 as wait;
+
+-- name: ListOwnSessions :one
+select postern_internal.list_own_sessions(
+  p_user_id => @user_id, p_session_id => sqlc.narg(session_id), p_context => @context)::jsonb as sessions;
+
+-- name: EndOwnSession :one
+select postern_internal.end_own_session(
+  p_user_id => @user_id, p_session_id => sqlc.narg(session_id), p_ended_id => @ended_id, p_context => @context)::int as ended;

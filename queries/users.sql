@@ -29,3 +29,8 @@ select postern_internal.publish_settings(p_settings => @settings);
 
 -- name: SignUpAnonymously :one
 select postern_internal.sign_up_anonymously(p_data => @data, p_context => @context)::jsonb as issued;
+
+-- name: DeleteOwnUser :one
+select failure from postern_internal.delete_own_user(
+  p_user_id => @user_id, p_session_id => sqlc.narg(session_id), p_nonce => @nonce, p_is_soft => @is_soft,
+  p_proof_within => @proof_within, p_context => @context);

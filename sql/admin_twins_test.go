@@ -104,6 +104,11 @@ func TestSQLLeavesWhatHTTPLeaves(t *testing.T) {
 				"app_metadata": {"b": 2}, "role": "editor", "ban_seconds": 86400}`, hash)},
 		{"select postern.delete_factor('ann@example.com', " + factorID + ")", dropFactor(factorID)},
 		{"select postern.reset_mfa('ann@example.com')", dropFactor(factorID) + ";" + dropFactor(otherID)},
+		{"select postern.sign_out('ann@example.com')", "select postern_internal.admin_sign_out(" + annID + ", null, postern_internal.context())"},
+		{"select postern.sign_out('ann@example.com', '00000000-0000-4000-8000-0000000000aa')",
+			"select postern_internal.admin_sign_out(" + annID + ", '00000000-0000-4000-8000-0000000000aa', postern_internal.context())"},
+		{"select postern.sign_out_all(everybody => true)", "select postern_internal.admin_sign_out(" + annID + ", null, postern_internal.context())"},
+		{"select postern.revoke_tokens_before(clock_timestamp(), 'ann@example.com')", "select postern_internal.admin_sign_out(" + annID + ", null, postern_internal.context())"},
 	} {
 		t.Run(pair[0], func(t *testing.T) {
 			t.Parallel()

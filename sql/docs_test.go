@@ -59,11 +59,15 @@ var sections = []struct {
 	}},
 	{"Links and codes", []string{
 		"list_one_time_tokens",
+		"issue_link",
+		"resend",
 		"expire_links",
 	}},
 	{"Sessions", []string{
 		"list_sessions",
 		"sign_out",
+		"sign_out_all",
+		"revoke_tokens_before",
 		"why_signed_out",
 	}},
 	{"Tokens of providers", []string{

@@ -762,6 +762,48 @@ COMMENT ON FUNCTION postern.is_anonymous() IS 'Whether the user of the request s
 Example: select postern.is_anonymous();
 Example: create policy "members write" on posts as restrictive for insert to authenticated with check ((select not postern.is_anonymous()));';
 
+-- Name: issue_link(text, text, text, text, jsonb, text); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.issue_link(who text, kind text, redirect_to text DEFAULT NULL::text, new_email text DEFAULT NULL::text, user_metadata jsonb DEFAULT '{}'::jsonb, password_hash text DEFAULT NULL::text, OUT user_id uuid, OUT action_link text, OUT email_otp text, OUT hashed_token text, OUT verification_type text)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_context jsonb := postern_internal.mail_context(redirect_to);
+  v_whose record := postern_internal.whose_link(who, v_context);
+  v_new_email text := postern_internal.check_email(new_email);
+  v_link record;
+begin
+  perform postern_internal.check_metadata(user_metadata);
+  v_link := postern_internal.issue_link(
+    jsonb_build_object('type', kind, 'email', v_whose.email, 'new_email', v_new_email, 'data', user_metadata,
+      'redirect_to', coalesce(redirect_to, v_context ->> 'site_url')),
+    case when password_hash is not null then postern_internal.check_password_hash(password_hash) end,
+    case
+      when kind = 'signup' and password_hash is null then
+        postern_internal.failure(400, 'validation_failed', 'Signup requires a valid password')
+      when kind like 'email_change%' and v_new_email is null then
+        postern_internal.failure(400, 'validation_failed', 'An email address is required')
+    end,
+    v_context || jsonb_build_object('aud', v_whose.aud));
+  return query select (v_link.account).id, v_link.action_link, v_link.email_otp, v_link.hashed_token,
+    v_link.verification_type;
+end;
+$$;
+
+-- Name: FUNCTION issue_link(who text, kind text, redirect_to text, new_email text, user_metadata jsonb, password_hash text); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.issue_link(who text, kind text, redirect_to text, new_email text, user_metadata jsonb, password_hash text) IS 'Makes a link that you deliver yourself, like POST /admin/generate_link, and returns one row: the link; the code in it for who types; the token_hash for POST /verify; the type to verify it as. Nothing is mailed. An earlier link of that kind is void.
+who: the user''s id, e-mail address, or phone number with a leading +. For signup, invite and magiclink an address that nobody has makes an account.
+kind: magiclink; recovery (a new password); signup (confirms the address); invite; email_change_current and email_change_new (the two sides of a change of address).
+redirect_to: where the link leads; it has to be allowed by GOTRUE_URI_ALLOW_LIST; default: GOTRUE_SITE_URL.
+new_email: the new address of email_change_current and email_change_new.
+user_metadata: a JSON object for a new account.
+password_hash: of a new account of kind signup, which has to have one; see postern.create_user.
+Errors: user_not_found (PT404), email_exists (PT422) for a confirmed address or a taken new one, validation_failed (PT400), feature_disabled (PT422) before a server has run on this database.
+Example: select action_link from postern.issue_link(''ann@example.com'', ''recovery'');
+Example: select w.email, l.action_link from waiting_list w, postern.issue_link(w.email, ''invite'', ''https://app.example.com/welcome'') l;';
+
 -- Name: lint(); Type: FUNCTION; Schema: postern
 
 CREATE FUNCTION postern.lint(OUT rule text, OUT severity text, OUT object text, OUT what text, OUT fix text)
@@ -973,12 +1015,9 @@ CREATE FUNCTION postern.list_sessions(who text, OUT session_id uuid, OUT created
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO ''
     AS $$
-  select s.id, s.created_at, postern_internal.last_active(s), coalesce(s.aal::text, 'aal1'),
-    array(select c.authentication_method from auth.mfa_amr_claims as c where c.session_id = s.id order by 1),
-    s.ip, s.user_agent
-  from auth.sessions as s
-  where s.user_id = (select (postern_internal.find_user(who)).id)
-  order by s.created_at desc, s.id
+  select s.*
+  from postern_internal.sessions_of((select (postern_internal.find_user(who)).id)) as s
+  order by s.created_at desc, s.session_id
 $$;
 
 -- Name: FUNCTION list_sessions(who text); Type: COMMENT; Schema: postern
@@ -1093,6 +1132,35 @@ older_than: how long ago the soft deletion must be; 0 takes all.
 Errors: validation_failed (PT400).
 Example: select * from postern.purge_deleted(''90 days'');
 Example: select user_count, reason from postern.purge_deleted(''90 days'') where outcome = ''kept'';';
+
+-- Name: resend(text, text, text); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.resend(who text, kind text, redirect_to text DEFAULT NULL::text) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_user auth.users := postern_internal.need_user((postern_internal.find_user(who)).id);
+begin
+  if kind is null or kind not in ('signup', 'email_change', 'sms', 'phone_change') then
+    perform postern_internal.fail(
+      400, 'validation_failed', 'Missing one of these types: signup, email_change, sms, phone_change');
+  end if;
+  return not v_user.is_sso_user and (postern_internal.resend_to(
+    v_user, kind, '', '', postern_internal.mail_context(redirect_to)
+      || '{"mail_frequency": 0, "sms_frequency": 0}' || jsonb_build_object('aud', v_user.aud))).is_sent;
+end;
+$$;
+
+-- Name: FUNCTION resend(who text, kind text, redirect_to text); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.resend(who text, kind text, redirect_to text) IS 'Sends a pending confirmation again, as POST /resend does for who waits for it, and returns whether there was one. The mail or text message goes out when the transaction commits; the one before is void. GOTRUE_SMTP_MAX_FREQUENCY and GOTRUE_SMS_MAX_FREQUENCY do not bind administrators.
+who: the user''s id, e-mail address, or phone number with a leading +.
+kind: signup (the mail that confirms a new address), email_change, sms (the code that confirms a new number), phone_change.
+redirect_to: where the link of a mail leads; it has to be allowed by GOTRUE_URI_ALLOW_LIST; default: GOTRUE_SITE_URL.
+Errors: user_not_found (PT404), validation_failed (PT400) for another kind, email_address_not_authorized (PT400), feature_disabled (PT422) before a server has run on this database.
+Example: select postern.resend(''bob@example.com'', ''signup'');
+Example: select email, postern.resend(id::text, ''signup'') from auth.users where email_confirmed_at is null and created_at > now() - interval ''1 day'';';
 
 -- Name: reset_limit(text, text); Type: FUNCTION; Schema: postern
 
@@ -1240,6 +1308,47 @@ $$;
 COMMENT ON FUNCTION postern.retry_outbox(p_id bigint) IS 'Sends a dead or waiting message now. Its link or code may have expired meanwhile; a text message whose code has is not sent again.
 Example: select postern.retry_outbox(id) from postern.list_outbox(''dead'');';
 
+-- Name: revoke_tokens_before(timestamp with time zone, text); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.revoke_tokens_before(moment timestamp with time zone, who text DEFAULT NULL::text) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_now timestamptz := postern_internal.clock();
+  v_user_id uuid;           -- null: everybody
+begin
+  if moment is null or moment > postern_internal.wall_clock() then
+    perform postern_internal.fail(
+      400, 'validation_failed', 'The moment has to be one in the past: tokens of later are not revoked');
+  end if;
+  if who is not null then
+    v_user_id := (postern_internal.need_user((postern_internal.find_user(who)).id)).id;
+  end if;
+  update auth.refresh_tokens as t
+  set revoked = true, updated_at = v_now
+  where t.session_id is null and t.revoked is not true and coalesce(t.created_at, '-infinity') < moment
+    and (v_user_id is null or t.user_id = v_user_id::text);
+  return postern_internal.sign_out_locked(
+    array(
+      select s.id
+      from auth.sessions as s
+      where coalesce(s.created_at, '-infinity') < moment and (v_user_id is null or s.user_id = v_user_id)
+      order by s.id
+      for update),
+    postern_internal.context());
+end;
+$$;
+
+-- Name: FUNCTION revoke_tokens_before(moment timestamp with time zone, who text); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.revoke_tokens_before(moment timestamp with time zone, who text) IS 'After a leak: makes all refresh tokens void that were issued before a moment, with everything that was made of them since. That is, it ends the sessions that began before; later ones stay. Returns how many ended. Links and codes are another matter: postern.expire_links.
+moment: the time until which tokens may be in wrong hands; not in the future.
+who: only those of one user: the user''s id, e-mail address, or phone number with a leading +; default: those of everybody.
+Errors: user_not_found (PT404), validation_failed (PT400).
+Example: select postern.revoke_tokens_before(''2026-03-01 12:00+00'');
+Example: select postern.revoke_tokens_before(now(), ''ann@example.com'');';
+
 -- Name: run_maintenance(); Type: FUNCTION; Schema: postern
 
 CREATE FUNCTION postern.run_maintenance(OUT rule text, OUT rows bigint)
@@ -1281,12 +1390,8 @@ CREATE FUNCTION postern.send_magic_link(who text, redirect_to text DEFAULT NULL:
     SET search_path TO ''
     AS $$
 declare
-  v_user auth.users := postern_internal.find_user(who);
+  v_user auth.users := postern_internal.find_mail_user(who);
 begin
-  if coalesce(v_user.email, '') = '' or v_user.is_sso_user then
-    perform postern_internal.fail(
-      400, 'validation_failed', format('The user %s cannot sign in by mail', who));
-  end if;
   perform postern_internal.send_magic_link(
     v_user.email, false, '{}', null, null,
     postern_internal.mail_context(redirect_to) || jsonb_build_object('aud', v_user.aud));
@@ -1496,16 +1601,9 @@ CREATE FUNCTION postern.sign_out(who text, session_id uuid DEFAULT NULL::uuid) R
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
     AS $$
-declare
-  v_context jsonb := postern_internal.context();
-  v_user auth.users := postern_internal.need_user((postern_internal.find_user(who)).id);
-  v_ended int := postern_internal.end_sessions(v_user.id, 'admin', v_context, p_only => session_id);
 begin
-  if session_id is not null and v_ended = 0 then
-    perform postern_internal.fail(404, 'session_not_found', format('The user has no session %s', session_id));
-  end if;
-  perform postern_internal.audit_admin('logout', v_user, v_context);
-  return v_ended;
+  return postern_internal.admin_sign_out(
+    (postern_internal.find_user(who)).id, session_id, postern_internal.context());
 end;
 $$;
 
@@ -1517,6 +1615,53 @@ session_id: the one session to end; default: all of them.
 Errors: user_not_found, session_not_found (PT404).
 Example: select postern.sign_out(''ann@example.com'');
 Example: select postern.sign_out(who => ''ann@example.com'', session_id => s.session_id) from postern.list_sessions(''ann@example.com'') s where s.ip = ''203.0.113.7'';';
+
+-- Name: sign_out_all(interval, interval, inet, text, text, boolean); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.sign_out_all(older_than interval DEFAULT NULL::interval, idle_for interval DEFAULT NULL::interval, network inet DEFAULT NULL::inet, user_agent text DEFAULT NULL::text, aal text DEFAULT NULL::text, everybody boolean DEFAULT false) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+#variable_conflict use_variable
+declare
+  v_now timestamptz := postern_internal.clock();
+begin
+  if coalesce(everybody, false) = (num_nonnulls(older_than, idle_for, network, user_agent, aal) > 0) then
+    perform postern_internal.fail(400, 'validation_failed',
+      'Say which sessions end: older_than, idle_for, network, user_agent, aal; or everybody => true alone');
+  elsif least(older_than, idle_for) < interval '0' then
+    perform postern_internal.fail(400, 'validation_failed', 'Sessions that begin in the future cannot be ended');
+  elsif aal not in ('aal1', 'aal2', 'aal3') then
+    perform postern_internal.fail(400, 'validation_failed', 'aal has to be aal1, aal2 or aal3');
+  end if;
+  return postern_internal.sign_out_locked(
+    array(
+      select s.id
+      from auth.sessions as s
+      where (older_than is null or coalesce(s.created_at, '-infinity') <= v_now - older_than)
+        and (idle_for is null or coalesce(postern_internal.last_active(s), '-infinity') <= v_now - idle_for)
+        and (network is null or s.ip <<= network)
+        and (user_agent is null or s.user_agent ilike user_agent)
+        and (aal is null or coalesce(s.aal::text, 'aal1') = aal)
+      order by s.id
+      for update),
+    postern_internal.context());
+end;
+$$;
+
+-- Name: FUNCTION sign_out_all(older_than interval, idle_for interval, network inet, user_agent text, aal text, everybody boolean); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.sign_out_all(older_than interval, idle_for interval, network inet, user_agent text, aal text, everybody boolean) IS 'Ends the sessions of all users that fit every condition given, and returns how many ended; each user gets an audit entry as from postern.sign_out. Access tokens are refused by this server at once, by others when they expire.
+older_than: that began at least so long ago.
+idle_for: that were not refreshed for at least so long.
+network: that were last refreshed from this address or network.
+user_agent: whose client fits this pattern of LIKE, in any case.
+aal: of this assurance level: aal1 or aal2.
+everybody: true ends all sessions; it goes with no other condition, and without any it is needed.
+Errors: validation_failed (PT400).
+Example: select postern.sign_out_all(idle_for => ''90 days'');
+Example: select postern.sign_out_all(network => ''203.0.113.0/24'', user_agent => ''%python-requests%'');
+Example: select postern.sign_out_all(everybody => true);';
 
 -- Name: unban_user(text); Type: FUNCTION; Schema: postern
 
@@ -2174,6 +2319,40 @@ begin
 end;
 $$;
 
+-- Name: admin_list_sessions(uuid); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.admin_list_sessions(p_user_id uuid) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+begin
+  if not exists (
+    select from auth.users as u where u.id = p_user_id and u.instance_id = postern_internal.nil_uuid())
+  then
+    perform postern_internal.fail(404, 'user_not_found', 'User not found');
+  end if;
+  return postern_internal.sessions_json(p_user_id, false, null, '{}');
+end;
+$$;
+
+-- Name: admin_sign_out(uuid, uuid, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.admin_sign_out(p_user_id uuid, p_session_id uuid, p_context jsonb) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_user auth.users := postern_internal.need_user(p_user_id);
+  v_ended int := postern_internal.end_sessions(v_user.id, 'admin', p_context, p_only => p_session_id);
+begin
+  if p_session_id is not null and v_ended = 0 then
+    perform postern_internal.fail(404, 'session_not_found', format('The user has no session %s', p_session_id));
+  end if;
+  perform postern_internal.audit_admin('logout', v_user, p_context);
+  return v_ended;
+end;
+$$;
+
 -- Name: admin_update_factor(uuid, uuid, jsonb, jsonb, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.admin_update_factor(p_user_id uuid, p_factor_id uuid, p_changes jsonb, p_phone_refusal jsonb, p_refusal jsonb, p_context jsonb) RETURNS jsonb
@@ -2555,7 +2734,43 @@ CREATE FUNCTION postern_internal.audit_admin(p_action text, p_user auth.users, p
 begin
   perform postern_internal.write_audit(
     array[p_action], postern_internal.nil_uuid(), p_context ->> 'actor', false, null,
-    jsonb_build_object('user_id', p_user.id, 'user_email', coalesce(p_user.email, '')) || p_traits, p_context);
+    postern_internal.audit_traits(p_user.id, p_user.email) || p_traits, p_context);
+end;
+$$;
+
+-- Name: audit_admin_many(text, uuid[], jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.audit_admin_many(p_action text, p_user_ids uuid[], p_context jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  if not coalesce((p_context ->> 'audit_disabled')::boolean, false) then
+    insert into auth.audit_log_entries (instance_id, id, payload, created_at, ip_address)
+    select postern_internal.nil_uuid(), gen_random_uuid(),
+      postern_internal.audit_entry(p_action, postern_internal.nil_uuid(), p_context ->> 'actor', false, null,
+        postern_internal.audit_traits(u.id, u.email))::json,
+      postern_internal.clock(), left(coalesce(p_context ->> 'ip', ''), 64)
+    from unnest(p_user_ids) as i (id) join auth.users as u on u.id = i.id;
+  end if;
+end;
+$$;
+
+-- Name: audit_deletion(auth.users, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.audit_deletion(p_user auth.users, p_context jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_phone jsonb := jsonb_build_object('user_phone', coalesce(p_user.phone, ''));
+begin
+  if p_context ? 'actor' then
+    perform postern_internal.audit_admin('user_deleted', p_user, p_context, v_phone);
+  else
+    perform postern_internal.audit_user('user_deleted', p_user, p_context,
+      postern_internal.audit_traits(p_user.id, p_user.email) || v_phone);
+  end if;
 end;
 $$;
 
@@ -2581,6 +2796,18 @@ CREATE FUNCTION postern_internal.audit_entry(p_entry auth.audit_log_entries) RET
   select json_build_object(
     'id', p_entry.id, 'payload', p_entry.payload, 'created_at', postern_internal.rfc3339(p_entry.created_at),
     'ip_address', p_entry.ip_address)
+$$;
+
+-- Name: audit_entry(text, uuid, text, boolean, text, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.audit_entry(p_action text, p_actor_id uuid, p_actor_username text, p_via_sso boolean, p_actor_name text, p_traits jsonb) RETURNS jsonb
+    LANGUAGE sql STABLE
+    AS $$
+  select jsonb_build_object(
+      'action', p_action, 'log_type', postern_internal.audit_log_type(p_action), 'actor_id', p_actor_id,
+      'actor_username', coalesce(p_actor_username, ''), 'actor_via_sso', coalesce(p_via_sso, false))
+    || case when p_actor_name is null then '{}' else jsonb_build_object('actor_name', p_actor_name) end
+    || case when p_traits is null then '{}' else jsonb_build_object('traits', p_traits) end
 $$;
 
 -- Name: audit_log_type(text); Type: FUNCTION; Schema: postern_internal
@@ -2638,6 +2865,14 @@ CREATE FUNCTION postern_internal.audit_text(p_payload json, p_key text) RETURNS 
     else regexp_replace(
       p_payload::text, '(?<!\\)((?:\\\\)*)\\u(?:0000|[dD][89a-fA-F][0-9a-fA-F]{2})', '\1', 'g')::json ->> p_key
   end
+$$;
+
+-- Name: audit_traits(uuid, text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.audit_traits(p_user_id uuid, p_email text) RETURNS jsonb
+    LANGUAGE sql STABLE
+    AS $$
+  select jsonb_build_object('user_id', p_user_id, 'user_email', coalesce(p_email, ''))
 $$;
 
 -- Name: audit_user(text, auth.users, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
@@ -3713,10 +3948,7 @@ begin
     perform postern_internal.fail(403, 'not_admin', 'Updating app_metadata requires admin privileges');
   end if;
   if (v_has_password or v_new_email is not null or v_new_phone is not null)
-    and postern_internal.has_verified_factor(v_user.id)
-    and not exists (select from auth.mfa_amr_claims as c
-      where c.session_id = p_session_id
-        and c.authentication_method in ('totp', 'mfa/phone', 'mfa/webauthn'))
+    and postern_internal.lacks_second_factor(v_user.id, p_session_id)
   then
     perform postern_internal.fail(401, 'insufficient_aal',
       'AAL2 session is required to update email or password when MFA is enabled.');
@@ -4558,6 +4790,36 @@ CREATE FUNCTION postern_internal.delete_effect(p_constraint pg_constraint) RETUR
   end
 $$;
 
+-- Name: delete_own_user(uuid, uuid, text, boolean, double precision, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.delete_own_user(p_user_id uuid, p_session_id uuid, p_nonce text, p_is_soft boolean, p_proof_within double precision, p_context jsonb, OUT failure jsonb)
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_user auth.users;
+begin
+  perform from auth.users as u where u.id = p_user_id for update; -- at once the lock that it takes, see need_user
+  v_user := postern_internal.authenticate(p_user_id, p_session_id);
+  perform postern_internal.take_limits(p_context);
+  if postern_internal.lacks_second_factor(v_user.id, p_session_id) then
+    perform postern_internal.fail(
+      401, 'insufficient_aal', 'AAL2 session is required to delete the account when MFA is enabled.');
+  end if;
+  if not v_user.is_anonymous and not postern_internal.has_recent_proof(p_session_id, p_proof_within) then
+    if p_nonce = '' then
+      perform postern_internal.fail(
+        400, 'reauthentication_needed', 'Deleting the account requires a recent sign-in or reauthentication');
+    end if;
+    failure := postern_internal.redeem_nonce(v_user, p_nonce, p_context);
+    if failure is not null or postern_internal.is_asking() then
+      return;
+    end if;
+  end if;
+  perform postern_internal.remove_account(v_user, p_is_soft, p_context);
+end;
+$$;
+
 -- Name: delete_user_by_command(text, text); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.delete_user_by_command(p_who text, p_aud text) RETURNS void
@@ -4857,42 +5119,72 @@ begin
 end;
 $$;
 
--- Name: end_sessions(uuid, text, jsonb, uuid, uuid); Type: FUNCTION; Schema: postern_internal
+-- Name: end_locked_sessions(uuid[], text, jsonb); Type: FUNCTION; Schema: postern_internal
 
-CREATE FUNCTION postern_internal.end_sessions(p_user_id uuid, p_reason text, p_context jsonb, p_only uuid DEFAULT NULL::uuid, p_except uuid DEFAULT NULL::uuid) RETURNS integer
+CREATE FUNCTION postern_internal.end_locked_sessions(p_ids uuid[], p_reason text, p_context jsonb) RETURNS integer
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
 declare
   v_now timestamptz := postern_internal.clock();
   v_actor text := coalesce(p_context ->> 'actor', 'user');
-  v_ended uuid[];
+  v_count int;
 begin
-  with locked as (
-    select s.id
-    from auth.sessions as s
-    where s.user_id = p_user_id
-      and (p_only is null or s.id = p_only)
-      and s.id is distinct from p_except
-    order by s.id
-    for update
-  ), ended as (
-    delete from auth.sessions as s using locked as l where s.id = l.id returning s.id
-  )
-  select array_agg(id) into v_ended from ended;
-  if v_ended is null then
+  if p_ids = '{}' then
     return 0;
   end if;
-
-  with why as (
+  with ended as (
+    delete from auth.sessions as s using unnest(p_ids) as l (id) where s.id = l.id returning s.id, s.user_id
+  ), why as (
     insert into postern.session_ends (session_id, user_id, reason, actor, ended_at)
-    select id, p_user_id, p_reason, v_actor, v_now from unnest(v_ended) as t (id)
+    select e.id, e.user_id, p_reason, v_actor, v_now from ended as e
     on conflict (session_id) do nothing
+  ), told as (
+    insert into postern.events (type, user_id, session_id, actor, data, created_at)
+    select 'session.ended', e.user_id, e.id, v_actor, jsonb_build_object('reason', p_reason), v_now
+    from ended as e
+    order by e.id
   )
-  insert into postern.events (type, user_id, session_id, actor, data, created_at)
-  select 'session.ended', p_user_id, id, v_actor, jsonb_build_object('reason', p_reason), v_now
-  from unnest(v_ended) as t (id);
-  return cardinality(v_ended);
+  select count(*) into v_count from ended;
+  return v_count;
+end;
+$$;
+
+-- Name: end_own_session(uuid, uuid, uuid, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.end_own_session(p_user_id uuid, p_session_id uuid, p_ended_id uuid, p_context jsonb) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_user auth.users := postern_internal.authenticate(p_user_id, p_session_id);
+  v_ended int := postern_internal.end_sessions(v_user.id, 'logout', p_context, p_only => p_ended_id);
+begin
+  if v_ended = 0 then
+    perform postern_internal.fail(404, 'session_not_found', 'Session not found');
+  end if;
+  perform postern_internal.audit_user('logout', v_user, p_context);
+  return v_ended;
+end;
+$$;
+
+-- Name: end_sessions(uuid, text, jsonb, uuid, uuid); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.end_sessions(p_user_id uuid, p_reason text, p_context jsonb, p_only uuid DEFAULT NULL::uuid, p_except uuid DEFAULT NULL::uuid) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  return postern_internal.end_locked_sessions(
+    array(
+      select s.id
+      from auth.sessions as s
+      where s.user_id = p_user_id
+        and (p_only is null or s.id = p_only)
+        and s.id is distinct from p_except
+      order by s.id
+      for update),
+    p_reason, p_context);
 end;
 $$;
 
@@ -5513,6 +5805,23 @@ begin
 end;
 $_$;
 
+-- Name: find_mail_user(text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.find_mail_user(p_who text) RETURNS auth.users
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_user auth.users := postern_internal.find_user(p_who);
+begin
+  if coalesce(v_user.email, '') = '' or v_user.is_sso_user then
+    perform postern_internal.fail(
+      400, 'validation_failed', format('The user %s cannot sign in by mail', p_who));
+  end if;
+  return v_user;
+end;
+$$;
+
 -- Name: flow_state; Type: TABLE; Schema: auth
 
 CREATE TABLE auth.flow_state (
@@ -6036,67 +6345,22 @@ $$;
 CREATE FUNCTION postern_internal.generate_link(p_link jsonb, p_password_hash text, p_refusal jsonb, p_context jsonb) RETURNS jsonb
     LANGUAGE plpgsql
     SET search_path TO ''
-    AS $_$
+    AS $$
 declare
-  v_context jsonb := p_context || jsonb_build_object('redirect_to', p_link ->> 'redirect_to');
-  v_email text := p_link ->> 'email';
-  v_type text := p_link ->> 'type';
-  v_otp text := postern_internal.random_otp((p_context ->> 'otp_length')::int);
-  v_hash text := postern_internal.otp_hash(v_email, v_otp);
-  v_link text;
-  v_is_new boolean;
-  v_user auth.users := postern_internal.lock_user(
-    (select u.id from postern_internal.find_users_by_email(v_email, p_context ->> 'aud') as u));
+  v_made record := postern_internal.issue_link(p_link, p_password_hash, p_refusal, p_context);
 begin
-  v_is_new := v_user.id is null;
-  if v_is_new and v_type = 'magiclink' then
-    v_type := 'signup';
-    p_password_hash := postern_internal.unusable_password_hash();
-  elsif v_user.id is null and v_type in ('recovery', 'email_change_current', 'email_change_new') then
-    perform postern_internal.fail(404, 'user_not_found', 'User with this email not found');
-  end if;
-
-  case
-    when v_type in ('magiclink', 'recovery') then
-      perform postern_internal.audit_user('user_recovery_requested', v_user, v_context);
-      v_link := postern_internal.put_token(v_user.id, 'recovery_token', v_hash, v_email);
-    when v_type in ('signup', 'invite') then
-      v_user := postern_internal.link_new_user(v_user, v_type, p_link, p_password_hash, p_refusal, v_context);
-      v_link := postern_internal.put_token(v_user.id, 'confirmation_token', v_hash, v_email);
-    when v_type = 'email_change_current' then
-      perform postern_internal.link_email_change(v_user, v_type, p_link ->> 'new_email', p_refusal, v_context);
-      v_link := postern_internal.put_token(v_user.id, 'email_change_token_current', v_hash, v_email);
-    when v_type = 'email_change_new' then
-      perform postern_internal.link_email_change(v_user, v_type, p_link ->> 'new_email', p_refusal, v_context);
-      v_link := postern_internal.put_token(v_user.id, 'email_change_token_new',
-        postern_internal.otp_hash(p_link ->> 'new_email', v_otp), p_link ->> 'new_email');
-    else
-      perform postern_internal.fail(
-        400, 'validation_failed', 'Invalid email action link type requested: ' || coalesce(v_type, ''));
-  end case;
-  perform postern_internal.record_event(
-    'link.generated', v_user.id, v_context, jsonb_build_object('type', v_type));
-
-  v_user := postern_internal.lock_user(v_user.id);
-  if v_is_new then
-    perform postern_internal.announce_new_user(v_user, v_context);
-  end if;
-
-  -- for email_change_new hashed_token is made of the current address and means nothing: so does the reference
-  return postern_internal.user_document(v_user) || jsonb_build_object(
-    'action_link', postern_internal.action_link(
-      case
-        when v_type = 'signup' then 'confirmation'
-        when v_type = 'invite' then 'invite'
-        when v_type in ('magiclink', 'recovery') then 'recovery'
-        else 'email_change'
-      end,
-      v_link, regexp_replace(v_type, '^(email_change)_.*$', '\1'), v_context),
-    'email_otp', v_otp, 'hashed_token', case v_type when 'email_change_new' then v_hash else v_link end,
-    'verification_type', v_type,
-    'redirect_to', v_context ->> 'redirect_to');
+  return postern_internal.user_document(v_made.account) || jsonb_build_object(
+    'action_link', v_made.action_link,
+    'email_otp', v_made.email_otp,
+    -- for email_change_new it is made of the current address and means nothing: so does the reference
+    'hashed_token', case v_made.verification_type
+      when 'email_change_new' then postern_internal.otp_hash(p_link ->> 'email', v_made.email_otp)
+      else v_made.hashed_token
+    end,
+    'verification_type', v_made.verification_type,
+    'redirect_to', p_link ->> 'redirect_to');
 end;
-$_$;
+$$;
 
 -- Name: get_custom_provider(text, jsonb); Type: FUNCTION; Schema: postern_internal
 
@@ -6192,6 +6456,21 @@ begin
       and postern_internal.last_active(s) > postern_internal.last_active(p_session)
       and postern_internal.session_expiry(s, postern_internal.last_active(s), p_context) is null
   );
+end;
+$$;
+
+-- Name: has_recent_proof(uuid, double precision); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.has_recent_proof(p_session_id uuid, p_within double precision) RETURNS boolean
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+begin
+  return exists (
+    select from auth.mfa_amr_claims as c
+    where c.session_id = p_session_id
+      and c.authentication_method <> 'anonymous'
+      and c.updated_at > postern_internal.clock() - make_interval(secs => p_within));
 end;
 $$;
 
@@ -6776,6 +7055,20 @@ begin
 end;
 $$;
 
+-- Name: is_session_over(auth.sessions, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.is_session_over(p_session auth.sessions, p_context jsonb) RETURNS boolean
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+begin
+  return postern_internal.session_expiry(p_session, postern_internal.last_active(p_session), p_context) is not null
+    or (p_context ->> 'single_per_user')::boolean and postern_internal.has_newer_session(p_session, p_context)
+    or p_session.refresh_token_hmac_key is null and not exists (
+      select from auth.refresh_tokens as t where t.session_id = p_session.id and t.revoked is not true);
+end;
+$$;
+
 -- Name: is_sms_otp_alive(timestamp with time zone, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.is_sms_otp_alive(p_sent_at timestamp with time zone, p_context jsonb) RETURNS boolean
@@ -6813,6 +7106,70 @@ begin
   return v_code;
 end;
 $$;
+
+-- Name: issue_link(jsonb, text, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.issue_link(p_link jsonb, p_password_hash text, p_refusal jsonb, p_context jsonb, OUT account auth.users, OUT action_link text, OUT email_otp text, OUT hashed_token text, OUT verification_type text)
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $_$
+declare
+  v_context jsonb := p_context || jsonb_build_object('redirect_to', p_link ->> 'redirect_to');
+  v_email text := p_link ->> 'email';
+  v_hash text;
+  v_is_new boolean;
+begin
+  verification_type := p_link ->> 'type';
+  email_otp := postern_internal.random_otp((p_context ->> 'otp_length')::int);
+  v_hash := postern_internal.otp_hash(v_email, email_otp);
+  account := postern_internal.lock_user(
+    (select u.id from postern_internal.find_users_by_email(v_email, p_context ->> 'aud') as u));
+  v_is_new := account.id is null;
+  if v_is_new and verification_type = 'magiclink' then
+    verification_type := 'signup';
+    p_password_hash := postern_internal.unusable_password_hash();
+  elsif v_is_new and verification_type in ('recovery', 'email_change_current', 'email_change_new') then
+    perform postern_internal.fail(404, 'user_not_found', 'User with this email not found');
+  end if;
+
+  case
+    when verification_type in ('magiclink', 'recovery') then
+      perform postern_internal.audit_user('user_recovery_requested', account, v_context);
+      hashed_token := postern_internal.put_token(account.id, 'recovery_token', v_hash, v_email);
+    when verification_type in ('signup', 'invite') then
+      account := postern_internal.link_new_user(
+        account, verification_type, p_link, p_password_hash, p_refusal, v_context);
+      hashed_token := postern_internal.put_token(account.id, 'confirmation_token', v_hash, v_email);
+    when verification_type = 'email_change_current' then
+      perform postern_internal.link_email_change(
+        account, verification_type, p_link ->> 'new_email', p_refusal, v_context);
+      hashed_token := postern_internal.put_token(account.id, 'email_change_token_current', v_hash, v_email);
+    when verification_type = 'email_change_new' then
+      perform postern_internal.link_email_change(
+        account, verification_type, p_link ->> 'new_email', p_refusal, v_context);
+      hashed_token := postern_internal.put_token(account.id, 'email_change_token_new',
+        postern_internal.otp_hash(p_link ->> 'new_email', email_otp), p_link ->> 'new_email');
+    else
+      perform postern_internal.fail(
+        400, 'validation_failed', 'Invalid email action link type requested: ' || coalesce(verification_type, ''));
+  end case;
+  perform postern_internal.record_event(
+    'link.generated', account.id, v_context, jsonb_build_object('type', verification_type));
+
+  account := postern_internal.lock_user(account.id);
+  if v_is_new then
+    perform postern_internal.announce_new_user(account, v_context);
+  end if;
+  action_link := postern_internal.action_link(
+    case
+      when verification_type = 'signup' then 'confirmation'
+      when verification_type = 'invite' then 'invite'
+      when verification_type in ('magiclink', 'recovery') then 'recovery'
+      else 'email_change'
+    end,
+    hashed_token, regexp_replace(verification_type, '^(email_change)_.*$', '\1'), v_context);
+end;
+$_$;
 
 -- Name: issue_session(uuid, text, jsonb); Type: FUNCTION; Schema: postern_internal
 
@@ -7028,6 +7385,20 @@ CREATE FUNCTION postern_internal.keys_that_move() RETURNS SETOF oid
   union
   select c.oid from pg_catalog.pg_constraint as c
   where c.contype = 'f' and c.conrelid = 'auth.identities'::regclass and c.confrelid = 'auth.users'::regclass
+$$;
+
+-- Name: lacks_second_factor(uuid, uuid); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.lacks_second_factor(p_user_id uuid, p_session_id uuid) RETURNS boolean
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+begin
+  return postern_internal.has_verified_factor(p_user_id)
+    and not exists (select from auth.mfa_amr_claims as c
+      where c.session_id = p_session_id
+        and c.authentication_method in ('totp', 'mfa/phone', 'mfa/webauthn'));
+end;
 $$;
 
 -- Name: last_active(auth.sessions); Type: FUNCTION; Schema: postern_internal
@@ -7410,6 +7781,18 @@ CREATE FUNCTION postern_internal.list_json(p_ids uuid[]) RETURNS jsonb
   from unnest(p_ids) with ordinality as i (id, n) join auth.users as u on u.id = i.id
 $$;
 
+-- Name: list_own_sessions(uuid, uuid, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.list_own_sessions(p_user_id uuid, p_session_id uuid, p_context jsonb) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  perform postern_internal.authenticate(p_user_id, p_session_id);
+  return postern_internal.sessions_json(p_user_id, true, p_session_id, p_context);
+end;
+$$;
+
 -- Name: list_provider_tokens(uuid, uuid); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.list_provider_tokens(p_user_id uuid, p_session_id uuid) RETURNS jsonb
@@ -7606,6 +7989,31 @@ begin
     p_user_id, 'logout', p_context,
     p_only => case when p_scope = 'local' then p_session_id end,
     p_except => case when p_scope = 'others' then p_session_id end);
+end;
+$$;
+
+-- Name: look_up_users(text, text, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.look_up_users(p_email text, p_phone text, p_context jsonb, OUT total bigint, OUT users jsonb)
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_ids uuid[];
+begin
+  if p_email is not null then
+    v_ids := array(
+      select u.id from auth.users as u
+      where u.instance_id = postern_internal.nil_uuid() and lower(u.email) = lower(p_email)
+        and u.aud = p_context ->> 'aud' and (p_phone is null or u.phone = p_phone)
+      order by u.created_at desc, u.id desc);
+  else
+    v_ids := array(
+      select u.id from auth.users as u
+      where u.instance_id = postern_internal.nil_uuid() and u.phone = p_phone and u.aud = p_context ->> 'aud');
+  end if;
+  total := cardinality(v_ids);
+  users := postern_internal.list_json(v_ids);
 end;
 $$;
 
@@ -9669,8 +10077,7 @@ CREATE FUNCTION postern_internal.remove_account(p_user auth.users, p_is_soft boo
     SET search_path TO ''
     AS $$
 begin
-  perform postern_internal.audit_admin(
-    'user_deleted', p_user, p_context, jsonb_build_object('user_phone', coalesce(p_user.phone, '')));
+  perform postern_internal.audit_deletion(p_user, p_context);
   if p_is_soft and p_user.deleted_at is not null then
     return;
   end if;
@@ -9794,33 +10201,44 @@ CREATE FUNCTION postern_internal.resend(p_type text, p_email text, p_phone text,
     AS $$
 declare
   v_user auth.users;
-  v_is_pkce boolean := coalesce(p_code_challenge <> '', false);
 begin
   perform postern_internal.take_limits(p_context, coalesce(nullif(p_email, ''), p_phone));
   v_user := case
     when p_email <> '' then postern_internal.lock_user_by_email(p_email, p_context ->> 'aud')
     else postern_internal.lock_user_by_phone(p_phone, p_context ->> 'aud')
   end;
-  if v_user.id is null then
-    return null;
-  end if;
-  if p_type = 'signup' and v_user.email_confirmed_at is null then
-    perform postern_internal.audit_user('user_confirmation_requested', v_user, p_context);
-    perform postern_internal.check_mail_frequency(v_user.confirmation_sent_at, p_context);
+  return (postern_internal.resend_to(v_user, p_type, p_code_challenge, p_code_challenge_method, p_context)).message_id;
+end;
+$$;
+
+-- Name: resend_to(auth.users, text, text, text, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.resend_to(p_user auth.users, p_type text, p_code_challenge text, p_code_challenge_method text, p_context jsonb, OUT message_id text, OUT is_sent boolean)
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_is_pkce boolean := coalesce(p_code_challenge <> '', false);
+begin
+  is_sent := true;
+  if p_type = 'signup' and p_user.email <> '' and p_user.email_confirmed_at is null then
+    perform postern_internal.audit_user('user_confirmation_requested', p_user, p_context);
+    perform postern_internal.check_mail_frequency(p_user.confirmation_sent_at, p_context);
     perform postern_internal.begin_flow(
-      v_user.id, 'email/signup', 'email/signup', p_code_challenge, p_code_challenge_method, p_context);
-    perform postern_internal.send_confirmation(v_user, 'confirmation', v_is_pkce, p_context);
-  elsif p_type = 'email_change' and coalesce(v_user.email_change, '') <> '' then
+      p_user.id, 'email/signup', 'email/signup', p_code_challenge, p_code_challenge_method, p_context);
+    perform postern_internal.send_confirmation(p_user, 'confirmation', v_is_pkce, p_context);
+  elsif p_type = 'email_change' and p_user.email_change <> '' then
     perform postern_internal.begin_flow(
-      v_user.id, 'email_change', 'email_change', p_code_challenge, p_code_challenge_method, p_context);
-    perform postern_internal.send_email_change(v_user, v_user.email_change, v_is_pkce, p_context);
-  elsif p_type = 'sms' and v_user.phone_confirmed_at is null then
-    perform postern_internal.audit_user('user_recovery_requested', v_user, p_context);
-    return postern_internal.send_phone_otp(v_user, 'confirmation', v_user.phone, 'sms', p_context);
-  elsif p_type = 'phone_change' and coalesce(v_user.phone_change, '') <> '' then
-    return postern_internal.send_phone_otp(v_user, 'phone_change', v_user.phone_change, 'sms', p_context);
+      p_user.id, 'email_change', 'email_change', p_code_challenge, p_code_challenge_method, p_context);
+    perform postern_internal.send_email_change(p_user, p_user.email_change, v_is_pkce, p_context);
+  elsif p_type = 'sms' and p_user.phone <> '' and p_user.phone_confirmed_at is null then
+    perform postern_internal.audit_user('user_recovery_requested', p_user, p_context);
+    message_id := postern_internal.send_phone_otp(p_user, 'confirmation', p_user.phone, 'sms', p_context);
+  elsif p_type = 'phone_change' and p_user.phone_change <> '' then
+    message_id := postern_internal.send_phone_otp(p_user, 'phone_change', p_user.phone_change, 'sms', p_context);
+  else
+    is_sent := false;
   end if;
-  return null;
 end;
 $$;
 
@@ -10506,6 +10924,46 @@ begin
 end;
 $$;
 
+-- Name: sessions_json(uuid, boolean, uuid, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.sessions_json(p_user_id uuid, p_is_own boolean, p_session_id uuid, p_context jsonb) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+begin
+  return (
+    select coalesce(
+      jsonb_agg(
+        jsonb_build_object(
+          'id', l.session_id,
+          'created_at', postern_internal.rfc3339(l.created_at),
+          'last_active_at', postern_internal.rfc3339(l.last_active_at),
+          'aal', l.aal,
+          'methods', l.methods,
+          'ip', host(l.ip),
+          'user_agent', l.user_agent)
+        || case when p_is_own then jsonb_build_object('is_current', coalesce(l.session_id = p_session_id, false))
+          else '{}' end
+        order by l.created_at desc, l.session_id),
+      '[]')
+    from postern_internal.sessions_of(p_user_id) as l
+    join auth.sessions as s on s.id = l.session_id
+    where not p_is_own or not postern_internal.is_session_over(s, p_context));
+end;
+$$;
+
+-- Name: sessions_of(uuid); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.sessions_of(p_user_id uuid, OUT session_id uuid, OUT created_at timestamp with time zone, OUT last_active_at timestamp with time zone, OUT aal text, OUT methods text[], OUT ip inet, OUT user_agent text)
+    LANGUAGE sql STABLE
+    AS $$
+  select s.id, s.created_at, postern_internal.last_active(s), coalesce(s.aal::text, 'aal1'),
+    array(select c.authentication_method from auth.mfa_amr_claims as c where c.session_id = s.id order by 1),
+    s.ip, s.user_agent
+  from auth.sessions as s
+  where s.user_id = p_user_id
+$$;
+
 -- Name: set_ban(uuid, double precision, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.set_ban(p_user_id uuid, p_seconds double precision, p_context jsonb) RETURNS auth.users
@@ -10623,6 +11081,22 @@ begin
       'login', v_user, p_context, jsonb_build_object('provider', p_provider));
     issued := postern_internal.issue_session(v_user.id, 'password', p_context);
   end if;
+end;
+$$;
+
+-- Name: sign_out_locked(uuid[], jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.sign_out_locked(p_ids uuid[], p_context jsonb) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  perform postern_internal.audit_admin_many(
+    'logout',
+    array(
+      select distinct s.user_id from unnest(p_ids) as i (id) join auth.sessions as s on s.id = i.id order by s.user_id),
+    p_context);
+  return postern_internal.end_locked_sessions(p_ids, 'admin', p_context);
 end;
 $$;
 
@@ -11753,6 +12227,30 @@ CREATE FUNCTION postern_internal.was_phone(p_user auth.users, p_phone text) RETU
   select p_user.phone in (p_phone, left(postern_internal.obscured(p_user.id, p_phone), 15))
 $$;
 
+-- Name: whose_link(text, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.whose_link(p_who text, p_context jsonb, OUT email text, OUT aud text)
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_who text := btrim(p_who);
+  v_user auth.users;
+begin
+  if v_who like '%@%' and v_who not like '+%' and not exists (
+    select from auth.users as u
+    where lower(u.email) = lower(v_who) and u.instance_id = postern_internal.nil_uuid())
+  then
+    email := postern_internal.check_email(v_who);
+    aud := p_context ->> 'aud';
+    return;
+  end if;
+  v_user := postern_internal.find_mail_user(p_who);
+  email := lower(v_user.email);
+  aud := v_user.aud;
+end;
+$$;
+
 -- Name: with_discovery(auth.custom_oauth_providers, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.with_discovery(p_provider auth.custom_oauth_providers, p_context jsonb) RETURNS auth.custom_oauth_providers
@@ -11796,11 +12294,6 @@ CREATE FUNCTION postern_internal.write_audit(p_actions text[], p_actor_id uuid, 
     SET search_path TO ''
     AS $$
 declare
-  v_payload jsonb := jsonb_build_object(
-      'actor_id', p_actor_id, 'actor_username', coalesce(p_actor_username, ''),
-      'actor_via_sso', coalesce(p_via_sso, false))
-    || case when p_actor_name is null then '{}' else jsonb_build_object('actor_name', p_actor_name) end
-    || case when p_traits is null then '{}' else jsonb_build_object('traits', p_traits) end;
   v_ip text := left(coalesce(p_context ->> 'ip', ''), 64);
   v_now timestamptz := postern_internal.clock();
   v_action text;
@@ -11809,8 +12302,8 @@ declare
 begin
   foreach v_action in array p_actions loop
     v_ids := v_ids || gen_random_uuid();
-    v_entries := v_entries || (v_payload
-      || jsonb_build_object('action', v_action, 'log_type', postern_internal.audit_log_type(v_action)));
+    v_entries := v_entries || postern_internal.audit_entry(
+      v_action, p_actor_id, p_actor_username, p_via_sso, p_actor_name, p_traits);
   end loop;
   if not coalesce((p_context ->> 'audit_disabled')::boolean, false) then
     insert into auth.audit_log_entries (instance_id, id, payload, created_at, ip_address)
@@ -13256,6 +13749,11 @@ GRANT ALL ON FUNCTION postern.is_anonymous() TO anon;
 GRANT ALL ON FUNCTION postern.is_anonymous() TO authenticated;
 GRANT ALL ON FUNCTION postern.is_anonymous() TO service_role;
 
+-- Name: FUNCTION issue_link(who text, kind text, redirect_to text, new_email text, user_metadata jsonb, password_hash text); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.issue_link(who text, kind text, redirect_to text, new_email text, user_metadata jsonb, password_hash text) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.issue_link(who text, kind text, redirect_to text, new_email text, user_metadata jsonb, password_hash text) TO postern_admin;
+
 -- Name: FUNCTION lint(); Type: ACL; Schema: postern
 
 REVOKE ALL ON FUNCTION postern.lint() FROM PUBLIC;
@@ -13322,6 +13820,11 @@ GRANT ALL ON FUNCTION postern.merge_users_plan(keep text, remove text) TO poster
 REVOKE ALL ON FUNCTION postern.purge_deleted(older_than interval) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.purge_deleted(older_than interval) TO postern_admin;
 
+-- Name: FUNCTION resend(who text, kind text, redirect_to text); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.resend(who text, kind text, redirect_to text) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.resend(who text, kind text, redirect_to text) TO postern_admin;
+
 -- Name: FUNCTION reset_limit(who text, limit_name text); Type: ACL; Schema: postern
 
 REVOKE ALL ON FUNCTION postern.reset_limit(who text, limit_name text) FROM PUBLIC;
@@ -13341,6 +13844,11 @@ GRANT ALL ON FUNCTION postern.restore_user(who text, email text, phone text, ide
 
 REVOKE ALL ON FUNCTION postern.retry_outbox(p_id bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.retry_outbox(p_id bigint) TO postern_admin;
+
+-- Name: FUNCTION revoke_tokens_before(moment timestamp with time zone, who text); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.revoke_tokens_before(moment timestamp with time zone, who text) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.revoke_tokens_before(moment timestamp with time zone, who text) TO postern_admin;
 
 -- Name: FUNCTION run_maintenance(); Type: ACL; Schema: postern
 
@@ -13407,6 +13915,11 @@ GRANT ALL ON FUNCTION postern.set_user_metadata(who text, metadata jsonb) TO pos
 
 REVOKE ALL ON FUNCTION postern.sign_out(who text, session_id uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.sign_out(who text, session_id uuid) TO postern_admin;
+
+-- Name: FUNCTION sign_out_all(older_than interval, idle_for interval, network inet, user_agent text, aal text, everybody boolean); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.sign_out_all(older_than interval, idle_for interval, network inet, user_agent text, aal text, everybody boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.sign_out_all(older_than interval, idle_for interval, network inet, user_agent text, aal text, everybody boolean) TO postern_admin;
 
 -- Name: FUNCTION unban_user(who text); Type: ACL; Schema: postern
 
@@ -13518,6 +14031,14 @@ REVOKE ALL ON FUNCTION postern_internal.admin_get_user(p_user_id uuid) FROM PUBL
 
 REVOKE ALL ON FUNCTION postern_internal.admin_list_factors(p_user_id uuid) FROM PUBLIC;
 
+-- Name: FUNCTION admin_list_sessions(p_user_id uuid); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.admin_list_sessions(p_user_id uuid) FROM PUBLIC;
+
+-- Name: FUNCTION admin_sign_out(p_user_id uuid, p_session_id uuid, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.admin_sign_out(p_user_id uuid, p_session_id uuid, p_context jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION admin_update_factor(p_user_id uuid, p_factor_id uuid, p_changes jsonb, p_phone_refusal jsonb, p_refusal jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.admin_update_factor(p_user_id uuid, p_factor_id uuid, p_changes jsonb, p_phone_refusal jsonb, p_refusal jsonb, p_context jsonb) FROM PUBLIC;
@@ -13587,6 +14108,14 @@ REVOKE ALL ON FUNCTION postern_internal.ask_about_custom_provider(p_what text, p
 
 REVOKE ALL ON FUNCTION postern_internal.audit_admin(p_action text, p_user auth.users, p_context jsonb, p_traits jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION audit_admin_many(p_action text, p_user_ids uuid[], p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.audit_admin_many(p_action text, p_user_ids uuid[], p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION audit_deletion(p_user auth.users, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.audit_deletion(p_user auth.users, p_context jsonb) FROM PUBLIC;
+
 -- Name: TABLE audit_log_entries; Type: ACL; Schema: auth
 
 GRANT SELECT ON TABLE auth.audit_log_entries TO postgres WITH GRANT OPTION;
@@ -13594,6 +14123,10 @@ GRANT SELECT ON TABLE auth.audit_log_entries TO postgres WITH GRANT OPTION;
 -- Name: FUNCTION audit_entry(p_entry auth.audit_log_entries); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.audit_entry(p_entry auth.audit_log_entries) FROM PUBLIC;
+
+-- Name: FUNCTION audit_entry(p_action text, p_actor_id uuid, p_actor_username text, p_via_sso boolean, p_actor_name text, p_traits jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.audit_entry(p_action text, p_actor_id uuid, p_actor_username text, p_via_sso boolean, p_actor_name text, p_traits jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION audit_log_type(p_action text); Type: ACL; Schema: postern_internal
 
@@ -13611,6 +14144,10 @@ GRANT ALL ON FUNCTION postern_internal.audit_payload(p_payload json) TO postern_
 -- Name: FUNCTION audit_text(p_payload json, p_key text); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.audit_text(p_payload json, p_key text) FROM PUBLIC;
+
+-- Name: FUNCTION audit_traits(p_user_id uuid, p_email text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.audit_traits(p_user_id uuid, p_email text) FROM PUBLIC;
 
 -- Name: FUNCTION audit_user(p_action text, p_user auth.users, p_context jsonb, p_traits jsonb); Type: ACL; Schema: postern_internal
 
@@ -13924,6 +14461,10 @@ REVOKE ALL ON FUNCTION postern_internal.delete_custom_provider(p_identifier text
 
 REVOKE ALL ON FUNCTION postern_internal.delete_effect(p_constraint pg_constraint) FROM PUBLIC;
 
+-- Name: FUNCTION delete_own_user(p_user_id uuid, p_session_id uuid, p_nonce text, p_is_soft boolean, p_proof_within double precision, p_context jsonb, OUT failure jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.delete_own_user(p_user_id uuid, p_session_id uuid, p_nonce text, p_is_soft boolean, p_proof_within double precision, p_context jsonb, OUT failure jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION delete_user_by_command(p_who text, p_aud text); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.delete_user_by_command(p_who text, p_aud text) FROM PUBLIC;
@@ -13971,6 +14512,14 @@ REVOKE ALL ON FUNCTION postern_internal.end_anonymity(p_user_id uuid) FROM PUBLI
 -- Name: FUNCTION end_flows(p_user_id uuid); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.end_flows(p_user_id uuid) FROM PUBLIC;
+
+-- Name: FUNCTION end_locked_sessions(p_ids uuid[], p_reason text, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.end_locked_sessions(p_ids uuid[], p_reason text, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION end_own_session(p_user_id uuid, p_session_id uuid, p_ended_id uuid, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.end_own_session(p_user_id uuid, p_session_id uuid, p_ended_id uuid, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION end_sessions(p_user_id uuid, p_reason text, p_context jsonb, p_only uuid, p_except uuid); Type: ACL; Schema: postern_internal
 
@@ -14084,6 +14633,10 @@ REVOKE ALL ON FUNCTION postern_internal.find_factor(p_user_id uuid, p_factor_id 
 
 REVOKE ALL ON FUNCTION postern_internal.find_link(p_link text, p_types auth.one_time_token_type[]) FROM PUBLIC;
 
+-- Name: FUNCTION find_mail_user(p_who text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.find_mail_user(p_who text) FROM PUBLIC;
+
 -- Name: TABLE flow_state; Type: ACL; Schema: auth
 
 GRANT SELECT ON TABLE auth.flow_state TO postgres WITH GRANT OPTION;
@@ -14191,6 +14744,10 @@ REVOKE ALL ON FUNCTION postern_internal.grants_to_move(p_relation oid) FROM PUBL
 -- Name: FUNCTION has_newer_session(p_session auth.sessions, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.has_newer_session(p_session auth.sessions, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION has_recent_proof(p_session_id uuid, p_within double precision); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.has_recent_proof(p_session_id uuid, p_within double precision) FROM PUBLIC;
 
 -- Name: FUNCTION has_verified_factor(p_user_id uuid); Type: ACL; Schema: postern_internal
 
@@ -14320,6 +14877,10 @@ REVOKE ALL ON FUNCTION postern_internal.is_scrypt_hash(p_hash text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION postern_internal.is_scrypt_within_limits(p_log_n integer, p_r integer, p_p integer) FROM PUBLIC;
 
+-- Name: FUNCTION is_session_over(p_session auth.sessions, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.is_session_over(p_session auth.sessions, p_context jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION is_sms_otp_alive(p_sent_at timestamp with time zone, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.is_sms_otp_alive(p_sent_at timestamp with time zone, p_context jsonb) FROM PUBLIC;
@@ -14331,6 +14892,10 @@ REVOKE ALL ON FUNCTION postern_internal.is_uuid(p_text text) FROM PUBLIC;
 -- Name: FUNCTION issue_auth_code(p_user_id uuid, p_authentication_method text); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.issue_auth_code(p_user_id uuid, p_authentication_method text) FROM PUBLIC;
+
+-- Name: FUNCTION issue_link(p_link jsonb, p_password_hash text, p_refusal jsonb, p_context jsonb, OUT account auth.users, OUT action_link text, OUT email_otp text, OUT hashed_token text, OUT verification_type text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.issue_link(p_link jsonb, p_password_hash text, p_refusal jsonb, p_context jsonb, OUT account auth.users, OUT action_link text, OUT email_otp text, OUT hashed_token text, OUT verification_type text) FROM PUBLIC;
 
 -- Name: FUNCTION issue_session(p_user_id uuid, p_method text, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -14359,6 +14924,10 @@ REVOKE ALL ON FUNCTION postern_internal.keycloak_hash(p_credential text) FROM PU
 -- Name: FUNCTION keys_that_move(); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.keys_that_move() FROM PUBLIC;
+
+-- Name: FUNCTION lacks_second_factor(p_user_id uuid, p_session_id uuid); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.lacks_second_factor(p_user_id uuid, p_session_id uuid) FROM PUBLIC;
 
 -- Name: FUNCTION last_active(p_session auth.sessions); Type: ACL; Schema: postern_internal
 
@@ -14420,6 +14989,10 @@ REVOKE ALL ON FUNCTION postern_internal.list_custom_providers(p_type text, p_con
 
 REVOKE ALL ON FUNCTION postern_internal.list_json(p_ids uuid[]) FROM PUBLIC;
 
+-- Name: FUNCTION list_own_sessions(p_user_id uuid, p_session_id uuid, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.list_own_sessions(p_user_id uuid, p_session_id uuid, p_context jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION list_provider_tokens(p_user_id uuid, p_session_id uuid); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.list_provider_tokens(p_user_id uuid, p_session_id uuid) FROM PUBLIC;
@@ -14459,6 +15032,10 @@ REVOKE ALL ON FUNCTION postern_internal.lock_user_by_phone(p_phone text, p_aud t
 -- Name: FUNCTION log_out(p_user_id uuid, p_session_id uuid, p_scope text, p_context jsonb, OUT ended integer); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.log_out(p_user_id uuid, p_session_id uuid, p_scope text, p_context jsonb, OUT ended integer) FROM PUBLIC;
+
+-- Name: FUNCTION look_up_users(p_email text, p_phone text, p_context jsonb, OUT total bigint, OUT users jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.look_up_users(p_email text, p_phone text, p_context jsonb, OUT total bigint, OUT users jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION mail_context(p_redirect_to text); Type: ACL; Schema: postern_internal
 
@@ -14856,6 +15433,10 @@ REVOKE ALL ON FUNCTION postern_internal.request_claim(p_name text, p_claims json
 
 REVOKE ALL ON FUNCTION postern_internal.resend(p_type text, p_email text, p_phone text, p_code_challenge text, p_code_challenge_method text, p_context jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION resend_to(p_user auth.users, p_type text, p_code_challenge text, p_code_challenge_method text, p_context jsonb, OUT message_id text, OUT is_sent boolean); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.resend_to(p_user auth.users, p_type text, p_code_challenge text, p_code_challenge_method text, p_context jsonb, OUT message_id text, OUT is_sent boolean) FROM PUBLIC;
+
 -- Name: FUNCTION restore_identities(p_user auth.users, p_identities jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.restore_identities(p_user auth.users, p_identities jsonb) FROM PUBLIC;
@@ -14944,6 +15525,14 @@ REVOKE ALL ON FUNCTION postern_internal.session_grant(p_user auth.users, p_sessi
 
 REVOKE ALL ON FUNCTION postern_internal.session_key(p_session auth.sessions, p_context jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION sessions_json(p_user_id uuid, p_is_own boolean, p_session_id uuid, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.sessions_json(p_user_id uuid, p_is_own boolean, p_session_id uuid, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION sessions_of(p_user_id uuid); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.sessions_of(p_user_id uuid) FROM PUBLIC;
+
 -- Name: FUNCTION set_ban(p_user_id uuid, p_seconds double precision, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.set_ban(p_user_id uuid, p_seconds double precision, p_context jsonb) FROM PUBLIC;
@@ -14959,6 +15548,10 @@ REVOKE ALL ON FUNCTION postern_internal.sign_in_with_id_token(p_provider text, p
 -- Name: FUNCTION sign_in_with_password(p_user_id uuid, p_matched_hash text, p_provider text, p_context jsonb, p_new_hash text, OUT issued jsonb, OUT failure jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.sign_in_with_password(p_user_id uuid, p_matched_hash text, p_provider text, p_context jsonb, p_new_hash text, OUT issued jsonb, OUT failure jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION sign_out_locked(p_ids uuid[], p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.sign_out_locked(p_ids uuid[], p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION sign_up(p_email text, p_password_hash text, p_data jsonb, p_code_challenge text, p_code_challenge_method text, p_context jsonb, OUT issued jsonb, OUT account jsonb, OUT failure jsonb); Type: ACL; Schema: postern_internal
 
@@ -15159,6 +15752,10 @@ REVOKE ALL ON FUNCTION postern_internal.was_email(p_user auth.users, p_email tex
 -- Name: FUNCTION was_phone(p_user auth.users, p_phone text); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.was_phone(p_user auth.users, p_phone text) FROM PUBLIC;
+
+-- Name: FUNCTION whose_link(p_who text, p_context jsonb, OUT email text, OUT aud text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.whose_link(p_who text, p_context jsonb, OUT email text, OUT aud text) FROM PUBLIC;
 
 -- Name: FUNCTION with_discovery(p_provider auth.custom_oauth_providers, p_context jsonb); Type: ACL; Schema: postern_internal
 

@@ -29,6 +29,7 @@ type Config struct {
 	JWT            JWT            `title:"Access tokens"`
 	Sessions       Sessions       `title:"Sessions"`
 	Security       Security       `title:"Refresh tokens and account changes"`
+	Deletion       Deletion       `title:"Users who delete their account"`
 	Encryption     Encryption     `title:"Encryption in the database"`
 	External       External       `title:"Ways to sign in"`
 	Password       Password       `title:"Passwords"`
@@ -107,6 +108,7 @@ func (c *Config) check(l *loader) {
 	c.JWT.check(l)
 	c.Sessions.check(l)
 	c.Security.check(l)
+	c.Deletion.check(l)
 	c.Encryption.check(l)
 	c.Captcha.check(l)
 	c.Password.check(l)

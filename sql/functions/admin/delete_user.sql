@@ -8,8 +8,7 @@ returns void
 language plpgsql volatile security invoker set search_path = ''
 as $$
 begin
-  perform postern_internal.audit_admin(
-    'user_deleted', p_user, p_context, jsonb_build_object('user_phone', coalesce(p_user.phone, '')));
+  perform postern_internal.audit_deletion(p_user, p_context);
   if p_is_soft and p_user.deleted_at is not null then
     return;
   end if;
@@ -25,6 +24,23 @@ begin
   end if;
   perform postern_internal.record_event(
     'user.deleted', p_user.id, p_context, jsonb_build_object('soft', p_is_soft));
+end;
+$$;
+
+-- The audit entry of a deletion: an administrator's, or that of users who delete their own account.
+create or replace function postern_internal.audit_deletion(p_user auth.users, p_context jsonb)
+returns void
+language plpgsql volatile security invoker set search_path = ''
+as $$
+declare
+  v_phone jsonb := jsonb_build_object('user_phone', coalesce(p_user.phone, ''));
+begin
+  if p_context ? 'actor' then
+    perform postern_internal.audit_admin('user_deleted', p_user, p_context, v_phone);
+  else
+    perform postern_internal.audit_user('user_deleted', p_user, p_context,
+      postern_internal.audit_traits(p_user.id, p_user.email) || v_phone);
+  end if;
 end;
 $$;
 

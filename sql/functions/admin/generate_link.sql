@@ -1,8 +1,7 @@
 -- POST /admin/generate_link (spec/01 section 13): a link that the administrator delivers. Nothing is mailed.
 -- p_link: type, email, new_email, data, redirect_to (effective). p_refusal is what is wrong with the password of a new
 -- user or with new_email, raised where these matter.
--- Raises: user_not_found (404), validation_failed (400), email_exists (422), p_refusal. Locks: the user.
--- Writes: users, identities, one_time_tokens, audit, events.
+-- Raises and writes: as issue_link.
 -- Returns the user object with action_link, email_otp, hashed_token, verification_type and redirect_to.
 create or replace function postern_internal.generate_link(
   p_link jsonb,
@@ -14,63 +13,92 @@ returns jsonb
 language plpgsql volatile security invoker set search_path = ''
 as $$
 declare
+  v_made record := postern_internal.issue_link(p_link, p_password_hash, p_refusal, p_context);
+begin
+  return postern_internal.user_document(v_made.account) || jsonb_build_object(
+    'action_link', v_made.action_link,
+    'email_otp', v_made.email_otp,
+    -- for email_change_new it is made of the current address and means nothing: so does the reference
+    'hashed_token', case v_made.verification_type
+      when 'email_change_new' then postern_internal.otp_hash(p_link ->> 'email', v_made.email_otp)
+      else v_made.hashed_token
+    end,
+    'verification_type', v_made.verification_type,
+    'redirect_to', p_link ->> 'redirect_to');
+end;
+$$;
+
+-- Makes the link, for generate_link and postern.issue_link.
+-- Raises: user_not_found (404), validation_failed (400), email_exists (422), p_refusal. Locks: the user.
+-- Writes: users, identities, one_time_tokens, audit, events.
+create or replace function postern_internal.issue_link(
+  p_link jsonb,
+  p_password_hash text,
+  p_refusal jsonb,
+  p_context jsonb,
+  out account auth.users,
+  out action_link text,
+  out email_otp text,
+  out hashed_token text,    -- what POST /verify takes as token_hash
+  out verification_type text
+)
+language plpgsql volatile security invoker set search_path = ''
+as $$
+declare
   v_context jsonb := p_context || jsonb_build_object('redirect_to', p_link ->> 'redirect_to');
   v_email text := p_link ->> 'email';
-  v_type text := p_link ->> 'type';
-  v_otp text := postern_internal.random_otp((p_context ->> 'otp_length')::int);
-  v_hash text := postern_internal.otp_hash(v_email, v_otp);
-  v_link text;
+  v_hash text;
   v_is_new boolean;
-  v_user auth.users := postern_internal.lock_user(
-    (select u.id from postern_internal.find_users_by_email(v_email, p_context ->> 'aud') as u));
 begin
-  v_is_new := v_user.id is null;
-  if v_is_new and v_type = 'magiclink' then
-    v_type := 'signup';
+  verification_type := p_link ->> 'type';
+  email_otp := postern_internal.random_otp((p_context ->> 'otp_length')::int);
+  v_hash := postern_internal.otp_hash(v_email, email_otp);
+  account := postern_internal.lock_user(
+    (select u.id from postern_internal.find_users_by_email(v_email, p_context ->> 'aud') as u));
+  v_is_new := account.id is null;
+  if v_is_new and verification_type = 'magiclink' then
+    verification_type := 'signup';
     p_password_hash := postern_internal.unusable_password_hash();
-  elsif v_user.id is null and v_type in ('recovery', 'email_change_current', 'email_change_new') then
+  elsif v_is_new and verification_type in ('recovery', 'email_change_current', 'email_change_new') then
     perform postern_internal.fail(404, 'user_not_found', 'User with this email not found');
   end if;
 
   case
-    when v_type in ('magiclink', 'recovery') then
-      perform postern_internal.audit_user('user_recovery_requested', v_user, v_context);
-      v_link := postern_internal.put_token(v_user.id, 'recovery_token', v_hash, v_email);
-    when v_type in ('signup', 'invite') then
-      v_user := postern_internal.link_new_user(v_user, v_type, p_link, p_password_hash, p_refusal, v_context);
-      v_link := postern_internal.put_token(v_user.id, 'confirmation_token', v_hash, v_email);
-    when v_type = 'email_change_current' then
-      perform postern_internal.link_email_change(v_user, v_type, p_link ->> 'new_email', p_refusal, v_context);
-      v_link := postern_internal.put_token(v_user.id, 'email_change_token_current', v_hash, v_email);
-    when v_type = 'email_change_new' then
-      perform postern_internal.link_email_change(v_user, v_type, p_link ->> 'new_email', p_refusal, v_context);
-      v_link := postern_internal.put_token(v_user.id, 'email_change_token_new',
-        postern_internal.otp_hash(p_link ->> 'new_email', v_otp), p_link ->> 'new_email');
+    when verification_type in ('magiclink', 'recovery') then
+      perform postern_internal.audit_user('user_recovery_requested', account, v_context);
+      hashed_token := postern_internal.put_token(account.id, 'recovery_token', v_hash, v_email);
+    when verification_type in ('signup', 'invite') then
+      account := postern_internal.link_new_user(
+        account, verification_type, p_link, p_password_hash, p_refusal, v_context);
+      hashed_token := postern_internal.put_token(account.id, 'confirmation_token', v_hash, v_email);
+    when verification_type = 'email_change_current' then
+      perform postern_internal.link_email_change(
+        account, verification_type, p_link ->> 'new_email', p_refusal, v_context);
+      hashed_token := postern_internal.put_token(account.id, 'email_change_token_current', v_hash, v_email);
+    when verification_type = 'email_change_new' then
+      perform postern_internal.link_email_change(
+        account, verification_type, p_link ->> 'new_email', p_refusal, v_context);
+      hashed_token := postern_internal.put_token(account.id, 'email_change_token_new',
+        postern_internal.otp_hash(p_link ->> 'new_email', email_otp), p_link ->> 'new_email');
     else
       perform postern_internal.fail(
-        400, 'validation_failed', 'Invalid email action link type requested: ' || coalesce(v_type, ''));
+        400, 'validation_failed', 'Invalid email action link type requested: ' || coalesce(verification_type, ''));
   end case;
   perform postern_internal.record_event(
-    'link.generated', v_user.id, v_context, jsonb_build_object('type', v_type));
+    'link.generated', account.id, v_context, jsonb_build_object('type', verification_type));
 
-  v_user := postern_internal.lock_user(v_user.id);
+  account := postern_internal.lock_user(account.id);
   if v_is_new then
-    perform postern_internal.announce_new_user(v_user, v_context);
+    perform postern_internal.announce_new_user(account, v_context);
   end if;
-
-  -- for email_change_new hashed_token is made of the current address and means nothing: so does the reference
-  return postern_internal.user_document(v_user) || jsonb_build_object(
-    'action_link', postern_internal.action_link(
-      case
-        when v_type = 'signup' then 'confirmation'
-        when v_type = 'invite' then 'invite'
-        when v_type in ('magiclink', 'recovery') then 'recovery'
-        else 'email_change'
-      end,
-      v_link, regexp_replace(v_type, '^(email_change)_.*$', '\1'), v_context),
-    'email_otp', v_otp, 'hashed_token', case v_type when 'email_change_new' then v_hash else v_link end,
-    'verification_type', v_type,
-    'redirect_to', v_context ->> 'redirect_to');
+  action_link := postern_internal.action_link(
+    case
+      when verification_type = 'signup' then 'confirmation'
+      when verification_type = 'invite' then 'invite'
+      when verification_type in ('magiclink', 'recovery') then 'recovery'
+      else 'email_change'
+    end,
+    hashed_token, regexp_replace(verification_type, '^(email_change)_.*$', '\1'), v_context);
 end;
 $$;
 

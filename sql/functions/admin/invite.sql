@@ -110,12 +110,8 @@ returns uuid
 language plpgsql volatile security definer set search_path = ''
 as $$
 declare
-  v_user auth.users := postern_internal.find_user(who);
+  v_user auth.users := postern_internal.find_mail_user(who);
 begin
-  if coalesce(v_user.email, '') = '' or v_user.is_sso_user then
-    perform postern_internal.fail(
-      400, 'validation_failed', format('The user %s cannot sign in by mail', who));
-  end if;
   perform postern_internal.send_magic_link(
     v_user.email, false, '{}', null, null,
     postern_internal.mail_context(redirect_to) || jsonb_build_object('aud', v_user.aud));

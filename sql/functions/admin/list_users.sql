@@ -74,6 +74,36 @@ begin
 end;
 $$;
 
+-- GET /admin/users?email= and ?phone=: whoever has exactly that address (any case) and that number (digits only), SSO
+-- accounts too, newest first. Null: it may be any; one of them is given. Found by the indexes on either.
+create or replace function postern_internal.look_up_users(
+  p_email text,
+  p_phone text,
+  p_context jsonb,
+  out total bigint,
+  out users jsonb
+)
+language plpgsql stable security invoker set search_path = ''
+as $$
+declare
+  v_ids uuid[];
+begin
+  if p_email is not null then
+    v_ids := array(
+      select u.id from auth.users as u
+      where u.instance_id = postern_internal.nil_uuid() and lower(u.email) = lower(p_email)
+        and u.aud = p_context ->> 'aud' and (p_phone is null or u.phone = p_phone)
+      order by u.created_at desc, u.id desc);
+  else
+    v_ids := array(
+      select u.id from auth.users as u
+      where u.instance_id = postern_internal.nil_uuid() and u.phone = p_phone and u.aud = p_context ->> 'aud');
+  end if;
+  total := cardinality(v_ids);
+  users := postern_internal.list_json(v_ids);
+end;
+$$;
+
 -- User objects of a list, in the order of the ids.
 create or replace function postern_internal.list_json(p_ids uuid[])
 returns jsonb

@@ -13,12 +13,9 @@ returns table (
 )
 language sql stable security definer set search_path = ''
 as $$
-  select s.id, s.created_at, postern_internal.last_active(s), coalesce(s.aal::text, 'aal1'),
-    array(select c.authentication_method from auth.mfa_amr_claims as c where c.session_id = s.id order by 1),
-    s.ip, s.user_agent
-  from auth.sessions as s
-  where s.user_id = (select (postern_internal.find_user(who)).id)
-  order by s.created_at desc, s.id
+  select s.*
+  from postern_internal.sessions_of((select (postern_internal.find_user(who)).id)) as s
+  order by s.created_at desc, s.session_id
 $$;
 comment on function postern.list_sessions(text) is
 'Lists the sessions of a user, newest first: when they began and were last refreshed, how the user signed in, from where.
@@ -26,22 +23,48 @@ who: the user''s id, e-mail address, or phone number with a leading +.
 Errors: user_not_found (PT404).
 Example: select session_id, last_active_at, user_agent from postern.list_sessions(''ann@example.com'');';
 
--- See the comment on the function.
+-- GET /admin/users/{id}/sessions: the same as JSON. Raises: user_not_found (404).
+create or replace function postern_internal.admin_list_sessions(p_user_id uuid)
+returns jsonb
+language plpgsql stable security invoker set search_path = ''
+as $$
+begin
+  if not exists (
+    select from auth.users as u where u.id = p_user_id and u.instance_id = postern_internal.nil_uuid())
+  then
+    perform postern_internal.fail(404, 'user_not_found', 'User not found');
+  end if;
+  return postern_internal.sessions_json(p_user_id, false, null, '{}');
+end;
+$$;
+
+-- An administrator ends the sessions of a user, or only p_session_id: POST /admin/users/{id}/logout,
+-- DELETE /admin/users/{id}/sessions and below, postern.sign_out. Returns how many ended.
 -- Raises: user_not_found, session_not_found (404). Locks: user, sessions. Writes: audit, sessions, session_ends, events.
+create or replace function postern_internal.admin_sign_out(p_user_id uuid, p_session_id uuid, p_context jsonb)
+returns int
+language plpgsql volatile security invoker set search_path = ''
+as $$
+declare
+  v_user auth.users := postern_internal.need_user(p_user_id);
+  v_ended int := postern_internal.end_sessions(v_user.id, 'admin', p_context, p_only => p_session_id);
+begin
+  if p_session_id is not null and v_ended = 0 then
+    perform postern_internal.fail(404, 'session_not_found', format('The user has no session %s', p_session_id));
+  end if;
+  perform postern_internal.audit_admin('logout', v_user, p_context);
+  return v_ended;
+end;
+$$;
+
+-- See the comment on the function. Raises, locks and writes: as admin_sign_out.
 create or replace function postern.sign_out(who text, session_id uuid default null)
 returns int
 language plpgsql volatile security definer set search_path = ''
 as $$
-declare
-  v_context jsonb := postern_internal.context();
-  v_user auth.users := postern_internal.need_user((postern_internal.find_user(who)).id);
-  v_ended int := postern_internal.end_sessions(v_user.id, 'admin', v_context, p_only => session_id);
 begin
-  if session_id is not null and v_ended = 0 then
-    perform postern_internal.fail(404, 'session_not_found', format('The user has no session %s', session_id));
-  end if;
-  perform postern_internal.audit_admin('logout', v_user, v_context);
-  return v_ended;
+  return postern_internal.admin_sign_out(
+    (postern_internal.find_user(who)).id, session_id, postern_internal.context());
 end;
 $$;
 comment on function postern.sign_out(text, uuid) is

@@ -44,6 +44,22 @@ begin
 end;
 $$;
 
+-- The same, for somebody who can sign in by mail. Raises: as find_user; validation_failed (400) for others.
+create or replace function postern_internal.find_mail_user(p_who text)
+returns auth.users
+language plpgsql stable security invoker set search_path = ''
+as $$
+declare
+  v_user auth.users := postern_internal.find_user(p_who);
+begin
+  if coalesce(v_user.email, '') = '' or v_user.is_sso_user then
+    perform postern_internal.fail(
+      400, 'validation_failed', format('The user %s cannot sign in by mail', p_who));
+  end if;
+  return v_user;
+end;
+$$;
+
 -- Whether text is a UUID in the form with dashes.
 create or replace function postern_internal.is_uuid(p_text text)
 returns boolean

@@ -13,11 +13,6 @@ returns void
 language plpgsql volatile security invoker set search_path = ''
 as $$
 declare
-  v_payload jsonb := jsonb_build_object(
-      'actor_id', p_actor_id, 'actor_username', coalesce(p_actor_username, ''),
-      'actor_via_sso', coalesce(p_via_sso, false))
-    || case when p_actor_name is null then '{}' else jsonb_build_object('actor_name', p_actor_name) end
-    || case when p_traits is null then '{}' else jsonb_build_object('traits', p_traits) end;
   v_ip text := left(coalesce(p_context ->> 'ip', ''), 64);
   v_now timestamptz := postern_internal.clock();
   v_action text;
@@ -26,8 +21,8 @@ declare
 begin
   foreach v_action in array p_actions loop
     v_ids := v_ids || gen_random_uuid();
-    v_entries := v_entries || (v_payload
-      || jsonb_build_object('action', v_action, 'log_type', postern_internal.audit_log_type(v_action)));
+    v_entries := v_entries || postern_internal.audit_entry(
+      v_action, p_actor_id, p_actor_username, p_via_sso, p_actor_name, p_traits);
   end loop;
   if not coalesce((p_context ->> 'audit_disabled')::boolean, false) then
     insert into auth.audit_log_entries (instance_id, id, payload, created_at, ip_address)
@@ -39,6 +34,25 @@ begin
       'ids', v_ids, 'entries', v_entries, 'ip_address', v_ip, 'created_at', postern_internal.rfc3339(v_now))::text;
   end if;
 end;
+$$;
+
+-- The payload of an entry. Inlined into its callers, therefore without a SET clause.
+create or replace function postern_internal.audit_entry(
+  p_action text,
+  p_actor_id uuid,
+  p_actor_username text,
+  p_via_sso boolean,
+  p_actor_name text,
+  p_traits jsonb
+)
+returns jsonb
+language sql stable security invoker
+as $$
+  select jsonb_build_object(
+      'action', p_action, 'log_type', postern_internal.audit_log_type(p_action), 'actor_id', p_actor_id,
+      'actor_username', coalesce(p_actor_username, ''), 'actor_via_sso', coalesce(p_via_sso, false))
+    || case when p_actor_name is null then '{}' else jsonb_build_object('actor_name', p_actor_name) end
+    || case when p_traits is null then '{}' else jsonb_build_object('traits', p_traits) end
 $$;
 
 -- The log_type of an action (spec/01 section 15).
@@ -86,6 +100,31 @@ as $$
 begin
   perform postern_internal.write_audit(
     array[p_action], postern_internal.nil_uuid(), p_context ->> 'actor', false, null,
-    jsonb_build_object('user_id', p_user.id, 'user_email', coalesce(p_user.email, '')) || p_traits, p_context);
+    postern_internal.audit_traits(p_user.id, p_user.email) || p_traits, p_context);
 end;
+$$;
+
+-- An SQL caller did it to many users, with an entry for each: audit_admin in one statement.
+create or replace function postern_internal.audit_admin_many(p_action text, p_user_ids uuid[], p_context jsonb)
+returns void
+language plpgsql volatile security invoker set search_path = ''
+as $$
+begin
+  if not coalesce((p_context ->> 'audit_disabled')::boolean, false) then
+    insert into auth.audit_log_entries (instance_id, id, payload, created_at, ip_address)
+    select postern_internal.nil_uuid(), gen_random_uuid(),
+      postern_internal.audit_entry(p_action, postern_internal.nil_uuid(), p_context ->> 'actor', false, null,
+        postern_internal.audit_traits(u.id, u.email))::json,
+      postern_internal.clock(), left(coalesce(p_context ->> 'ip', ''), 64)
+    from unnest(p_user_ids) as i (id) join auth.users as u on u.id = i.id;
+  end if;
+end;
+$$;
+
+-- Whom an administrator's action was about.
+create or replace function postern_internal.audit_traits(p_user_id uuid, p_email text)
+returns jsonb
+language sql stable security invoker
+as $$
+  select jsonb_build_object('user_id', p_user_id, 'user_email', coalesce(p_email, ''))
 $$;

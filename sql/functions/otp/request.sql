@@ -125,32 +125,49 @@ language plpgsql volatile security invoker set search_path = ''
 as $$
 declare
   v_user auth.users;
-  v_is_pkce boolean := coalesce(p_code_challenge <> '', false);
 begin
   perform postern_internal.take_limits(p_context, coalesce(nullif(p_email, ''), p_phone));
   v_user := case
     when p_email <> '' then postern_internal.lock_user_by_email(p_email, p_context ->> 'aud')
     else postern_internal.lock_user_by_phone(p_phone, p_context ->> 'aud')
   end;
-  if v_user.id is null then
-    return null;
-  end if;
-  if p_type = 'signup' and v_user.email_confirmed_at is null then
-    perform postern_internal.audit_user('user_confirmation_requested', v_user, p_context);
-    perform postern_internal.check_mail_frequency(v_user.confirmation_sent_at, p_context);
+  return (postern_internal.resend_to(v_user, p_type, p_code_challenge, p_code_challenge_method, p_context)).message_id;
+end;
+$$;
+
+-- The same for a user, locked; null for nobody. is_sent tells whether something was pending.
+create or replace function postern_internal.resend_to(
+  p_user auth.users,
+  p_type text,
+  p_code_challenge text,
+  p_code_challenge_method text,
+  p_context jsonb,
+  out message_id text,
+  out is_sent boolean
+)
+language plpgsql volatile security invoker set search_path = ''
+as $$
+declare
+  v_is_pkce boolean := coalesce(p_code_challenge <> '', false);
+begin
+  is_sent := true;
+  if p_type = 'signup' and p_user.email <> '' and p_user.email_confirmed_at is null then
+    perform postern_internal.audit_user('user_confirmation_requested', p_user, p_context);
+    perform postern_internal.check_mail_frequency(p_user.confirmation_sent_at, p_context);
     perform postern_internal.begin_flow(
-      v_user.id, 'email/signup', 'email/signup', p_code_challenge, p_code_challenge_method, p_context);
-    perform postern_internal.send_confirmation(v_user, 'confirmation', v_is_pkce, p_context);
-  elsif p_type = 'email_change' and coalesce(v_user.email_change, '') <> '' then
+      p_user.id, 'email/signup', 'email/signup', p_code_challenge, p_code_challenge_method, p_context);
+    perform postern_internal.send_confirmation(p_user, 'confirmation', v_is_pkce, p_context);
+  elsif p_type = 'email_change' and p_user.email_change <> '' then
     perform postern_internal.begin_flow(
-      v_user.id, 'email_change', 'email_change', p_code_challenge, p_code_challenge_method, p_context);
-    perform postern_internal.send_email_change(v_user, v_user.email_change, v_is_pkce, p_context);
-  elsif p_type = 'sms' and v_user.phone_confirmed_at is null then
-    perform postern_internal.audit_user('user_recovery_requested', v_user, p_context);
-    return postern_internal.send_phone_otp(v_user, 'confirmation', v_user.phone, 'sms', p_context);
-  elsif p_type = 'phone_change' and coalesce(v_user.phone_change, '') <> '' then
-    return postern_internal.send_phone_otp(v_user, 'phone_change', v_user.phone_change, 'sms', p_context);
+      p_user.id, 'email_change', 'email_change', p_code_challenge, p_code_challenge_method, p_context);
+    perform postern_internal.send_email_change(p_user, p_user.email_change, v_is_pkce, p_context);
+  elsif p_type = 'sms' and p_user.phone <> '' and p_user.phone_confirmed_at is null then
+    perform postern_internal.audit_user('user_recovery_requested', p_user, p_context);
+    message_id := postern_internal.send_phone_otp(p_user, 'confirmation', p_user.phone, 'sms', p_context);
+  elsif p_type = 'phone_change' and p_user.phone_change <> '' then
+    message_id := postern_internal.send_phone_otp(p_user, 'phone_change', p_user.phone_change, 'sms', p_context);
+  else
+    is_sent := false;
   end if;
-  return null;
 end;
 $$;

@@ -11,36 +11,48 @@ create or replace function postern_internal.end_sessions(
 returns int
 language plpgsql volatile security invoker set search_path = ''
 as $$
+begin
+  return postern_internal.end_locked_sessions(
+    array(
+      select s.id
+      from auth.sessions as s
+      where s.user_id = p_user_id
+        and (p_only is null or s.id = p_only)
+        and s.id is distinct from p_except
+      order by s.id
+      for update),
+    p_reason, p_context);
+end;
+$$;
+
+-- Ends sessions whose rows the caller has locked, of one user or of many, and records why.
+-- Writes: sessions and what refers to them, session_ends, events. Returns how many ended.
+create or replace function postern_internal.end_locked_sessions(p_ids uuid[], p_reason text, p_context jsonb)
+returns int
+language plpgsql volatile security invoker set search_path = ''
+as $$
 declare
   v_now timestamptz := postern_internal.clock();
   v_actor text := coalesce(p_context ->> 'actor', 'user');
-  v_ended uuid[];
+  v_count int;
 begin
-  with locked as (
-    select s.id
-    from auth.sessions as s
-    where s.user_id = p_user_id
-      and (p_only is null or s.id = p_only)
-      and s.id is distinct from p_except
-    order by s.id
-    for update
-  ), ended as (
-    delete from auth.sessions as s using locked as l where s.id = l.id returning s.id
-  )
-  select array_agg(id) into v_ended from ended;
-  if v_ended is null then
+  if p_ids = '{}' then
     return 0;
   end if;
-
-  with why as (
+  with ended as (
+    delete from auth.sessions as s using unnest(p_ids) as l (id) where s.id = l.id returning s.id, s.user_id
+  ), why as (
     insert into postern.session_ends (session_id, user_id, reason, actor, ended_at)
-    select id, p_user_id, p_reason, v_actor, v_now from unnest(v_ended) as t (id)
+    select e.id, e.user_id, p_reason, v_actor, v_now from ended as e
     on conflict (session_id) do nothing
+  ), told as (
+    insert into postern.events (type, user_id, session_id, actor, data, created_at)
+    select 'session.ended', e.user_id, e.id, v_actor, jsonb_build_object('reason', p_reason), v_now
+    from ended as e
+    order by e.id
   )
-  insert into postern.events (type, user_id, session_id, actor, data, created_at)
-  select 'session.ended', p_user_id, id, v_actor, jsonb_build_object('reason', p_reason), v_now
-  from unnest(v_ended) as t (id);
-  return cardinality(v_ended);
+  select count(*) into v_count from ended;
+  return v_count;
 end;
 $$;
 

@@ -29,10 +29,7 @@ begin
     perform postern_internal.fail(403, 'not_admin', 'Updating app_metadata requires admin privileges');
   end if;
   if (v_has_password or v_new_email is not null or v_new_phone is not null)
-    and postern_internal.has_verified_factor(v_user.id)
-    and not exists (select from auth.mfa_amr_claims as c
-      where c.session_id = p_session_id
-        and c.authentication_method in ('totp', 'mfa/phone', 'mfa/webauthn'))
+    and postern_internal.lacks_second_factor(v_user.id, p_session_id)
   then
     perform postern_internal.fail(401, 'insufficient_aal',
       'AAL2 session is required to update email or password when MFA is enabled.');
@@ -65,6 +62,19 @@ begin
       422, 'phone_exists', 'A user with this phone number has already been registered');
   end if;
   return v_user;
+end;
+$$;
+
+-- Whether the user has a second factor that the session has not seen.
+create or replace function postern_internal.lacks_second_factor(p_user_id uuid, p_session_id uuid)
+returns boolean
+language plpgsql stable security invoker set search_path = ''
+as $$
+begin
+  return postern_internal.has_verified_factor(p_user_id)
+    and not exists (select from auth.mfa_amr_claims as c
+      where c.session_id = p_session_id
+        and c.authentication_method in ('totp', 'mfa/phone', 'mfa/webauthn'));
 end;
 $$;
 
