@@ -44,10 +44,10 @@ const shop = `
 	insert into shop.devices values (` + bobSession + `), ('00000000-0000-4000-8000-0000000000aa')`
 
 const (
-	danID = "'00000000-0000-4000-8000-00000000000d'"
-	plan  = `select concat_ws(' ', table_name, column_names, effect, coalesce(row_count::text, '?'), collisions) from postern.merge_users_plan('ann@example.com', 'bob@example.com')
+	danID     = "'00000000-0000-4000-8000-00000000000d'"
+	mergePlan = `select concat_ws(' ', table_name, column_names, effect, coalesce(row_count::text, '?'), collisions) from postern.merge_users_plan('ann@example.com', 'bob@example.com')
 		where table_name like 'shop.%' or row_count > 0`
-	merge = "select postern.merge_users('ann@example.com', 'bob@example.com')"
+	mergeBob = "select postern.merge_users('ann@example.com', 'bob@example.com')"
 )
 
 // Rows of the application move as the plan says, and nothing else does.
@@ -68,13 +68,13 @@ func TestMergeMovesRows(t *testing.T) {
 		"auth.sessions {user_id} deletes 1",
 		"shop.devices {session} deletes 1",
 		"shop.lines {note} deletes 2",
-	}, withoutLines(lines(t, owner, plan), "auth.identities"))
+	}, withoutLines(lines(t, owner, mergePlan), "auth.identities"))
 	tx, err := owner.Begin(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	before := shopRows(t, super)
-	if got, want := ask(t, tx, merge), "PT409 merge_refused: Rows of both users collide in shop.friends, shop.notes, shop.profiles, shop.slots; "+
+	if got, want := ask(t, tx, mergeBob), "PT409 merge_refused: Rows of both users collide in shop.friends, shop.notes, shop.profiles, shop.slots; "+
 		"on_conflict => 'keep' drops those of the removed user. See postern.merge_users_plan"; got != want {
 		t.Errorf("rows that collide: %s", got)
 	}
@@ -204,7 +204,7 @@ func TestMergeRefuses(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got := strings.Trim(ask(t, tx, merge), "()")
+			got := strings.Trim(ask(t, tx, mergeBob), "()")
 			if !strings.HasPrefix(got, test.want) {
 				t.Errorf("merge: %s, want %s", got, test.want)
 			}

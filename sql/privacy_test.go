@@ -88,11 +88,11 @@ var everyRow = []string{
 	`select postern.create_user('grizelda@example.com'), postern.create_user(phone => '915557771')`,
 }
 
-// others are the rows that hold a trace of zelda by chance: they belong to people whose addresses are like hers.
-const others = `grizelda|915557771`
+// namesakes finds the rows that hold a trace of zelda by chance: they belong to people whose addresses are like hers.
+const namesakes = `grizelda|915557771`
 
-// without are the tables in which nothing of a person can be but ids, times and counts, or which are the operator's.
-var without = map[string]string{
+// impersonal are the tables in which nothing of a person can be but ids, times and counts, or which are the operator's.
+var impersonal = map[string]string{
 	"auth.custom_oauth_providers": "the operator's", "auth.instances": "unused", "auth.oauth_clients": "applications", "auth.oauth_client_states": "keys of flows",
 	"auth.saml_providers": "the operator's", "auth.schema_migrations": "numbers", "auth.sso_domains": "the operator's", "auth.sso_providers": "the operator's",
 	"auth.mfa_amr_claims": "ids, methods and times", "postern.challenge_guesses": "ids and counts", "postern.linking_flows": "ids and times",
@@ -137,7 +137,7 @@ func allTables(t *testing.T, tx pgx.Tx) []string {
 // rowsWith returns the rows of a table that hold a trace, whatever the column and its type.
 func rowsWith(t *testing.T, tx pgx.Tx, table string) []string {
 	t.Helper()
-	return texts(t, tx, fmt.Sprintf("select r::text from %s as r where r::text ~* $1 and r::text !~* $2 order by 1", table), zeldasTraces, others)
+	return texts(t, tx, fmt.Sprintf("select r::text from %s as r where r::text ~* $1 and r::text !~* $2 order by 1", table), zeldasTraces, namesakes)
 }
 
 // Nothing of the person is left in any column of any table. A table that is new fails this test until it is filled above, and
@@ -146,17 +146,19 @@ func TestAnonymiseUser(t *testing.T) {
 	t.Parallel()
 	tx := inhabited(t)
 	tables := allTables(t, tx)
-	for table := range without {
+	for table := range impersonal {
 		if !slices.Contains(tables, table) {
 			t.Errorf("there is no table %s", table)
 		}
 	}
 	for _, table := range tables {
-		if has := len(rowsWith(t, tx, table)) > 0; has == (without[table] != "") {
-			t.Errorf("%s: has something of her: %t; listed: %q", table, has, without[table])
+		if has := len(rowsWith(t, tx, table)) > 0; has == (impersonal[table] != "") {
+			t.Errorf("%s: has something of her: %t; listed: %q", table, has, impersonal[table])
 		}
 	}
-	const lives = `select jsonb_agg(to_jsonb(u) order by id)::text from auth.users as u where id <> ` + zeldaID
+	const lives = `select (select jsonb_agg(to_jsonb(u) order by id) from auth.users as u where id <> ` + zeldaID + `),
+		(select jsonb_agg(to_jsonb(e) order by id) from postern.events as e where user_id <> ` + zeldaID + `),
+		(select jsonb_agg(jsonb_build_array(a.id, a.payload, a.ip_address) order by id) from auth.audit_log_entries as a where payload::text ~ '` + namesakes + `')`
 	before := ask(t, tx, lives)
 	playSteps(t, tx, []step{
 		{"select postern.anonymise_user('nobody@example.com')", "PT404 user_not_found: There is no user nobody@example.com"},
