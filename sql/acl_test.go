@@ -18,6 +18,7 @@ var readOnly = []string{
 	"list_one_time_tokens",
 	"list_sessions",
 	"merge_users_plan",
+	"password_hash_stats",
 	"why_signed_out",
 }
 

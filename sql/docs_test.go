@@ -34,11 +34,16 @@ var sections = []struct {
 		"set_password",
 		"set_password_hash",
 		"clear_password",
+		"require_password_change",
+		"verify_password",
+		"password_hash_stats",
 		"set_user_metadata",
 		"set_app_metadata",
 		"set_role",
 		"ban_user",
 		"unban_user",
+		"lock_user",
+		"unlock_user",
 		"delete_user_plan",
 		"delete_user",
 		"restore_user",
@@ -50,6 +55,7 @@ var sections = []struct {
 	}},
 	{"Identities", []string{
 		"list_identities",
+		"link_identity",
 		"unlink_identity",
 	}},
 	{"Second factors", []string{
@@ -99,6 +105,9 @@ var sections = []struct {
 		"is_anonymous",
 		"session_id",
 	}},
+	{"Who acts", []string{
+		"set_actor",
+	}},
 	{"Upkeep", []string{
 		"run_maintenance",
 		"doctor",
@@ -122,8 +131,9 @@ commit; -- now the invitations go out
 The functions are in schema ` + "`postern`" + `. The owner of schema ` + "`auth`" + ` may call them, and whoever is a member of role
 ` + "`postern_admin`" + `, without any right on the tables; members of ` + "`postern_support`" + ` may call those that only read:
 ` + "`find_users`, `count_users`, `get_user`, `delete_user_plan`, `list_identities`, `list_factors`, `list_one_time_tokens`," + `
-` + "`list_sessions`, `lint`, `merge_users_plan`, `why_signed_out`" + `. Those under Row-level security are for policies and PostgREST: anon, authenticated and
-service_role may call them, too ([rls.md](rls.md)). Audit log and events name the session user as the actor.
+` + "`list_sessions`, `lint`, `merge_users_plan`, `password_hash_stats`, `why_signed_out`" + `. Those under Row-level security are for policies and PostgREST: anon, authenticated and
+service_role may call them, too ([rls.md](rls.md)). Audit log and events name the session user as the actor, or whom
+` + "`set_actor`" + ` says for the transaction.
 
     grant postern_admin to alice;
 

@@ -48,6 +48,8 @@ func TestDoctor(t *testing.T) {
 			want: "warning users users with a phone number that is not digits only: 1"},
 		{name: "no identity", prepare: []string{people, "delete from auth.identities where email like 'ann%'"},
 			want: "warning users users with an e-mail address and no identity: 1"},
+		{name: "a lock that somebody opened", prepare: []string{people, "select postern.lock_user('ann@example.com', 'x'), postern.lock_user('bob@example.com', 'x')", "update auth.users set banned_until = null where email like 'ann%'"},
+			want: "warning users locked users whose ban was changed by something other than Postern: 1"},
 		{name: "dead messages", prepare: []string{"insert into postern.outbox (kind, template, recipient, state, last_error) values ('mail', 'x', 'y', 'dead', 'no such host')"},
 			want: "warning outbox 1 messages could not be delivered; the last error: no such host", isMendOff: true},
 		{name: "nobody delivers", prepare: []string{"insert into postern.outbox (kind, template, recipient, next_attempt_at) values ('sms', 'x', 'y', now() - interval '1 hour')"},

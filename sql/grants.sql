@@ -46,6 +46,7 @@ begin
           'list_one_time_tokens',
           'list_sessions',
           'merge_users_plan',
+          'password_hash_stats',
           'why_signed_out')
     loop
       execute format('grant execute on function %s to postern_support', v_function);

@@ -68,6 +68,8 @@ var everyRow = []string{
 	`insert into postern.session_upgrades values (` + zeldas + `, ` + zeldaID + `, 1, 1, now())`,
 	`insert into postern.totp_steps values (` + factorID + `, ` + zeldaID + `, 1, now())`,
 	`insert into postern.retention_refusals values (` + zeldaID + `, 'zelda', now())`,
+	`insert into postern.locked_users values (` + zeldaID + `, 'zelda lost her phone', 'alice', now(), now() + interval '100 years', null)`,
+	`insert into postern.password_demands values (` + zeldaID + `, 'alice', now())`,
 	`insert into postern.session_ends values (gen_random_uuid(), ` + zeldaID + `, 'logout', 'user', now())`,
 	`select postern_internal.queue_mail('recovery', 'zelda@example.com', ` + zeldaID + `, '{"token": "hush"}')`,
 	`select postern_internal.queue_mail('email_changed_notification', 'Zelda2@example.com', null, '{}')`,
@@ -97,7 +99,7 @@ var impersonal = map[string]string{
 	"auth.saml_providers": "the operator's", "auth.schema_migrations": "numbers", "auth.sso_domains": "the operator's", "auth.sso_providers": "the operator's",
 	"auth.mfa_amr_claims": "ids, methods and times", "postern.challenge_guesses": "ids and counts", "postern.linking_flows": "ids and times",
 	"postern.session_ends": "ids and reasons", "postern.session_upgrades": "ids and times", "postern.totp_steps": "ids and times",
-	"postern.quotas": "counts", "postern.maintenance": "names of rules", "postern.settings": "the operator's",
+	"postern.password_demands": "ids and administrators", "postern.actor_key": "the operator's", "postern.quotas": "counts", "postern.maintenance": "names of rules", "postern.settings": "the operator's",
 	"postern.installed_files": "names and hashes of files", "postern.schema_version": "a number",
 }
 

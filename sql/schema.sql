@@ -541,11 +541,11 @@ $$;
 
 -- Name: FUNCTION ensure_user(email text, user_metadata jsonb, app_metadata jsonb, email_confirm boolean); Type: COMMENT; Schema: postern
 
-COMMENT ON FUNCTION postern.ensure_user(email text, user_metadata jsonb, app_metadata jsonb, email_confirm boolean) IS 'Returns the id of the user with that e-mail address; creates the user first if there is none. An existing user is not changed.
+COMMENT ON FUNCTION postern.ensure_user(email text, user_metadata jsonb, app_metadata jsonb, email_confirm boolean) IS 'Returns the id of the user with that e-mail address; creates the user first if there is none. An existing user is not changed. Who asks for the same address at the same time waits, and gets the same id; seeds of many rows go through them in one order, or two of them may block each other.
 email: the address, in any case.
 user_metadata, app_metadata, email_confirm: for a new user, as for postern.create_user.
 Errors: validation_failed (PT400).
-Example: insert into members (user_id, team) select postern.ensure_user(email), ''blue'' from applications;';
+Example: insert into members (user_id, team) select postern.ensure_user(email), ''blue'' from applications order by email;';
 
 -- Name: expire_links(text); Type: FUNCTION; Schema: postern
 
@@ -600,27 +600,29 @@ Errors: user_not_found (PT404).
 Example: select jsonb_pretty(postern.export_user(''ann@example.com''));
 Example: select postern.export_user(''ann@example.com'') #> ''{auth,sessions}'';';
 
--- Name: find_users(text, integer); Type: FUNCTION; Schema: postern
+-- Name: find_users(text, integer, uuid); Type: FUNCTION; Schema: postern
 
-CREATE FUNCTION postern.find_users(query text DEFAULT ''::text, max_rows integer DEFAULT 50, OUT id uuid, OUT email text, OUT phone text, OUT full_name text, OUT role text, OUT created_at timestamp with time zone, OUT last_sign_in_at timestamp with time zone, OUT confirmed_at timestamp with time zone, OUT banned_until timestamp with time zone, OUT deleted_at timestamp with time zone)
+CREATE FUNCTION postern.find_users(query text DEFAULT ''::text, max_rows integer DEFAULT 50, after uuid DEFAULT NULL::uuid, OUT id uuid, OUT email text, OUT phone text, OUT full_name text, OUT role text, OUT created_at timestamp with time zone, OUT last_sign_in_at timestamp with time zone, OUT confirmed_at timestamp with time zone, OUT banned_until timestamp with time zone, OUT deleted_at timestamp with time zone, OUT lock_reason text)
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO ''
     AS $$
   select u.id, u.email::text, u.phone, u.raw_user_meta_data ->> 'full_name', u.role::text, u.created_at,
-    u.last_sign_in_at, u.confirmed_at, case when postern_internal.is_banned(u) then u.banned_until end, u.deleted_at
-  from auth.users as u
-  where u.instance_id = postern_internal.nil_uuid()
-    and postern_internal.is_about(u, query)
-  order by u.created_at desc nulls last, u.id
-  limit max_rows
+    u.last_sign_in_at, u.confirmed_at, case when postern_internal.is_banned(u) then u.banned_until end, u.deleted_at, l.reason
+  from unnest(postern_internal.page_of_users(query, max_rows, after)) with ordinality as p (id, n)
+  join auth.users as u on u.id = p.id
+  left join postern.locked_users as l on l.user_id = u.id and l.banned_until = u.banned_until
+  order by p.n
 $$;
 
--- Name: FUNCTION find_users(query text, max_rows integer); Type: COMMENT; Schema: postern
+-- Name: FUNCTION find_users(query text, max_rows integer, after uuid); Type: COMMENT; Schema: postern
 
-COMMENT ON FUNCTION postern.find_users(query text, max_rows integer) IS 'Lists users, newest first: all, or those whose address, number or user_metadata.full_name holds a text.
+COMMENT ON FUNCTION postern.find_users(query text, max_rows integer, after uuid) IS 'Lists users, newest first: all, or those whose address, number or user_metadata.full_name holds a text. lock_reason is that of postern.lock_user(), while the lock holds.
 query: part of an e-mail address, phone number or name, in any case; or a whole id; default: everybody.
 max_rows: at most so many; default: 50.
-Example: select email, last_sign_in_at from postern.find_users(''@example.com'');';
+after: the id of the last user of the page before: a page begins after that user, whoever was added meanwhile; default: the first page. The whole list is read page by page through the index on created_at that GOTRUE_INDEX_WORKER_ENSURE_USER_SEARCH_INDEXES_EXIST makes.
+Errors: user_not_found (PT404) where the user of after is gone.
+Example: select email, last_sign_in_at from postern.find_users(''@example.com'');
+Example: select id, email from postern.find_users(max_rows => 100, after => ''63c02ba7-b5f9-4b92-9a83-3d898f02d85b'');';
 
 -- Name: forget_provider_tokens(text, text); Type: FUNCTION; Schema: postern
 
@@ -687,14 +689,16 @@ CREATE FUNCTION postern.get_user(who text) RETURNS jsonb
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO ''
     AS $$
+declare
+  v_user auth.users := postern_internal.find_user(who);
 begin
-  return postern_internal.user_document(postern_internal.find_user(who));
+  return postern_internal.user_document(v_user) || postern_internal.user_orders(v_user.id);
 end;
 $$;
 
 -- Name: FUNCTION get_user(who text); Type: COMMENT; Schema: postern
 
-COMMENT ON FUNCTION postern.get_user(who text) IS 'Returns a user as GET /admin/users/{id} does: one JSON object with identities and factors, without secrets.
+COMMENT ON FUNCTION postern.get_user(who text) IS 'Returns a user as GET /admin/users/{id} does: one JSON object with identities and factors, without secrets. Only here it has lock, while that of postern.lock_user() holds, and password_change, where postern.require_password_change() demands one.
 who: the user''s id, e-mail address, or phone number with a leading +.
 Errors: user_not_found (PT404).
 Example: select jsonb_pretty(postern.get_user(''ann@example.com''));';
@@ -803,6 +807,46 @@ password_hash: of a new account of kind signup, which has to have one; see poste
 Errors: user_not_found (PT404), email_exists (PT422) for a confirmed address or a taken new one, validation_failed (PT400), feature_disabled (PT422) before a server has run on this database.
 Example: select action_link from postern.issue_link(''ann@example.com'', ''recovery'');
 Example: select w.email, l.action_link from waiting_list w, postern.issue_link(w.email, ''invite'', ''https://app.example.com/welcome'') l;';
+
+-- Name: link_identity(text, text, text, jsonb, text, boolean); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.link_identity(who text, provider text, provider_id text, identity_data jsonb DEFAULT '{}'::jsonb, email text DEFAULT NULL::text, email_verified boolean DEFAULT NULL::boolean) RETURNS uuid
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_context jsonb := postern_internal.context();
+  v_identity jsonb := postern_internal.check_identity(provider, provider_id, identity_data, email, email_verified);
+  v_address text := postern_internal.candidate_email(v_identity) ->> 'email';
+  v_user auth.users := postern_internal.find_user(who);
+  v_id uuid;
+begin
+  perform postern_internal.lock_names(provider, v_identity, v_context);
+  v_user := postern_internal.need_user(v_user.id);
+  perform postern_internal.put_linked_identity(v_user.id, provider, v_identity, 'administration', v_context);
+  if coalesce(v_user.email, '') = '' and v_address = any (postern_internal.verified_emails(v_identity, v_context)) then
+    perform postern_internal.adopt_linked_email(v_user, provider, v_identity, v_context);
+  end if;
+  v_user := postern_internal.finish_linking(v_user.id, provider, v_context);
+  select i.id into v_id from auth.identities as i
+  where i.provider = link_identity.provider and i.provider_id = v_identity ->> 'sub';
+  perform postern_internal.audit_admin('identity_linked', v_user, v_context, jsonb_build_object(
+    'identity_id', v_id, 'provider', provider, 'provider_id', v_identity ->> 'sub'));
+  return v_id;
+end;
+$$;
+
+-- Name: FUNCTION link_identity(who text, provider text, provider_id text, identity_data jsonb, email text, email_verified boolean); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.link_identity(who text, provider text, provider_id text, identity_data jsonb, email text, email_verified boolean) IS 'Links a user to an account at a provider, who can sign in with it then, and returns the id of the identity. An account without an address gets the identity''s, if it is verified. The user is mailed where GOTRUE_MAILER_NOTIFICATIONS_IDENTITY_LINKED_ENABLED is on. Addresses and phone numbers of users are not identities of a provider: set_email(), set_phone().
+who: the user''s id, e-mail address, or phone number with a leading +.
+provider: its name, as github or custom:acme; it need not be switched on yet.
+provider_id: the id of the account there, such as sub in its ID tokens.
+identity_data: a JSON object of claims about the person; sub and provider_id are added.
+email, email_verified: the address that the provider knows, and whether it verified it; default: as identity_data says.
+Errors: user_not_found (PT404); identity_already_exists (PT422) where it is linked, to this user or another; email_exists (PT400) where the address that the account would get is somebody''s; validation_failed (PT400).
+Example: select postern.link_identity(''ann@example.com'', ''github'', ''583231'', ''{"user_name": "ann"}'');
+Example: select postern.link_identity(u.email, ''google'', o.google_id, email => o.google_email, email_verified => true) from old_logins o join auth.users u on u.email = o.email;';
 
 -- Name: lint(); Type: FUNCTION; Schema: postern
 
@@ -1027,6 +1071,47 @@ who: the user''s id, e-mail address, or phone number with a leading +.
 Errors: user_not_found (PT404).
 Example: select session_id, last_active_at, user_agent from postern.list_sessions(''ann@example.com'');';
 
+-- Name: lock_user(text, text); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.lock_user(who text, reason text) RETURNS uuid
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_context jsonb := postern_internal.context();
+  v_user auth.users := postern_internal.need_user((postern_internal.find_user(who)).id);
+  v_until timestamptz := postern_internal.clock() + interval '100 years';
+  v_reason text := btrim(reason);
+begin
+  if coalesce(v_reason, '') = '' then
+    perform postern_internal.fail(400, 'validation_failed', 'Say why the account is locked');
+  end if;
+  insert into postern.locked_users as l (user_id, reason, actor, locked_at, banned_until, other_ban)
+  values (v_user.id, v_reason, v_context ->> 'actor', postern_internal.clock(), v_until, v_user.banned_until)
+  on conflict (user_id) do update
+    set reason = excluded.reason, actor = excluded.actor, locked_at = excluded.locked_at,
+      banned_until = excluded.banned_until,
+      other_ban = case when l.banned_until = v_user.banned_until then l.other_ban else v_user.banned_until end;
+  update auth.users as u set banned_until = v_until, updated_at = postern_internal.clock() where u.id = v_user.id;
+  perform postern_internal.end_sessions(v_user.id, 'ban', v_context);
+  perform postern_internal.void_tokens(v_user.id);
+  perform postern_internal.end_flows(v_user.id);
+  perform postern_internal.audit_admin('user_modified', v_user, v_context,
+    jsonb_build_object('user_phone', coalesce(v_user.phone, ''), 'lock_reason', v_reason));
+  perform postern_internal.record_event('user.locked', v_user.id, v_context, jsonb_build_object('reason', v_reason));
+  return v_user.id;
+end;
+$$;
+
+-- Name: FUNCTION lock_user(who text, reason text); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.lock_user(who text, reason text) IS 'Locks an account that may be in wrong hands, and returns the user''s id: all sessions end, links and codes that were sent are void, and nobody signs in, by whatever means, until postern.unlock_user(). Clients see a ban, and so does Supabase Auth. Lifting a ban does not open it. Locked again, it gets the new reason.
+who: the user''s id, e-mail address, or phone number with a leading +.
+reason: why; shown by get_user(), find_users() and why_signed_out(), and in the event user.locked.
+Errors: user_not_found (PT404), validation_failed (PT400) without a reason.
+Example: select postern.lock_user(''ann@example.com'', ''phone was stolen, ticket 4711'');
+Example: select postern.lock_user(user_id::text, ''signed in from a leaked list'') from suspects;';
+
 -- Name: merge_users(text, text, text); Type: FUNCTION; Schema: postern
 
 CREATE FUNCTION postern.merge_users(keep text, remove text, on_conflict text DEFAULT 'refuse'::text) RETURNS uuid
@@ -1064,7 +1149,7 @@ $$;
 COMMENT ON FUNCTION postern.merge_users(keep text, remove text, on_conflict text) IS 'Makes one account of two that belong to one person, and returns the id of the one that is kept. Rows of your tables that refer to the removed user refer to the kept one afterwards; postern.merge_users_plan shows which. Identities at providers move with the tokens that are kept for them, and whoever signed in with one gets into the kept account from then on: be sure that both belong to one person. Address and number of the kept user stay; where it has none, a confirmed one of the removed user takes the place, with its identity. Of metadata, members that the kept user lacks are filled in, but for claims about address and number. Password, second factors, passkeys, sessions (reason user_deleted), codes, links and consents of the removed user go, those of the kept user stay, as do role and ban.
 keep, remove: a user''s id, e-mail address, or phone number with a leading +.
 on_conflict: what becomes of rows of the removed user that collide with one of the kept user in a unique index: refuse (the default), or keep, which drops them; rows that refer to them by something else than the user''s id go as their foreign keys say.
-Errors: user_not_found (PT404); validation_failed (PT400); merge_refused (PT409) where rows collide, a foreign key or a missing right is in the way, the kept user is deleted, only the removed one is an SSO account, or their audiences differ; then nothing has changed.
+Errors: user_not_found (PT404); validation_failed (PT400); merge_refused (PT409) where rows collide, a foreign key or a missing right is in the way, the kept user is deleted, the removed one is locked, only the removed one is an SSO account, or their audiences differ; then nothing has changed.
 Example: select postern.merge_users(keep => ''ann@example.com'', remove => ''ann@old.example.com'');
 Example: select postern.merge_users(d.keep::text, d.remove::text, on_conflict => ''keep'') from duplicates d;';
 
@@ -1091,6 +1176,25 @@ row_count: null where it cannot be known.
 fix: what gives the owner of schema auth the right.
 Errors: user_not_found (PT404).
 Example: select * from postern.merge_users_plan(''ann@example.com'', ''ann@old.example.com'') where row_count is distinct from 0;';
+
+-- Name: password_hash_stats(); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.password_hash_stats(OUT form text, OUT parameters text, OUT users bigint)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+  select f.form, f.parameters, count(*)
+  from auth.users as u
+  cross join lateral postern_internal.password_hash_form(u.encrypted_password) as f
+  where u.instance_id = postern_internal.nil_uuid() and u.deleted_at is null
+  group by 1, 2
+  order by 3 desc, 1, 2
+$$;
+
+-- Name: FUNCTION password_hash_stats(); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.password_hash_stats() IS 'Counts users by the form of their password hash and what it costs, most users first: what an import left. Accounts that were made without a password hold a hash of bcrypt that no password fits. unknown is what no sign-in can compare with.
+Example: select * from postern.password_hash_stats();';
 
 -- Name: purge_deleted(interval); Type: FUNCTION; Schema: postern
 
@@ -1132,6 +1236,40 @@ older_than: how long ago the soft deletion must be; 0 takes all.
 Errors: validation_failed (PT400).
 Example: select * from postern.purge_deleted(''90 days'');
 Example: select user_count, reason from postern.purge_deleted(''90 days'') where outcome = ''kept'';';
+
+-- Name: require_password_change(text, boolean); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.require_password_change(who text, required boolean DEFAULT true) RETURNS uuid
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_context jsonb := postern_internal.context();
+  v_user auth.users := postern_internal.need_user((postern_internal.find_user(who)).id);
+begin
+  if coalesce(required, true) then
+    insert into postern.password_demands (user_id, actor, demanded_at)
+    values (v_user.id, v_context ->> 'actor', postern_internal.clock())
+    on conflict (user_id) do update set actor = excluded.actor, demanded_at = excluded.demanded_at;
+  else
+    delete from postern.password_demands as d where d.user_id = v_user.id;
+  end if;
+  perform postern_internal.audit_admin(
+    'user_modified', v_user, v_context, jsonb_build_object('user_phone', coalesce(v_user.phone, '')));
+  perform postern_internal.record_event('user.password_change_required', v_user.id, v_context,
+    jsonb_build_object('required', coalesce(required, true)));
+  return v_user.id;
+end;
+$$;
+
+-- Name: FUNCTION require_password_change(who text, required boolean); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.require_password_change(who text, required boolean) IS 'Demands a new password from a user, and returns the user''s id: the password they have opens no session any more. Who signs in with it is refused (400 password_change_required) and gets a recovery link by mail, or a code where they signed in with a phone number. Any new password, whoever sets it, ends the demand. Links, codes and providers sign in as before, and sessions go on; sign_out() ends them.
+who: the user''s id, e-mail address, or phone number with a leading +.
+required: false takes the demand back; default: true.
+Errors: user_not_found (PT404).
+Example: select postern.require_password_change(''ann@example.com'');
+Example: select postern.require_password_change(id::text), postern.sign_out(id::text) from auth.users where encrypted_password like ''{SSHA}%'';';
 
 -- Name: resend(text, text, text); Type: FUNCTION; Schema: postern
 
@@ -1442,6 +1580,38 @@ COMMENT ON FUNCTION postern.session_is_valid() IS 'Whether the request is that o
 Example: select postern.session_is_valid();
 Example: create policy "live sessions only" on payments as restrictive to authenticated using ((select postern.session_is_valid()));';
 
+-- Name: set_actor(text, text); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.set_actor(name text, reason text DEFAULT NULL::text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_name text := btrim(name);
+  v_said text := jsonb_strip_nulls(jsonb_build_object('name', v_name, 'reason', nullif(btrim(reason), '')))::text;
+begin
+  if v_name = '' or length(v_name) > 255 or length(reason) > 1000 then
+    perform postern_internal.fail(
+      400, 'validation_failed', 'The name of an actor has 1 to 255 characters, the reason at most 1000');
+  elsif v_name in ('user', 'server', 'hook', 'maintenance') then
+    perform postern_internal.fail(400, 'validation_failed', format('%s is what events call something else', v_name));
+  end if;
+  perform pg_current_xact_id(); -- the signature needs one
+  perform set_config('postern.actor', case
+    when v_name is not null then postern_internal.actor_signature(v_said) || ' ' || v_said
+    else ''
+  end, true);
+end;
+$$;
+
+-- Name: FUNCTION set_actor(name text, reason text); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.set_actor(name text, reason text) IS 'Says who acts, until the end of the transaction (outside of begin and commit, of the one statement): audit entries and events of what SQL changes name that person as the actor. The session user and the reason stand beside it (set_actor in the traits and the data). Requests to a server are not affected. The setting postern.actor that it writes is signed: nothing else written there counts.
+name: who; null for the session user again.
+reason: why, such as the number of a ticket.
+Errors: validation_failed (PT400).
+Example: select postern.set_actor(''alice@example.com'', ''ticket 4711''), postern.ban_user(''mallory@example.com'');';
+
 -- Name: set_app_metadata(text, jsonb); Type: FUNCTION; Schema: postern
 
 CREATE FUNCTION postern.set_app_metadata(who text, metadata jsonb) RETURNS jsonb
@@ -1705,6 +1875,43 @@ identity_id: of the identity.
 Errors: user_not_found (PT404); identity_not_found, single_identity_not_deletable, email_conflict_identity_not_deletable (PT422).
 Example: select postern.unlink_identity(''ann@example.com'', i.identity_id) from postern.list_identities(''ann@example.com'') i where i.provider = ''github'';';
 
+-- Name: unlock_user(text); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.unlock_user(who text) RETURNS uuid
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_context jsonb := postern_internal.context();
+  v_user auth.users := postern_internal.need_user((postern_internal.find_user(who)).id);
+  v_lock postern.locked_users;
+begin
+  delete from postern.locked_users as l where l.user_id = v_user.id returning l.* into v_lock;
+  if v_lock.user_id is null then
+    perform postern_internal.fail(422, 'user_not_locked', 'The user is not locked; postern.unban_user() lifts a ban');
+  end if;
+  perform postern_internal.void_tokens(v_user.id);
+  perform postern_internal.end_flows(v_user.id);
+  update auth.users as u
+  set banned_until = case when u.banned_until = v_lock.banned_until then v_lock.other_ban else u.banned_until end
+  where u.id = v_user.id
+  returning u.* into v_user;
+  perform postern_internal.audit_admin(
+    'user_modified', v_user, v_context, jsonb_build_object('user_phone', coalesce(v_user.phone, '')));
+  perform postern_internal.record_event('user.unlocked', v_user.id, v_context, jsonb_strip_nulls(jsonb_build_object(
+    'reason', v_lock.reason,
+    'banned_until', case when postern_internal.is_banned(v_user) then postern_internal.rfc3339(v_user.banned_until) end)));
+  return v_user.id;
+end;
+$$;
+
+-- Name: FUNCTION unlock_user(who text); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.unlock_user(who text) IS 'Opens an account that postern.lock_user() locked, and returns the user''s id. Links and codes that were sent meanwhile are void. A ban of its own, set before the lock or while it held, goes on. Sessions do not come back; where somebody else may know the password, set_password() or require_password_change() comes first.
+who: the user''s id, e-mail address, or phone number with a leading +.
+Errors: user_not_found (PT404), user_not_locked (PT422).
+Example: select postern.unlock_user(''ann@example.com'');';
+
 -- Name: update_custom_provider(text, text, text, text, text, text, text, text, text[], text, text, text[], boolean, boolean, boolean, boolean, jsonb, text[], jsonb); Type: FUNCTION; Schema: postern
 
 CREATE FUNCTION postern.update_custom_provider(identifier text, name text DEFAULT NULL::text, client_id text DEFAULT NULL::text, client_secret text DEFAULT NULL::text, issuer text DEFAULT NULL::text, authorization_url text DEFAULT NULL::text, token_url text DEFAULT NULL::text, userinfo_url text DEFAULT NULL::text, scopes text[] DEFAULT NULL::text[], discovery_url text DEFAULT NULL::text, jwks_uri text DEFAULT NULL::text, acceptable_client_ids text[] DEFAULT NULL::text[], pkce_enabled boolean DEFAULT NULL::boolean, enabled boolean DEFAULT NULL::boolean, email_optional boolean DEFAULT NULL::boolean, skip_nonce_check boolean DEFAULT NULL::boolean, attribute_mapping jsonb DEFAULT NULL::jsonb, custom_claims_allowlist text[] DEFAULT NULL::text[], authorization_params jsonb DEFAULT NULL::jsonb) RETURNS jsonb
@@ -1775,6 +1982,38 @@ ban_duration: how long the user is banned from now on; postern.unban_user() lift
 Errors: user_not_found (PT404), validation_failed (PT400), feature_disabled (PT422) without pgcrypto; unique_violation (23505) where somebody has the address or number.
 Example: select postern.update_user(''ann@example.com'', email => ''ann.lee@example.com'', email_confirm => true, app_metadata => ''{"plan": "gold"}'');';
 
+-- Name: verify_password(text, text); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.verify_password(who text, password text) RETURNS boolean
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $_$
+declare
+  v_hash text := (postern_internal.find_user(who)).encrypted_password;
+  v_form text := (postern_internal.password_hash_form(v_hash)).form;
+  v_bcrypt text := '$2a' || substring(v_hash from '^(?:bcrypt\$)?\$2[abxy](\$[0-9]{2}\$[./A-Za-z0-9]{53})$');
+  v_is_right boolean;
+begin
+  if v_form = 'none' then
+    return false;
+  elsif v_form <> 'bcrypt' then
+    perform postern_internal.fail(
+      422, 'feature_not_supported', format('SQL compares with bcrypt only; this password hash is of form %s', v_form));
+  end if;
+  execute format('select %1$I.crypt($1, $2) = $2', postern_internal.need_pgcrypto('sign in at a server'))
+  into v_is_right using password, v_bcrypt;
+  return coalesce(v_is_right, false);
+end;
+$_$;
+
+-- Name: FUNCTION verify_password(who text, password text); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.verify_password(who text, password text) IS 'Tells whether a password is the user''s, for scripts that move or support accounts. Only bcrypt hashes can be compared, by the extension pgcrypto; without a password in the account it is false. Nothing is written, counted against limits or told to a hook, and bans and locks do not matter; how long it takes tells whether there is such a user. The statement, with the password, may end up in logs of the database.
+who: the user''s id, e-mail address, or phone number with a leading +.
+password: the password to try.
+Errors: user_not_found (PT404); feature_not_supported (PT422) for another form of hash, which the message names; feature_disabled (PT422) without pgcrypto.
+Example: select postern.verify_password(''ann@example.com'', ''correct horse battery staple'');';
+
 -- Name: why_signed_out(text, integer); Type: FUNCTION; Schema: postern
 
 CREATE FUNCTION postern.why_signed_out(who text, max_rows integer DEFAULT 20, OUT session_id uuid, OUT ended_at timestamp with time zone, OUT reason text, OUT explanation text, OUT actor text)
@@ -1788,11 +2027,16 @@ declare
     else (postern_internal.find_user(who)).id end;
 begin
   return query
-    select null::uuid, (
-        select max(e.created_at) from postern.events as e where e.user_id = v_id and e.type = 'user.banned'),
-      'ban', 'The user is banned until ' || postern_internal.rfc3339(u.banned_until)
-        || ': sessions exist, but cannot be refreshed', null::text
+    select null::uuid,
+      coalesce(l.locked_at, (
+        select max(e.created_at) from postern.events as e where e.user_id = v_id and e.type = 'user.banned')),
+      case when l.user_id is null then 'ban' else 'lock' end,
+      coalesce('An administrator locked the account: ' || l.reason,
+        'The user is banned until ' || postern_internal.rfc3339(u.banned_until)
+        || ': sessions exist, but cannot be refreshed'),
+      l.actor
     from auth.users as u
+    left join postern.locked_users as l on l.user_id = u.id and l.banned_until = u.banned_until
     where u.id = v_id and postern_internal.is_banned(u);
   return query
     select e.session_id, e.ended_at, e.reason, postern_internal.explain_session_end(e.reason), e.actor
@@ -1805,7 +2049,7 @@ $$;
 
 -- Name: FUNCTION why_signed_out(who text, max_rows integer); Type: COMMENT; Schema: postern
 
-COMMENT ON FUNCTION postern.why_signed_out(who text, max_rows integer) IS 'Tells why sessions ended, newest first, and whether the user is banned at the moment.
+COMMENT ON FUNCTION postern.why_signed_out(who text, max_rows integer) IS 'Tells why sessions ended, newest first, and whether the user is banned or locked at the moment.
 who: the user''s id, e-mail address, or phone number with a leading +; or the id of one session. Ids also work for users who were deleted.
 max_rows: at most so many; default: 20.
 Errors: user_not_found (PT404).
@@ -2193,6 +2437,45 @@ begin
   end if;
   return coalesce(p_context -> 'verify_urls' ->> p_path, '') || '?token=' || p_token_hash || '&type=' || p_type
     || '&redirect_to=' || v_target;
+end;
+$$;
+
+-- Name: actor_context(); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.actor_context() RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_setting text := coalesce(current_setting('postern.actor', true), '');
+  v_said text := substr(v_setting, 66);
+begin
+  if v_setting = '' or left(v_setting, 65) is distinct from postern_internal.actor_signature(v_said) || ' ' then
+    return jsonb_build_object();
+  end if;
+  return jsonb_build_object(
+    'actor', v_said::jsonb ->> 'name',
+    'set_actor', v_said::jsonb - 'name' || jsonb_build_object('session_user', session_user));
+end;
+$$;
+
+-- Name: actor_signature(text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.actor_signature(p_said text) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_transaction xid8 := pg_current_xact_id_if_assigned();
+begin
+  if v_transaction is null then
+    return null;
+  end if;
+  return encode(
+    postern_internal.hmac_sha256(
+      (select k.key from postern.actor_key as k),
+      convert_to(concat_ws(' ', v_transaction, extract(epoch from now()), session_user, p_said), 'UTF8')),
+    'hex');
 end;
 $$;
 
@@ -2749,7 +3032,7 @@ begin
     insert into auth.audit_log_entries (instance_id, id, payload, created_at, ip_address)
     select postern_internal.nil_uuid(), gen_random_uuid(),
       postern_internal.audit_entry(p_action, postern_internal.nil_uuid(), p_context ->> 'actor', false, null,
-        postern_internal.audit_traits(u.id, u.email))::json,
+        postern_internal.audit_traits(u.id, u.email) || postern_internal.said_actor(p_context))::json,
       postern_internal.clock(), left(coalesce(p_context ->> 'ip', ''), 64)
     from unnest(p_user_ids) as i (id) join auth.users as u on u.id = i.id;
   end if;
@@ -3667,6 +3950,36 @@ begin
 end;
 $$;
 
+-- Name: check_identity(text, text, jsonb, text, boolean); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.check_identity(p_provider text, p_provider_id text, p_data jsonb, p_email text, p_is_verified boolean) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $_$
+declare
+  v_email text;
+begin
+  perform postern_internal.check_metadata(p_data);
+  v_email := postern_internal.check_email(coalesce(p_email, p_data ->> 'email'));
+  if coalesce(p_provider !~ '^[a-z0-9][a-z0-9_.:-]*$', true) or p_provider in ('email', 'phone', 'anonymous')
+    or p_provider like 'sso:%'
+  then
+    perform postern_internal.fail(
+      400, 'validation_failed', format('An identity of %s cannot be linked', coalesce(quote_literal(p_provider), 'null')));
+  elsif coalesce(p_provider_id, '') = '' then
+    perform postern_internal.fail(400, 'validation_failed', 'An identity needs the id of the account at the provider');
+  end if;
+  return jsonb_build_object(
+    'sub', p_provider_id,
+    'data', p_data || jsonb_build_object('sub', p_provider_id, 'provider_id', p_provider_id),
+    'emails', case
+      when v_email is null then '[]'
+      else jsonb_build_array(jsonb_build_object('email', v_email, 'primary', true,
+        'verified', coalesce(p_is_verified, p_data ->> 'email_verified' = 'true', false)))
+    end);
+end;
+$_$;
+
 -- Name: check_is_free(text, text, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.check_is_free(p_email text, p_phone text, p_context jsonb) RETURNS void
@@ -3744,6 +4057,8 @@ declare
   v_refusal text := case
     when p_keep.deleted_at is not null then 'The user to keep is deleted'
     when p_remove.is_sso_user and not p_keep.is_sso_user then 'An SSO account can only be removed for another one: keep it'
+    when exists (select from postern.locked_users as l where l.user_id = p_remove.id)
+      then 'The user to remove is locked, and whoever got in would get into the other account: postern.unlock_user() first'
     when p_keep.aud is distinct from p_remove.aud then 'The users belong to different audiences'
   end;
 begin
@@ -4377,6 +4692,7 @@ CREATE FUNCTION postern_internal.context() RETURNS jsonb
     )
     || coalesce((select value from postern.settings), '{}')
     || jsonb_build_object('actor', session_user, 'by_sql', true, 'ip', host(inet_client_addr()))
+    || postern_internal.actor_context()
 $$;
 
 -- Name: count_factor_code(uuid, boolean, jsonb); Type: FUNCTION; Schema: postern_internal
@@ -4836,6 +5152,33 @@ begin
 end;
 $$;
 
+-- Name: demand_new_password(auth.users, text, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.demand_new_password(p_user auth.users, p_provider text, p_context jsonb) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  begin
+    if p_provider = 'email' then
+      perform postern_internal.take_limits(p_context, p_user.email);
+      perform postern_internal.audit_user('user_recovery_requested', p_user, p_context);
+      perform postern_internal.send_recovery(p_user, 'recovery', false, p_context);
+    else
+      perform postern_internal.take_limits(p_context, p_user.phone);
+      perform postern_internal.audit_user('user_recovery_requested', p_user, p_context, '{"channel": "sms"}');
+      perform postern_internal.send_phone_otp(p_user, 'confirmation', p_user.phone, 'sms', p_context);
+    end if;
+  exception when sqlstate 'PT429' then
+    null; -- the refusal stands
+  end;
+  return postern_internal.failure(400, 'password_change_required', case p_provider
+    when 'email' then 'A new password is required. A link to set it has been sent to your email'
+    else 'A new password is required. Sign in with the code that has been sent to your phone, and set it'
+  end);
+end;
+$$;
+
 -- Name: digest_length(text); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.digest_length(p_digest text) RETURNS integer
@@ -4980,6 +5323,12 @@ CREATE FUNCTION postern_internal.doctor_users(OUT severity text, OUT area text, 
         || ' email_confirmed_at is not null, ''phone_verified'', false), now(), now() from auth.users as u'
         || ' where email <> '''' and deleted_at is null and not is_anonymous'
         || ' and not exists (select from auth.identities as i where i.user_id = u.id);'
+    union all
+    select 'locked users whose ban was changed by something other than Postern: %s; nothing keeps their accounts shut',
+      (select count(*) from (select from postern.locked_users as l join auth.users as u on u.id = l.user_id
+        where u.banned_until is distinct from l.banned_until limit 1001) as x),
+      'select postern.lock_user(l.user_id::text, l.reason) from postern.locked_users as l'
+        || ' join auth.users as u on u.id = l.user_id where u.banned_until is distinct from l.banned_until;'
   ) as f
   where f.n > 0
 $$;
@@ -5065,6 +5414,7 @@ begin
   end loop;
   delete from postern.provider_tokens as t
   where t.user_id = p_user.id and not exists (select from auth.identities as i where i.id = t.identity_id);
+  delete from postern.password_demands as d where d.user_id = p_user.id;
   update auth.users
   set encrypted_password = null, raw_user_meta_data = postern_internal.external_data(p_identity)
   where id = p_user.id;
@@ -5141,7 +5491,8 @@ begin
     on conflict (session_id) do nothing
   ), told as (
     insert into postern.events (type, user_id, session_id, actor, data, created_at)
-    select 'session.ended', e.user_id, e.id, v_actor, jsonb_build_object('reason', p_reason), v_now
+    select 'session.ended', e.user_id, e.id, v_actor,
+      jsonb_build_object('reason', p_reason) || postern_internal.said_actor(p_context), v_now
     from ended as e
     order by e.id
   )
@@ -5299,7 +5650,7 @@ CREATE FUNCTION postern_internal.explain_session_end(p_reason text) RETURNS text
     when 'idle' then 'The session was not used for too long (GOTRUE_SESSIONS_INACTIVITY_TIMEOUT)'
     when 'low_aal' then 'The user has a second factor and did not use it in time (GOTRUE_SESSIONS_ALLOW_LOW_AAL)'
     when 'newer_login' then 'The user signed in elsewhere (GOTRUE_SESSIONS_SINGLE_PER_USER)'
-    when 'ban' then 'The user was banned'
+    when 'ban' then 'The account was locked'
     when 'password_change' then 'The password was changed'
     when 'admin' then 'An administrator ended the session'
     when 'user_deleted' then 'The user was deleted'
@@ -5432,6 +5783,10 @@ begin
       select coalesce(jsonb_agg(to_jsonb(d) order by d.created_at, d.flow_id), '[]')
       from postern.flow_devices as d
       join auth.flow_state as f on f.id = d.flow_id where p_user_id in (f.user_id, f.linking_target_id)),
+    'locked_users', (
+      select coalesce(jsonb_agg(to_jsonb(l)), '[]') from postern.locked_users as l where l.user_id = p_user_id),
+    'password_demands', (
+      select coalesce(jsonb_agg(to_jsonb(d)), '[]') from postern.password_demands as d where d.user_id = p_user_id),
     'totp_steps', (
       select coalesce(jsonb_agg(to_jsonb(s) order by s.used_at, s.factor_id), '[]')
       from postern.totp_steps as s where s.user_id = p_user_id),
@@ -6115,6 +6470,22 @@ CREATE FUNCTION postern_internal.find_users_by_phone(p_phone text, p_aud text) R
     and not u.is_sso_user
 $$;
 
+-- Name: finish_linking(uuid, text, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.finish_linking(p_user_id uuid, p_provider text, p_context jsonb) RETURNS auth.users
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_user auth.users;
+begin
+  perform postern_internal.recompute_providers(p_user_id);
+  v_user := postern_internal.lock_user(p_user_id);
+  perform postern_internal.notify_user('identity_linked', v_user, p_context, jsonb_build_object('provider', p_provider));
+  return v_user;
+end;
+$$;
+
 -- Name: finish_oauth(uuid, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.finish_oauth(p_state uuid, p_identity jsonb, p_context jsonb, OUT issued jsonb, OUT auth_code text, OUT failure jsonb)
@@ -6281,6 +6652,7 @@ begin
     delete from auth.mfa_factors as f where f.user_id = p_user_id returning f.id
   )
   delete from postern.challenge_guesses as c using gone as g where c.factor_id = g.id;
+  delete from postern.password_demands as d where d.user_id = p_user_id;
   delete from postern.totp_steps as s where s.user_id = p_user_id;
   delete from postern.session_upgrades as s where s.user_id = p_user_id;
   with gone as (
@@ -6335,6 +6707,7 @@ begin
     select f.id::text from auth.mfa_factors as f where f.user_id = p_user.id));
   delete from auth.saml_relay_states as s where lower(s.for_email) = any (p_addresses);
   delete from postern.retention_refusals as r where r.user_id = p_user.id;
+  delete from postern.locked_users as l where l.user_id = p_user.id;
   update postern.events as e set data = '{}' where e.user_id = p_user.id and e.data <> '{}';
   perform postern_internal.forget_audit(p_user.id, p_addresses);
 end;
@@ -6502,14 +6875,8 @@ begin
     perform postern_internal.fail(
       400, 'validation_failed', 'Password cannot be longer than 72 characters');
   end if;
-  select n.nspname into v_schema
-  from pg_catalog.pg_extension as e join pg_catalog.pg_namespace as n on n.oid = e.extnamespace
-  where e.extname = 'pgcrypto';
-  if v_schema is null or not has_schema_privilege(v_schema, 'usage') then
-    perform postern_internal.fail(422, 'feature_disabled', 'Passwords are hashed by the extension pgcrypto, which '
-      || format('%s cannot use here: create it or grant usage on its schema, or ', current_user)
-      || 'hash elsewhere and give the hash: postern.set_password_hash, or password_hash of postern.create_user');
-  end if;
+  v_schema := postern_internal.need_pgcrypto(
+    'hash elsewhere and give the hash: postern.set_password_hash, or password_hash of postern.create_user');
   execute format('select %1$I.crypt($1, %1$I.gen_salt(''bf'', 10))', v_schema) into v_hash using p_password;
   return v_hash;
 end;
@@ -6682,6 +7049,38 @@ begin
     end;
 end;
 $$;
+
+-- Name: imported_hash_form(text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.imported_hash_form(p_hash text, OUT form text, OUT parameters text)
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO ''
+    AS $_$
+declare
+  v text[];
+begin
+  v := regexp_match(p_hash, '^\$?pbkdf2(?:[-_](sha[0-9]+))?\$(?:i=)?([0-9]+)');
+  if v is not null then
+    form := 'pbkdf2-' || coalesce(v[1], 'sha1');
+    parameters := 'i=' || v[2];
+  elsif p_hash ~ '^\$(scrypt|s0|7)\$|^scrypt\$' then
+    form := 'scrypt';
+    parameters := coalesce(
+      substring(p_hash from 'ln=[0-9]+,r=[0-9]+,p=[0-9]+'),
+      'n=' || substring(p_hash from '^scrypt\$([0-9]+)'));
+  elsif p_hash like '{%' then
+    form := lower(substring(p_hash from '^\{([^}]*)\}'));
+  elsif p_hash ~ '^\$[56]\$' then
+    form := case when p_hash like '$5%' then 'sha256-crypt' else 'sha512-crypt' end;
+    parameters := 'rounds=' || coalesce(substring(p_hash from 'rounds=([0-9]+)'), '5000');
+  elsif p_hash ~ '^\$[PH]\$' then
+    form := 'phpass';
+    parameters := 'count 2^' || postern_internal.itoa64(substr(p_hash, 4, 1));
+  else
+    form := 'asp.net identity';
+  end if;
+end;
+$_$;
 
 -- Name: insert_user(auth.users, jsonb); Type: FUNCTION; Schema: postern_internal
 
@@ -7180,42 +7579,9 @@ CREATE FUNCTION postern_internal.issue_session(p_user_id uuid, p_method text, p_
 declare
   v_now timestamptz := postern_internal.clock();
   v_user auth.users;
-  v_session auth.sessions;
-  v_refresh_token text;
-  v_key text;
 begin
   update auth.users set last_sign_in_at = v_now, updated_at = v_now where id = p_user_id returning * into v_user;
-
-  v_session.id := coalesce((p_context #>> '{new_session,id}')::uuid, postern_internal.random_uuid());
-  v_session.user_id := p_user_id;
-  v_session.created_at := v_now;
-  if (p_context ->> 'token_version')::int = 2 then
-    v_key := coalesce(p_context #>> '{new_session,plain}', postern_internal.random_key());
-    v_session.refresh_token_hmac_key := coalesce(p_context #>> '{new_session,stored}', v_key);
-    v_session.refresh_token_counter := 0;
-    v_refresh_token := postern_internal.refresh_token_v2(v_session.id, 0, v_key);
-  else
-    v_refresh_token := postern_internal.random_refresh_token();
-  end if;
-
-  with new_session as (
-    insert into auth.sessions (
-      id, user_id, created_at, updated_at, aal, user_agent, ip, refresh_token_hmac_key, refresh_token_counter)
-    values (
-      v_session.id, p_user_id, v_now, v_now, 'aal1', nullif(p_context ->> 'user_agent', ''),
-      (p_context ->> 'ip')::inet, v_session.refresh_token_hmac_key, v_session.refresh_token_counter)
-  ), new_refresh_token as (
-    insert into auth.refresh_tokens (instance_id, token, user_id, session_id, revoked, created_at, updated_at)
-    select postern_internal.nil_uuid(), v_refresh_token, p_user_id::text, v_session.id, false, v_now, v_now
-    where v_session.refresh_token_counter is null
-  ), new_event as (
-    insert into postern.events (type, user_id, session_id, actor, data, created_at)
-    values ('session.created', p_user_id, v_session.id, 'user', jsonb_build_object('method', p_method), v_now)
-  )
-  insert into auth.mfa_amr_claims (id, session_id, created_at, updated_at, authentication_method)
-  values (gen_random_uuid(), v_session.id, v_now, v_now, p_method);
-
-  return postern_internal.session_grant(v_user, v_session, v_refresh_token, p_method, p_context);
+  return postern_internal.open_session(v_user, p_method, p_context);
 end;
 $$;
 
@@ -7469,8 +7835,6 @@ CREATE FUNCTION postern_internal.link_identity(p_user_id uuid, p_provider text, 
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
-declare
-  v_owner uuid;
 begin
   perform postern_internal.lock_names(p_provider, p_identity, p_context);
   account := postern_internal.lock_user(p_user_id);
@@ -7479,25 +7843,14 @@ begin
   elsif postern_internal.is_banned(account) then
     perform postern_internal.fail(403, 'user_banned', 'User is banned');
   end if;
-  select i.user_id into v_owner from auth.identities as i
-  where i.provider = p_provider and i.provider_id = p_identity ->> 'sub';
-  if v_owner = p_user_id then
-    perform postern_internal.fail(422, 'identity_already_exists', 'Identity is already linked');
-  elsif v_owner is not null
-    or not postern_internal.put_external_identity(p_user_id, p_provider, p_identity, 'link', p_context)
-  then
-    perform postern_internal.fail(422, 'identity_already_exists', 'Identity is already linked to another user');
-  end if;
+  perform postern_internal.put_linked_identity(p_user_id, p_provider, p_identity, 'link', p_context);
   if coalesce(account.email, '') = '' then
     failure := postern_internal.adopt_linked_email(account, p_provider, p_identity, p_context);
     if failure is not null then
       return;
     end if;
   end if;
-  perform postern_internal.recompute_providers(p_user_id);
-  account := postern_internal.lock_user(p_user_id);
-  perform postern_internal.notify_user('identity_linked', account, p_context,
-    jsonb_build_object('provider', p_provider));
+  account := postern_internal.finish_linking(p_user_id, p_provider, p_context);
 end;
 $$;
 
@@ -8367,6 +8720,8 @@ CREATE FUNCTION postern_internal.maintenance_rules(OUT rule text, OUT batch inte
       'upgraded_at < $1 - interval ''24 hours'' and not exists (select from auth.sessions as s where s.id = session_id)'),
     ('provider_tokens', 1000, 'postern.provider_tokens',
       'not exists (select from auth.identities as i where i.id = identity_id)'),
+    ('locked_users', 1000, 'postern.locked_users', 'not exists (select from auth.users as u where u.id = user_id)'),
+    ('password_demands', 1000, 'postern.password_demands', 'not exists (select from auth.users as u where u.id = user_id)'),
     ('oauth_authorizations', 1000, 'auth.oauth_authorizations', 'expires_at < $1 - interval ''24 hours'''),
     ('audit_log_entries', 1000, 'auth.audit_log_entries',
       'created_at < $1 - make_interval(secs => ($2 #>> ''{retention,audit}'')::float)'),
@@ -8653,6 +9008,26 @@ begin
 end;
 $$;
 
+-- Name: need_pgcrypto(text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.need_pgcrypto(p_or text) RETURNS name
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_schema name := (
+    select n.nspname
+    from pg_catalog.pg_extension as e join pg_catalog.pg_namespace as n on n.oid = e.extnamespace
+    where e.extname = 'pgcrypto');
+begin
+  if v_schema is null or not has_schema_privilege(v_schema, 'usage') then
+    perform postern_internal.fail(422, 'feature_disabled', 'Passwords are hashed by the extension pgcrypto, which '
+      || format('%s cannot use here: create it or grant usage on its schema, or %s', current_user, p_or));
+  end if;
+  return v_schema;
+end;
+$$;
+
 -- Name: need_user(uuid, boolean); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.need_user(p_user_id uuid, p_to_delete boolean DEFAULT false) RETURNS auth.users
@@ -8908,6 +9283,54 @@ begin
 end;
 $_$;
 
+-- Name: open_session(auth.users, text, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.open_session(p_user auth.users, p_method text, p_context jsonb) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_now timestamptz := postern_internal.clock();
+  v_session auth.sessions;
+  v_refresh_token text;
+  v_key text;
+begin
+  if postern_internal.is_banned(p_user) then
+    perform postern_internal.fail(403, 'user_banned', 'User is banned');
+  end if;
+  v_session.id := coalesce((p_context #>> '{new_session,id}')::uuid, postern_internal.random_uuid());
+  v_session.user_id := p_user.id;
+  v_session.created_at := v_now;
+  if (p_context ->> 'token_version')::int = 2 then
+    v_key := coalesce(p_context #>> '{new_session,plain}', postern_internal.random_key());
+    v_session.refresh_token_hmac_key := coalesce(p_context #>> '{new_session,stored}', v_key);
+    v_session.refresh_token_counter := 0;
+    v_refresh_token := postern_internal.refresh_token_v2(v_session.id, 0, v_key);
+  else
+    v_refresh_token := postern_internal.random_refresh_token();
+  end if;
+
+  with new_session as (
+    insert into auth.sessions (
+      id, user_id, created_at, updated_at, aal, user_agent, ip, refresh_token_hmac_key, refresh_token_counter)
+    values (
+      v_session.id, p_user.id, v_now, v_now, 'aal1', nullif(p_context ->> 'user_agent', ''),
+      (p_context ->> 'ip')::inet, v_session.refresh_token_hmac_key, v_session.refresh_token_counter)
+  ), new_refresh_token as (
+    insert into auth.refresh_tokens (instance_id, token, user_id, session_id, revoked, created_at, updated_at)
+    select postern_internal.nil_uuid(), v_refresh_token, p_user.id::text, v_session.id, false, v_now, v_now
+    where v_session.refresh_token_counter is null
+  ), new_event as (
+    insert into postern.events (type, user_id, session_id, actor, data, created_at)
+    values ('session.created', p_user.id, v_session.id, 'user', jsonb_build_object('method', p_method), v_now)
+  )
+  insert into auth.mfa_amr_claims (id, session_id, created_at, updated_at, authentication_method)
+  values (gen_random_uuid(), v_session.id, v_now, v_now, p_method);
+
+  return postern_internal.session_grant(p_user, v_session, v_refresh_token, p_method, p_context);
+end;
+$$;
+
 -- Name: open_signed_up_session(text, auth.users, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.open_signed_up_session(p_provider text, p_user auth.users, p_context jsonb) RETURNS jsonb
@@ -9021,6 +9444,46 @@ begin
 end;
 $$;
 
+-- Name: page_of_users(text, integer, uuid); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.page_of_users(p_query text, p_max_rows integer, p_after uuid) RETURNS uuid[]
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_at timestamptz := timestamptz 'infinity';
+  v_ids uuid[] := array[]::uuid[];
+begin
+  if p_after is not null then
+    select u.created_at into v_at from auth.users as u
+    where u.id = p_after and u.instance_id = postern_internal.nil_uuid();
+    if not found then
+      perform postern_internal.fail(
+        404, 'user_not_found', format('The list cannot go on after user %s, who is gone', p_after));
+    end if;
+  end if;
+  if v_at is not null then
+    v_ids := array(
+      select u.id from auth.users as u
+      where u.instance_id = postern_internal.nil_uuid()
+        and postern_internal.is_about(u, p_query)
+        and (u.created_at, u.id) < (v_at, coalesce(p_after, 'ffffffff-ffff-ffff-ffff-ffffffffffff'))
+      order by u.created_at desc, u.id desc
+      limit p_max_rows);
+  end if;
+  if cardinality(v_ids) >= p_max_rows then
+    return v_ids;
+  end if;
+  return v_ids || array(
+    select u.id from auth.users as u
+    where u.instance_id = postern_internal.nil_uuid()
+      and postern_internal.is_about(u, p_query)
+      and u.created_at is null and (v_at is not null or u.id < p_after)
+    order by u.id desc
+    limit p_max_rows - cardinality(v_ids));
+end;
+$$;
+
 -- Name: parse_refresh_token_v2(text); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.parse_refresh_token_v2(p_token text, OUT session_id uuid, OUT counter bigint)
@@ -9079,6 +9542,39 @@ CREATE FUNCTION postern_internal.part_used(p_used double precision, p_since time
     else p_used
   end
 $$;
+
+-- Name: password_hash_form(text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.password_hash_form(p_hash text, OUT form text, OUT parameters text)
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO ''
+    AS $_$
+declare
+  v text[];
+begin
+  v := regexp_match(p_hash, '^(bcrypt(?:_sha256)?\$)?\$2[abxy]\$([0-9]{2})\$');
+  if coalesce(p_hash, '') = '' then
+    form := 'none';
+  elsif p_hash ~ '^\{[ \t\r\n]*"' then
+    form := 'encrypted';
+    parameters := 'key ' || substring(p_hash from '"key_id"\s*:\s*"([^"]*)"');
+  elsif not postern_internal.is_password_hash(p_hash) then
+    form := 'unknown';
+  elsif v is not null then
+    form := case v[1] when 'bcrypt_sha256$' then 'bcrypt of SHA-256' else 'bcrypt' end;
+    parameters := 'cost ' || v[2]::int;
+  elsif p_hash ~ '^(argon2)?\$argon2' then
+    v := regexp_match(p_hash, '\$(argon2id?)\$v=19\$([^$]*)');
+    form := v[1];
+    parameters := v[2];
+  elsif p_hash like '$fbscrypt$%' then
+    form := 'firebase scrypt';
+    parameters := substring(p_hash from 'n=[0-9]+,r=[0-9]+,p=[0-9]+');
+  else
+    select i.form, i.parameters into form, parameters from postern_internal.imported_hash_form(p_hash) as i;
+  end if;
+end;
+$_$;
 
 -- Name: plan_deletion(uuid); Type: FUNCTION; Schema: postern_internal
 
@@ -9392,6 +9888,27 @@ begin
 end;
 $$;
 
+-- Name: put_linked_identity(uuid, text, jsonb, text, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.put_linked_identity(p_user_id uuid, p_provider text, p_identity jsonb, p_decision text, p_context jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_owner uuid := (
+    select i.user_id from auth.identities as i
+    where i.provider = p_provider and i.provider_id = p_identity ->> 'sub');
+begin
+  if v_owner = p_user_id then
+    perform postern_internal.fail(422, 'identity_already_exists', 'Identity is already linked');
+  elsif v_owner is not null
+    or not postern_internal.put_external_identity(p_user_id, p_provider, p_identity, p_decision, p_context)
+  then
+    perform postern_internal.fail(422, 'identity_already_exists', 'Identity is already linked to another user');
+  end if;
+end;
+$$;
+
 -- Name: put_phone_identity(uuid, text, boolean, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.put_phone_identity(p_user_id uuid, p_phone text, p_is_verified boolean, p_context jsonb) RETURNS boolean
@@ -9684,8 +10201,8 @@ CREATE FUNCTION postern_internal.record_event(p_type text, p_user_id uuid, p_con
 begin
   insert into postern.events (type, user_id, session_id, actor, data, created_at)
   values (
-    p_type, p_user_id, p_session_id, coalesce(p_context ->> 'actor', 'user'), p_data,
-    postern_internal.clock()
+    p_type, p_user_id, p_session_id, coalesce(p_context ->> 'actor', 'user'),
+    p_data || postern_internal.said_actor(p_context), postern_internal.clock()
   );
 end;
 $$;
@@ -10086,10 +10603,12 @@ begin
   set state = 'dropped', payload = '{}', finished_at = postern_internal.clock()
   where o.user_id = p_user.id and o.state = 'queued';
   delete from postern.provider_tokens as t where t.user_id = p_user.id;
+  delete from postern.password_demands as d where d.user_id = p_user.id;
   if p_is_soft then
     perform postern_internal.obscure_user(p_user);
   else
     delete from auth.users as u where u.id = p_user.id;
+    delete from postern.locked_users as l where l.user_id = p_user.id;
   end if;
   perform postern_internal.record_event(
     'user.deleted', p_user.id, p_context, jsonb_build_object('soft', p_is_soft));
@@ -10148,6 +10667,7 @@ begin
   select coalesce(u.encrypted_password, '') = '' and p_password_hash <> '' into v_is_first
   from auth.users as u where u.id = p_user_id;
   perform postern_internal.void_tokens(p_user_id);
+  delete from postern.password_demands as d where d.user_id = p_user_id;
   update auth.users
   set encrypted_password = nullif(p_password_hash, ''), updated_at = postern_internal.clock()
   where id = p_user_id
@@ -10491,6 +11011,14 @@ begin
   return v_output;
 end;
 $_$;
+
+-- Name: said_actor(jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.said_actor(p_context jsonb) RETURNS jsonb
+    LANGUAGE sql STABLE
+    AS $$
+  select case when p_context ? 'set_actor' then jsonb_build_object('set_actor', p_context -> 'set_actor') else '{}' end
+$$;
 
 -- Name: sealed_column(text); Type: FUNCTION; Schema: postern_internal
 
@@ -10971,17 +11499,21 @@ CREATE FUNCTION postern_internal.set_ban(p_user_id uuid, p_seconds double precis
     SET search_path TO ''
     AS $$
 declare
+  v_until timestamptz := postern_internal.clock() + make_interval(secs => p_seconds);
+  v_is_locked boolean;
   v_user auth.users;
 begin
+  update postern.locked_users as l set other_ban = v_until
+  from auth.users as u
+  where l.user_id = p_user_id and u.id = l.user_id and u.banned_until = l.banned_until;
+  v_is_locked := found;
   update auth.users as u
-  set banned_until = postern_internal.clock() + make_interval(secs => p_seconds),
-    updated_at = postern_internal.clock()
+  set banned_until = case when v_is_locked then u.banned_until else v_until end, updated_at = postern_internal.clock()
   where u.id = p_user_id
   returning u.* into v_user;
   perform postern_internal.record_event(
-    case when postern_internal.is_banned(v_user) then 'user.banned' else 'user.unbanned' end,
-    p_user_id, p_context,
-    jsonb_strip_nulls(jsonb_build_object('until', postern_internal.rfc3339(v_user.banned_until))));
+    case when v_until > postern_internal.clock() then 'user.banned' else 'user.unbanned' end, p_user_id, p_context,
+    jsonb_strip_nulls(jsonb_build_object('until', postern_internal.rfc3339(v_until))));
   return v_user;
 end;
 $$;
@@ -11048,7 +11580,9 @@ CREATE FUNCTION postern_internal.sign_in_with_password(p_user_id uuid, p_matched
     SET search_path TO ''
     AS $$
 declare
+  v_now timestamptz := postern_internal.clock();
   v_user auth.users;
+  v_signed_in auth.users;
   v_is_right boolean;
 begin
   if p_matched_hash is not null or (p_context -> 'hooks') ? 'password-verification' then
@@ -11074,12 +11608,17 @@ begin
   elsif p_provider = 'phone' and v_user.phone_confirmed_at is null then
     failure := postern_internal.failure(400, 'phone_not_confirmed', 'Phone not confirmed');
   else
-    if p_new_hash is not null then
-      update auth.users set encrypted_password = p_new_hash where id = v_user.id;
+    update auth.users as u
+    set last_sign_in_at = v_now, encrypted_password = coalesce(p_new_hash, u.encrypted_password), updated_at = v_now
+    where u.id = p_user_id and not exists (select from postern.password_demands as d where d.user_id = p_user_id)
+    returning u.* into v_signed_in;
+    if v_signed_in.id is null then
+      failure := postern_internal.demand_new_password(v_user, p_provider, p_context);
+      return;
     end if;
     perform postern_internal.audit_user(
       'login', v_user, p_context, jsonb_build_object('provider', p_provider));
-    issued := postern_internal.issue_session(v_user.id, 'password', p_context);
+    issued := postern_internal.open_session(v_signed_in, 'password', p_context);
   end if;
 end;
 $$;
@@ -11925,6 +12464,25 @@ CREATE FUNCTION postern_internal.user_json(p_user auth.users) RETURNS jsonb
     )
 $$;
 
+-- Name: user_orders(uuid); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.user_orders(p_user_id uuid) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+begin
+  return jsonb_strip_nulls(jsonb_build_object(
+    'lock', (
+      select jsonb_build_object('reason', l.reason, 'actor', l.actor, 'at', postern_internal.rfc3339(l.locked_at))
+      from postern.locked_users as l
+      join auth.users as u on u.id = l.user_id and u.banned_until = l.banned_until
+      where l.user_id = p_user_id),
+    'password_change', (
+      select jsonb_build_object('actor', d.actor, 'at', postern_internal.rfc3339(d.demanded_at))
+      from postern.password_demands as d where d.user_id = p_user_id)));
+end;
+$$;
+
 -- Name: verified_emails(jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.verified_emails(p_identity jsonb, p_context jsonb) RETURNS text[]
@@ -12294,6 +12852,10 @@ CREATE FUNCTION postern_internal.write_audit(p_actions text[], p_actor_id uuid, 
     SET search_path TO ''
     AS $$
 declare
+  v_traits jsonb := case
+      when p_context ? 'set_actor' then coalesce(p_traits, '{}') || postern_internal.said_actor(p_context)
+      else p_traits
+    end;
   v_ip text := left(coalesce(p_context ->> 'ip', ''), 64);
   v_now timestamptz := postern_internal.clock();
   v_action text;
@@ -12303,7 +12865,7 @@ begin
   foreach v_action in array p_actions loop
     v_ids := v_ids || gen_random_uuid();
     v_entries := v_entries || postern_internal.audit_entry(
-      v_action, p_actor_id, p_actor_username, p_via_sso, p_actor_name, p_traits);
+      v_action, p_actor_id, p_actor_username, p_via_sso, p_actor_name, v_traits);
   end loop;
   if not coalesce((p_context ->> 'audit_disabled')::boolean, false) then
     insert into auth.audit_log_entries (instance_id, id, payload, created_at, ip_address)
@@ -12541,6 +13103,18 @@ CREATE TABLE auth.webauthn_credentials (
     last_used_at timestamp with time zone
 );
 
+-- Name: actor_key; Type: TABLE; Schema: postern
+
+CREATE TABLE postern.actor_key (
+    is_only_row boolean DEFAULT true NOT NULL,
+    key bytea NOT NULL,
+    CONSTRAINT actor_key_is_only_row_check CHECK (is_only_row)
+);
+
+-- Name: TABLE actor_key; Type: COMMENT; Schema: postern
+
+COMMENT ON TABLE postern.actor_key IS 'The key that tells what postern.set_actor() wrote into setting postern.actor from what somebody else did. One row.';
+
 -- Name: audit; Type: VIEW; Schema: postern
 
 CREATE VIEW postern.audit AS
@@ -12732,6 +13306,21 @@ CREATE TABLE postern.linking_flows (
 
 COMMENT ON TABLE postern.linking_flows IS 'Who began to link an identity, and in which session, for a day at most; the identity is linked only while it lasts.';
 
+-- Name: locked_users; Type: TABLE; Schema: postern
+
+CREATE TABLE postern.locked_users (
+    user_id uuid NOT NULL,
+    reason text NOT NULL,
+    actor text NOT NULL,
+    locked_at timestamp with time zone NOT NULL,
+    banned_until timestamp with time zone NOT NULL,
+    other_ban timestamp with time zone
+);
+
+-- Name: TABLE locked_users; Type: COMMENT; Schema: postern
+
+COMMENT ON TABLE postern.locked_users IS 'Why accounts are locked; see postern.lock_user().';
+
 -- Name: maintenance; Type: TABLE; Schema: postern
 
 CREATE TABLE postern.maintenance (
@@ -12784,6 +13373,18 @@ ALTER TABLE postern.outbox ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     NO MAXVALUE
     CACHE 1
 );
+
+-- Name: password_demands; Type: TABLE; Schema: postern
+
+CREATE TABLE postern.password_demands (
+    user_id uuid NOT NULL,
+    actor text NOT NULL,
+    demanded_at timestamp with time zone NOT NULL
+);
+
+-- Name: TABLE password_demands; Type: COMMENT; Schema: postern
+
+COMMENT ON TABLE postern.password_demands IS 'Users whose password opens no session until they set a new one; see postern.require_password_change().';
 
 -- Name: quotas; Type: TABLE; Schema: postern
 
@@ -13052,6 +13653,11 @@ ALTER TABLE ONLY auth.webauthn_challenges
 ALTER TABLE ONLY auth.webauthn_credentials
     ADD CONSTRAINT webauthn_credentials_pkey PRIMARY KEY (id);
 
+-- Name: actor_key actor_key_pkey; Type: CONSTRAINT; Schema: postern
+
+ALTER TABLE ONLY postern.actor_key
+    ADD CONSTRAINT actor_key_pkey PRIMARY KEY (is_only_row);
+
 -- Name: challenge_guesses challenge_guesses_pkey; Type: CONSTRAINT; Schema: postern
 
 ALTER TABLE ONLY postern.challenge_guesses
@@ -13102,6 +13708,11 @@ ALTER TABLE ONLY postern.link_secrets
 ALTER TABLE ONLY postern.linking_flows
     ADD CONSTRAINT linking_flows_pkey PRIMARY KEY (flow_id);
 
+-- Name: locked_users locked_users_pkey; Type: CONSTRAINT; Schema: postern
+
+ALTER TABLE ONLY postern.locked_users
+    ADD CONSTRAINT locked_users_pkey PRIMARY KEY (user_id);
+
 -- Name: maintenance maintenance_pkey; Type: CONSTRAINT; Schema: postern
 
 ALTER TABLE ONLY postern.maintenance
@@ -13111,6 +13722,11 @@ ALTER TABLE ONLY postern.maintenance
 
 ALTER TABLE ONLY postern.outbox
     ADD CONSTRAINT outbox_pkey PRIMARY KEY (id);
+
+-- Name: password_demands password_demands_pkey; Type: CONSTRAINT; Schema: postern
+
+ALTER TABLE ONLY postern.password_demands
+    ADD CONSTRAINT password_demands_pkey PRIMARY KEY (user_id);
 
 -- Name: provider_tokens provider_tokens_identity_id_key; Type: CONSTRAINT; Schema: postern
 
@@ -13706,11 +14322,11 @@ GRANT ALL ON FUNCTION postern.expire_links(who text) TO postern_admin;
 REVOKE ALL ON FUNCTION postern.export_user(who text) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.export_user(who text) TO postern_admin;
 
--- Name: FUNCTION find_users(query text, max_rows integer); Type: ACL; Schema: postern
+-- Name: FUNCTION find_users(query text, max_rows integer, after uuid); Type: ACL; Schema: postern
 
-REVOKE ALL ON FUNCTION postern.find_users(query text, max_rows integer) FROM PUBLIC;
-GRANT ALL ON FUNCTION postern.find_users(query text, max_rows integer) TO postern_admin;
-GRANT ALL ON FUNCTION postern.find_users(query text, max_rows integer) TO postern_support;
+REVOKE ALL ON FUNCTION postern.find_users(query text, max_rows integer, after uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.find_users(query text, max_rows integer, after uuid) TO postern_admin;
+GRANT ALL ON FUNCTION postern.find_users(query text, max_rows integer, after uuid) TO postern_support;
 
 -- Name: FUNCTION forget_provider_tokens(who text, provider text); Type: ACL; Schema: postern
 
@@ -13753,6 +14369,11 @@ GRANT ALL ON FUNCTION postern.is_anonymous() TO service_role;
 
 REVOKE ALL ON FUNCTION postern.issue_link(who text, kind text, redirect_to text, new_email text, user_metadata jsonb, password_hash text) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.issue_link(who text, kind text, redirect_to text, new_email text, user_metadata jsonb, password_hash text) TO postern_admin;
+
+-- Name: FUNCTION link_identity(who text, provider text, provider_id text, identity_data jsonb, email text, email_verified boolean); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.link_identity(who text, provider text, provider_id text, identity_data jsonb, email text, email_verified boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.link_identity(who text, provider text, provider_id text, identity_data jsonb, email text, email_verified boolean) TO postern_admin;
 
 -- Name: FUNCTION lint(); Type: ACL; Schema: postern
 
@@ -13804,6 +14425,11 @@ REVOKE ALL ON FUNCTION postern.list_sessions(who text) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.list_sessions(who text) TO postern_admin;
 GRANT ALL ON FUNCTION postern.list_sessions(who text) TO postern_support;
 
+-- Name: FUNCTION lock_user(who text, reason text); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.lock_user(who text, reason text) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.lock_user(who text, reason text) TO postern_admin;
+
 -- Name: FUNCTION merge_users(keep text, remove text, on_conflict text); Type: ACL; Schema: postern
 
 REVOKE ALL ON FUNCTION postern.merge_users(keep text, remove text, on_conflict text) FROM PUBLIC;
@@ -13815,10 +14441,21 @@ REVOKE ALL ON FUNCTION postern.merge_users_plan(keep text, remove text) FROM PUB
 GRANT ALL ON FUNCTION postern.merge_users_plan(keep text, remove text) TO postern_admin;
 GRANT ALL ON FUNCTION postern.merge_users_plan(keep text, remove text) TO postern_support;
 
+-- Name: FUNCTION password_hash_stats(); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.password_hash_stats() FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.password_hash_stats() TO postern_admin;
+GRANT ALL ON FUNCTION postern.password_hash_stats() TO postern_support;
+
 -- Name: FUNCTION purge_deleted(older_than interval); Type: ACL; Schema: postern
 
 REVOKE ALL ON FUNCTION postern.purge_deleted(older_than interval) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.purge_deleted(older_than interval) TO postern_admin;
+
+-- Name: FUNCTION require_password_change(who text, required boolean); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.require_password_change(who text, required boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.require_password_change(who text, required boolean) TO postern_admin;
 
 -- Name: FUNCTION resend(who text, kind text, redirect_to text); Type: ACL; Schema: postern
 
@@ -13876,6 +14513,11 @@ GRANT ALL ON FUNCTION postern.session_is_valid() TO anon;
 GRANT ALL ON FUNCTION postern.session_is_valid() TO authenticated;
 GRANT ALL ON FUNCTION postern.session_is_valid() TO service_role;
 
+-- Name: FUNCTION set_actor(name text, reason text); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.set_actor(name text, reason text) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.set_actor(name text, reason text) TO postern_admin;
+
 -- Name: FUNCTION set_app_metadata(who text, metadata jsonb); Type: ACL; Schema: postern
 
 REVOKE ALL ON FUNCTION postern.set_app_metadata(who text, metadata jsonb) FROM PUBLIC;
@@ -13931,6 +14573,11 @@ GRANT ALL ON FUNCTION postern.unban_user(who text) TO postern_admin;
 REVOKE ALL ON FUNCTION postern.unlink_identity(who text, identity_id uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.unlink_identity(who text, identity_id uuid) TO postern_admin;
 
+-- Name: FUNCTION unlock_user(who text); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.unlock_user(who text) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.unlock_user(who text) TO postern_admin;
+
 -- Name: FUNCTION update_custom_provider(identifier text, name text, client_id text, client_secret text, issuer text, authorization_url text, token_url text, userinfo_url text, scopes text[], discovery_url text, jwks_uri text, acceptable_client_ids text[], pkce_enabled boolean, enabled boolean, email_optional boolean, skip_nonce_check boolean, attribute_mapping jsonb, custom_claims_allowlist text[], authorization_params jsonb); Type: ACL; Schema: postern
 
 REVOKE ALL ON FUNCTION postern.update_custom_provider(identifier text, name text, client_id text, client_secret text, issuer text, authorization_url text, token_url text, userinfo_url text, scopes text[], discovery_url text, jwks_uri text, acceptable_client_ids text[], pkce_enabled boolean, enabled boolean, email_optional boolean, skip_nonce_check boolean, attribute_mapping jsonb, custom_claims_allowlist text[], authorization_params jsonb) FROM PUBLIC;
@@ -13940,6 +14587,11 @@ GRANT ALL ON FUNCTION postern.update_custom_provider(identifier text, name text,
 
 REVOKE ALL ON FUNCTION postern.update_user(who text, email text, password text, phone text, password_hash text, email_confirm boolean, phone_confirm boolean, user_metadata jsonb, app_metadata jsonb, role text, ban_duration interval) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.update_user(who text, email text, password text, phone text, password_hash text, email_confirm boolean, phone_confirm boolean, user_metadata jsonb, app_metadata jsonb, role text, ban_duration interval) TO postern_admin;
+
+-- Name: FUNCTION verify_password(who text, password text); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.verify_password(who text, password text) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.verify_password(who text, password text) TO postern_admin;
 
 -- Name: FUNCTION why_signed_out(who text, max_rows integer); Type: ACL; Schema: postern
 
@@ -14002,6 +14654,14 @@ REVOKE ALL ON FUNCTION postern_internal.account_key(p_aud text, p_address text) 
 -- Name: FUNCTION action_link(p_path text, p_token_hash text, p_type text, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.action_link(p_path text, p_token_hash text, p_type text, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION actor_context(); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.actor_context() FROM PUBLIC;
+
+-- Name: FUNCTION actor_signature(p_said text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.actor_signature(p_said text) FROM PUBLIC;
 
 -- Name: FUNCTION add_identity(p_user_id uuid, p_provider text, p_data jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -14285,6 +14945,10 @@ REVOKE ALL ON FUNCTION postern_internal.check_enroll_enabled(p_type auth.factor_
 
 REVOKE ALL ON FUNCTION postern_internal.check_factor_limit(p_factor_id uuid, p_context jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION check_identity(p_provider text, p_provider_id text, p_data jsonb, p_email text, p_is_verified boolean); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.check_identity(p_provider text, p_provider_id text, p_data jsonb, p_email text, p_is_verified boolean) FROM PUBLIC;
+
 -- Name: FUNCTION check_is_free(p_email text, p_phone text, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.check_is_free(p_email text, p_phone text, p_context jsonb) FROM PUBLIC;
@@ -14468,6 +15132,10 @@ REVOKE ALL ON FUNCTION postern_internal.delete_own_user(p_user_id uuid, p_sessio
 -- Name: FUNCTION delete_user_by_command(p_who text, p_aud text); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.delete_user_by_command(p_who text, p_aud text) FROM PUBLIC;
+
+-- Name: FUNCTION demand_new_password(p_user auth.users, p_provider text, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.demand_new_password(p_user auth.users, p_provider text, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION digest_length(p_digest text); Type: ACL; Schema: postern_internal
 
@@ -14681,6 +15349,10 @@ REVOKE ALL ON FUNCTION postern_internal.find_users_by_email(p_email text, p_aud 
 
 REVOKE ALL ON FUNCTION postern_internal.find_users_by_phone(p_phone text, p_aud text) FROM PUBLIC;
 
+-- Name: FUNCTION finish_linking(p_user_id uuid, p_provider text, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.finish_linking(p_user_id uuid, p_provider text, p_context jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION finish_oauth(p_state uuid, p_identity jsonb, p_context jsonb, OUT issued jsonb, OUT auth_code text, OUT failure jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.finish_oauth(p_state uuid, p_identity jsonb, p_context jsonb, OUT issued jsonb, OUT auth_code text, OUT failure jsonb) FROM PUBLIC;
@@ -14792,6 +15464,10 @@ REVOKE ALL ON FUNCTION postern_internal.identity_moves(p_identity auth.identitie
 -- Name: FUNCTION impersonal_payload(p_payload jsonb, p_user_id uuid, p_addresses text[]); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.impersonal_payload(p_payload jsonb, p_user_id uuid, p_addresses text[]) FROM PUBLIC;
+
+-- Name: FUNCTION imported_hash_form(p_hash text, OUT form text, OUT parameters text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.imported_hash_form(p_hash text, OUT form text, OUT parameters text) FROM PUBLIC;
 
 -- Name: FUNCTION insert_user(p_user auth.users, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -15157,6 +15833,10 @@ REVOKE ALL ON FUNCTION postern_internal.need_custom_providers(p_context jsonb) F
 
 REVOKE ALL ON FUNCTION postern_internal.need_factor(p_user_id uuid, p_factor_id uuid, p_refusal jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION need_pgcrypto(p_or text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.need_pgcrypto(p_or text) FROM PUBLIC;
+
 -- Name: FUNCTION need_user(p_user_id uuid, p_to_delete boolean); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.need_user(p_user_id uuid, p_to_delete boolean) FROM PUBLIC;
@@ -15209,6 +15889,10 @@ REVOKE ALL ON FUNCTION postern_internal.obscured(p_user_id uuid, p_value text) F
 
 REVOKE ALL ON FUNCTION postern_internal.open_sealed(p_stored text, p_id uuid, p_key text) FROM PUBLIC;
 
+-- Name: FUNCTION open_session(p_user auth.users, p_method text, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.open_session(p_user auth.users, p_method text, p_context jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION open_signed_up_session(p_provider text, p_user auth.users, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.open_signed_up_session(p_provider text, p_user auth.users, p_context jsonb) FROM PUBLIC;
@@ -15237,6 +15921,10 @@ REVOKE ALL ON FUNCTION postern_internal.owners_by_address(p_emails text[]) FROM 
 
 REVOKE ALL ON FUNCTION postern_internal.owners_by_identity(p_emails text[], p_domain text, p_context jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION page_of_users(p_query text, p_max_rows integer, p_after uuid); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.page_of_users(p_query text, p_max_rows integer, p_after uuid) FROM PUBLIC;
+
 -- Name: FUNCTION parse_refresh_token_v2(p_token text, OUT session_id uuid, OUT counter bigint); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.parse_refresh_token_v2(p_token text, OUT session_id uuid, OUT counter bigint) FROM PUBLIC;
@@ -15248,6 +15936,10 @@ REVOKE ALL ON FUNCTION postern_internal.part_capacity(p_part integer, p_parts in
 -- Name: FUNCTION part_used(p_used double precision, p_since timestamp with time zone, p_every double precision, p_now timestamp with time zone); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.part_used(p_used double precision, p_since timestamp with time zone, p_every double precision, p_now timestamp with time zone) FROM PUBLIC;
+
+-- Name: FUNCTION password_hash_form(p_hash text, OUT form text, OUT parameters text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.password_hash_form(p_hash text, OUT form text, OUT parameters text) FROM PUBLIC;
 
 -- Name: FUNCTION plan_deletion(p_user_id uuid); Type: ACL; Schema: postern_internal
 
@@ -15292,6 +15984,10 @@ REVOKE ALL ON FUNCTION postern_internal.put_email_identity(p_user_id uuid, p_ema
 -- Name: FUNCTION put_external_identity(p_user_id uuid, p_provider text, p_identity jsonb, p_decision text, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.put_external_identity(p_user_id uuid, p_provider text, p_identity jsonb, p_decision text, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION put_linked_identity(p_user_id uuid, p_provider text, p_identity jsonb, p_decision text, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.put_linked_identity(p_user_id uuid, p_provider text, p_identity jsonb, p_decision text, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION put_phone_identity(p_user_id uuid, p_phone text, p_is_verified boolean, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -15468,6 +16164,10 @@ REVOKE ALL ON FUNCTION postern_internal.rotate_v2(p_user auth.users, p_session a
 -- Name: FUNCTION run_hook(p_name text, p_key text, p_payload jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.run_hook(p_name text, p_key text, p_payload jsonb, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION said_actor(p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.said_actor(p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION sealed_column(p_column text); Type: ACL; Schema: postern_internal
 
@@ -15704,6 +16404,10 @@ REVOKE ALL ON FUNCTION postern_internal.user_document(p_user auth.users) FROM PU
 -- Name: FUNCTION user_json(p_user auth.users); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.user_json(p_user auth.users) FROM PUBLIC;
+
+-- Name: FUNCTION user_orders(p_user_id uuid); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.user_orders(p_user_id uuid) FROM PUBLIC;
 
 -- Name: FUNCTION verified_emails(p_identity jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
 

@@ -71,6 +71,7 @@ begin
     delete from auth.mfa_factors as f where f.user_id = p_user_id returning f.id
   )
   delete from postern.challenge_guesses as c using gone as g where c.factor_id = g.id;
+  delete from postern.password_demands as d where d.user_id = p_user_id;
   delete from postern.totp_steps as s where s.user_id = p_user_id;
   delete from postern.session_upgrades as s where s.user_id = p_user_id;
   with gone as (
@@ -112,6 +113,7 @@ begin
     select f.id::text from auth.mfa_factors as f where f.user_id = p_user.id));
   delete from auth.saml_relay_states as s where lower(s.for_email) = any (p_addresses);
   delete from postern.retention_refusals as r where r.user_id = p_user.id;
+  delete from postern.locked_users as l where l.user_id = p_user.id;
   update postern.events as e set data = '{}' where e.user_id = p_user.id and e.data <> '{}';
   perform postern_internal.forget_audit(p_user.id, p_addresses);
 end;

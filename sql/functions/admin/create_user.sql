@@ -218,8 +218,8 @@ begin
 end;
 $$;
 comment on function postern.ensure_user(text, jsonb, jsonb, boolean) is
-'Returns the id of the user with that e-mail address; creates the user first if there is none. An existing user is not changed.
+'Returns the id of the user with that e-mail address; creates the user first if there is none. An existing user is not changed. Who asks for the same address at the same time waits, and gets the same id; seeds of many rows go through them in one order, or two of them may block each other.
 email: the address, in any case.
 user_metadata, app_metadata, email_confirm: for a new user, as for postern.create_user.
 Errors: validation_failed (PT400).
-Example: insert into members (user_id, team) select postern.ensure_user(email), ''blue'' from applications;';
+Example: insert into members (user_id, team) select postern.ensure_user(email), ''blue'' from applications order by email;';

@@ -143,6 +143,10 @@ begin
       select coalesce(jsonb_agg(to_jsonb(d) order by d.created_at, d.flow_id), '[]')
       from postern.flow_devices as d
       join auth.flow_state as f on f.id = d.flow_id where p_user_id in (f.user_id, f.linking_target_id)),
+    'locked_users', (
+      select coalesce(jsonb_agg(to_jsonb(l)), '[]') from postern.locked_users as l where l.user_id = p_user_id),
+    'password_demands', (
+      select coalesce(jsonb_agg(to_jsonb(d)), '[]') from postern.password_demands as d where d.user_id = p_user_id),
     'totp_steps', (
       select coalesce(jsonb_agg(to_jsonb(s) order by s.used_at, s.factor_id), '[]')
       from postern.totp_steps as s where s.user_id = p_user_id),

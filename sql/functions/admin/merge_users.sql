@@ -40,7 +40,7 @@ comment on function postern.merge_users(text, text, text) is
 'Makes one account of two that belong to one person, and returns the id of the one that is kept. Rows of your tables that refer to the removed user refer to the kept one afterwards; postern.merge_users_plan shows which. Identities at providers move with the tokens that are kept for them, and whoever signed in with one gets into the kept account from then on: be sure that both belong to one person. Address and number of the kept user stay; where it has none, a confirmed one of the removed user takes the place, with its identity. Of metadata, members that the kept user lacks are filled in, but for claims about address and number. Password, second factors, passkeys, sessions (reason user_deleted), codes, links and consents of the removed user go, those of the kept user stay, as do role and ban.
 keep, remove: a user''s id, e-mail address, or phone number with a leading +.
 on_conflict: what becomes of rows of the removed user that collide with one of the kept user in a unique index: refuse (the default), or keep, which drops them; rows that refer to them by something else than the user''s id go as their foreign keys say.
-Errors: user_not_found (PT404); validation_failed (PT400); merge_refused (PT409) where rows collide, a foreign key or a missing right is in the way, the kept user is deleted, only the removed one is an SSO account, or their audiences differ; then nothing has changed.
+Errors: user_not_found (PT404); validation_failed (PT400); merge_refused (PT409) where rows collide, a foreign key or a missing right is in the way, the kept user is deleted, the removed one is locked, only the removed one is an SSO account, or their audiences differ; then nothing has changed.
 Example: select postern.merge_users(keep => ''ann@example.com'', remove => ''ann@old.example.com'');
 Example: select postern.merge_users(d.keep::text, d.remove::text, on_conflict => ''keep'') from duplicates d;';
 
@@ -53,6 +53,8 @@ declare
   v_refusal text := case
     when p_keep.deleted_at is not null then 'The user to keep is deleted'
     when p_remove.is_sso_user and not p_keep.is_sso_user then 'An SSO account can only be removed for another one: keep it'
+    when exists (select from postern.locked_users as l where l.user_id = p_remove.id)
+      then 'The user to remove is locked, and whoever got in would get into the other account: postern.unlock_user() first'
     when p_keep.aud is distinct from p_remove.aud then 'The users belong to different audiences'
   end;
 begin

@@ -13,6 +13,10 @@ returns void
 language plpgsql volatile security invoker set search_path = ''
 as $$
 declare
+  v_traits jsonb := case
+      when p_context ? 'set_actor' then coalesce(p_traits, '{}') || postern_internal.said_actor(p_context)
+      else p_traits
+    end;
   v_ip text := left(coalesce(p_context ->> 'ip', ''), 64);
   v_now timestamptz := postern_internal.clock();
   v_action text;
@@ -22,7 +26,7 @@ begin
   foreach v_action in array p_actions loop
     v_ids := v_ids || gen_random_uuid();
     v_entries := v_entries || postern_internal.audit_entry(
-      v_action, p_actor_id, p_actor_username, p_via_sso, p_actor_name, p_traits);
+      v_action, p_actor_id, p_actor_username, p_via_sso, p_actor_name, v_traits);
   end loop;
   if not coalesce((p_context ->> 'audit_disabled')::boolean, false) then
     insert into auth.audit_log_entries (instance_id, id, payload, created_at, ip_address)
@@ -114,7 +118,7 @@ begin
     insert into auth.audit_log_entries (instance_id, id, payload, created_at, ip_address)
     select postern_internal.nil_uuid(), gen_random_uuid(),
       postern_internal.audit_entry(p_action, postern_internal.nil_uuid(), p_context ->> 'actor', false, null,
-        postern_internal.audit_traits(u.id, u.email))::json,
+        postern_internal.audit_traits(u.id, u.email) || postern_internal.said_actor(p_context))::json,
       postern_internal.clock(), left(coalesce(p_context ->> 'ip', ''), 64)
     from unnest(p_user_ids) as i (id) join auth.users as u on u.id = i.id;
   end if;

@@ -3,6 +3,7 @@
 -- published last (postern.settings) and themselves as the actor.
 --
 --   actor, ip, user_agent, aud, redirect_to            the caller (ip, user_agent may be missing)
+--   set_actor {session_user, reason}                   present: an SQL caller said who the actor is (core/actor.sql)
 --   site_url, verify_urls {invite, confirmation, recovery, email_change}
 --   default_role, admin_role, jwt_aud                  JWT_DEFAULT_GROUP_NAME, JWT_ADMIN_GROUP_NAME, JWT_AUD
 --   autoconfirm, secure_email_change, allow_unverified, signup_disabled, phone_autoconfirm
@@ -58,6 +59,7 @@ as $$
     )
     || coalesce((select value from postern.settings), '{}')
     || jsonb_build_object('actor', session_user, 'by_sql', true, 'ip', host(inet_client_addr()))
+    || postern_internal.actor_context()
 $$;
 
 -- Stores what SQL callers read as settings. Called by a server when it starts; writes only changes.

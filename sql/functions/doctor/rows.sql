@@ -49,6 +49,12 @@ as $$
         || ' email_confirmed_at is not null, ''phone_verified'', false), now(), now() from auth.users as u'
         || ' where email <> '''' and deleted_at is null and not is_anonymous'
         || ' and not exists (select from auth.identities as i where i.user_id = u.id);'
+    union all
+    select 'locked users whose ban was changed by something other than Postern: %s; nothing keeps their accounts shut',
+      (select count(*) from (select from postern.locked_users as l join auth.users as u on u.id = l.user_id
+        where u.banned_until is distinct from l.banned_until limit 1001) as x),
+      'select postern.lock_user(l.user_id::text, l.reason) from postern.locked_users as l'
+        || ' join auth.users as u on u.id = l.user_id where u.banned_until is distinct from l.banned_until;'
   ) as f
   where f.n > 0
 $$;

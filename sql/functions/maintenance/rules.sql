@@ -34,6 +34,8 @@ as $$
       'upgraded_at < $1 - interval ''24 hours'' and not exists (select from auth.sessions as s where s.id = session_id)'),
     ('provider_tokens', 1000, 'postern.provider_tokens',
       'not exists (select from auth.identities as i where i.id = identity_id)'),
+    ('locked_users', 1000, 'postern.locked_users', 'not exists (select from auth.users as u where u.id = user_id)'),
+    ('password_demands', 1000, 'postern.password_demands', 'not exists (select from auth.users as u where u.id = user_id)'),
     ('oauth_authorizations', 1000, 'auth.oauth_authorizations', 'expires_at < $1 - interval ''24 hours'''),
     ('audit_log_entries', 1000, 'auth.audit_log_entries',
       'created_at < $1 - make_interval(secs => ($2 #>> ''{retention,audit}'')::float)'),
