@@ -60,6 +60,7 @@ var sections = []struct {
 	}},
 	{"Second factors", []string{
 		"list_factors",
+		"update_factor",
 		"delete_factor",
 		"reset_mfa",
 	}},

@@ -19,21 +19,21 @@ declare
   v_pattern text := case when p_filter <> '' then '%' || p_filter || '%' end;
 begin
   select count(*) into total from auth.users as u
-  where u.instance_id = postern_internal.nil_uuid() and u.aud = v_aud
+  where (u.instance_id = postern_internal.nil_uuid() or u.instance_id is null) and (u.aud = v_aud or u.aud is null)
     and (v_pattern is null or u.email like v_pattern or u.raw_user_meta_data ->> 'full_name' ilike v_pattern);
   if p_offset >= total then
     users := '[]';
   elsif p_is_ascending then
     users := postern_internal.list_json(array(
       select u.id from auth.users as u
-      where u.instance_id = postern_internal.nil_uuid() and u.aud = v_aud
+      where (u.instance_id = postern_internal.nil_uuid() or u.instance_id is null) and (u.aud = v_aud or u.aud is null)
         and (v_pattern is null or u.email like v_pattern or u.raw_user_meta_data ->> 'full_name' ilike v_pattern)
       order by u.created_at, u.id
       offset p_offset limit p_limit));
   else
     users := postern_internal.list_json(array(
       select u.id from auth.users as u
-      where u.instance_id = postern_internal.nil_uuid() and u.aud = v_aud
+      where (u.instance_id = postern_internal.nil_uuid() or u.instance_id is null) and (u.aud = v_aud or u.aud is null)
         and (v_pattern is null or u.email like v_pattern or u.raw_user_meta_data ->> 'full_name' ilike v_pattern)
       order by u.created_at desc, u.id desc
       offset p_offset limit p_limit));
@@ -61,7 +61,8 @@ declare
 begin
   v_ids := array(
     select u.id from auth.users as u
-    where u.instance_id = postern_internal.nil_uuid() and u.aud = p_context ->> 'aud'
+    where (u.instance_id = postern_internal.nil_uuid() or u.instance_id is null)
+      and (u.aud = p_context ->> 'aud' or u.aud is null)
       and (p_id is null or (u.created_at, u.id) > (p_created_at, p_id))
       and (v_pattern is null or u.email like v_pattern or u.raw_user_meta_data ->> 'full_name' ilike v_pattern)
     order by u.created_at, u.id
@@ -123,7 +124,7 @@ declare
   v_user auth.users;
 begin
   select u.* into v_user from auth.users as u
-  where u.id = p_user_id and u.instance_id = postern_internal.nil_uuid();
+  where u.id = p_user_id and coalesce(u.instance_id, postern_internal.nil_uuid()) = postern_internal.nil_uuid();
   if v_user.id is null then
     perform postern_internal.fail(404, 'user_not_found', 'User not found');
   end if;

@@ -19,21 +19,28 @@ declare
     end;
   v_ip text := left(coalesce(p_context ->> 'ip', ''), 64);
   v_now timestamptz := postern_internal.clock();
+  v_is_stored boolean := not coalesce((p_context ->> 'audit_disabled')::boolean, false);
+  v_is_sent boolean := p_context ? 'audit_log';
   v_action text;
+  v_id uuid;
+  v_entry jsonb;
   v_ids uuid[];
   v_entries jsonb[];
 begin
   foreach v_action in array p_actions loop
-    v_ids := v_ids || gen_random_uuid();
-    v_entries := v_entries || postern_internal.audit_entry(
+    v_id := gen_random_uuid();
+    v_entry := postern_internal.audit_entry(
       v_action, p_actor_id, p_actor_username, p_via_sso, p_actor_name, v_traits);
+    if v_is_stored then
+      insert into auth.audit_log_entries (instance_id, id, payload, created_at, ip_address)
+      values (postern_internal.nil_uuid(), v_id, v_entry::json, v_now, v_ip);
+    end if;
+    if v_is_sent then
+      v_ids := v_ids || v_id;
+      v_entries := v_entries || v_entry;
+    end if;
   end loop;
-  if not coalesce((p_context ->> 'audit_disabled')::boolean, false) then
-    insert into auth.audit_log_entries (instance_id, id, payload, created_at, ip_address)
-    select postern_internal.nil_uuid(), e.id, e.entry::json, v_now, v_ip
-    from unnest(v_ids, v_entries) as e (id, entry);
-  end if;
-  if p_context ? 'audit_log' then
+  if v_is_sent then
     raise notice using message = 'postern.audit', detail = jsonb_build_object(
       'ids', v_ids, 'entries', v_entries, 'ip_address', v_ip, 'created_at', postern_internal.rfc3339(v_now))::text;
   end if;
