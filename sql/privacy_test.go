@@ -12,20 +12,20 @@ import (
 )
 
 const (
-	zelda   = "00000000-0000-4000-8000-00000000000e"
-	zeldaID = "'" + zelda + "'"
-	ssoID   = "'00000000-0000-4000-8000-0000000000e2'"
-	flowID  = "'00000000-0000-4000-8000-0000000000e3'"
-	tokenID = "'00000000-0000-4000-8000-0000000000e4'"
-	hubID   = "'00000000-0000-4000-8000-0000000000e5'"
-	zeldas  = "'00000000-0000-4000-8000-0000000000e6'" // session
+	zelda      = "00000000-0000-4000-8000-00000000000e"
+	zeldaID    = "'" + zelda + "'"
+	ssoID      = "'00000000-0000-4000-8000-0000000000e2'"
+	flowID     = "'00000000-0000-4000-8000-0000000000e3'"
+	tokenID    = "'00000000-0000-4000-8000-0000000000e4'"
+	zeldaHubID = "'00000000-0000-4000-8000-0000000000e5'"
+	zeldas     = "'00000000-0000-4000-8000-0000000000e6'" // session
 )
 
 // zeldasTraces finds what was planted below: everything personal has one of these in it, everything secret the word hush.
 const zeldasTraces = `zelda|1555777|203\.0\.113\.7|2001:db8:7|hush`
 
-// everyRow fills every column of every table that knows users for zelda. Other people's rows stay what they are.
-var everyRow = []string{
+// planted fills every column of every table that knows users for zelda. Other people's rows stay what they are.
+var planted = []string{
 	`select postern.create_user('zelda@example.com', id => ` + zeldaID + `, phone => '15557771', email_confirm => true, phone_confirm => true,
 		password_hash => '$2a$10$` + strings.Repeat("h", 49) + `hush', user_metadata => '{"full_name": "Zelda Fitz"}', app_metadata => '{"nick": "zelda"}')`,
 	`update auth.users set email_change = 'zelda2@example.com', phone_change = '15557772', confirmation_token = 'hush1', recovery_token = 'hush2',
@@ -33,7 +33,7 @@ var everyRow = []string{
 		email_change_confirm_status = 1, invited_at = now(), confirmation_sent_at = now(), recovery_sent_at = now(), email_change_sent_at = now(), phone_change_sent_at = now(),
 		reauthentication_sent_at = now(), last_sign_in_at = now(), is_super_admin = false where id = ` + zeldaID,
 	`insert into auth.identities (id, provider_id, user_id, provider, identity_data, last_sign_in_at, created_at, updated_at) values
-		(` + hubID + `, 'zelda77', ` + zeldaID + `, 'github', '{"sub": "zelda77", "email": "zelda3@example.com", "avatar_url": "https://example.com/zelda.png"}', now(), now(), now())`,
+		(` + zeldaHubID + `, 'zelda77', ` + zeldaID + `, 'github', '{"sub": "zelda77", "email": "zelda3@example.com", "avatar_url": "https://example.com/zelda.png"}', now(), now(), now())`,
 	`insert into auth.oauth_clients (id, registration_type, redirect_uris, grant_types, token_endpoint_auth_method) values (` + ssoID + `, 'dynamic', 'x', 'x', 'none')`,
 	`insert into auth.mfa_factors (id, user_id, friendly_name, factor_type, status, secret, phone, created_at, updated_at, last_challenged_at, web_authn_credential, web_authn_aaguid, last_webauthn_challenge_data)
 		values (` + factorID + `, ` + zeldaID + `, 'zelda''s watch', 'totp', 'verified', 'hush', '15557773', now(), now(), now(), '{"hush": 1}', gen_random_uuid(), '{"hush": 1}')`,
@@ -59,7 +59,7 @@ var everyRow = []string{
 	`insert into auth.saml_relay_states (id, sso_provider_id, request_id, for_email, redirect_to, created_at, updated_at, flow_state_id)
 		values (gen_random_uuid(), ` + ssoID + `, 'hush', 'Zelda@example.com', 'https://zelda.example.com', now(), now(), ` + flowID + `)`,
 	`insert into postern.provider_tokens (id, identity_id, user_id, provider, access_token, refresh_token, scope, expires_at, refusal, refreshing_until, created_at, updated_at)
-		values (gen_random_uuid(), ` + hubID + `, ` + zeldaID + `, 'github', 'hush', 'hush', 'zelda', now(), 'zelda', now(), now(), now())`,
+		values (gen_random_uuid(), ` + zeldaHubID + `, ` + zeldaID + `, 'github', 'hush', 'hush', 'zelda', now(), 'zelda', now(), now(), now())`,
 	`insert into postern.link_secrets values (` + tokenID + `, 'hush', 'hush', now())`,
 	`insert into postern.code_guesses values (` + tokenID + `, 'hush', 1, now())`,
 	`insert into postern.challenge_guesses values (` + challengeA + `, ` + factorID + `, 1, now())`,
@@ -107,7 +107,7 @@ var impersonal = map[string]string{
 func inhabited(t *testing.T) pgx.Tx {
 	t.Helper()
 	tx := admin(t)
-	for _, s := range everyRow {
+	for _, s := range planted {
 		if _, err := tx.Exec(t.Context(), s); err != nil {
 			t.Fatalf("%.90s: %v", s, err)
 		}

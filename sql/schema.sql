@@ -170,7 +170,8 @@ begin
   perform postern_internal.end_sessions(v_user.id, 'user_deleted', v_context);
   perform postern_internal.forget_credentials(v_user.id);
   update auth.users as u
-  set email = null, phone = null, encrypted_password = null, email_change = '', phone_change = '',
+  set instance_id = postern_internal.nil_uuid(), aud = coalesce(u.aud, v_context ->> 'aud'), role = coalesce(u.role, ''),
+    created_at = coalesce(u.created_at, v_now), email = null, phone = null, encrypted_password = null, email_change = '', phone_change = '',
     confirmation_token = '', recovery_token = '', email_change_token_new = '', email_change_token_current = '',
     phone_change_token = '', reauthentication_token = '', email_change_confirm_status = 0,
     email_confirmed_at = null, phone_confirmed_at = null, invited_at = null, confirmation_sent_at = null,
@@ -350,6 +351,8 @@ Example: select postern.create_custom_provider(''custom:shop'', ''Shop'', ''clie
 CREATE FUNCTION postern.create_user(email text DEFAULT NULL::text, password text DEFAULT NULL::text, phone text DEFAULT NULL::text, password_hash text DEFAULT NULL::text, email_confirm boolean DEFAULT false, phone_confirm boolean DEFAULT false, user_metadata jsonb DEFAULT '{}'::jsonb, app_metadata jsonb DEFAULT '{}'::jsonb, role text DEFAULT NULL::text, id uuid DEFAULT NULL::uuid, ban_duration interval DEFAULT NULL::interval) RETURNS uuid
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
+    SET enable_seqscan TO 'off'
+    SET jit TO 'off'
     AS $$
 declare
   v_email text := postern_internal.check_email(email);
@@ -391,7 +394,8 @@ id: a UUID to use; default: a random one.
 ban_duration: how long the user is banned from now on; default: not at all.
 Errors: email_exists, phone_exists (PT422), validation_failed (PT400).
 Example: select postern.create_user(''ann@example.com'', email_confirm => true);
-Example: select postern.create_user(email, password_hash => hash) from old_users;';
+Example: select postern.create_user(email, password_hash => hash) from old_users;
+Example: select postern.create_user(format(''user%s@example.com'', n), email_confirm => true) from generate_series(1, 10000) as n;';
 
 -- Name: delete_custom_provider(text); Type: FUNCTION; Schema: postern
 
@@ -505,14 +509,17 @@ $$;
 
 -- Name: FUNCTION doctor(); Type: COMMENT; Schema: postern
 
-COMMENT ON FUNCTION postern.doctor() IS 'Looks for what is wrong in this database, the worst first: triggers and foreign keys of the application on auth tables, broken indexes, rows made by hand, messages that nobody delivers, maintenance that fails. Severity is error, warning or note; fix is a statement or a sentence. The command postern doctor shows this and checks settings, keys, mail and DNS as well.
-Example: select severity, what, fix from postern.doctor() where severity <> ''note'';';
+COMMENT ON FUNCTION postern.doctor() IS 'Looks for what is wrong in this database, the worst first: triggers and foreign keys of the application on auth tables, broken indexes, missing roles, users made by hand, of whom it names some, messages that nobody delivers, maintenance that fails. Severity is error, warning or note; fix is a statement that mends all of a finding, or a sentence. The command postern doctor shows this and checks settings, keys, mail and DNS as well.
+Example: select severity, what, fix from postern.doctor() where severity <> ''note'';
+Example: select what, fix from postern.doctor() where area = ''users'';';
 
 -- Name: ensure_user(text, jsonb, jsonb, boolean); Type: FUNCTION; Schema: postern
 
 CREATE FUNCTION postern.ensure_user(email text, user_metadata jsonb DEFAULT '{}'::jsonb, app_metadata jsonb DEFAULT '{}'::jsonb, email_confirm boolean DEFAULT false) RETURNS uuid
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
+    SET enable_seqscan TO 'off'
+    SET jit TO 'off'
     AS $$
 declare
   v_context jsonb := postern_internal.context();
@@ -728,6 +735,8 @@ Example: create policy "fresh password" on accounts as restrictive for delete us
 CREATE FUNCTION postern.invite_user(email text, user_metadata jsonb DEFAULT '{}'::jsonb, redirect_to text DEFAULT NULL::text) RETURNS uuid
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
+    SET enable_seqscan TO 'off'
+    SET jit TO 'off'
     AS $$
 declare
   v_email text := postern_internal.check_email(email);
@@ -1214,7 +1223,7 @@ begin
   end if;
   for v_user in
     select u.* from auth.users as u
-    where u.deleted_at <= postern_internal.clock() - older_than and u.instance_id = postern_internal.nil_uuid()
+    where u.deleted_at <= postern_internal.clock() - older_than and coalesce(u.instance_id, postern_internal.nil_uuid()) = postern_internal.nil_uuid()
     order by u.id
     for update
   loop
@@ -1939,6 +1948,33 @@ Errors: validation_failed (PT400); custom_provider_not_found, feature_disabled (
 Example: select postern.update_custom_provider(''custom:acme'', enabled => false);
 Example: select postern.update_custom_provider(''custom:acme'', scopes => ''{email,profile}'');';
 
+-- Name: update_factor(text, uuid, text, text); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.update_factor(who text, factor_id uuid, friendly_name text DEFAULT NULL::text, phone text DEFAULT NULL::text) RETURNS uuid
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_id uuid := (postern_internal.find_user(who)).id;
+begin
+  perform postern_internal.admin_update_factor(
+    v_id, coalesce(factor_id, postern_internal.nil_uuid()),
+    jsonb_build_object('friendly_name', friendly_name, 'phone', postern_internal.check_phone(phone)),
+    null, null, postern_internal.context());
+  return v_id;
+end;
+$$;
+
+-- Name: FUNCTION update_factor(who text, factor_id uuid, friendly_name text, phone text); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.update_factor(who text, factor_id uuid, friendly_name text, phone text) IS 'Gives a second factor another name, or a phone factor another number, and returns the user''s id. What is left out stays as it is.
+who: the user''s id, e-mail address, or phone number with a leading +.
+factor_id: of the factor.
+friendly_name: the new name; no other factor of the user has it.
+phone: the new number; it may begin with + and hold spaces. Factors of other types have none, and stay without.
+Errors: user_not_found, mfa_factor_not_found (PT404), validation_failed (PT400); unique_violation (23505) where another factor of the user has the name or number.
+Example: select postern.update_factor(''ann@example.com'', f.factor_id, ''old phone'') from postern.list_factors(''ann@example.com'') f where f.factor_type = ''phone'';';
+
 -- Name: update_user(text, text, text, text, text, boolean, boolean, jsonb, jsonb, text, interval); Type: FUNCTION; Schema: postern
 
 CREATE FUNCTION postern.update_user(who text, email text DEFAULT NULL::text, password text DEFAULT NULL::text, phone text DEFAULT NULL::text, password_hash text DEFAULT NULL::text, email_confirm boolean DEFAULT false, phone_confirm boolean DEFAULT false, user_metadata jsonb DEFAULT '{}'::jsonb, app_metadata jsonb DEFAULT '{}'::jsonb, role text DEFAULT NULL::text, ban_duration interval DEFAULT NULL::interval) RETURNS uuid
@@ -2363,12 +2399,12 @@ begin
 
   return jsonb_build_object(
       'sub', p_user.id,
-      'aud', coalesce(p_user.aud, ''),
+      'aud', coalesce(p_user.aud, postern_internal.default_setting('jwt_aud')),
       'email', coalesce(p_user.email, ''),
       'phone', coalesce(p_user.phone, ''),
       'app_metadata', postern_internal.read_metadata(p_user.raw_app_meta_data),
       'user_metadata', postern_internal.read_metadata(p_user.raw_user_meta_data),
-      'role', coalesce(p_user.role, ''),
+      'role', coalesce(p_user.role, postern_internal.default_setting('default_role')),
       'aal', case when v_is_aal2 then 'aal2' else 'aal1' end,
       'session_id', p_session.id,
       'is_anonymous', p_user.is_anonymous
@@ -2583,7 +2619,7 @@ declare
   v_user auth.users;
 begin
   select u.* into v_user from auth.users as u
-  where u.id = p_user_id and u.instance_id = postern_internal.nil_uuid();
+  where u.id = p_user_id and coalesce(u.instance_id, postern_internal.nil_uuid()) = postern_internal.nil_uuid();
   if v_user.id is null then
     perform postern_internal.fail(404, 'user_not_found', 'User not found');
   end if;
@@ -3185,7 +3221,7 @@ begin
   else
     select u.* into v_user
     from auth.users as u
-    where u.id = p_user_id and u.instance_id = postern_internal.nil_uuid();
+    where u.id = p_user_id and coalesce(u.instance_id, postern_internal.nil_uuid()) = postern_internal.nil_uuid();
   end if;
   if v_user.id is null then
     perform postern_internal.fail(403, 'user_not_found', 'User from sub claim in JWT does not exist');
@@ -3886,7 +3922,7 @@ begin
   end if;
   perform postern_internal.check_is_free(
     case when not p_user.is_sso_user then p_email end, p_phone,
-    p_context || jsonb_build_object('aud', p_user.aud));
+    p_context || jsonb_strip_nulls(jsonb_build_object('aud', p_user.aud)));
 end;
 $$;
 
@@ -4059,7 +4095,7 @@ declare
     when p_remove.is_sso_user and not p_keep.is_sso_user then 'An SSO account can only be removed for another one: keep it'
     when exists (select from postern.locked_users as l where l.user_id = p_remove.id)
       then 'The user to remove is locked, and whoever got in would get into the other account: postern.unlock_user() first'
-    when p_keep.aud is distinct from p_remove.aud then 'The users belong to different audiences'
+    when p_keep.aud <> p_remove.aud then 'The users belong to different audiences'
   end;
 begin
   if p_keep.id = p_remove.id then
@@ -4670,29 +4706,15 @@ $$;
 -- Name: context(); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.context() RETURNS jsonb
-    LANGUAGE sql STABLE
+    LANGUAGE plpgsql STABLE
     SET search_path TO ''
     AS $$
-  select jsonb_build_object(
-      'site_url', '', 'verify_urls', '{}'::jsonb, 'aud', 'authenticated',
-      'jwt_aud', 'authenticated', 'default_role', 'authenticated',
-      'admin_role', 'admin', 'autoconfirm', false, 'phone_autoconfirm', false,
-      'secure_email_change', true, 'allow_unverified', false, 'signup_disabled', false,
-      'otp_exp', 86400, 'otp_length', 6, 'mail_frequency', 60, 'flow_expiry', 300,
-      'sms_otp_exp', 60, 'sms_otp_length', 6, 'sms_frequency', 60, 'sms_provider', '',
-      'sms_checks_codes', false, 'sms_test_otps', '{}'::jsonb,
-      'rotation', true, 'reuse_interval', 10, 'allow_reuse', false, 'token_version', 1,
-      'upgrade_percentage', 0, 'single_per_user', false, 'tags', '[]'::jsonb,
-      'reauthenticate', false, 'current_password', false, 'audit_disabled', false,
-      'notifications', '{}'::jsonb, 'hooks', '{}'::jsonb, 'linking_domains', '{}'::jsonb,
-      'linking_policy', 'verified', 'email_identity', false,
-      'authorized_addresses', '[]'::jsonb,
-      'mfa', '{"enroll": ["totp"], "verify": ["totp"], "challenge_expiry": 300, "factor_expiry": 300,
-        "phone_frequency": 60, "max_enrolled": 10, "max_verified": 10, "max_guesses": 5, "code_reuse": false}'::jsonb
-    )
+begin
+  return postern_internal.default_settings()
     || coalesce((select value from postern.settings), '{}')
-    || jsonb_build_object('actor', session_user, 'by_sql', true, 'ip', host(inet_client_addr()))
-    || postern_internal.actor_context()
+    || (jsonb_build_object('actor', session_user, 'by_sql', true, 'ip', host(inet_client_addr()))
+      || postern_internal.actor_context());
+end;
 $$;
 
 -- Name: count_factor_code(uuid, boolean, jsonb); Type: FUNCTION; Schema: postern_internal
@@ -4815,8 +4837,13 @@ declare
   v_new auth.users;
   v_user auth.users;
 begin
-  perform postern_internal.check_is_free(v_email, v_phone, p_context || jsonb_build_object('aud', v_aud));
-  perform postern_internal.refuse(p_refusal);
+  if v_aud <> p_context ->> 'aud' then
+    p_context := p_context || jsonb_build_object('aud', v_aud);
+  end if;
+  perform postern_internal.check_is_free(v_email, v_phone, p_context);
+  if p_refusal is not null then
+    perform postern_internal.refuse(p_refusal);
+  end if;
   v_new.id := nullif(p_account ->> 'id', '')::uuid;
   v_new.aud := v_aud;
   v_new.role := coalesce(nullif(btrim(p_account ->> 'role'), ''), p_context ->> 'default_role');
@@ -5072,6 +5099,41 @@ begin
 end;
 $$;
 
+-- Name: default_setting(text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.default_setting(p_name text) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+begin
+  return postern_internal.context() ->> p_name;
+end;
+$$;
+
+-- Name: default_settings(); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.default_settings() RETURNS jsonb
+    LANGUAGE sql IMMUTABLE
+    AS $$
+  select jsonb_build_object(
+      'site_url', '', 'verify_urls', '{}'::jsonb, 'aud', 'authenticated',
+      'jwt_aud', 'authenticated', 'default_role', 'authenticated',
+      'admin_role', 'admin', 'autoconfirm', false, 'phone_autoconfirm', false,
+      'secure_email_change', true, 'allow_unverified', false, 'signup_disabled', false,
+      'otp_exp', 86400, 'otp_length', 6, 'mail_frequency', 60, 'flow_expiry', 300,
+      'sms_otp_exp', 60, 'sms_otp_length', 6, 'sms_frequency', 60, 'sms_provider', '',
+      'sms_checks_codes', false, 'sms_test_otps', '{}'::jsonb,
+      'rotation', true, 'reuse_interval', 10, 'allow_reuse', false, 'token_version', 1,
+      'upgrade_percentage', 0, 'single_per_user', false, 'tags', '[]'::jsonb,
+      'reauthenticate', false, 'current_password', false, 'audit_disabled', false,
+      'notifications', '{}'::jsonb, 'hooks', '{}'::jsonb, 'linking_domains', '{}'::jsonb,
+      'linking_policy', 'verified', 'email_identity', false,
+      'authorized_addresses', '[]'::jsonb,
+      'mfa', '{"enroll": ["totp"], "verify": ["totp"], "challenge_expiry": 300, "factor_expiry": 300,
+        "phone_frequency": 60, "max_enrolled": 10, "max_verified": 10, "max_guesses": 5, "code_reuse": false}'::jsonb
+    )
+$$;
+
 -- Name: delete_custom_provider(text, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.delete_custom_provider(p_identifier text, p_context jsonb) RETURNS void
@@ -5257,7 +5319,7 @@ CREATE FUNCTION postern_internal.doctor_triggers(OUT severity text, OUT area tex
         'without a search_path of its own it finds other tables than in your session, or none' end,
       case when f.has_rights and f.has_path then 'when it fails, the request fails with it' end)),
     case
-      when f.has_rights and f.has_path then ''
+      when f.has_rights and f.has_path then 'None is needed; in the function, catch the errors that must not stop a request'
       else format('alter function %s security definer set search_path = %I, pg_temp;', f.function, f.schema)
     end
   from (
@@ -5279,15 +5341,21 @@ CREATE FUNCTION postern_internal.doctor_users(OUT severity text, OUT area text, 
     LANGUAGE sql STABLE
     SET search_path TO ''
     AS $$
-  select 'warning', 'users', format(f.what, case when f.n > 1000 then 'more than 1000' else f.n::text end), f.fix
+  select 'warning', 'users',
+    format(f.what, case when cardinality(f.found) > 1000 then 'more than 1000' else cardinality(f.found)::text end
+      || ' (' || array_to_string(f.found[:3], ', ') || case when cardinality(f.found) > 3 then ', ...' else '' end || ')'),
+    f.fix
   from (
-    select 'users with NULL where Supabase Auth reads text: %s; Postern reads it as empty, going back would not work' as what,
-      (select count(*) from (select from auth.users as u where u.aud is null or u.role is null
+    select 'users with NULL where Supabase Auth needs a value: %s; Postern reads it as a new user''s, going back would not work'
+        as what,
+      array(select postern_internal.name_of_user(u) from auth.users as u
+        where u.instance_id is null or u.aud is null or u.role is null
         or u.confirmation_token is null or u.recovery_token is null or u.email_change_token_new is null
         or u.email_change_token_current is null or u.email_change is null or u.phone_change is null
         or u.phone_change_token is null or u.reauthentication_token is null or u.email_change_confirm_status is null
-        or u.created_at is null or u.updated_at is null limit 1001) as x) as n,
-      'update auth.users set aud = coalesce(aud, ''authenticated''), role = coalesce(role, ''authenticated''),'
+        or u.created_at is null or u.updated_at is null limit 1001) as found,
+      'update auth.users set instance_id = coalesce(instance_id, ''00000000-0000-0000-0000-000000000000''),'
+        || ' aud = coalesce(aud, ''authenticated''), role = coalesce(role, ''authenticated''),'
         || ' confirmation_token = coalesce(confirmation_token, ''''), recovery_token = coalesce(recovery_token, ''''),'
         || ' email_change_token_new = coalesce(email_change_token_new, ''''),'
         || ' email_change_token_current = coalesce(email_change_token_current, ''''),'
@@ -5296,41 +5364,53 @@ CREATE FUNCTION postern_internal.doctor_users(OUT severity text, OUT area text, 
         || ' reauthentication_token = coalesce(reauthentication_token, ''''),'
         || ' email_change_confirm_status = coalesce(email_change_confirm_status, 0),'
         || ' created_at = coalesce(created_at, now()), updated_at = coalesce(updated_at, now())'
-        || ' where num_nulls(aud, role, confirmation_token, recovery_token, email_change_token_new,'
+        || ' where num_nulls(instance_id, aud, role, confirmation_token, recovery_token, email_change_token_new,'
         || ' email_change_token_current, email_change, phone_change, phone_change_token, reauthentication_token,'
         || ' email_change_confirm_status, created_at, updated_at) > 0;' as fix
     union all
     select 'users that nobody finds, because instance_id is not all zeros: %s',
-      (select count(*) from (select from auth.users as u
-        where u.instance_id is distinct from '00000000-0000-0000-0000-000000000000' limit 1001) as x),
+      array(select postern_internal.name_of_user(u) from auth.users as u
+        where u.instance_id <> '00000000-0000-0000-0000-000000000000' limit 1001),
       'update auth.users set instance_id = ''00000000-0000-0000-0000-000000000000'''
-        || ' where instance_id is distinct from ''00000000-0000-0000-0000-000000000000'';'
+        || ' where instance_id <> ''00000000-0000-0000-0000-000000000000'';'
     union all
     select 'users with capital letters in their e-mail address: %s; it is stored in lower case everywhere else',
-      (select count(*) from (select from auth.users as u where u.email <> lower(u.email) and u.deleted_at is null limit 1001) as x),
+      array(select postern_internal.name_of_user(u) from auth.users as u
+        where u.email <> lower(u.email) and u.deleted_at is null limit 1001),
       'update auth.users set email = lower(email) where email <> lower(email) and deleted_at is null;'
     union all
     select 'users with a phone number that is not digits only: %s; they cannot sign in with it',
-      (select count(*) from (select from auth.users as u where u.phone ~ '[^0-9]' and u.deleted_at is null limit 1001) as x),
-      'update auth.users set phone = regexp_replace(phone, ''[^0-9]'', '''', ''g'') where phone ~ ''[^0-9]'' and deleted_at is null;'
+      array(select postern_internal.name_of_user(u) from auth.users as u
+        where u.phone ~ '[^0-9]' and u.deleted_at is null limit 1001),
+      'update auth.users set phone = regexp_replace(phone, ''[^0-9]'', '''', ''g'')'
+        || ' where phone ~ ''[^0-9]'' and deleted_at is null;'
     union all
-    select 'users with an e-mail address and no identity: %s; apps show no way to sign in for them',
-      (select count(*) from (select from auth.users as u
-        where u.email <> '' and u.deleted_at is null and not u.is_anonymous
-          and not exists (select from auth.identities as i where i.user_id = u.id) limit 1001) as x),
+    select 'users with an e-mail address or a phone number and no identity: %s; apps show no way to sign in for them',
+      array(select postern_internal.name_of_user(u) from auth.users as u
+        where (u.email <> '' or u.phone <> '') and u.deleted_at is null and not u.is_anonymous
+          and not exists (select from auth.identities as i where i.user_id = u.id) limit 1001),
       'insert into auth.identities (user_id, provider, provider_id, identity_data, created_at, updated_at)'
-        || ' select id, ''email'', id::text, jsonb_build_object(''sub'', id, ''email'', email, ''email_verified'','
-        || ' email_confirmed_at is not null, ''phone_verified'', false), now(), now() from auth.users as u'
-        || ' where email <> '''' and deleted_at is null and not is_anonymous'
+        || ' select u.id, p.provider, u.id::text, jsonb_strip_nulls(jsonb_build_object(''sub'', u.id, ''email'','
+        || ' lower(nullif(u.email, '''')), ''phone'', case p.provider when ''phone'' then u.phone end, ''email_verified'','
+        || ' p.provider = ''email'' and u.email_confirmed_at is not null, ''phone_verified'','
+        || ' p.provider = ''phone'' and u.phone_confirmed_at is not null)), now(), now()'
+        || ' from auth.users as u cross join lateral (values (''email'', u.email), (''phone'', u.phone)) as p (provider, contact)'
+        || ' where p.contact <> '''' and u.deleted_at is null and not u.is_anonymous'
         || ' and not exists (select from auth.identities as i where i.user_id = u.id);'
     union all
+    select 'users with an identity that has NULL where Supabase Auth reads a time: %s; going back would not work',
+      array(select postern_internal.name_of_user(u) from auth.identities as i join auth.users as u on u.id = i.user_id
+        where i.created_at is null or i.updated_at is null limit 1001),
+      'update auth.identities set created_at = coalesce(created_at, now()), updated_at = coalesce(updated_at, now())'
+        || ' where created_at is null or updated_at is null;'
+    union all
     select 'locked users whose ban was changed by something other than Postern: %s; nothing keeps their accounts shut',
-      (select count(*) from (select from postern.locked_users as l join auth.users as u on u.id = l.user_id
-        where u.banned_until is distinct from l.banned_until limit 1001) as x),
+      array(select postern_internal.name_of_user(u) from postern.locked_users as l join auth.users as u on u.id = l.user_id
+        where u.banned_until is distinct from l.banned_until limit 1001),
       'select postern.lock_user(l.user_id::text, l.reason) from postern.locked_users as l'
         || ' join auth.users as u on u.id = l.user_id where u.banned_until is distinct from l.banned_until;'
   ) as f
-  where f.n > 0
+  where cardinality(f.found) > 0
 $$;
 
 -- Name: doctor_work(); Type: FUNCTION; Schema: postern_internal
@@ -5734,7 +5814,8 @@ begin
     'refresh_tokens', (
       select coalesce(jsonb_agg(to_jsonb(t) - array['token', 'parent'] order by t.id), '[]')
       from auth.refresh_tokens as t
-      where t.instance_id = postern_internal.nil_uuid() and t.user_id = p_user_id::text),
+      where t.user_id = p_user_id::text
+        and (t.instance_id = postern_internal.nil_uuid() or t.instance_id is null)),
     'one_time_tokens', (
       select coalesce(jsonb_agg(to_jsonb(t) - 'token_hash' order by t.created_at, t.id), '[]')
       from auth.one_time_tokens as t where t.user_id = p_user_id),
@@ -6094,12 +6175,12 @@ begin
   if v_who like '+%' then
     v_ids := array(
       select u.id from auth.users as u
-      where u.deleted_at is not null and u.instance_id = postern_internal.nil_uuid()
+      where u.deleted_at is not null and coalesce(u.instance_id, postern_internal.nil_uuid()) = postern_internal.nil_uuid()
         and postern_internal.was_phone(u, translate(v_who, '+ ', '')));
   elsif v_who like '%@%' then
     v_ids := array(
       select u.id from auth.users as u
-      where u.deleted_at is not null and u.instance_id = postern_internal.nil_uuid()
+      where u.deleted_at is not null and coalesce(u.instance_id, postern_internal.nil_uuid()) = postern_internal.nil_uuid()
         and postern_internal.was_email(u, v_who));
   end if;
   if cardinality(v_ids) > 1 then
@@ -6337,8 +6418,8 @@ begin
     return (
       select u.id
       from auth.users as u
-      where u.instance_id = postern_internal.nil_uuid() and u.phone_change = p_phone
-        and u.aud = p_context ->> 'aud' and not u.is_sso_user
+      where coalesce(u.instance_id, postern_internal.nil_uuid()) = postern_internal.nil_uuid() and u.phone_change = p_phone
+        and coalesce(u.aud, p_context ->> 'aud') = p_context ->> 'aud' and not u.is_sso_user
       order by u.phone_change_sent_at desc nulls last limit 1);
   end if;
   return (
@@ -6346,8 +6427,8 @@ begin
     from auth.one_time_tokens as t
     join auth.users as u on u.id = t.user_id
     where t.relates_to = p_phone and t.token_type = 'phone_change_token'
-      and u.instance_id = postern_internal.nil_uuid() and u.phone_change = p_phone
-      and u.aud = p_context ->> 'aud' and not u.is_sso_user
+      and coalesce(u.instance_id, postern_internal.nil_uuid()) = postern_internal.nil_uuid() and u.phone_change = p_phone
+      and coalesce(u.aud, p_context ->> 'aud') = p_context ->> 'aud' and not u.is_sso_user
     order by t.token_hash = postern_internal.otp_hash(p_phone, p_token) desc,
       u.phone_change_sent_at desc nulls last
     limit 1);
@@ -6417,18 +6498,18 @@ declare
 begin
   if postern_internal.is_uuid(v_who) then
     select u.* into v_user from auth.users as u
-    where u.id = v_who::uuid and u.instance_id = postern_internal.nil_uuid();
+    where u.id = v_who::uuid and coalesce(u.instance_id, postern_internal.nil_uuid()) = postern_internal.nil_uuid();
   elsif v_who like '+%' then
     select u.* into v_user from auth.users as u
-    where u.phone = translate(v_who, '+ ', '') and u.instance_id = postern_internal.nil_uuid();
+    where u.phone = translate(v_who, '+ ', '') and coalesce(u.instance_id, postern_internal.nil_uuid()) = postern_internal.nil_uuid();
   elsif v_who like '%@%' then
     select u.* into v_user from auth.users as u
-    where lower(u.email) = lower(v_who) and u.instance_id = postern_internal.nil_uuid()
+    where lower(u.email) = lower(v_who) and (u.instance_id = postern_internal.nil_uuid() or u.instance_id is null)
     order by u.is_sso_user
     limit 1;
     if v_user.is_sso_user and exists (
       select from auth.users as u
-      where lower(u.email) = lower(v_who) and u.instance_id = postern_internal.nil_uuid() and u.id <> v_user.id)
+      where lower(u.email) = lower(v_who) and (u.instance_id = postern_internal.nil_uuid() or u.instance_id is null) and u.id <> v_user.id)
     then
       perform postern_internal.fail(
         409, 'conflict', format('Several SSO accounts have the address %s; say which by its id', v_who));
@@ -6452,9 +6533,17 @@ CREATE FUNCTION postern_internal.find_users_by_email(p_email text, p_aud text) R
   select u.*
   from auth.users as u
   where u.instance_id = postern_internal.nil_uuid()
-    and lower(u.email) = lower(p_email)
-    and u.aud = p_aud
+    and lower(u.email) = (select lower(p_email))
+    and coalesce(u.aud, p_aud) is not distinct from p_aud
     and not u.is_sso_user
+  union all
+  select u.*
+  from auth.users as u
+  where u.instance_id is null
+    and lower(u.email) = (select lower(p_email))
+    and coalesce(u.aud, p_aud) is not distinct from p_aud
+    and not u.is_sso_user
+  limit 1
 $$;
 
 -- Name: find_users_by_phone(text, text); Type: FUNCTION; Schema: postern_internal
@@ -6464,10 +6553,10 @@ CREATE FUNCTION postern_internal.find_users_by_phone(p_phone text, p_aud text) R
     AS $$
   select u.*
   from auth.users as u
-  where u.instance_id = postern_internal.nil_uuid()
-    and u.phone = p_phone
-    and u.aud = p_aud
-    and not u.is_sso_user
+  where u.phone = p_phone
+    and coalesce(u.instance_id, postern_internal.nil_uuid()) = postern_internal.nil_uuid()
+    and coalesce(u.aud, p_aud) is not distinct from p_aud
+    and u.is_sso_user is not true
 $$;
 
 -- Name: finish_linking(uuid, text, jsonb); Type: FUNCTION; Schema: postern_internal
@@ -6668,7 +6757,8 @@ begin
   where f.id = any (array(
     select l.id from auth.flow_state as l where l.linking_target_id = p_user_id for update skip locked));
   delete from auth.refresh_tokens as t -- very old ones have no session that took them along
-  where t.instance_id = postern_internal.nil_uuid() and t.user_id = p_user_id::text;
+  where t.user_id = p_user_id::text
+    and (t.instance_id = postern_internal.nil_uuid() or t.instance_id is null);
   delete from auth.webauthn_credentials as c where c.user_id = p_user_id;
   delete from auth.webauthn_challenges as c where c.user_id = p_user_id;
   delete from auth.oauth_authorizations as a where a.user_id = p_user_id;
@@ -7092,12 +7182,6 @@ declare
   v_now timestamptz := postern_internal.clock();
   v_user auth.users;
 begin
-  if exists (select from auth.users as u where u.id = p_user.id) then
-    raise unique_violation using
-      message = 'duplicate key value violates unique constraint "users_pkey"',
-      detail = 'Key (id)=(' || p_user.id || ') already exists.',
-      schema = 'auth', table = 'users', constraint = 'users_pkey';
-  end if;
   insert into auth.users (
     instance_id, id, aud, role, email, phone, encrypted_password, raw_app_meta_data, raw_user_meta_data,
     is_anonymous, created_at, updated_at, confirmation_token, recovery_token, email_change_token_new,
@@ -7114,6 +7198,11 @@ begin
   returning * into v_user;
   if v_user.id is not null then
     perform postern_internal.record_event('user.created', v_user.id, p_context);
+  elsif exists (select from auth.users as u where u.id = p_user.id) then
+    raise unique_violation using
+      message = 'duplicate key value violates unique constraint "users_pkey"',
+      detail = 'Key (id)=(' || p_user.id || ') already exists.',
+      schema = 'auth', table = 'users', constraint = 'users_pkey';
   end if;
   return v_user;
 end;
@@ -7660,7 +7749,8 @@ begin
   into v_code
   from auth.users as u
   left join auth.sessions as s on s.id = v_session_id
-  where u.id = v_user_id and u.instance_id = postern_internal.nil_uuid() and u.deleted_at is null;
+  where u.id = v_user_id and u.deleted_at is null
+    and coalesce(u.instance_id, postern_internal.nil_uuid()) = postern_internal.nil_uuid();
   if found and v_code is null then
     return null;
   end if;
@@ -8188,21 +8278,21 @@ declare
   v_pattern text := case when p_filter <> '' then '%' || p_filter || '%' end;
 begin
   select count(*) into total from auth.users as u
-  where u.instance_id = postern_internal.nil_uuid() and u.aud = v_aud
+  where (u.instance_id = postern_internal.nil_uuid() or u.instance_id is null) and (u.aud = v_aud or u.aud is null)
     and (v_pattern is null or u.email like v_pattern or u.raw_user_meta_data ->> 'full_name' ilike v_pattern);
   if p_offset >= total then
     users := '[]';
   elsif p_is_ascending then
     users := postern_internal.list_json(array(
       select u.id from auth.users as u
-      where u.instance_id = postern_internal.nil_uuid() and u.aud = v_aud
+      where (u.instance_id = postern_internal.nil_uuid() or u.instance_id is null) and (u.aud = v_aud or u.aud is null)
         and (v_pattern is null or u.email like v_pattern or u.raw_user_meta_data ->> 'full_name' ilike v_pattern)
       order by u.created_at, u.id
       offset p_offset limit p_limit));
   else
     users := postern_internal.list_json(array(
       select u.id from auth.users as u
-      where u.instance_id = postern_internal.nil_uuid() and u.aud = v_aud
+      where (u.instance_id = postern_internal.nil_uuid() or u.instance_id is null) and (u.aud = v_aud or u.aud is null)
         and (v_pattern is null or u.email like v_pattern or u.raw_user_meta_data ->> 'full_name' ilike v_pattern)
       order by u.created_at desc, u.id desc
       offset p_offset limit p_limit));
@@ -8222,7 +8312,8 @@ declare
 begin
   v_ids := array(
     select u.id from auth.users as u
-    where u.instance_id = postern_internal.nil_uuid() and u.aud = p_context ->> 'aud'
+    where (u.instance_id = postern_internal.nil_uuid() or u.instance_id is null)
+      and (u.aud = p_context ->> 'aud' or u.aud is null)
       and (p_id is null or (u.created_at, u.id) > (p_created_at, p_id))
       and (v_pattern is null or u.email like v_pattern or u.raw_user_meta_data ->> 'full_name' ilike v_pattern)
     order by u.created_at, u.id
@@ -8286,7 +8377,7 @@ declare
 begin
   select u.* into v_user
   from auth.users as u
-  where u.id = p_user_id and u.instance_id = postern_internal.nil_uuid()
+  where u.id = p_user_id and coalesce(u.instance_id, postern_internal.nil_uuid()) = postern_internal.nil_uuid()
   for no key update;
   return v_user;
 end;
@@ -8469,7 +8560,7 @@ begin
   return postern_internal.sweep_users(array(
     select u.id
     from auth.users as u
-    where u.is_anonymous and u.deleted_at is null and u.instance_id = postern_internal.nil_uuid()
+    where u.is_anonymous and u.deleted_at is null and (u.instance_id = postern_internal.nil_uuid() or u.instance_id is null)
       and u.created_at < v_before
       and coalesce(u.last_sign_in_at < v_before, true)
       and not exists (
@@ -8492,7 +8583,7 @@ begin
   return postern_internal.sweep_users(array(
     select u.id
     from auth.users as u
-    where u.deleted_at < v_before and u.instance_id = postern_internal.nil_uuid()
+    where u.deleted_at < v_before and (u.instance_id = postern_internal.nil_uuid() or u.instance_id is null)
       and not exists (select from postern.retention_refusals as r where r.user_id = u.id)
     limit p_limit
     for update of u skip locked), p_now, p_context);
@@ -8843,6 +8934,9 @@ CREATE FUNCTION postern_internal.merge_metadata(p_old jsonb, p_new jsonb) RETURN
     SET search_path TO ''
     AS $$
 begin
+  if postern_internal.read_metadata(p_new) = '{}' then
+    return postern_internal.read_metadata(p_old);
+  end if;
   return (
     select coalesce(jsonb_object_agg(key, value), '{}')
     from jsonb_each(postern_internal.read_metadata(p_old) || postern_internal.read_metadata(p_new)) as m
@@ -8953,6 +9047,14 @@ begin
 end;
 $_$;
 
+-- Name: name_of_user(auth.users); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.name_of_user(p_user auth.users) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    AS $$
+  select coalesce(nullif(p_user.email, ''), nullif('+' || ltrim(p_user.phone, '+'), '+'), p_user.id::text)
+$$;
+
 -- Name: need_custom_provider(text, jsonb, boolean); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.need_custom_provider(p_identifier text, p_context jsonb, p_to_change boolean DEFAULT false) RETURNS auth.custom_oauth_providers
@@ -9039,7 +9141,7 @@ declare
 begin
   if p_to_delete then
     select u.* into v_user from auth.users as u
-    where u.id = p_user_id and u.instance_id = postern_internal.nil_uuid()
+    where u.id = p_user_id and coalesce(u.instance_id, postern_internal.nil_uuid()) = postern_internal.nil_uuid()
     for update;
   else
     v_user := postern_internal.lock_user(p_user_id);
@@ -9067,7 +9169,7 @@ begin
     or v_is_verified and postern_internal.owners_by_identity(array[v_email], 'default', p_context) <> '{}'
     or not v_is_verified and exists (
       select from auth.identities as i
-      join auth.users as u on u.id = i.user_id and u.aud = p_context ->> 'aud'
+      join auth.users as u on u.id = i.user_id and coalesce(u.aud, p_context ->> 'aud') = p_context ->> 'aud'
       where i.email = v_email and postern_internal.linking_domain(i.provider, p_context) = 'default')
   then
     return null;
@@ -9400,9 +9502,9 @@ declare
 begin
   select i.user_id into v_owner
   from auth.identities as i
-  join auth.users as u on u.id = i.user_id and u.aud = p_context ->> 'aud'
   where i.email = lower(p_email)
     and postern_internal.linking_domain(i.provider, p_context) = 'default'
+    and (select coalesce(u.aud, p_context ->> 'aud') from auth.users as u where u.id = i.user_id) = p_context ->> 'aud'
   order by i.created_at, i.id
   limit 1;
   if v_owner is null then
@@ -9422,7 +9524,8 @@ begin
   return array(
     select u.id
     from auth.users as u
-    where u.instance_id = postern_internal.nil_uuid() and lower(u.email) = any (p_emails) and not u.is_sso_user);
+    where (u.instance_id = postern_internal.nil_uuid() or u.instance_id is null)
+      and lower(u.email) = any (p_emails) and not u.is_sso_user);
 end;
 $$;
 
@@ -10350,7 +10453,7 @@ begin
   end if;
 
   update auth.users set updated_at = postern_internal.clock()
-  where id = v_user_id and instance_id = postern_internal.nil_uuid()
+  where id = v_user_id and coalesce(instance_id, postern_internal.nil_uuid()) = postern_internal.nil_uuid()
   returning * into v_user;
   select s.* into v_session from auth.sessions as s
   where s.id = v_session_id and s.user_id = v_user.id for no key update;
@@ -12238,11 +12341,8 @@ CREATE FUNCTION postern_internal.unusable_password_hash() RETURNS text
     SET search_path TO ''
     AS $_$
 begin
-  return (
-    select '$2a$10$' || substr(
-      translate(encode(
-        uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()), 'base64'
-      ), '+=' || chr(10), '.'), 1, 53));
+  return '$2a$10$' || substr(
+    translate(encode(sha512(uuid_send(gen_random_uuid())), 'base64'), '+' || chr(10), '.'), 1, 53);
 end;
 $_$;
 
@@ -12452,8 +12552,8 @@ CREATE FUNCTION postern_internal.user_json(p_user auth.users) RETURNS jsonb
       'deleted_at', postern_internal.rfc3339(p_user.deleted_at)
     )) || jsonb_build_object(
       'id', p_user.id,
-      'aud', coalesce(p_user.aud, ''),
-      'role', coalesce(p_user.role, ''),
+      'aud', coalesce(p_user.aud, postern_internal.default_setting('jwt_aud')),
+      'role', coalesce(p_user.role, postern_internal.default_setting('default_role')),
       'email', coalesce(p_user.email, ''),
       'phone', coalesce(p_user.phone, ''),
       'app_metadata', postern_internal.read_metadata(p_user.raw_app_meta_data),
@@ -12858,21 +12958,28 @@ declare
     end;
   v_ip text := left(coalesce(p_context ->> 'ip', ''), 64);
   v_now timestamptz := postern_internal.clock();
+  v_is_stored boolean := not coalesce((p_context ->> 'audit_disabled')::boolean, false);
+  v_is_sent boolean := p_context ? 'audit_log';
   v_action text;
+  v_id uuid;
+  v_entry jsonb;
   v_ids uuid[];
   v_entries jsonb[];
 begin
   foreach v_action in array p_actions loop
-    v_ids := v_ids || gen_random_uuid();
-    v_entries := v_entries || postern_internal.audit_entry(
+    v_id := gen_random_uuid();
+    v_entry := postern_internal.audit_entry(
       v_action, p_actor_id, p_actor_username, p_via_sso, p_actor_name, v_traits);
+    if v_is_stored then
+      insert into auth.audit_log_entries (instance_id, id, payload, created_at, ip_address)
+      values (postern_internal.nil_uuid(), v_id, v_entry::json, v_now, v_ip);
+    end if;
+    if v_is_sent then
+      v_ids := v_ids || v_id;
+      v_entries := v_entries || v_entry;
+    end if;
   end loop;
-  if not coalesce((p_context ->> 'audit_disabled')::boolean, false) then
-    insert into auth.audit_log_entries (instance_id, id, payload, created_at, ip_address)
-    select postern_internal.nil_uuid(), e.id, e.entry::json, v_now, v_ip
-    from unnest(v_ids, v_entries) as e (id, entry);
-  end if;
-  if p_context ? 'audit_log' then
+  if v_is_sent then
     raise notice using message = 'postern.audit', detail = jsonb_build_object(
       'ids', v_ids, 'entries', v_entries, 'ip_address', v_ip, 'created_at', postern_internal.rfc3339(v_now))::text;
   end if;
@@ -14583,6 +14690,11 @@ GRANT ALL ON FUNCTION postern.unlock_user(who text) TO postern_admin;
 REVOKE ALL ON FUNCTION postern.update_custom_provider(identifier text, name text, client_id text, client_secret text, issuer text, authorization_url text, token_url text, userinfo_url text, scopes text[], discovery_url text, jwks_uri text, acceptable_client_ids text[], pkce_enabled boolean, enabled boolean, email_optional boolean, skip_nonce_check boolean, attribute_mapping jsonb, custom_claims_allowlist text[], authorization_params jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.update_custom_provider(identifier text, name text, client_id text, client_secret text, issuer text, authorization_url text, token_url text, userinfo_url text, scopes text[], discovery_url text, jwks_uri text, acceptable_client_ids text[], pkce_enabled boolean, enabled boolean, email_optional boolean, skip_nonce_check boolean, attribute_mapping jsonb, custom_claims_allowlist text[], authorization_params jsonb) TO postern_admin;
 
+-- Name: FUNCTION update_factor(who text, factor_id uuid, friendly_name text, phone text); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.update_factor(who text, factor_id uuid, friendly_name text, phone text) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.update_factor(who text, factor_id uuid, friendly_name text, phone text) TO postern_admin;
+
 -- Name: FUNCTION update_user(who text, email text, password text, phone text, password_hash text, email_confirm boolean, phone_confirm boolean, user_metadata jsonb, app_metadata jsonb, role text, ban_duration interval); Type: ACL; Schema: postern
 
 REVOKE ALL ON FUNCTION postern.update_user(who text, email text, password text, phone text, password_hash text, email_confirm boolean, phone_confirm boolean, user_metadata jsonb, app_metadata jsonb, role text, ban_duration interval) FROM PUBLIC;
@@ -15116,6 +15228,14 @@ REVOKE ALL ON FUNCTION postern_internal.customize_claims(p_claims jsonb, p_metho
 -- Name: FUNCTION decide_account(p_provider text, p_identity jsonb, p_context jsonb, OUT decision text, OUT user_id uuid, OUT refusal text); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.decide_account(p_provider text, p_identity jsonb, p_context jsonb, OUT decision text, OUT user_id uuid, OUT refusal text) FROM PUBLIC;
+
+-- Name: FUNCTION default_setting(p_name text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.default_setting(p_name text) FROM PUBLIC;
+
+-- Name: FUNCTION default_settings(); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.default_settings() FROM PUBLIC;
 
 -- Name: FUNCTION delete_custom_provider(p_identifier text, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -15820,6 +15940,10 @@ REVOKE ALL ON FUNCTION postern_internal.move_rows(p_keep auth.users, p_remove au
 -- Name: FUNCTION moving_rows(p_relation oid, p_columns text[], p_keep uuid, p_remove uuid, OUT row_count bigint, OUT colliding_tables oid[], OUT colliding_rows tid[]); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.moving_rows(p_relation oid, p_columns text[], p_keep uuid, p_remove uuid, OUT row_count bigint, OUT colliding_tables oid[], OUT colliding_rows tid[]) FROM PUBLIC;
+
+-- Name: FUNCTION name_of_user(p_user auth.users); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.name_of_user(p_user auth.users) FROM PUBLIC;
 
 -- Name: FUNCTION need_custom_provider(p_identifier text, p_context jsonb, p_to_change boolean); Type: ACL; Schema: postern_internal
 

@@ -2,7 +2,8 @@
 -- of the application that refer to it. Nobody can sign in to what is left.
 
 -- See the comment on the function. The row counts as banned, so that policies, other servers and Supabase Auth refuse
--- whoever still has a token; it counts neither as deleted nor as anonymous, or retention would take it.
+-- whoever still has a token; it counts neither as deleted nor as anonymous, or retention would take it; and it holds no
+-- null that Supabase Auth cannot read (spec/05 section 7).
 -- Raises: user_not_found (404). Locks: the user, sessions. Writes: everything that knows the user; audit, events.
 create or replace function postern.anonymise_user(who text)
 returns uuid
@@ -17,7 +18,8 @@ begin
   perform postern_internal.end_sessions(v_user.id, 'user_deleted', v_context);
   perform postern_internal.forget_credentials(v_user.id);
   update auth.users as u
-  set email = null, phone = null, encrypted_password = null, email_change = '', phone_change = '',
+  set instance_id = postern_internal.nil_uuid(), aud = coalesce(u.aud, v_context ->> 'aud'), role = coalesce(u.role, ''),
+    created_at = coalesce(u.created_at, v_now), email = null, phone = null, encrypted_password = null, email_change = '', phone_change = '',
     confirmation_token = '', recovery_token = '', email_change_token_new = '', email_change_token_current = '',
     phone_change_token = '', reauthentication_token = '', email_change_confirm_status = 0,
     email_confirmed_at = null, phone_confirmed_at = null, invited_at = null, confirmation_sent_at = null,
@@ -87,7 +89,8 @@ begin
   where f.id = any (array(
     select l.id from auth.flow_state as l where l.linking_target_id = p_user_id for update skip locked));
   delete from auth.refresh_tokens as t -- very old ones have no session that took them along
-  where t.instance_id = postern_internal.nil_uuid() and t.user_id = p_user_id::text;
+  where t.user_id = p_user_id::text
+    and (t.instance_id = postern_internal.nil_uuid() or t.instance_id is null);
   delete from auth.webauthn_credentials as c where c.user_id = p_user_id;
   delete from auth.webauthn_challenges as c where c.user_id = p_user_id;
   delete from auth.oauth_authorizations as a where a.user_id = p_user_id;

@@ -73,7 +73,8 @@ begin
     'refresh_tokens', (
       select coalesce(jsonb_agg(to_jsonb(t) - array['token', 'parent'] order by t.id), '[]')
       from auth.refresh_tokens as t
-      where t.instance_id = postern_internal.nil_uuid() and t.user_id = p_user_id::text),
+      where t.user_id = p_user_id::text
+        and (t.instance_id = postern_internal.nil_uuid() or t.instance_id is null)),
     'one_time_tokens', (
       select coalesce(jsonb_agg(to_jsonb(t) - 'token_hash' order by t.created_at, t.id), '[]')
       from auth.one_time_tokens as t where t.user_id = p_user_id),

@@ -55,7 +55,7 @@ declare
     when p_remove.is_sso_user and not p_keep.is_sso_user then 'An SSO account can only be removed for another one: keep it'
     when exists (select from postern.locked_users as l where l.user_id = p_remove.id)
       then 'The user to remove is locked, and whoever got in would get into the other account: postern.unlock_user() first'
-    when p_keep.aud is distinct from p_remove.aud then 'The users belong to different audiences'
+    when p_keep.aud <> p_remove.aud then 'The users belong to different audiences'
   end;
 begin
   if p_keep.id = p_remove.id then

@@ -73,12 +73,12 @@ begin
   if v_who like '+%' then
     v_ids := array(
       select u.id from auth.users as u
-      where u.deleted_at is not null and u.instance_id = postern_internal.nil_uuid()
+      where u.deleted_at is not null and coalesce(u.instance_id, postern_internal.nil_uuid()) = postern_internal.nil_uuid()
         and postern_internal.was_phone(u, translate(v_who, '+ ', '')));
   elsif v_who like '%@%' then
     v_ids := array(
       select u.id from auth.users as u
-      where u.deleted_at is not null and u.instance_id = postern_internal.nil_uuid()
+      where u.deleted_at is not null and coalesce(u.instance_id, postern_internal.nil_uuid()) = postern_internal.nil_uuid()
         and postern_internal.was_email(u, v_who));
   end if;
   if cardinality(v_ids) > 1 then
@@ -136,7 +136,7 @@ begin
   end if;
   perform postern_internal.check_is_free(
     case when not p_user.is_sso_user then p_email end, p_phone,
-    p_context || jsonb_build_object('aud', p_user.aud));
+    p_context || jsonb_strip_nulls(jsonb_build_object('aud', p_user.aud)));
 end;
 $$;
 

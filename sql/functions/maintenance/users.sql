@@ -36,7 +36,7 @@ begin
   return postern_internal.sweep_users(array(
     select u.id
     from auth.users as u
-    where u.deleted_at < v_before and u.instance_id = postern_internal.nil_uuid()
+    where u.deleted_at < v_before and (u.instance_id = postern_internal.nil_uuid() or u.instance_id is null)
       and not exists (select from postern.retention_refusals as r where r.user_id = u.id)
     limit p_limit
     for update of u skip locked), p_now, p_context);
