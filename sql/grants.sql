@@ -41,10 +41,12 @@ begin
           'find_users',
           'get_user',
           'lint',
+          'list_events',
           'list_factors',
           'list_identities',
           'list_one_time_tokens',
           'list_sessions',
+          'list_suppressed_addresses',
           'merge_users_plan',
           'password_hash_stats',
           'why_signed_out')

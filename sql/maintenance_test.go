@@ -285,7 +285,7 @@ func TestMaintenanceWaitsForNobody(t *testing.T) {
 // The events of a database that was installed before they were partitioned keep their ids, and new ones come after.
 func TestEventsMoveToPartitions(t *testing.T) {
 	t.Parallel()
-	tx := prepared(t, "drop table postern.events, postern.maintenance, postern.retention_refusals",
+	tx := prepared(t, "drop table postern.events, postern.maintenance, postern.retention_refusals cascade",
 		"drop index postern.session_ends_ended_at_idx",
 		`create table postern.events (id bigint generated always as identity primary key, type text not null, user_id uuid,
 			session_id uuid, actor text not null, data jsonb not null default '{}', created_at timestamptz not null default now())`,

@@ -73,7 +73,10 @@ var planted = []string{
 	`insert into postern.session_ends values (gen_random_uuid(), ` + zeldaID + `, 'logout', 'user', now())`,
 	`select postern_internal.queue_mail('recovery', 'zelda@example.com', ` + zeldaID + `, '{"token": "hush"}')`,
 	`select postern_internal.queue_mail('email_changed_notification', 'Zelda2@example.com', null, '{}')`,
-	`update postern.outbox set last_error = 'no such user: zelda@example.com', finished_at = now(), expires_at = now()`,
+	`insert into postern.suppressed_addresses values ('zelda@example.com', 'zelda''s mailbox is full', 'alice', now())`,
+	`insert into postern.outbox (kind, template, recipient, webhook_id, event_id, payload) values ('webhook', 'user.tested', 'https://hooks.example.com', gen_random_uuid(), 7,
+		'{"type": "user.tested", "data": {"name": "zelda", "event_id": 7, "user_id": "` + zelda + `", "session_id": null, "actor": "user"}}')`,
+	`update postern.outbox set last_error = 'no such user: zelda@example.com', finished_at = now(), expires_at = now() where kind = 'mail'`,
 	`select postern_internal.record_event('user.tested', ` + zeldaID + `, '{}', '{"name": "zelda", "ip": "203.0.113.7"}', ` + zeldas + `)`,
 	`insert into postern.limits (name, who, full_at, every, burst)
 		select n, w, now() + interval '1 hour', 60, 9 from (values
@@ -99,7 +102,8 @@ var impersonal = map[string]string{
 	"auth.saml_providers": "the operator's", "auth.schema_migrations": "numbers", "auth.sso_domains": "the operator's", "auth.sso_providers": "the operator's",
 	"auth.mfa_amr_claims": "ids, methods and times", "postern.challenge_guesses": "ids and counts", "postern.linking_flows": "ids and times",
 	"postern.session_ends": "ids and reasons", "postern.session_upgrades": "ids and times", "postern.totp_steps": "ids and times",
-	"postern.password_demands": "ids and administrators", "postern.actor_key": "the operator's", "postern.quotas": "counts", "postern.maintenance": "names of rules", "postern.settings": "the operator's",
+	"postern.password_demands": "ids and administrators", "postern.actor_key": "the operator's", "postern.webhooks": "the operator's", "postern.webhook_secrets": "the operator's",
+	"postern.event_notifications": "a switch", "postern.quotas": "counts", "postern.maintenance": "names of rules", "postern.settings": "the operator's",
 	"postern.installed_files": "names and hashes of files", "postern.schema_version": "a number",
 }
 
@@ -172,6 +176,7 @@ func TestAnonymiseUser(t *testing.T) {
 			concat(email, phone, encrypted_password, confirmed_at, last_sign_in_at), raw_app_meta_data, raw_user_meta_data, is_anonymous, is_sso_user, deleted_at,
 			banned_until > now() + interval '99 years' from auth.users where id = ` + zeldaID, `0,",{},{},f,f,,t`},
 		{"select string_agg(name || ' ' || who, ', ' order by who) from postern.limits", "token 198.51.100.1, passwords of somebody else"},
+		{"select payload from postern.outbox", `{"data": {"actor": "user", "user_id": "` + zelda + `", "event_id": 7, "session_id": null}, "type": "user.tested"}`},
 		{"select string_agg(distinct reason || ' ' || actor, ', ') from postern.session_ends where user_id = " + zeldaID, "logout user, user_deleted " + ask1(t, tx, "select session_user::text")},
 		{"select count(*), count(*) filter (where data <> '{}') from postern.events where user_id = " + zeldaID + " and type in ('user.created', 'user.tested')", "2,0"},
 		{"select type, actor = session_user from postern.events where user_id = " + zeldaID + " order by id desc limit 1", "user.anonymised,t"},
@@ -307,7 +312,7 @@ func knowUsers(t *testing.T, tx pgx.Tx) []string {
 		where relnamespace in ('auth'::regnamespace, 'postern'::regnamespace) and relkind in ('r', 'p') and not relispartition
 		  and (exists (select from known where relation = c.oid) or relname = 'audit_log_entries' or exists (
 		    select from pg_attribute as a where attrelid = c.oid and attnum > 0
-		      and attname in ('user_id', 'linking_target_id', 'session_id', 'factor_id', 'identity_id', 'flow_id', 'token_id', 'challenge_id', 'flow_state_id', 'email', 'phone', 'recipient')))
+		      and attname in ('user_id', 'linking_target_id', 'session_id', 'factor_id', 'identity_id', 'flow_id', 'token_id', 'challenge_id', 'flow_state_id', 'email', 'phone', 'recipient', 'address')))
 		order by 1`)
 	if len(tables) < 24 {
 		t.Fatalf("only %v", tables)

@@ -216,6 +216,36 @@ Errors: user_not_found (PT404), validation_failed (PT400).
 Example: select postern.ban_user(''mallory@example.com'', ''7 days'');
 Example: select email, postern.ban_user(id::text) from auth.users where email like ''%@spam.example'';';
 
+-- Name: cancel_outbox(bigint); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.cancel_outbox(p_id bigint) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_state text;
+begin
+  update postern.outbox as o
+  set state = 'dropped', payload = '{}', finished_at = postern_internal.clock(),
+    last_error = 'cancelled by ' || (postern_internal.context() ->> 'actor')
+  where o.id = p_id and o.state = 'queued';
+  if not found then
+    select o.state into v_state from postern.outbox as o where o.id = p_id;
+    if v_state is null then
+      perform postern_internal.fail(404, 'outbox_not_found', 'No such message');
+    end if;
+    perform postern_internal.fail(422, 'outbox_not_cancellable',
+      format('A message that is %s cannot be cancelled', v_state));
+  end if;
+end;
+$$;
+
+-- Name: FUNCTION cancel_outbox(p_id bigint); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.cancel_outbox(p_id bigint) IS 'Cancels a message that waits: it is dropped, with who did it as its last error, and its codes and links are erased from it. They stay good; expire_links() makes them void.
+Errors: outbox_not_found (PT404), outbox_not_cancellable (PT422).
+Example: select postern.cancel_outbox(id) from postern.list_outbox(''queued'', ''ann@example.com'');';
+
 -- Name: check_request(); Type: FUNCTION; Schema: postern
 
 CREATE FUNCTION postern.check_request() RETURNS void
@@ -397,6 +427,35 @@ Example: select postern.create_user(''ann@example.com'', email_confirm => true);
 Example: select postern.create_user(email, password_hash => hash) from old_users;
 Example: select postern.create_user(format(''user%s@example.com'', n), email_confirm => true) from generate_series(1, 10000) as n;';
 
+-- Name: create_webhook(text, text[], text, boolean); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.create_webhook(url text, event_types text[] DEFAULT '{}'::text[], description text DEFAULT ''::text, enabled boolean DEFAULT true, OUT id uuid, OUT secret text)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+#variable_conflict use_variable
+declare
+  v_webhook jsonb := postern_internal.create_webhook(
+    jsonb_build_object(
+      'url', url, 'event_types', to_jsonb(event_types), 'description', description, 'enabled', enabled),
+    null, postern_internal.context());
+begin
+  id := (v_webhook ->> 'id')::uuid;
+  secret := v_webhook ->> 'secret';
+end;
+$$;
+
+-- Name: FUNCTION create_webhook(url text, event_types text[], description text, enabled boolean, OUT id uuid, OUT secret text); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.create_webhook(url text, event_types text[], description text, enabled boolean, OUT id uuid, OUT secret text) IS 'Has an address told of events: each becomes a message of the outbox in the transaction of what happened, signed as Standard Webhooks describe it and delivered with retries (docs/webhooks.md). Returns the id and the secret to verify signatures with, which nobody can read afterwards.
+url: https; where it leads is checked at each delivery. Addresses in networks of your own take POSTERN_OUTBOUND_ALLOWED_NETWORKS.
+event_types: such as {user.created,session.*}; default: all events.
+description: for people.
+enabled: default true.
+Errors: validation_failed (PT400).
+Example: select * from postern.create_webhook(''https://app.example.com/events'');
+Example: select id, secret from postern.create_webhook(''https://crm.example.com/hook'', ''{user.*}'', ''CRM'');';
+
 -- Name: delete_custom_provider(text); Type: FUNCTION; Schema: postern
 
 CREATE FUNCTION postern.delete_custom_provider(identifier text) RETURNS void
@@ -489,6 +548,24 @@ row_count: null where the owner of schema auth may not read the table, or row le
 Errors: user_not_found (PT404).
 Example: select * from postern.delete_user_plan(''ann@example.com'') where row_count is distinct from 0;
 Example: select u.email, p.table_name, p.row_count from auth.users u, postern.delete_user_plan(u.id::text) p where p.effect = ''blocks'' and p.row_count > 0;';
+
+-- Name: delete_webhook(uuid); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.delete_webhook(webhook_id uuid) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+  perform postern_internal.delete_webhook(webhook_id, postern_internal.context());
+end;
+$$;
+
+-- Name: FUNCTION delete_webhook(webhook_id uuid); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.delete_webhook(webhook_id uuid) IS 'Deletes a webhook with its secrets. Messages that wait for it are dropped.
+webhook_id: as create_webhook() and list_webhooks() give it.
+Errors: webhook_not_found (PT404).
+Example: select postern.delete_webhook(id) from postern.list_webhooks() where url like ''https://old.example.com/%'';';
 
 -- Name: doctor(); Type: FUNCTION; Schema: postern
 
@@ -904,6 +981,50 @@ Errors: validation_failed (PT400); feature_disabled (PT404).
 Example: select identifier, name, is_enabled from postern.list_custom_providers();
 Example: select provider ->> ''client_id'' from postern.list_custom_providers(''oidc'') where identifier = ''custom:acme'';';
 
+-- Name: list_events(text, text[], timestamp with time zone, bigint, bigint, integer); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.list_events(who text DEFAULT NULL::text, types text[] DEFAULT '{}'::text[], since timestamp with time zone DEFAULT NULL::timestamp with time zone, after_id bigint DEFAULT NULL::bigint, before_id bigint DEFAULT NULL::bigint, max_rows integer DEFAULT 100, OUT id bigint, OUT type text, OUT user_id uuid, OUT session_id uuid, OUT actor text, OUT data jsonb, OUT created_at timestamp with time zone)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+#variable_conflict use_column
+declare
+  -- an id is enough for somebody who was deleted
+  v_who uuid := case when who is null then null when postern_internal.is_uuid(btrim(who)) then btrim(who)::uuid
+    else (postern_internal.find_user(who)).id end;
+begin
+  if after_id is not null then
+    return query
+      select e.id, e.type, e.user_id, e.session_id, e.actor, e.data, e.created_at
+      from postern.events as e
+      where e.id > after_id and (before_id is null or e.id < before_id) and (v_who is null or e.user_id = v_who)
+        and (since is null or e.created_at >= since) and postern_internal.is_event_wanted(e.type, coalesce(types, '{}'))
+      order by e.id
+      limit max_rows;
+  else
+    return query
+      select e.id, e.type, e.user_id, e.session_id, e.actor, e.data, e.created_at
+      from postern.events as e
+      where (before_id is null or e.id < before_id) and (v_who is null or e.user_id = v_who)
+        and (since is null or e.created_at >= since) and postern_internal.is_event_wanted(e.type, coalesce(types, '{}'))
+      order by e.id desc
+      limit max_rows;
+  end if;
+end;
+$$;
+
+-- Name: FUNCTION list_events(who text, types text[], since timestamp with time zone, after_id bigint, before_id bigint, max_rows integer); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.list_events(who text, types text[], since timestamp with time zone, after_id bigint, before_id bigint, max_rows integer) IS 'Lists events, the newest first; with after_id those after it, the oldest first. docs/webhooks.md has the types and their data.
+who: only those about one user: id, e-mail address, or phone number with a leading +. An id also works for users who were deleted.
+types: such as {user.created,session.*}; default: all.
+since: only those from then on.
+after_id, before_id: only those after or before an event, for the next page. An event becomes visible when its transaction commits, which may be after events with greater ids: whoever wants all of them takes a webhook.
+max_rows: at most so many; default: 100.
+Errors: user_not_found (PT404).
+Example: select created_at, type, actor, data from postern.list_events(''ann@example.com'');
+Example: select * from postern.list_events(types => ''{user.*}'', after_id => 4711, max_rows => 1000);';
+
 -- Name: list_factors(text); Type: FUNCTION; Schema: postern
 
 CREATE FUNCTION postern.list_factors(who text, OUT factor_id uuid, OUT factor_type text, OUT status text, OUT friendly_name text, OUT phone text, OUT created_at timestamp with time zone, OUT last_challenged_at timestamp with time zone)
@@ -1080,6 +1201,72 @@ who: the user''s id, e-mail address, or phone number with a leading +.
 Errors: user_not_found (PT404).
 Example: select session_id, last_active_at, user_agent from postern.list_sessions(''ann@example.com'');';
 
+-- Name: list_suppressed_addresses(text, integer); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.list_suppressed_addresses(after_address text DEFAULT NULL::text, max_rows integer DEFAULT 100, OUT address text, OUT reason text, OUT actor text, OUT created_at timestamp with time zone)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+  select s.address, s.reason, s.actor, s.created_at
+  from postern.suppressed_addresses as s
+  where after_address is null or s.address > after_address
+  order by s.address
+  limit max_rows
+$$;
+
+-- Name: FUNCTION list_suppressed_addresses(after_address text, max_rows integer); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.list_suppressed_addresses(after_address text, max_rows integer) IS 'Lists the addresses and numbers that get no messages, in alphabetical order, with the reason and who gave it.
+after_address: only those after this one, for the next page.
+max_rows: at most so many; default: 100.
+Example: select * from postern.list_suppressed_addresses(max_rows => 1000);';
+
+-- Name: list_webhook_deliveries(uuid, text, integer); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.list_webhook_deliveries(only_webhook uuid DEFAULT NULL::uuid, only_state text DEFAULT NULL::text, max_rows integer DEFAULT 100, OUT id bigint, OUT webhook_id uuid, OUT event_id bigint, OUT event_type text, OUT url text, OUT state text, OUT attempts integer, OUT last_error text, OUT next_attempt_at timestamp with time zone, OUT created_at timestamp with time zone, OUT finished_at timestamp with time zone)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+  select o.id, o.webhook_id, o.event_id, o.template, o.recipient, o.state, o.attempts, o.last_error, o.next_attempt_at,
+    o.created_at, o.finished_at
+  from postern.outbox as o
+  where o.kind = 'webhook'
+    and (only_webhook is null or o.webhook_id = only_webhook)
+    and (only_state is null or o.state = only_state)
+  order by o.event_id desc, o.id desc
+  limit max_rows
+$$;
+
+-- Name: FUNCTION list_webhook_deliveries(only_webhook uuid, only_state text, max_rows integer); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.list_webhook_deliveries(only_webhook uuid, only_state text, max_rows integer) IS 'Lists messages to webhooks, those about the newest events first: delivered ones for 7 days, dead ones for 30. Dead ones are sent again by retry_outbox(id), or all of them by retry_dead_outbox(''webhook'').
+only_webhook: those to this webhook; default: to all.
+only_state: queued, sending, sent, dead or dropped; default: all.
+max_rows: at most so many; default: 100.
+Example: select event_type, url, attempts, last_error from postern.list_webhook_deliveries(only_state => ''dead'');';
+
+-- Name: list_webhooks(); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.list_webhooks(OUT id uuid, OUT url text, OUT event_types text[], OUT description text, OUT is_enabled boolean, OUT disabled_reason text, OUT secrets integer, OUT waiting bigint, OUT dead bigint, OUT created_at timestamp with time zone, OUT updated_at timestamp with time zone)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+  select w.id, w.url, w.event_types, w.description, w.is_enabled, w.disabled_reason, (
+      select count(*)::int from postern.webhook_secrets as s
+      where s.webhook_id = w.id and (s.expires_at is null or s.expires_at > postern_internal.clock())),
+    (select count(*) from postern.outbox as o
+      where o.webhook_id = w.id and o.kind = 'webhook' and o.state in ('queued', 'sending')),
+    (select count(*) from postern.outbox as o where o.webhook_id = w.id and o.kind = 'webhook' and o.state = 'dead'),
+    w.created_at, w.updated_at
+  from postern.webhooks as w
+  order by w.created_at desc, w.id
+$$;
+
+-- Name: FUNCTION list_webhooks(); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.list_webhooks() IS 'Lists the webhooks, the newest first: how many secrets sign at the moment, how many messages wait, and how many are dead. disabled_reason is gone where the receiver answered 410.
+Example: select url, is_enabled, waiting, dead from postern.list_webhooks();';
+
 -- Name: lock_user(text, text); Type: FUNCTION; Schema: postern
 
 CREATE FUNCTION postern.lock_user(who text, reason text) RETURNS uuid
@@ -1186,6 +1373,26 @@ fix: what gives the owner of schema auth the right.
 Errors: user_not_found (PT404).
 Example: select * from postern.merge_users_plan(''ann@example.com'', ''ann@old.example.com'') where row_count is distinct from 0;';
 
+-- Name: notify_events(boolean); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.notify_events(enabled boolean) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+  if enabled then
+    insert into postern.event_notifications (since) values (postern_internal.clock()) on conflict do nothing;
+  else
+    delete from postern.event_notifications;
+  end if;
+end;
+$$;
+
+-- Name: FUNCTION notify_events(enabled boolean); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.notify_events(enabled boolean) IS 'Switches NOTIFY postern_events on or off, for all servers and at once: whoever LISTENs in this database is told id, type, user_id, session_id and created_at of every event as a JSON object, when its transaction commits. Off to begin with, because PostgreSQL lets transactions that NOTIFY commit one after the other only, and every role that can connect may LISTEN. Nobody is told again of what was missed: list_events(after_id => ...) has it.
+Example: select postern.notify_events(true); -- then: listen postern_events';
+
 -- Name: password_hash_stats(); Type: FUNCTION; Schema: postern
 
 CREATE FUNCTION postern.password_hash_stats(OUT form text, OUT parameters text, OUT users bigint)
@@ -1245,6 +1452,26 @@ older_than: how long ago the soft deletion must be; 0 takes all.
 Errors: validation_failed (PT400).
 Example: select * from postern.purge_deleted(''90 days'');
 Example: select user_count, reason from postern.purge_deleted(''90 days'') where outcome = ''kept'';';
+
+-- Name: replay_events(uuid, bigint, bigint); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.replay_events(webhook_id uuid, from_id bigint, to_id bigint DEFAULT NULL::bigint) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+  return (postern_internal.replay_events(webhook_id, from_id, to_id, null) ->> 'queued')::int;
+end;
+$$;
+
+-- Name: FUNCTION replay_events(webhook_id uuid, from_id bigint, to_id bigint); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.replay_events(webhook_id uuid, from_id bigint, to_id bigint) IS 'Sends a webhook events of the past, of its types, and returns how many. The messages carry the ids of the first time, so a receiver that remembers ids does nothing twice. Those that wait already are left out.
+webhook_id: as create_webhook() and list_webhooks() give it; a disabled one gets them when it is enabled.
+from_id: the first event, an id of list_events().
+to_id: the last one; default: the newest.
+Errors: validation_failed (PT400); webhook_not_found (PT404).
+Example: select postern.replay_events(w.id, 4711) from postern.list_webhooks() as w where w.description = ''CRM'';';
 
 -- Name: require_password_change(text, boolean); Type: FUNCTION; Schema: postern
 
@@ -1424,6 +1651,44 @@ Errors: user_not_found (PT404); conflict (PT409) for a user who is not deleted, 
 Example: select postern.restore_user(''ann@example.com'');
 Example: select postern.restore_user(''00000000-0000-4000-8000-00000000000a'', email => ''ann@example.com'', identities => ''{"github": "583231"}'');';
 
+-- Name: retry_dead_outbox(text, integer); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.retry_dead_outbox(p_kind text, p_limit integer DEFAULT 10000) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_now timestamptz := postern_internal.clock();
+  v_count int;
+begin
+  if coalesce(p_kind, '') not in ('mail', 'sms', 'hook', 'webhook') then
+    perform postern_internal.fail(400, 'validation_failed', 'The kind is mail, sms, hook or webhook');
+  end if;
+  with dead as (
+    select o.id from postern.outbox as o
+    where o.state = 'dead' and o.kind = p_kind and (o.expires_at is null or o.expires_at > v_now)
+    order by o.id
+    limit p_limit
+    for update skip locked
+  )
+  update postern.outbox as o
+  set state = 'queued', attempts = 0, next_attempt_at = v_now, finished_at = null
+  from dead as d
+  where o.id = d.id;
+  get diagnostics v_count = row_count;
+  perform postern_internal.wake_outbox();
+  return v_count;
+end;
+$$;
+
+-- Name: FUNCTION retry_dead_outbox(p_kind text, p_limit integer); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.retry_dead_outbox(p_kind text, p_limit integer) IS 'Sends the dead messages of a kind again, the oldest first, with a full set of attempts, and returns how many: after a mail server or a receiver was mended. Those that expired stay dead.
+p_kind: mail, sms, hook or webhook.
+p_limit: at most so many; default: 10000.
+Errors: validation_failed (PT400).
+Example: select postern.retry_dead_outbox(''webhook'');';
+
 -- Name: retry_outbox(bigint); Type: FUNCTION; Schema: postern
 
 CREATE FUNCTION postern.retry_outbox(p_id bigint) RETURNS void
@@ -1495,6 +1760,26 @@ who: only those of one user: the user''s id, e-mail address, or phone number wit
 Errors: user_not_found (PT404), validation_failed (PT400).
 Example: select postern.revoke_tokens_before(''2026-03-01 12:00+00'');
 Example: select postern.revoke_tokens_before(now(), ''ann@example.com'');';
+
+-- Name: rotate_webhook_secret(uuid, interval); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.rotate_webhook_secret(webhook_id uuid, keep_old interval DEFAULT '1 day'::interval) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+  return postern_internal.rotate_webhook_secret(webhook_id, keep_old, null, postern_internal.context()) ->> 'secret';
+end;
+$$;
+
+-- Name: FUNCTION rotate_webhook_secret(webhook_id uuid, keep_old interval); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.rotate_webhook_secret(webhook_id uuid, keep_old interval) IS 'Gives a webhook a new secret and returns it. For a while deliveries are signed with the old one as well, so that no receiver has to change at the same moment.
+webhook_id: as create_webhook() and list_webhooks() give it.
+keep_old: how long, 0 to 30 days; default: a day.
+Errors: validation_failed (PT400); webhook_not_found (PT404).
+Example: select postern.rotate_webhook_secret(id) from postern.list_webhooks() where description = ''CRM'';
+Example: select postern.rotate_webhook_secret(id, keep_old => ''0'') from postern.list_webhooks(); -- it leaked';
 
 -- Name: run_maintenance(); Type: FUNCTION; Schema: postern
 
@@ -1842,6 +2127,34 @@ Example: select postern.sign_out_all(idle_for => ''90 days'');
 Example: select postern.sign_out_all(network => ''203.0.113.0/24'', user_agent => ''%python-requests%'');
 Example: select postern.sign_out_all(everybody => true);';
 
+-- Name: suppress_address(text, text); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.suppress_address(address text, reason text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_address text := postern_internal.suppressible(address);
+begin
+  if coalesce(btrim(reason), '') = '' then
+    perform postern_internal.fail(400, 'validation_failed', 'A reason is required');
+  end if;
+  insert into postern.suppressed_addresses as s (address, reason, actor, created_at)
+  values (v_address, left(btrim(reason), 500), postern_internal.context() ->> 'actor', postern_internal.clock())
+  on conflict on constraint suppressed_addresses_pkey
+    do update set reason = excluded.reason, actor = excluded.actor, created_at = excluded.created_at;
+end;
+$$;
+
+-- Name: FUNCTION suppress_address(address text, reason text); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.suppress_address(address text, reason text) IS 'Sends no more mails or text messages to an address or number, queued ones included: after a bounce or a complaint, or on request. Requests are answered as before; the message is dropped, and list_outbox() shows why. A hook that sends messages is not called; for a change of address with two mails it is, unless both are suppressed.
+address: an e-mail address in any case, or a phone number.
+reason: for people, such as bounced.
+Errors: validation_failed (PT400).
+Example: select postern.suppress_address(''gone@example.com'', ''bounced'');
+Example: select postern.suppress_address(email, ''complaint'') from my_mail_provider.complaints;';
+
 -- Name: unban_user(text); Type: FUNCTION; Schema: postern
 
 CREATE FUNCTION postern.unban_user(who text) RETURNS uuid
@@ -1920,6 +2233,28 @@ COMMENT ON FUNCTION postern.unlock_user(who text) IS 'Opens an account that post
 who: the user''s id, e-mail address, or phone number with a leading +.
 Errors: user_not_found (PT404), user_not_locked (PT422).
 Example: select postern.unlock_user(''ann@example.com'');';
+
+-- Name: unsuppress_address(text); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.unsuppress_address(address text) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+#variable_conflict use_column
+declare
+  v_address text := postern_internal.suppressible(unsuppress_address.address);
+begin
+  delete from postern.suppressed_addresses as s where s.address = v_address;
+  return found;
+end;
+$$;
+
+-- Name: FUNCTION unsuppress_address(address text); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.unsuppress_address(address text) IS 'Sends messages to an address or number again, and returns whether it was suppressed. What was dropped stays dropped.
+address: as for suppress_address().
+Errors: validation_failed (PT400).
+Example: select postern.unsuppress_address(''ann@example.com'');';
 
 -- Name: update_custom_provider(text, text, text, text, text, text, text, text, text[], text, text, text[], boolean, boolean, boolean, boolean, jsonb, text[], jsonb); Type: FUNCTION; Schema: postern
 
@@ -2017,6 +2352,29 @@ role: role in tokens.
 ban_duration: how long the user is banned from now on; postern.unban_user() lifts a ban.
 Errors: user_not_found (PT404), validation_failed (PT400), feature_disabled (PT422) without pgcrypto; unique_violation (23505) where somebody has the address or number.
 Example: select postern.update_user(''ann@example.com'', email => ''ann.lee@example.com'', email_confirm => true, app_metadata => ''{"plan": "gold"}'');';
+
+-- Name: update_webhook(uuid, text, text[], text, boolean); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.update_webhook(webhook_id uuid, url text DEFAULT NULL::text, event_types text[] DEFAULT NULL::text[], description text DEFAULT NULL::text, enabled boolean DEFAULT NULL::boolean) RETURNS jsonb
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+  return postern_internal.update_webhook(
+    webhook_id,
+    jsonb_build_object(
+      'url', url, 'event_types', to_jsonb(event_types), 'description', description, 'enabled', enabled),
+    null, postern_internal.context());
+end;
+$$;
+
+-- Name: FUNCTION update_webhook(webhook_id uuid, url text, event_types text[], description text, enabled boolean); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.update_webhook(webhook_id uuid, url text, event_types text[], description text, enabled boolean) IS 'Changes a webhook: what is given and not null. Returns it as the HTTP API does. Messages that wait follow: they go to the new address. While a webhook is disabled no new messages are made for it, and those that wait stay, for 7 days.
+webhook_id: as create_webhook() and list_webhooks() give it.
+event_types: an empty list for all events.
+Errors: validation_failed (PT400); webhook_not_found (PT404).
+Example: select postern.update_webhook(id, enabled => true) from postern.list_webhooks() where disabled_reason = ''gone'';';
 
 -- Name: verify_password(text, text); Type: FUNCTION; Schema: postern
 
@@ -2537,6 +2895,35 @@ begin
 end;
 $$;
 
+-- Name: add_webhook_secret(uuid, interval, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.add_webhook_secret(p_webhook_id uuid, p_keep interval, p_context jsonb) RETURNS text
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_now timestamptz := postern_internal.clock();
+  v_id uuid := postern_internal.random_uuid();
+  v_secret text := 'whsec_' || encode(sha256(uuid_send(postern_internal.random_uuid())
+    || uuid_send(postern_internal.random_uuid()) || uuid_send(postern_internal.random_uuid())), 'base64');
+  v_stored text := v_secret;
+begin
+  if p_context ? 'seals' and p_context ? 'answers' then
+    v_stored := postern_internal.ask_about_webhook(
+      'seal:' || v_id, jsonb_build_object('id', v_id, 'plain', v_secret), p_context) ->> 'stored';
+    if postern_internal.is_asking() then
+      return v_secret;
+    end if;
+  end if;
+  update postern.webhook_secrets as s set expires_at = least(s.expires_at, v_now + p_keep)
+  where s.webhook_id = p_webhook_id;
+  delete from postern.webhook_secrets as s where s.webhook_id = p_webhook_id and s.expires_at <= v_now;
+  insert into postern.webhook_secrets (id, webhook_id, secret, created_at)
+  values (v_id, p_webhook_id, v_stored, v_now);
+  return v_secret;
+end;
+$$;
+
 -- Name: addresses_of(auth.users); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.addresses_of(p_user auth.users) RETURNS text[]
@@ -2853,6 +3240,40 @@ begin
 end;
 $$;
 
+-- Name: announce_event(); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.announce_event() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_webhook postern.webhooks;
+  v_is_queued boolean := false;
+begin
+  if not exists (
+    select from postern.webhooks as w where w.is_enabled union all select from postern.event_notifications)
+  then
+    return new;
+  end if;
+  for v_webhook in
+    select w.* from postern.webhooks as w
+    where w.is_enabled and postern_internal.is_event_wanted(new.type, w.event_types)
+  loop
+    perform postern_internal.queue_event(new, v_webhook);
+    v_is_queued := true;
+  end loop;
+  if v_is_queued then
+    perform postern_internal.wake_outbox();
+  end if;
+  if exists (select from postern.event_notifications) then
+    perform pg_catalog.pg_notify('postern_events', jsonb_build_object(
+      'id', new.id, 'type', new.type, 'user_id', new.user_id, 'session_id', new.session_id,
+      'created_at', postern_internal.rfc3339(new.created_at))::text);
+  end if;
+  return new;
+end;
+$$;
+
 -- Name: announce_new_user(auth.users, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.announce_new_user(p_user auth.users, p_context jsonb) RETURNS void
@@ -3036,6 +3457,22 @@ CREATE FUNCTION postern_internal.ask_about_custom_provider(p_what text, p_payloa
     AS $$
 declare
   v_answer jsonb := postern_internal.ask('custom-provider:' || p_what, p_payload, p_context);
+begin
+  if v_answer ? 'refusal' then
+    perform postern_internal.fail(400, 'validation_failed', v_answer ->> 'refusal');
+  end if;
+  return v_answer;
+end;
+$$;
+
+-- Name: ask_about_webhook(text, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.ask_about_webhook(p_what text, p_payload jsonb, p_context jsonb) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_answer jsonb := postern_internal.ask('webhook:' || p_what, p_payload, p_context);
 begin
   if v_answer ? 'refusal' then
     perform postern_internal.fail(400, 'validation_failed', v_answer ->> 'refusal');
@@ -3740,6 +4177,42 @@ begin
 end;
 $$;
 
+-- Name: webhooks; Type: TABLE; Schema: postern
+
+CREATE TABLE postern.webhooks (
+    id uuid NOT NULL,
+    url text NOT NULL,
+    event_types text[] NOT NULL,
+    description text NOT NULL,
+    is_enabled boolean NOT NULL,
+    disabled_reason text,
+    created_at timestamp with time zone NOT NULL,
+    updated_at timestamp with time zone NOT NULL
+);
+
+-- Name: TABLE webhooks; Type: COMMENT; Schema: postern
+
+COMMENT ON TABLE postern.webhooks IS 'Addresses that are told of events; see postern.create_webhook() and docs/webhooks.md.';
+
+-- Name: changed_webhook(postern.webhooks, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.changed_webhook(p_webhook postern.webhooks, p_changes jsonb) RETURNS postern.webhooks
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+begin
+  p_webhook.url := coalesce(p_changes ->> 'url', p_webhook.url);
+  p_webhook.event_types := coalesce(
+    postern_internal.texts_of(p_changes -> 'event_types'), p_webhook.event_types, '{}');
+  p_webhook.description := coalesce(p_changes ->> 'description', p_webhook.description, '');
+  p_webhook.is_enabled := coalesce((p_changes ->> 'enabled')::boolean, p_webhook.is_enabled, true);
+  if p_webhook.is_enabled then
+    p_webhook.disabled_reason := null;
+  end if;
+  return p_webhook;
+end;
+$$;
+
 -- Name: charge_limit(jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.charge_limit(p_limit jsonb) RETURNS double precision
@@ -4356,6 +4829,36 @@ begin
 end;
 $$;
 
+-- Name: check_webhook(postern.webhooks, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.check_webhook(p_webhook postern.webhooks, p_context jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $_$
+declare
+  v_type text;
+begin
+  if coalesce(p_webhook.url, '') = '' then
+    perform postern_internal.fail(400, 'validation_failed', 'url is required');
+  elsif p_webhook.url !~ '^https://[^/?#[:space:]]+([/?][^#[:space:]]*)?$' then
+    perform postern_internal.fail(400, 'validation_failed', 'URL must use HTTPS, without spaces and without a fragment');
+  elsif char_length(p_webhook.url) > 2048 then
+    perform postern_internal.fail(400, 'validation_failed', 'url must have at most 2048 characters');
+  elsif char_length(p_webhook.description) > 1000 then
+    perform postern_internal.fail(400, 'validation_failed', 'description must have at most 1000 characters');
+  end if;
+  foreach v_type in array p_webhook.event_types loop
+    if coalesce(v_type, '') !~ '^(\*|[a-z_]+(\.[a-z_]+)*(\.\*)?)$' then
+      perform postern_internal.fail(400, 'validation_failed', format(
+        'event_types holds %L, which is neither a type such as user.created nor a pattern such as user.*', v_type));
+    end if;
+  end loop;
+  if p_context ? 'answers' then
+    perform postern_internal.ask_about_webhook('urls', jsonb_build_object('urls', array[p_webhook.url]), p_context);
+  end if;
+end;
+$_$;
+
 -- Name: provider_tokens; Type: TABLE; Schema: postern
 
 CREATE TABLE postern.provider_tokens (
@@ -4417,10 +4920,12 @@ begin
   perform set_config('synchronous_commit', 'off', true);
   return query
   with due as (
-    select o.id, o.user_id is not null and not exists (
+    select o.id, coalesce(o.expires_at <= v_now, false) as is_late, s.reason as suppression,
+      s.reason is not null or o.user_id is not null and not exists (
         select from auth.users as u where u.id = o.user_id and u.deleted_at is null
-      ) as is_orphan, coalesce(o.expires_at <= v_now, false) as is_late
+      ) as is_unwanted
     from postern.outbox as o
+    left join postern.suppressed_addresses as s on s.address = lower(o.recipient)
     where o.state in ('queued', 'sending') and o.next_attempt_at <= v_now and o.kind = p_kind
     order by o.next_attempt_at
     limit p_limit
@@ -4428,11 +4933,15 @@ begin
   ),
   claimed as (
     update postern.outbox as o
-    set state = case when d.is_orphan then 'dropped' when d.is_late then 'dead' else 'sending' end,
-      payload = case when d.is_orphan or d.is_late then '{}' else o.payload end,
-      finished_at = case when d.is_orphan or d.is_late then v_now end,
-      attempts = o.attempts + case when d.is_orphan or d.is_late then 0 else 1 end,
-      last_error = case when d.is_late then coalesce(o.last_error, 'expired before it was tried') else o.last_error end,
+    set state = case when d.is_unwanted then 'dropped' when d.is_late then 'dead' else 'sending' end,
+      payload = case when d.is_unwanted or d.is_late then '{}' else o.payload end,
+      finished_at = case when d.is_unwanted or d.is_late then v_now end,
+      attempts = o.attempts + case when d.is_unwanted or d.is_late then 0 else 1 end,
+      last_error = case
+        when d.suppression is not null then 'the address is suppressed: ' || d.suppression
+        when d.is_late then coalesce(o.last_error, 'expired before it was tried')
+        else o.last_error
+      end,
       next_attempt_at = v_now + p_lease
     from due as d
     where o.id = d.id
@@ -4442,6 +4951,44 @@ begin
   from claimed as c
   where c.state = 'sending'
   order by c.id;
+end;
+$$;
+
+-- Name: claim_webhook_message(uuid[], interval); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.claim_webhook_message(p_busy uuid[], p_lease interval, OUT id bigint, OUT type text, OUT webhook_id uuid, OUT event_id bigint, OUT url text, OUT secrets jsonb, OUT payload jsonb, OUT attempts integer)
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+#variable_conflict use_column
+declare
+  v_now timestamptz := postern_internal.clock();
+begin
+  perform set_config('synchronous_commit', 'off', true); -- see claim_outbox()
+  return query
+  with due as (
+    select m.id, w.id as webhook_id, w.url
+    from postern.webhooks as w
+    cross join lateral (
+      select o.id, o.next_attempt_at from postern.outbox as o
+      where o.webhook_id = w.id and o.kind = 'webhook' and o.state in ('queued', 'sending') and o.next_attempt_at <= v_now
+      order by o.next_attempt_at
+      limit 1
+      for update skip locked
+    ) as m
+    where w.is_enabled and not w.id = any (p_busy)
+    order by m.next_attempt_at
+    limit 1
+  )
+  update postern.outbox as o
+  set state = 'sending', attempts = o.attempts + 1, next_attempt_at = v_now + p_lease, recipient = d.url
+  from due as d
+  where o.id = d.id
+  returning o.id, o.template, o.webhook_id, o.event_id, o.recipient, (
+      select jsonb_agg(jsonb_build_object('id', s.id, 'stored', s.secret) order by s.expires_at desc, s.created_at desc)
+      from postern.webhook_secrets as s
+      where s.webhook_id = d.webhook_id and (s.expires_at is null or s.expires_at > v_now)
+    ), o.payload, o.attempts;
 end;
 $$;
 
@@ -4516,6 +5063,16 @@ begin
   set state = 'dead', payload = '{}', finished_at = v_now,
     last_error = coalesce(o.last_error, 'expired before it was tried')
   where o.state = 'queued' and o.expires_at < v_now - interval '1 hour';
+  update postern.outbox as o
+  set state = case when w.id is null then 'dropped' else 'dead' end,
+    payload = case when w.id is null then '{}' else o.payload end, finished_at = v_now,
+    last_error = case when w.id is null then 'the webhook was deleted' else 'the webhook is disabled' end
+  from (
+    select m.id, m.webhook_id from postern.outbox as m
+    where m.kind = 'webhook' and m.state in ('queued', 'sending') and m.next_attempt_at < v_now
+  ) as m
+  left join postern.webhooks as w on w.id = m.webhook_id
+  where o.id = m.id and (w.id is null or not w.is_enabled and o.created_at < v_now - interval '7 days');
   with old as (
     select o.id
     from postern.outbox as o
@@ -4973,6 +5530,35 @@ begin
 end;
 $$;
 
+-- Name: create_webhook(jsonb, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.create_webhook(p_webhook jsonb, p_refusal jsonb, p_context jsonb) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_new postern.webhooks;
+  v_secret text;
+begin
+  perform postern_internal.refuse(p_refusal);
+  v_new := postern_internal.changed_webhook(v_new, p_webhook);
+  v_new.id := postern_internal.random_uuid();
+  v_new.created_at := postern_internal.clock();
+  v_new.updated_at := v_new.created_at;
+  perform postern_internal.check_webhook(v_new, p_context);
+  if postern_internal.is_asking() then
+    return jsonb_build_object();
+  end if;
+  insert into postern.webhooks select v_new.*;
+  v_secret := postern_internal.add_webhook_secret(v_new.id, interval '0', p_context);
+  if postern_internal.is_asking() then
+    return jsonb_build_object();
+  end if;
+  perform postern_internal.record_webhook_event('created', v_new, p_context);
+  return postern_internal.webhook_json(v_new) || jsonb_build_object('secret', v_secret);
+end;
+$$;
+
 -- Name: custom_provider_json(auth.custom_oauth_providers); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.custom_provider_json(p_provider auth.custom_oauth_providers) RETURNS jsonb
@@ -5214,6 +5800,23 @@ begin
 end;
 $$;
 
+-- Name: delete_webhook(uuid, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.delete_webhook(p_id uuid, p_context jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_webhook postern.webhooks := postern_internal.need_webhook(p_id, p_to_change => true);
+begin
+  delete from postern.webhooks as w where w.id = p_id;
+  update postern.outbox as o
+  set state = 'dropped', payload = '{}', finished_at = postern_internal.clock(), last_error = 'the webhook was deleted'
+  where o.webhook_id = p_id and o.kind = 'webhook' and o.state in ('queued', 'sending', 'dead');
+  perform postern_internal.record_webhook_event('deleted', v_webhook, p_context);
+end;
+$$;
+
 -- Name: demand_new_password(auth.users, text, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.demand_new_password(p_user auth.users, p_provider text, p_context jsonb) RETURNS jsonb
@@ -5418,7 +6021,7 @@ $$;
 CREATE FUNCTION postern_internal.doctor_work(OUT severity text, OUT area text, OUT what text, OUT fix text)
     LANGUAGE sql STABLE
     SET search_path TO ''
-    AS $$
+    AS $_$
   select 'warning', 'outbox', format('%s messages could not be delivered; the last error: %s', count(*),
       (array_agg(coalesce(o.last_error, 'none') order by o.id desc))[1]),
     'select * from postern.list_outbox(''dead''); -- then postern.retry_outbox(id)'
@@ -5429,8 +6032,15 @@ CREATE FUNCTION postern_internal.doctor_work(OUT severity text, OUT area text, O
   select 'error', 'outbox', format('%s messages have been due for more than 10 minutes: nobody delivers them', count(*)),
     'Start a server (postern serve) whose settings can deliver: ' || string_agg(distinct o.kind, ', ')
   from postern.outbox as o
+  left join postern.webhooks as w on w.id = o.webhook_id
   where o.state in ('queued', 'sending') and o.next_attempt_at < postern_internal.clock() - interval '10 minutes'
+    and w.is_enabled is not false
   having count(*) > 0
+  union all
+  select 'warning', 'webhooks', format('the receiver of webhook %s (%s) wants no messages (410 Gone)', w.id, w.url),
+    format('select postern.update_webhook(%1$L, enabled => true); -- or postern.delete_webhook(%1$L)', w.id)
+  from postern.webhooks as w
+  where w.disabled_reason = 'gone'
   union all
   select 'warning', 'maintenance', format('rule %s failed: %s', m.rule, m.last_error),
     'Mend what the message says; the next pass tries again: select * from postern.run_maintenance();'
@@ -5452,7 +6062,7 @@ CREATE FUNCTION postern_internal.doctor_work(OUT severity text, OUT area text, O
     'Give the foreign key that the message names ON DELETE CASCADE or SET NULL'
   from postern.retention_refusals as r
   having count(*) > 0
-$$;
+$_$;
 
 -- Name: drop_factor(auth.mfa_factors); Type: FUNCTION; Schema: postern_internal
 
@@ -5864,6 +6474,10 @@ begin
       select coalesce(jsonb_agg(to_jsonb(d) order by d.created_at, d.flow_id), '[]')
       from postern.flow_devices as d
       join auth.flow_state as f on f.id = d.flow_id where p_user_id in (f.user_id, f.linking_target_id)),
+    'suppressed_addresses', (
+      select coalesce(jsonb_agg(to_jsonb(s) order by s.address), '[]')
+      from auth.users as u
+      join postern.suppressed_addresses as s on s.address in (lower(u.email), u.phone) where u.id = p_user_id),
     'locked_users', (
       select coalesce(jsonb_agg(to_jsonb(l)), '[]') from postern.locked_users as l where l.user_id = p_user_id),
     'password_demands', (
@@ -6665,6 +7279,42 @@ begin
 end;
 $$;
 
+-- Name: finish_webhook_message(bigint, integer, text, text, interval); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.finish_webhook_message(p_id bigint, p_attempts integer, p_outcome text, p_error text, p_retry_after interval) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_now timestamptz := postern_internal.clock();
+  v_webhook postern.webhooks;
+begin
+  if p_outcome <> 'gone' then
+    perform postern_internal.finish_outbox(array[p_id], array[p_attempts], array[p_outcome], array[p_error]);
+    update postern.outbox as o
+    set next_attempt_at = greatest(o.next_attempt_at, v_now + least(p_retry_after, interval '1 day'))
+    where o.id = p_id and o.state = 'queued' and p_retry_after > interval '0';
+    return false;
+  end if;
+  select w.* into v_webhook
+  from postern.outbox as o join postern.webhooks as w on w.id = o.webhook_id
+  where o.id = p_id
+  for update of w;
+  update postern.outbox as o
+  set state = 'dead', last_error = left(p_error, 1000), finished_at = v_now
+  where o.id = p_id and o.state = 'sending' and o.attempts = p_attempts;
+  if not found or v_webhook.is_enabled is not true then
+    return false;
+  end if;
+  update postern.webhooks as w
+  set is_enabled = false, disabled_reason = 'gone', updated_at = v_now
+  where w.id = v_webhook.id
+  returning w.* into v_webhook;
+  perform postern_internal.record_webhook_event('disabled', v_webhook, '{"actor": "server"}');
+  return true;
+end;
+$$;
+
 -- Name: flow_expires_at(auth.flow_state, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.flow_expires_at(p_flow auth.flow_state, p_context jsonb) RETURNS timestamp with time zone
@@ -6787,6 +7437,12 @@ CREATE FUNCTION postern_internal.forget_records(p_user auth.users, p_addresses t
     AS $$
 begin
   delete from postern.outbox as o where o.user_id = p_user.id or lower(o.recipient) = any (p_addresses);
+  update postern.outbox as o -- news about the user that webhooks have not had yet
+  set payload = o.payload || jsonb_build_object('data', (
+    select jsonb_object_agg(d.key, d.value) from jsonb_each(o.payload -> 'data') as d
+    where d.key in ('event_id', 'user_id', 'session_id', 'actor')))
+  where o.kind = 'webhook' and o.payload #>> '{data,user_id}' = p_user.id::text;
+  delete from postern.suppressed_addresses as s where s.address = any (p_addresses);
   perform postern_internal.forget_limits(array(
     select k from unnest(p_addresses) as a
     cross join unnest(postern_internal.limit_keys(case when a like '%@%' then a else '+' || a end)) as k
@@ -6844,6 +7500,17 @@ CREATE FUNCTION postern_internal.get_user(p_user_id uuid, p_session_id uuid) RET
     AS $$
 begin
   return postern_internal.user_document(postern_internal.authenticate(p_user_id, p_session_id));
+end;
+$$;
+
+-- Name: get_webhook(uuid); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.get_webhook(p_id uuid) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  return postern_internal.webhook_json(postern_internal.need_webhook(p_id));
 end;
 $$;
 
@@ -7366,6 +8033,26 @@ begin
 end;
 $$;
 
+-- Name: is_event_wanted(text, text[]); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.is_event_wanted(p_type text, p_types text[]) RETURNS boolean
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_wanted text;
+begin
+  foreach v_wanted in array p_types loop
+    if v_wanted in (p_type, '*')
+      or v_wanted like '%.*' and starts_with(p_type, left(v_wanted, -1))
+    then
+      return true;
+    end if;
+  end loop;
+  return cardinality(p_types) = 0;
+end;
+$$;
+
 -- Name: is_foreign_code(text, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.is_foreign_code(p_phone text, p_context jsonb) RETURNS boolean
@@ -7564,6 +8251,17 @@ CREATE FUNCTION postern_internal.is_sms_otp_alive(p_sent_at timestamp with time 
     AS $$
   select coalesce(
     p_sent_at + make_interval(secs => (p_context ->> 'sms_otp_exp')::float) >= postern_internal.clock(), false)
+$$;
+
+-- Name: is_suppressed(text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.is_suppressed(p_address text) RETURNS boolean
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+begin
+  return exists (select from postern.suppressed_addresses as s where s.address = lower(p_address));
+end;
 $$;
 
 -- Name: is_uuid(text); Type: FUNCTION; Schema: postern_internal
@@ -8326,6 +9024,18 @@ begin
 end;
 $$;
 
+-- Name: list_webhooks(); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.list_webhooks() RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+begin
+  return coalesce(jsonb_agg(postern_internal.webhook_json(w) order by w.created_at desc, w.id), '[]')
+  from postern.webhooks as w;
+end;
+$$;
+
 -- Name: lock_moving_rows(uuid); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.lock_moving_rows(p_remove uuid) RETURNS void
@@ -8819,6 +9529,7 @@ CREATE FUNCTION postern_internal.maintenance_rules(OUT rule text, OUT batch inte
     ('session_ends', 1000, 'postern.session_ends',
       'ended_at < $1 - make_interval(secs => ($2 #>> ''{retention,session_ends}'')::float)'),
     ('outbox', 10000, null, null),
+    ('webhook_secrets', 1000, 'postern.webhook_secrets', 'expires_at <= $1'),
     ('retention_refusals', 1000, 'postern.retention_refusals', 'refused_at < $1 - interval ''7 days'''),
     ('events', 1000, null, null),
     ('event_partitions', 100, null, null)
@@ -9150,6 +9861,27 @@ begin
     perform postern_internal.fail(404, 'user_not_found', 'User not found');
   end if;
   return v_user;
+end;
+$$;
+
+-- Name: need_webhook(uuid, boolean); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.need_webhook(p_id uuid, p_to_change boolean DEFAULT false) RETURNS postern.webhooks
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_webhook postern.webhooks;
+begin
+  if p_to_change then
+    select w.* into v_webhook from postern.webhooks as w where w.id = p_id for update;
+  else
+    select w.* into v_webhook from postern.webhooks as w where w.id = p_id;
+  end if;
+  if v_webhook.id is null then
+    perform postern_internal.fail(404, 'webhook_not_found', 'Webhook not found');
+  end if;
+  return v_webhook;
 end;
 $$;
 
@@ -10060,6 +10792,42 @@ begin
 end;
 $$;
 
+-- Name: events; Type: TABLE; Schema: postern
+
+CREATE TABLE postern.events (
+    id bigint NOT NULL,
+    type text NOT NULL,
+    user_id uuid,
+    session_id uuid,
+    actor text NOT NULL,
+    data jsonb DEFAULT '{}'::jsonb NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
+)
+PARTITION BY RANGE (created_at);
+
+-- Name: TABLE events; Type: COMMENT; Schema: postern
+
+COMMENT ON TABLE postern.events IS 'Append-only history: type, whom it concerns, who did it. Same transaction as the change. Partitioned by month.';
+
+-- Name: queue_event(postern.events, postern.webhooks); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.queue_event(p_event postern.events, p_webhook postern.webhooks) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  insert into postern.outbox (
+    kind, template, recipient, webhook_id, event_id, payload, next_attempt_at, created_at)
+  values (
+    'webhook', p_event.type, p_webhook.url, p_webhook.id, p_event.id,
+    jsonb_build_object(
+      'type', p_event.type, 'timestamp', postern_internal.rfc3339(p_event.created_at),
+      'data', p_event.data || jsonb_build_object(
+        'event_id', p_event.id, 'user_id', p_event.user_id, 'session_id', p_event.session_id, 'actor', p_event.actor)),
+    postern_internal.clock(), postern_internal.clock());
+end;
+$$;
+
 -- Name: queue_hook(text, text, uuid, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.queue_hook(p_name text, p_recipient text, p_user_id uuid, p_payload jsonb, p_context jsonb) RETURNS void
@@ -10068,7 +10836,7 @@ CREATE FUNCTION postern_internal.queue_hook(p_name text, p_recipient text, p_use
     AS $$
 begin
   insert into postern.outbox (kind, template, recipient, user_id, payload, next_attempt_at, created_at)
-  values ('webhook', p_name, p_recipient, p_user_id,
+  values ('hook', p_name, p_recipient, p_user_id,
     postern_internal.hook_metadata(p_name, p_context) || p_payload,
     postern_internal.clock(), postern_internal.clock());
   perform postern_internal.wake_outbox();
@@ -10307,6 +11075,19 @@ begin
     p_type, p_user_id, p_session_id, coalesce(p_context ->> 'actor', 'user'),
     p_data || postern_internal.said_actor(p_context), postern_internal.clock()
   );
+end;
+$$;
+
+-- Name: record_webhook_event(text, postern.webhooks, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.record_webhook_event(p_what text, p_webhook postern.webhooks, p_context jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  perform postern_internal.record_event('webhook.' || p_what, null, p_context, jsonb_strip_nulls(jsonb_build_object(
+    'webhook_id', p_webhook.id, 'event_types', p_webhook.event_types, 'enabled', p_webhook.is_enabled,
+    'reason', p_webhook.disabled_reason)));
 end;
 $$;
 
@@ -10808,6 +11589,38 @@ begin
 end;
 $_$;
 
+-- Name: replay_events(uuid, bigint, bigint, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.replay_events(p_id uuid, p_from bigint, p_to bigint, p_refusal jsonb) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_webhook postern.webhooks := postern_internal.need_webhook(p_id);
+  v_event postern.events;
+  v_count int := 0;
+begin
+  perform postern_internal.refuse(p_refusal);
+  if p_from is null then
+    perform postern_internal.fail(400, 'validation_failed', 'Say from which event on: from_event_id');
+  end if;
+  for v_event in
+    select e.* from postern.events as e
+    where e.id between p_from and coalesce(p_to, 9223372036854775807)
+      and postern_internal.is_event_wanted(e.type, v_webhook.event_types)
+      and not exists (
+        select from postern.outbox as o
+        where o.webhook_id = p_id and o.event_id = e.id and o.kind = 'webhook' and o.state in ('queued', 'sending'))
+    order by e.id
+  loop
+    perform postern_internal.queue_event(v_event, v_webhook);
+    v_count := v_count + 1;
+  end loop;
+  perform postern_internal.wake_outbox();
+  return jsonb_build_object('queued', v_count);
+end;
+$$;
+
 -- Name: request_claim(text, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.request_claim(p_name text, p_claims jsonb) RETURNS text
@@ -11084,6 +11897,30 @@ begin
 end;
 $$;
 
+-- Name: rotate_webhook_secret(uuid, interval, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.rotate_webhook_secret(p_id uuid, p_keep interval, p_refusal jsonb, p_context jsonb) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_webhook postern.webhooks := postern_internal.need_webhook(p_id, p_to_change => true);
+  v_secret text;
+begin
+  perform postern_internal.refuse(p_refusal);
+  p_keep := coalesce(p_keep, interval '1 day');
+  if p_keep < interval '0' or p_keep > interval '30 days' then
+    perform postern_internal.fail(400, 'validation_failed', 'Old secrets can be kept for 0 seconds to 30 days');
+  end if;
+  v_secret := postern_internal.add_webhook_secret(p_id, p_keep, p_context);
+  if postern_internal.is_asking() then
+    return jsonb_build_object();
+  end if;
+  perform postern_internal.record_webhook_event('secret_rotated', v_webhook, p_context);
+  return postern_internal.webhook_json(v_webhook) || jsonb_build_object('secret', v_secret);
+end;
+$$;
+
 -- Name: run_hook(text, text, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.run_hook(p_name text, p_key text, p_payload jsonb, p_context jsonb) RETURNS jsonb
@@ -11134,7 +11971,7 @@ begin
     'sessions.refresh_token_hmac_key', 'custom_oauth_providers.client_secret')
   then
     return array['auth'] || string_to_array(p_column, '.');
-  elsif p_column in ('provider_tokens.access_token', 'provider_tokens.refresh_token') then
+  elsif p_column in ('provider_tokens.access_token', 'provider_tokens.refresh_token', 'webhook_secrets.secret') then
     return array['postern'] || string_to_array(p_column, '.');
   end if;
   perform postern_internal.fail(400, 'validation_failed', format('No sealed values are in %s', p_column));
@@ -11291,7 +12128,11 @@ begin
     v_payload := jsonb_build_object('user', postern_internal.user_document(p_user),
       'email_data', postern_internal.hook_email_data(p_template, p_mails, p_context));
     if v_hook ? 'function' or not p_context ? 'by_sql' then
-      perform postern_internal.run_hook('send-email', p_template, v_payload, p_context);
+      if exists (
+        select from unnest(p_mails) as mail where not postern_internal.is_suppressed(mail ->> 'recipient'))
+      then
+        perform postern_internal.run_hook('send-email', p_template, v_payload, p_context);
+      end if;
       return;
     end if;
     perform postern_internal.queue_hook('send-email', p_mails[1] ->> 'recipient', p_user.id, v_payload, p_context);
@@ -11413,7 +12254,9 @@ begin
       'sms', jsonb_build_object('otp', p_otp, 'phone', p_phone)
         || case p_kind when 'mfa' then '{"sms_type": "mfa"}' else '{}'::jsonb end);
     if v_hook ? 'function' or not p_context ? 'by_sql' then
-      perform postern_internal.run_hook('send-sms', p_kind, v_payload, p_context);
+      if not postern_internal.is_suppressed(p_phone) then
+        perform postern_internal.run_hook('send-sms', p_kind, v_payload, p_context);
+      end if;
     else
       perform postern_internal.queue_hook('send-sms', p_phone, p_user.id, v_payload, p_context);
     end if;
@@ -11837,6 +12680,24 @@ begin
       created_at = excluded.created_at, updated_at = excluded.updated_at
   returning t.id into v_id;
   return postern_internal.make_link(v_id, p_token_hash);
+end;
+$$;
+
+-- Name: suppressible(text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.suppressible(p_address text) RETURNS text
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_address text := btrim(p_address);
+begin
+  v_address := case
+    when v_address like '%@%' then postern_internal.check_email(v_address) else postern_internal.check_phone(v_address) end;
+  if v_address is null then
+    perform postern_internal.fail(400, 'validation_failed', 'Name an e-mail address or a phone number');
+  end if;
+  return v_address;
 end;
 $$;
 
@@ -12428,6 +13289,34 @@ begin
 end;
 $$;
 
+-- Name: update_webhook(uuid, jsonb, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.update_webhook(p_id uuid, p_changes jsonb, p_refusal jsonb, p_context jsonb) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_new postern.webhooks := postern_internal.need_webhook(p_id, p_to_change => true);
+begin
+  perform postern_internal.refuse(p_refusal);
+  v_new := postern_internal.changed_webhook(v_new, p_changes);
+  v_new.updated_at := postern_internal.clock();
+  perform postern_internal.check_webhook(v_new, p_context);
+  if postern_internal.is_asking() then
+    return jsonb_build_object();
+  end if;
+  update postern.webhooks as w
+  set url = v_new.url, event_types = v_new.event_types, description = v_new.description,
+    is_enabled = v_new.is_enabled, disabled_reason = v_new.disabled_reason, updated_at = v_new.updated_at
+  where w.id = v_new.id;
+  perform postern_internal.record_webhook_event('updated', v_new, p_context);
+  if v_new.is_enabled then
+    perform postern_internal.wake_outbox();
+  end if;
+  return postern_internal.webhook_json(v_new);
+end;
+$$;
+
 -- Name: upgraded_session_key(auth.sessions, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.upgraded_session_key(p_session auth.sessions, p_context jsonb) RETURNS text
@@ -12885,6 +13774,25 @@ CREATE FUNCTION postern_internal.was_phone(p_user auth.users, p_phone text) RETU
   select p_user.phone in (p_phone, left(postern_internal.obscured(p_user.id, p_phone), 15))
 $$;
 
+-- Name: webhook_json(postern.webhooks); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.webhook_json(p_webhook postern.webhooks) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+begin
+  return jsonb_build_object(
+    'id', p_webhook.id,
+    'url', p_webhook.url,
+    'event_types', to_jsonb(p_webhook.event_types),
+    'description', p_webhook.description,
+    'enabled', p_webhook.is_enabled,
+    'disabled_reason', p_webhook.disabled_reason,
+    'created_at', postern_internal.rfc3339(p_webhook.created_at),
+    'updated_at', postern_internal.rfc3339(p_webhook.updated_at));
+end;
+$$;
+
 -- Name: whose_link(text, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.whose_link(p_who text, p_context jsonb, OUT email text, OUT aud text)
@@ -13284,23 +14192,6 @@ CREATE UNLOGGED TABLE postern.code_guesses (
 
 COMMENT ON TABLE postern.code_guesses IS 'Wrong guesses per row of auth.one_time_tokens; the hash tells a newer code in the same row.';
 
--- Name: events; Type: TABLE; Schema: postern
-
-CREATE TABLE postern.events (
-    id bigint NOT NULL,
-    type text NOT NULL,
-    user_id uuid,
-    session_id uuid,
-    actor text NOT NULL,
-    data jsonb DEFAULT '{}'::jsonb NOT NULL,
-    created_at timestamp with time zone DEFAULT now() NOT NULL
-)
-PARTITION BY RANGE (created_at);
-
--- Name: TABLE events; Type: COMMENT; Schema: postern
-
-COMMENT ON TABLE postern.events IS 'Append-only history: type, whom it concerns, who did it. Same transaction as the change. Partitioned by month.';
-
 -- Name: event_ids; Type: SEQUENCE; Schema: postern
 
 CREATE SEQUENCE postern.event_ids
@@ -13313,6 +14204,18 @@ CREATE SEQUENCE postern.event_ids
 -- Name: event_ids; Type: SEQUENCE OWNED BY; Schema: postern
 
 ALTER SEQUENCE postern.event_ids OWNED BY postern.events.id;
+
+-- Name: event_notifications; Type: TABLE; Schema: postern
+
+CREATE TABLE postern.event_notifications (
+    is_only_row boolean DEFAULT true NOT NULL,
+    since timestamp with time zone NOT NULL,
+    CONSTRAINT event_notifications_is_only_row_check CHECK (is_only_row)
+);
+
+-- Name: TABLE event_notifications; Type: COMMENT; Schema: postern
+
+COMMENT ON TABLE postern.event_notifications IS 'Holds a row while NOTIFY postern_events tells of events; see postern.notify_events().';
 
 -- Name: events_default; Type: TABLE; Schema: postern
 
@@ -13458,7 +14361,9 @@ CREATE TABLE postern.outbox (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     finished_at timestamp with time zone,
     expires_at timestamp with time zone,
-    CONSTRAINT outbox_kind_check CHECK ((kind = ANY (ARRAY['mail'::text, 'sms'::text, 'webhook'::text]))),
+    webhook_id uuid,
+    event_id bigint,
+    CONSTRAINT outbox_kind_check CHECK ((kind = ANY (ARRAY['mail'::text, 'sms'::text, 'hook'::text, 'webhook'::text]))),
     CONSTRAINT outbox_state_check CHECK ((state = ANY (ARRAY['queued'::text, 'sending'::text, 'sent'::text, 'dead'::text, 'dropped'::text])))
 );
 
@@ -13469,6 +14374,10 @@ COMMENT ON TABLE postern.outbox IS 'Mails and other messages, delivered at least
 -- Name: COLUMN outbox.expires_at; Type: COMMENT; Schema: postern
 
 COMMENT ON COLUMN postern.outbox.expires_at IS 'When the message becomes useless: not delivered after that; null: never.';
+
+-- Name: COLUMN outbox.webhook_id; Type: COMMENT; Schema: postern
+
+COMMENT ON COLUMN postern.outbox.webhook_id IS 'Of a message of kind webhook: whom it tells of the event.';
 
 -- Name: outbox_id_seq; Type: SEQUENCE; Schema: postern
 
@@ -13570,6 +14479,19 @@ CREATE TABLE postern.settings (
 
 COMMENT ON TABLE postern.settings IS 'Settings of the server that started last; SQL administration follows them. One row.';
 
+-- Name: suppressed_addresses; Type: TABLE; Schema: postern
+
+CREATE TABLE postern.suppressed_addresses (
+    address text NOT NULL,
+    reason text NOT NULL,
+    actor text NOT NULL,
+    created_at timestamp with time zone NOT NULL
+);
+
+-- Name: TABLE suppressed_addresses; Type: COMMENT; Schema: postern
+
+COMMENT ON TABLE postern.suppressed_addresses IS 'Addresses and numbers that no message is sent to; see postern.suppress_address().';
+
 -- Name: totp_steps; Type: TABLE; Schema: postern
 
 CREATE TABLE postern.totp_steps (
@@ -13582,6 +14504,20 @@ CREATE TABLE postern.totp_steps (
 -- Name: TABLE totp_steps; Type: COMMENT; Schema: postern
 
 COMMENT ON TABLE postern.totp_steps IS 'The last time step used of each authenticator app; a code of this or an earlier step is refused.';
+
+-- Name: webhook_secrets; Type: TABLE; Schema: postern
+
+CREATE TABLE postern.webhook_secrets (
+    id uuid NOT NULL,
+    webhook_id uuid NOT NULL,
+    secret text NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    expires_at timestamp with time zone
+);
+
+-- Name: TABLE webhook_secrets; Type: COMMENT; Schema: postern
+
+COMMENT ON TABLE postern.webhook_secrets IS 'What deliveries are signed with: one secret for each webhook, several for a while after a rotation.';
 
 -- Name: events_default; Type: TABLE ATTACH; Schema: postern
 
@@ -13775,6 +14711,11 @@ ALTER TABLE ONLY postern.challenge_guesses
 ALTER TABLE ONLY postern.code_guesses
     ADD CONSTRAINT code_guesses_pkey PRIMARY KEY (token_id);
 
+-- Name: event_notifications event_notifications_pkey; Type: CONSTRAINT; Schema: postern
+
+ALTER TABLE ONLY postern.event_notifications
+    ADD CONSTRAINT event_notifications_pkey PRIMARY KEY (is_only_row);
+
 -- Name: events events_pkey; Type: CONSTRAINT; Schema: postern
 
 ALTER TABLE ONLY postern.events
@@ -13870,10 +14811,25 @@ ALTER TABLE ONLY postern.session_upgrades
 ALTER TABLE ONLY postern.settings
     ADD CONSTRAINT settings_pkey PRIMARY KEY (is_only_row);
 
+-- Name: suppressed_addresses suppressed_addresses_pkey; Type: CONSTRAINT; Schema: postern
+
+ALTER TABLE ONLY postern.suppressed_addresses
+    ADD CONSTRAINT suppressed_addresses_pkey PRIMARY KEY (address);
+
 -- Name: totp_steps totp_steps_pkey; Type: CONSTRAINT; Schema: postern
 
 ALTER TABLE ONLY postern.totp_steps
     ADD CONSTRAINT totp_steps_pkey PRIMARY KEY (factor_id);
+
+-- Name: webhook_secrets webhook_secrets_pkey; Type: CONSTRAINT; Schema: postern
+
+ALTER TABLE ONLY postern.webhook_secrets
+    ADD CONSTRAINT webhook_secrets_pkey PRIMARY KEY (id);
+
+-- Name: webhooks webhooks_pkey; Type: CONSTRAINT; Schema: postern
+
+ALTER TABLE ONLY postern.webhooks
+    ADD CONSTRAINT webhooks_pkey PRIMARY KEY (id);
 
 -- Name: audit_logs_instance_id_idx; Type: INDEX; Schema: auth
 
@@ -14129,11 +15085,23 @@ CREATE INDEX linking_flows_user_idx ON postern.linking_flows USING btree (user_i
 
 -- Name: outbox_due_idx; Type: INDEX; Schema: postern
 
-CREATE INDEX outbox_due_idx ON postern.outbox USING btree (next_attempt_at) WHERE (state = ANY (ARRAY['queued'::text, 'sending'::text]));
+CREATE INDEX outbox_due_idx ON postern.outbox USING btree (kind, next_attempt_at) WHERE (state = ANY (ARRAY['queued'::text, 'sending'::text]));
 
 -- Name: outbox_finished_idx; Type: INDEX; Schema: postern
 
 CREATE INDEX outbox_finished_idx ON postern.outbox USING btree (finished_at) WHERE (finished_at IS NOT NULL);
+
+-- Name: outbox_webhook_dead_idx; Type: INDEX; Schema: postern
+
+CREATE INDEX outbox_webhook_dead_idx ON postern.outbox USING btree (webhook_id) WHERE ((kind = 'webhook'::text) AND (state = 'dead'::text));
+
+-- Name: outbox_webhook_due_idx; Type: INDEX; Schema: postern
+
+CREATE INDEX outbox_webhook_due_idx ON postern.outbox USING btree (webhook_id, next_attempt_at) WHERE ((kind = 'webhook'::text) AND (state = ANY (ARRAY['queued'::text, 'sending'::text])));
+
+-- Name: outbox_webhook_idx; Type: INDEX; Schema: postern
+
+CREATE INDEX outbox_webhook_idx ON postern.outbox USING btree (webhook_id, event_id) WHERE (kind = 'webhook'::text);
 
 -- Name: provider_tokens_expires_idx; Type: INDEX; Schema: postern
 
@@ -14155,6 +15123,14 @@ CREATE INDEX session_ends_ended_at_idx ON postern.session_ends USING btree (ende
 
 CREATE INDEX session_ends_user_idx ON postern.session_ends USING btree (user_id, ended_at DESC);
 
+-- Name: webhook_secrets_expires_idx; Type: INDEX; Schema: postern
+
+CREATE INDEX webhook_secrets_expires_idx ON postern.webhook_secrets USING btree (expires_at) WHERE (expires_at IS NOT NULL);
+
+-- Name: webhook_secrets_webhook_idx; Type: INDEX; Schema: postern
+
+CREATE INDEX webhook_secrets_webhook_idx ON postern.webhook_secrets USING btree (webhook_id);
+
 -- Name: events_default_pkey; Type: INDEX ATTACH; Schema: postern
 
 ALTER INDEX postern.events_pkey ATTACH PARTITION postern.events_default_pkey;
@@ -14162,6 +15138,10 @@ ALTER INDEX postern.events_pkey ATTACH PARTITION postern.events_default_pkey;
 -- Name: events_default_user_id_id_idx; Type: INDEX ATTACH; Schema: postern
 
 ALTER INDEX postern.events_user_idx ATTACH PARTITION postern.events_default_user_id_id_idx;
+
+-- Name: events announce_event; Type: TRIGGER; Schema: postern
+
+CREATE TRIGGER announce_event BEFORE INSERT ON postern.events FOR EACH ROW EXECUTE FUNCTION postern_internal.announce_event();
 
 -- Name: identities identities_user_id_fkey; Type: FK CONSTRAINT; Schema: auth
 
@@ -14252,6 +15232,11 @@ ALTER TABLE ONLY auth.webauthn_challenges
 
 ALTER TABLE ONLY auth.webauthn_credentials
     ADD CONSTRAINT webauthn_credentials_user_id_fkey FOREIGN KEY (user_id) REFERENCES auth.users(id) ON DELETE CASCADE;
+
+-- Name: webhook_secrets webhook_secrets_webhook_id_fkey; Type: FK CONSTRAINT; Schema: postern
+
+ALTER TABLE ONLY postern.webhook_secrets
+    ADD CONSTRAINT webhook_secrets_webhook_id_fkey FOREIGN KEY (webhook_id) REFERENCES postern.webhooks(id) ON DELETE CASCADE;
 
 -- Name: audit_log_entries; Type: ROW SECURITY; Schema: auth
 
@@ -14349,6 +15334,11 @@ GRANT ALL ON FUNCTION postern.anonymise_user(who text) TO postern_admin;
 REVOKE ALL ON FUNCTION postern.ban_user(who text, duration interval) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.ban_user(who text, duration interval) TO postern_admin;
 
+-- Name: FUNCTION cancel_outbox(p_id bigint); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.cancel_outbox(p_id bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.cancel_outbox(p_id bigint) TO postern_admin;
+
 -- Name: FUNCTION check_request(); Type: ACL; Schema: postern
 
 REVOKE ALL ON FUNCTION postern.check_request() FROM PUBLIC;
@@ -14388,6 +15378,11 @@ GRANT ALL ON FUNCTION postern.create_custom_provider(identifier text, name text,
 REVOKE ALL ON FUNCTION postern.create_user(email text, password text, phone text, password_hash text, email_confirm boolean, phone_confirm boolean, user_metadata jsonb, app_metadata jsonb, role text, id uuid, ban_duration interval) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.create_user(email text, password text, phone text, password_hash text, email_confirm boolean, phone_confirm boolean, user_metadata jsonb, app_metadata jsonb, role text, id uuid, ban_duration interval) TO postern_admin;
 
+-- Name: FUNCTION create_webhook(url text, event_types text[], description text, enabled boolean, OUT id uuid, OUT secret text); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.create_webhook(url text, event_types text[], description text, enabled boolean, OUT id uuid, OUT secret text) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.create_webhook(url text, event_types text[], description text, enabled boolean, OUT id uuid, OUT secret text) TO postern_admin;
+
 -- Name: FUNCTION delete_custom_provider(identifier text); Type: ACL; Schema: postern
 
 REVOKE ALL ON FUNCTION postern.delete_custom_provider(identifier text) FROM PUBLIC;
@@ -14408,6 +15403,11 @@ GRANT ALL ON FUNCTION postern.delete_user(who text, soft boolean) TO postern_adm
 REVOKE ALL ON FUNCTION postern.delete_user_plan(who text) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.delete_user_plan(who text) TO postern_admin;
 GRANT ALL ON FUNCTION postern.delete_user_plan(who text) TO postern_support;
+
+-- Name: FUNCTION delete_webhook(webhook_id uuid); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.delete_webhook(webhook_id uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.delete_webhook(webhook_id uuid) TO postern_admin;
 
 -- Name: FUNCTION doctor(); Type: ACL; Schema: postern
 
@@ -14493,6 +15493,12 @@ GRANT ALL ON FUNCTION postern.lint() TO postern_support;
 REVOKE ALL ON FUNCTION postern.list_custom_providers(provider_type text) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.list_custom_providers(provider_type text) TO postern_admin;
 
+-- Name: FUNCTION list_events(who text, types text[], since timestamp with time zone, after_id bigint, before_id bigint, max_rows integer); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.list_events(who text, types text[], since timestamp with time zone, after_id bigint, before_id bigint, max_rows integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.list_events(who text, types text[], since timestamp with time zone, after_id bigint, before_id bigint, max_rows integer) TO postern_admin;
+GRANT ALL ON FUNCTION postern.list_events(who text, types text[], since timestamp with time zone, after_id bigint, before_id bigint, max_rows integer) TO postern_support;
+
 -- Name: FUNCTION list_factors(who text); Type: ACL; Schema: postern
 
 REVOKE ALL ON FUNCTION postern.list_factors(who text) FROM PUBLIC;
@@ -14532,6 +15538,22 @@ REVOKE ALL ON FUNCTION postern.list_sessions(who text) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.list_sessions(who text) TO postern_admin;
 GRANT ALL ON FUNCTION postern.list_sessions(who text) TO postern_support;
 
+-- Name: FUNCTION list_suppressed_addresses(after_address text, max_rows integer); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.list_suppressed_addresses(after_address text, max_rows integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.list_suppressed_addresses(after_address text, max_rows integer) TO postern_admin;
+GRANT ALL ON FUNCTION postern.list_suppressed_addresses(after_address text, max_rows integer) TO postern_support;
+
+-- Name: FUNCTION list_webhook_deliveries(only_webhook uuid, only_state text, max_rows integer); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.list_webhook_deliveries(only_webhook uuid, only_state text, max_rows integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.list_webhook_deliveries(only_webhook uuid, only_state text, max_rows integer) TO postern_admin;
+
+-- Name: FUNCTION list_webhooks(); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.list_webhooks() FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.list_webhooks() TO postern_admin;
+
 -- Name: FUNCTION lock_user(who text, reason text); Type: ACL; Schema: postern
 
 REVOKE ALL ON FUNCTION postern.lock_user(who text, reason text) FROM PUBLIC;
@@ -14548,6 +15570,11 @@ REVOKE ALL ON FUNCTION postern.merge_users_plan(keep text, remove text) FROM PUB
 GRANT ALL ON FUNCTION postern.merge_users_plan(keep text, remove text) TO postern_admin;
 GRANT ALL ON FUNCTION postern.merge_users_plan(keep text, remove text) TO postern_support;
 
+-- Name: FUNCTION notify_events(enabled boolean); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.notify_events(enabled boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.notify_events(enabled boolean) TO postern_admin;
+
 -- Name: FUNCTION password_hash_stats(); Type: ACL; Schema: postern
 
 REVOKE ALL ON FUNCTION postern.password_hash_stats() FROM PUBLIC;
@@ -14558,6 +15585,11 @@ GRANT ALL ON FUNCTION postern.password_hash_stats() TO postern_support;
 
 REVOKE ALL ON FUNCTION postern.purge_deleted(older_than interval) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.purge_deleted(older_than interval) TO postern_admin;
+
+-- Name: FUNCTION replay_events(webhook_id uuid, from_id bigint, to_id bigint); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.replay_events(webhook_id uuid, from_id bigint, to_id bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.replay_events(webhook_id uuid, from_id bigint, to_id bigint) TO postern_admin;
 
 -- Name: FUNCTION require_password_change(who text, required boolean); Type: ACL; Schema: postern
 
@@ -14584,6 +15616,11 @@ GRANT ALL ON FUNCTION postern.reset_mfa(who text) TO postern_admin;
 REVOKE ALL ON FUNCTION postern.restore_user(who text, email text, phone text, identities jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.restore_user(who text, email text, phone text, identities jsonb) TO postern_admin;
 
+-- Name: FUNCTION retry_dead_outbox(p_kind text, p_limit integer); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.retry_dead_outbox(p_kind text, p_limit integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.retry_dead_outbox(p_kind text, p_limit integer) TO postern_admin;
+
 -- Name: FUNCTION retry_outbox(p_id bigint); Type: ACL; Schema: postern
 
 REVOKE ALL ON FUNCTION postern.retry_outbox(p_id bigint) FROM PUBLIC;
@@ -14593,6 +15630,11 @@ GRANT ALL ON FUNCTION postern.retry_outbox(p_id bigint) TO postern_admin;
 
 REVOKE ALL ON FUNCTION postern.revoke_tokens_before(moment timestamp with time zone, who text) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.revoke_tokens_before(moment timestamp with time zone, who text) TO postern_admin;
+
+-- Name: FUNCTION rotate_webhook_secret(webhook_id uuid, keep_old interval); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.rotate_webhook_secret(webhook_id uuid, keep_old interval) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.rotate_webhook_secret(webhook_id uuid, keep_old interval) TO postern_admin;
 
 -- Name: FUNCTION run_maintenance(); Type: ACL; Schema: postern
 
@@ -14670,6 +15712,11 @@ GRANT ALL ON FUNCTION postern.sign_out(who text, session_id uuid) TO postern_adm
 REVOKE ALL ON FUNCTION postern.sign_out_all(older_than interval, idle_for interval, network inet, user_agent text, aal text, everybody boolean) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.sign_out_all(older_than interval, idle_for interval, network inet, user_agent text, aal text, everybody boolean) TO postern_admin;
 
+-- Name: FUNCTION suppress_address(address text, reason text); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.suppress_address(address text, reason text) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.suppress_address(address text, reason text) TO postern_admin;
+
 -- Name: FUNCTION unban_user(who text); Type: ACL; Schema: postern
 
 REVOKE ALL ON FUNCTION postern.unban_user(who text) FROM PUBLIC;
@@ -14685,6 +15732,11 @@ GRANT ALL ON FUNCTION postern.unlink_identity(who text, identity_id uuid) TO pos
 REVOKE ALL ON FUNCTION postern.unlock_user(who text) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.unlock_user(who text) TO postern_admin;
 
+-- Name: FUNCTION unsuppress_address(address text); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.unsuppress_address(address text) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.unsuppress_address(address text) TO postern_admin;
+
 -- Name: FUNCTION update_custom_provider(identifier text, name text, client_id text, client_secret text, issuer text, authorization_url text, token_url text, userinfo_url text, scopes text[], discovery_url text, jwks_uri text, acceptable_client_ids text[], pkce_enabled boolean, enabled boolean, email_optional boolean, skip_nonce_check boolean, attribute_mapping jsonb, custom_claims_allowlist text[], authorization_params jsonb); Type: ACL; Schema: postern
 
 REVOKE ALL ON FUNCTION postern.update_custom_provider(identifier text, name text, client_id text, client_secret text, issuer text, authorization_url text, token_url text, userinfo_url text, scopes text[], discovery_url text, jwks_uri text, acceptable_client_ids text[], pkce_enabled boolean, enabled boolean, email_optional boolean, skip_nonce_check boolean, attribute_mapping jsonb, custom_claims_allowlist text[], authorization_params jsonb) FROM PUBLIC;
@@ -14699,6 +15751,11 @@ GRANT ALL ON FUNCTION postern.update_factor(who text, factor_id uuid, friendly_n
 
 REVOKE ALL ON FUNCTION postern.update_user(who text, email text, password text, phone text, password_hash text, email_confirm boolean, phone_confirm boolean, user_metadata jsonb, app_metadata jsonb, role text, ban_duration interval) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.update_user(who text, email text, password text, phone text, password_hash text, email_confirm boolean, phone_confirm boolean, user_metadata jsonb, app_metadata jsonb, role text, ban_duration interval) TO postern_admin;
+
+-- Name: FUNCTION update_webhook(webhook_id uuid, url text, event_types text[], description text, enabled boolean); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.update_webhook(webhook_id uuid, url text, event_types text[], description text, enabled boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.update_webhook(webhook_id uuid, url text, event_types text[], description text, enabled boolean) TO postern_admin;
 
 -- Name: FUNCTION verify_password(who text, password text); Type: ACL; Schema: postern
 
@@ -14779,6 +15836,10 @@ REVOKE ALL ON FUNCTION postern_internal.actor_signature(p_said text) FROM PUBLIC
 
 REVOKE ALL ON FUNCTION postern_internal.add_identity(p_user_id uuid, p_provider text, p_data jsonb, p_context jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION add_webhook_secret(p_webhook_id uuid, p_keep interval, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.add_webhook_secret(p_webhook_id uuid, p_keep interval, p_context jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION addresses_of(p_user auth.users); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.addresses_of(p_user auth.users) FROM PUBLIC;
@@ -14839,6 +15900,10 @@ REVOKE ALL ON FUNCTION postern_internal.adopt_linked_email(p_user auth.users, p_
 
 REVOKE ALL ON FUNCTION postern_internal.amr_provider(p_user_id uuid) FROM PUBLIC;
 
+-- Name: FUNCTION announce_event(); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.announce_event() FROM PUBLIC;
+
 -- Name: FUNCTION announce_new_user(p_user auth.users, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.announce_new_user(p_user auth.users, p_context jsonb) FROM PUBLIC;
@@ -14875,6 +15940,10 @@ REVOKE ALL ON FUNCTION postern_internal.ask_about_code(p_phone text, p_code text
 -- Name: FUNCTION ask_about_custom_provider(p_what text, p_payload jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.ask_about_custom_provider(p_what text, p_payload jsonb, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION ask_about_webhook(p_what text, p_payload jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.ask_about_webhook(p_what text, p_payload jsonb, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION audit_admin(p_action text, p_user auth.users, p_context jsonb, p_traits jsonb); Type: ACL; Schema: postern_internal
 
@@ -15013,6 +16082,10 @@ REVOKE ALL ON FUNCTION postern_internal.change_by_sql(p_who text, p_changes json
 
 REVOKE ALL ON FUNCTION postern_internal.changed_custom_provider(p_provider auth.custom_oauth_providers, p_changes jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION changed_webhook(p_webhook postern.webhooks, p_changes jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.changed_webhook(p_webhook postern.webhooks, p_changes jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION charge_limit(p_limit jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.charge_limit(p_limit jsonb) FROM PUBLIC;
@@ -15121,6 +16194,10 @@ REVOKE ALL ON FUNCTION postern_internal.check_user_changes(p_user_id uuid, p_ses
 
 REVOKE ALL ON FUNCTION postern_internal.check_verify_enabled(p_type auth.factor_type, p_context jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION check_webhook(p_webhook postern.webhooks, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.check_webhook(p_webhook postern.webhooks, p_context jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION claim_due_provider_tokens(p_ahead double precision, p_limit integer); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.claim_due_provider_tokens(p_ahead double precision, p_limit integer) FROM PUBLIC;
@@ -15128,6 +16205,10 @@ REVOKE ALL ON FUNCTION postern_internal.claim_due_provider_tokens(p_ahead double
 -- Name: FUNCTION claim_outbox(p_kind text, p_limit integer, p_lease interval); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.claim_outbox(p_kind text, p_limit integer, p_lease interval) FROM PUBLIC;
+
+-- Name: FUNCTION claim_webhook_message(p_busy uuid[], p_lease interval); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.claim_webhook_message(p_busy uuid[], p_lease interval) FROM PUBLIC;
 
 -- Name: FUNCTION claims_problems(p_claims jsonb); Type: ACL; Schema: postern_internal
 
@@ -15209,6 +16290,10 @@ REVOKE ALL ON FUNCTION postern_internal.create_external_user(p_provider text, p_
 
 REVOKE ALL ON FUNCTION postern_internal.create_user_by_command(p_email text, p_password_hash text, p_role text, p_aud text, p_is_confirmed boolean) FROM PUBLIC;
 
+-- Name: FUNCTION create_webhook(p_webhook jsonb, p_refusal jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.create_webhook(p_webhook jsonb, p_refusal jsonb, p_context jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION custom_provider_json(p_provider auth.custom_oauth_providers); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.custom_provider_json(p_provider auth.custom_oauth_providers) FROM PUBLIC;
@@ -15252,6 +16337,10 @@ REVOKE ALL ON FUNCTION postern_internal.delete_own_user(p_user_id uuid, p_sessio
 -- Name: FUNCTION delete_user_by_command(p_who text, p_aud text); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.delete_user_by_command(p_who text, p_aud text) FROM PUBLIC;
+
+-- Name: FUNCTION delete_webhook(p_id uuid, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.delete_webhook(p_id uuid, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION demand_new_password(p_user auth.users, p_provider text, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -15485,6 +16574,10 @@ REVOKE ALL ON FUNCTION postern_internal.finish_outbox(p_ids bigint[], p_attempts
 
 REVOKE ALL ON FUNCTION postern_internal.finish_provider_refresh(p_id uuid, p_used text, p_kept jsonb, p_refusal text) FROM PUBLIC;
 
+-- Name: FUNCTION finish_webhook_message(p_id bigint, p_attempts integer, p_outcome text, p_error text, p_retry_after interval); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.finish_webhook_message(p_id bigint, p_attempts integer, p_outcome text, p_error text, p_retry_after interval) FROM PUBLIC;
+
 -- Name: FUNCTION flow_expires_at(p_flow auth.flow_state, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.flow_expires_at(p_flow auth.flow_state, p_context jsonb) FROM PUBLIC;
@@ -15520,6 +16613,10 @@ REVOKE ALL ON FUNCTION postern_internal.get_custom_provider(p_identifier text, p
 -- Name: FUNCTION get_user(p_user_id uuid, p_session_id uuid); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.get_user(p_user_id uuid, p_session_id uuid) FROM PUBLIC;
+
+-- Name: FUNCTION get_webhook(p_id uuid); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.get_webhook(p_id uuid) FROM PUBLIC;
 
 -- Name: FUNCTION ghash(p_hash_key bytea, p_data bytea); Type: ACL; Schema: postern_internal
 
@@ -15637,6 +16734,10 @@ REVOKE ALL ON FUNCTION postern_internal.is_banned(p_user auth.users) FROM PUBLIC
 
 REVOKE ALL ON FUNCTION postern_internal.is_before_upgrade(p_session_id uuid, p_token_id bigint, p_counter bigint) FROM PUBLIC;
 
+-- Name: FUNCTION is_event_wanted(p_type text, p_types text[]); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.is_event_wanted(p_type text, p_types text[]) FROM PUBLIC;
+
 -- Name: FUNCTION is_foreign_code(p_phone text, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.is_foreign_code(p_phone text, p_context jsonb) FROM PUBLIC;
@@ -15680,6 +16781,10 @@ REVOKE ALL ON FUNCTION postern_internal.is_session_over(p_session auth.sessions,
 -- Name: FUNCTION is_sms_otp_alive(p_sent_at timestamp with time zone, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.is_sms_otp_alive(p_sent_at timestamp with time zone, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION is_suppressed(p_address text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.is_suppressed(p_address text) FROM PUBLIC;
 
 -- Name: FUNCTION is_uuid(p_text text); Type: ACL; Schema: postern_internal
 
@@ -15804,6 +16909,10 @@ REVOKE ALL ON FUNCTION postern_internal.list_users(p_filter text, p_is_ascending
 -- Name: FUNCTION list_users_after(p_filter text, p_created_at timestamp with time zone, p_id uuid, p_limit integer, p_context jsonb, OUT users jsonb, OUT next_created_at timestamp with time zone, OUT next_id uuid); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.list_users_after(p_filter text, p_created_at timestamp with time zone, p_id uuid, p_limit integer, p_context jsonb, OUT users jsonb, OUT next_created_at timestamp with time zone, OUT next_id uuid) FROM PUBLIC;
+
+-- Name: FUNCTION list_webhooks(); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.list_webhooks() FROM PUBLIC;
 
 -- Name: FUNCTION lock_moving_rows(p_remove uuid); Type: ACL; Schema: postern_internal
 
@@ -15965,6 +17074,10 @@ REVOKE ALL ON FUNCTION postern_internal.need_pgcrypto(p_or text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION postern_internal.need_user(p_user_id uuid, p_to_delete boolean) FROM PUBLIC;
 
+-- Name: FUNCTION need_webhook(p_id uuid, p_to_change boolean); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.need_webhook(p_id uuid, p_to_change boolean) FROM PUBLIC;
+
 -- Name: FUNCTION new_account_email(p_provider text, p_identity jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.new_account_email(p_provider text, p_identity jsonb, p_context jsonb) FROM PUBLIC;
@@ -16121,6 +17234,10 @@ REVOKE ALL ON FUNCTION postern_internal.put_phone_identity(p_user_id uuid, p_pho
 
 REVOKE ALL ON FUNCTION postern_internal.put_token(p_user_id uuid, p_type auth.one_time_token_type, p_hash text, p_address text) FROM PUBLIC;
 
+-- Name: FUNCTION queue_event(p_event postern.events, p_webhook postern.webhooks); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.queue_event(p_event postern.events, p_webhook postern.webhooks) FROM PUBLIC;
+
 -- Name: FUNCTION queue_hook(p_name text, p_recipient text, p_user_id uuid, p_payload jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.queue_hook(p_name text, p_recipient text, p_user_id uuid, p_payload jsonb, p_context jsonb) FROM PUBLIC;
@@ -16176,6 +17293,10 @@ REVOKE ALL ON FUNCTION postern_internal.record_custom_event(p_what text, p_provi
 -- Name: FUNCTION record_event(p_type text, p_user_id uuid, p_context jsonb, p_data jsonb, p_session_id uuid); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.record_event(p_type text, p_user_id uuid, p_context jsonb, p_data jsonb, p_session_id uuid) FROM PUBLIC;
+
+-- Name: FUNCTION record_webhook_event(p_what text, p_webhook postern.webhooks, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.record_webhook_event(p_what text, p_webhook postern.webhooks, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION recover(p_email text, p_code_challenge text, p_code_challenge_method text, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -16245,6 +17366,10 @@ REVOKE ALL ON FUNCTION postern_internal.replace_password(p_user_id uuid, p_passw
 
 REVOKE ALL ON FUNCTION postern_internal.replace_sealed_values(p_column text, p_ids uuid[], p_old text[], p_new text[]) FROM PUBLIC;
 
+-- Name: FUNCTION replay_events(p_id uuid, p_from bigint, p_to bigint, p_refusal jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.replay_events(p_id uuid, p_from bigint, p_to bigint, p_refusal jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION request_claim(p_name text, p_claims jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.request_claim(p_name text, p_claims jsonb) FROM PUBLIC;
@@ -16284,6 +17409,10 @@ REVOKE ALL ON FUNCTION postern_internal.rotate_v1(p_user auth.users, p_session a
 -- Name: FUNCTION rotate_v2(p_user auth.users, p_session auth.sessions, p_key text, p_counter bigint, p_last_active timestamp with time zone, p_context jsonb, OUT issued jsonb, OUT failure jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.rotate_v2(p_user auth.users, p_session auth.sessions, p_key text, p_counter bigint, p_last_active timestamp with time zone, p_context jsonb, OUT issued jsonb, OUT failure jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION rotate_webhook_secret(p_id uuid, p_keep interval, p_refusal jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.rotate_webhook_secret(p_id uuid, p_keep interval, p_refusal jsonb, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION run_hook(p_name text, p_key text, p_payload jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -16397,6 +17526,10 @@ REVOKE ALL ON FUNCTION postern_internal.steps_to_move(p_relation oid, p_columns 
 
 REVOKE ALL ON FUNCTION postern_internal.store_one_time_token(p_user_id uuid, p_type auth.one_time_token_type, p_token_hash text, p_relates_to text) FROM PUBLIC;
 
+-- Name: FUNCTION suppressible(p_address text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.suppressible(p_address text) FROM PUBLIC;
+
 -- Name: FUNCTION swap_refresh_token(p_user auth.users, p_session auth.sessions, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.swap_refresh_token(p_user auth.users, p_session auth.sessions, p_context jsonb) FROM PUBLIC;
@@ -16501,6 +17634,10 @@ REVOKE ALL ON FUNCTION postern_internal.update_custom_provider(p_identifier text
 
 REVOKE ALL ON FUNCTION postern_internal.update_user(p_user_id uuid, p_session_id uuid, p_changes jsonb, p_old_hash text, p_password_hash text, p_context jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION update_webhook(p_id uuid, p_changes jsonb, p_refusal jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.update_webhook(p_id uuid, p_changes jsonb, p_refusal jsonb, p_context jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION upgraded_session_key(p_session auth.sessions, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.upgraded_session_key(p_session auth.sessions, p_context jsonb) FROM PUBLIC;
@@ -16580,6 +17717,10 @@ REVOKE ALL ON FUNCTION postern_internal.was_email(p_user auth.users, p_email tex
 -- Name: FUNCTION was_phone(p_user auth.users, p_phone text); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.was_phone(p_user auth.users, p_phone text) FROM PUBLIC;
+
+-- Name: FUNCTION webhook_json(p_webhook postern.webhooks); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.webhook_json(p_webhook postern.webhooks) FROM PUBLIC;
 
 -- Name: FUNCTION whose_link(p_who text, p_context jsonb, OUT email text, OUT aud text); Type: ACL; Schema: postern_internal
 

@@ -106,6 +106,12 @@ language plpgsql volatile security invoker set search_path = ''
 as $$
 begin
   delete from postern.outbox as o where o.user_id = p_user.id or lower(o.recipient) = any (p_addresses);
+  update postern.outbox as o -- news about the user that webhooks have not had yet
+  set payload = o.payload || jsonb_build_object('data', (
+    select jsonb_object_agg(d.key, d.value) from jsonb_each(o.payload -> 'data') as d
+    where d.key in ('event_id', 'user_id', 'session_id', 'actor')))
+  where o.kind = 'webhook' and o.payload #>> '{data,user_id}' = p_user.id::text;
+  delete from postern.suppressed_addresses as s where s.address = any (p_addresses);
   perform postern_internal.forget_limits(array(
     select k from unnest(p_addresses) as a
     cross join unnest(postern_internal.limit_keys(case when a like '%@%' then a else '+' || a end)) as k

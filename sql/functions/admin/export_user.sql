@@ -144,6 +144,10 @@ begin
       select coalesce(jsonb_agg(to_jsonb(d) order by d.created_at, d.flow_id), '[]')
       from postern.flow_devices as d
       join auth.flow_state as f on f.id = d.flow_id where p_user_id in (f.user_id, f.linking_target_id)),
+    'suppressed_addresses', (
+      select coalesce(jsonb_agg(to_jsonb(s) order by s.address), '[]')
+      from auth.users as u
+      join postern.suppressed_addresses as s on s.address in (lower(u.email), u.phone) where u.id = p_user_id),
     'locked_users', (
       select coalesce(jsonb_agg(to_jsonb(l)), '[]') from postern.locked_users as l where l.user_id = p_user_id),
     'password_demands', (

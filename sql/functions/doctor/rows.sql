@@ -15,8 +15,15 @@ as $$
   select 'error', 'outbox', format('%s messages have been due for more than 10 minutes: nobody delivers them', count(*)),
     'Start a server (postern serve) whose settings can deliver: ' || string_agg(distinct o.kind, ', ')
   from postern.outbox as o
+  left join postern.webhooks as w on w.id = o.webhook_id
   where o.state in ('queued', 'sending') and o.next_attempt_at < postern_internal.clock() - interval '10 minutes'
+    and w.is_enabled is not false
   having count(*) > 0
+  union all
+  select 'warning', 'webhooks', format('the receiver of webhook %s (%s) wants no messages (410 Gone)', w.id, w.url),
+    format('select postern.update_webhook(%1$L, enabled => true); -- or postern.delete_webhook(%1$L)', w.id)
+  from postern.webhooks as w
+  where w.disabled_reason = 'gone'
   union all
   select 'warning', 'maintenance', format('rule %s failed: %s', m.rule, m.last_error),
     'Mend what the message says; the next pass tries again: select * from postern.run_maintenance();'

@@ -42,6 +42,7 @@ as $$
     ('session_ends', 1000, 'postern.session_ends',
       'ended_at < $1 - make_interval(secs => ($2 #>> ''{retention,session_ends}'')::float)'),
     ('outbox', 10000, null, null),
+    ('webhook_secrets', 1000, 'postern.webhook_secrets', 'expires_at <= $1'),
     ('retention_refusals', 1000, 'postern.retention_refusals', 'refused_at < $1 - interval ''7 days'''),
     ('events', 1000, null, null),
     ('event_partitions', 100, null, null)
