@@ -132,8 +132,8 @@ $$;
 
 -- See the comment on the function. Raises and writes: as create_account and the checks of check_input.sql.
 -- One statement may create many users, with the plans that were made at the first. Where there were few rows, PostgreSQL
--- likes to read whole tables; the ten-thousandth user would pay for that, so it is off, in functions that make users. JIT
--- is off because it would compile what has no index, which looks dear then.
+-- likes to read whole tables; the ten-thousandth user would pay for that, so it is off, in functions that make users. What has
+-- no index looks dear then: JIT and parallel workers, which PostgreSQL would bring in for it, are off as well.
 create or replace function postern.create_user(
   email text default null,
   password text default null,
@@ -148,7 +148,8 @@ create or replace function postern.create_user(
   ban_duration interval default null
 )
 returns uuid
-language plpgsql volatile security definer set search_path = '' set enable_seqscan = off set jit = off
+language plpgsql volatile security definer set search_path = '' set enable_seqscan = off
+  set jit = off set max_parallel_workers_per_gather = 0
 as $$
 declare
   v_email text := postern_internal.check_email(email);
@@ -200,7 +201,8 @@ create or replace function postern.ensure_user(
   email_confirm boolean default false
 )
 returns uuid
-language plpgsql volatile security definer set search_path = '' set enable_seqscan = off set jit = off
+language plpgsql volatile security definer set search_path = '' set enable_seqscan = off
+  set jit = off set max_parallel_workers_per_gather = 0
 as $$
 declare
   v_context jsonb := postern_internal.context();

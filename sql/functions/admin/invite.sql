@@ -83,7 +83,8 @@ create or replace function postern.invite_user(
   redirect_to text default null
 )
 returns uuid
-language plpgsql volatile security definer set search_path = '' set enable_seqscan = off set jit = off
+language plpgsql volatile security definer set search_path = '' set enable_seqscan = off
+  set jit = off set max_parallel_workers_per_gather = 0
 as $$
 declare
   v_email text := postern_internal.check_email(email);
