@@ -383,6 +383,7 @@ CREATE FUNCTION postern.create_user(email text DEFAULT NULL::text, password text
     SET search_path TO ''
     SET enable_seqscan TO 'off'
     SET jit TO 'off'
+    SET max_parallel_workers_per_gather TO '0'
     AS $$
 declare
   v_email text := postern_internal.check_email(email);
@@ -597,6 +598,7 @@ CREATE FUNCTION postern.ensure_user(email text, user_metadata jsonb DEFAULT '{}'
     SET search_path TO ''
     SET enable_seqscan TO 'off'
     SET jit TO 'off'
+    SET max_parallel_workers_per_gather TO '0'
     AS $$
 declare
   v_context jsonb := postern_internal.context();
@@ -814,6 +816,7 @@ CREATE FUNCTION postern.invite_user(email text, user_metadata jsonb DEFAULT '{}'
     SET search_path TO ''
     SET enable_seqscan TO 'off'
     SET jit TO 'off'
+    SET max_parallel_workers_per_gather TO '0'
     AS $$
 declare
   v_email text := postern_internal.check_email(email);
