@@ -1,6 +1,7 @@
 package sql_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -205,5 +206,13 @@ func TestTestKitIsNotThereByDefault(t *testing.T) {
 		  and proname not in ('check_caller', 'open_session', 'pgtap_schema', 'set_request', 'try')
 		  and coalesce(obj_description(oid, 'pg_proc'), '') not like '%Example: select %'`))
 	exec(t, conn, "drop schema postern_test cascade")
+	url := conn.Config().ConnString()
+	role := newRole(t, url, "guest", "login")
+	var missing *sql.PrerequisiteError
+	if err := sql.InstallTestKit(t.Context(), connectAs(t, url, role)); !errors.As(err, &missing) {
+		t.Errorf("a role that may not create schemas: %v", err)
+	} else {
+		diff(t, "what it asks for", []string{"create schema postern_test authorization " + role}, missing.Statements)
+	}
 	diff(t, "without it", []string{"none"}, lines(t, conn, is))
 }

@@ -63,7 +63,7 @@ begin
       'aal is aal1, or aal2 with a method that is a second factor: totp, mfa/phone or mfa/webauthn');
   end if;
   v_user := postern_internal.need_user((postern_internal.find_user(p_who)).id);
-  v_session.id := (postern_internal.open_session(v_user, v_methods[1], v_context - 'hooks')) ->> 'session_id';
+  v_session.id := (postern_internal.open_session(v_user, v_methods[1], v_context - 'hooks') ->> 'session_id')::uuid;
   insert into auth.mfa_amr_claims (id, session_id, created_at, updated_at, authentication_method)
   select gen_random_uuid(), v_session.id, v_now, v_now + m.n * interval '1 microsecond', m.method
   from unnest(v_methods) with ordinality as m (method, n)
