@@ -42,6 +42,10 @@ var sections = []struct {
 		"delete_user_plan",
 		"delete_user",
 	}},
+	{"Import and export", []string{
+		"import_users",
+		"export_users",
+	}},
 	{"Identities", []string{
 		"list_identities",
 		"unlink_identity",
