@@ -6,8 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/postern-auth/postern/api/apitest"
 )
 
@@ -51,9 +49,9 @@ func TestImportUsers(t *testing.T) {
 					`13 cannot extract elements from an object; ` +
 					`14 A second factor is an authenticator app with a secret in base32, or a phone with its number; ` +
 					`15 invalid input syntax for type uuid: "7"; 16 value too long for type character varying(255); ` +
-					`17 Not a password hash of a known format: bcrypt, Argon2, scrypt, PBKDF2, LDAP, sha-crypt, phpass, Django, ASP.NET or Keycloak, within the limits of docs/passwords.md,validation_failed`},
+					`17 Not a password hash of a known format: bcrypt, Argon2, scrypt, PBKDF2, LDAP, sha-crypt, phpass, Django, ASP.NET or Keycloak, within the limits of docs/passwords.md",validation_failed`},
 			{"select count(*) from auth.users", "4"},
-			{"select postern.import_users(' ')", "(0,0,0,0)"},
+			{"select postern.import_users(' ')", "0,0,0,0"},
 			{"select postern.import_users('')", "PT400 validation_failed: An import needs the name of its batch"},
 		},
 		"those who exist are skipped, by whatever they are known": {
@@ -69,13 +67,12 @@ func TestImportUsers(t *testing.T) {
 			{run, "1,0,5,1"},
 			{"select count(*) from auth.users", "5"},
 		},
-		"rows of one batch meet": { // line 3 waits for 2, which is refused, and is somebody of their own
-			staged(`{"email": "x@example.com", "phone": "15559001"}`, `{"email": "y@example.com", "phone": "15559001", "id": "`+ann+`"}`,
+		"rows of one batch meet": { // line 3 waits for 2, which is the user of 1, and is somebody of their own
+			staged(`{"email": "x@example.com", "phone": "15559001"}`, `{"email": "y@example.com", "phone": "15559001"}`,
 				`{"email": "y@example.com", "phone": "15559002"}`, `{"email": "X@example.com"}`, `{"email": "y@example.com"}`,
 				`{"identities": [{"provider": "google", "id": "1", "identity_data": {"email": "z@example.com"}}]}`, `{"email": "z@example.com"}`),
-			{run, "3,0,3,1"},
-			{importReport, "1 created; 2 refused conflict Id, address, number and identities belong to different users: " +
-				ann + ", " + phone + "; 3 created; 4 skipped; 5 skipped; 6 created; 7 skipped"},
+			{run, "3,0,4,0"},
+			{importReport, "1 created; 2 skipped; 3 created; 4 skipped; 5 skipped; 6 created; 7 skipped"},
 		},
 		"a trigger of the application": {
 			{`create function pg_temp.picky() returns trigger language plpgsql as $f$
@@ -110,7 +107,7 @@ func TestImportUsers(t *testing.T) {
 			staged(`{"email": "a@example.com"}`, `{"email": "ann@example.com", "role": "editor", "identities": [{"provider": "gitlab", "id": "1"}]}`),
 			{"select * from postern.import_users('b', update_existing => true, silent => true)", "1,1,0,0"},
 			{"select (select count(*) from postern.events), (select string_agg(payload ->> 'action', ' ' order by payload ->> 'action') from auth.audit_log_entries)",
-				"0,user_modified user_signedup"},
+				`0,"user_modified user_signedup`},
 		},
 		"bringing up to date": {
 			staged(`{"email": "ann@example.com", "phone": "+15557777", "role": "editor", "password_hash": "`+django+`", "user_metadata": {"a": 1},
@@ -146,8 +143,7 @@ func TestImportUsers(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			tx := apitest.Tx(t)
-			playSteps(t, tx, append([]step{{people, ""}}, steps...))
+			playSteps(t, admin(t), steps)
 		})
 	}
 }
@@ -185,10 +181,11 @@ func TestImportIsCreation(t *testing.T) {
 func TestExportComesBack(t *testing.T) {
 	t.Parallel()
 	from, to := connect(t, apitest.Database(t), apitest.Owner), connect(t, apitest.Database(t), apitest.Owner)
-	exec(t, from, people, armed, `
+	exec(t, from, people, annSession, armed, `
 		insert into auth.users (instance_id, id, aud, role, is_anonymous, created_at, updated_at, encrypted_password, raw_app_meta_data, raw_user_meta_data)
 			values (postern_internal.nil_uuid(), gen_random_uuid(), 'authenticated', 'authenticated', true, now(), now(), null, '{}', '{"a": null}');
 		update auth.users set encrypted_password = '`+django+`', banned_until = '2099-01-01 00:00:00.000001Z', invited_at = now(), last_sign_in_at = now() where id = `+annID+`;
+		update auth.mfa_factors set secret = 'JBSWY3DPEHPK3PXP' where factor_type = 'totp';
 		select postern.create_user('eve@example.com', phone => '15559009', email_confirm => true, user_metadata => '{"a": {"b": null}}', password_hash => '`+bcryptHash+`');
 		select postern.create_user('gone@example.com'); select postern.delete_user('gone@example.com', soft => true)`)
 	for _, page := range lines(t, from, "select postern.export_users(secrets => true)::text") {
@@ -196,14 +193,15 @@ func TestExportComesBack(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	diff(t, "totals", []string{"(7,0,0,0)"}, lines(t, to, "select postern.import_users('b')::text"))
+	diff(t, "totals", []string{"(6,0,0,0)"}, lines(t, to, "select postern.import_users('b')::text"))
 	const rows = `
-		select 'user ' || (jsonb_strip_nulls(to_jsonb(u) - array['raw_user_meta_data', 'is_super_admin']) || jsonb_build_object('m', u.raw_user_meta_data))
+		select 'user ' || (jsonb_strip_nulls(to_jsonb(u) - array['raw_user_meta_data', 'is_super_admin']) || jsonb_build_object('m', u.raw_user_meta_data))::text
 		from auth.users as u where deleted_at is null
-		union all select 'identity ' || to_jsonb(i) from auth.identities as i where user_id in (select id from auth.users where deleted_at is null)
-		union all select 'factor ' || to_jsonb(f) from auth.mfa_factors as f where status = 'verified'
+		union all select 'identity ' || to_jsonb(i)::text from auth.identities as i where user_id in (select id from auth.users where deleted_at is null)
+		union all select 'factor ' || to_jsonb(f)::text from auth.mfa_factors as f where status = 'verified'
 		order by 1`
-	exec(t, from, "update auth.users set confirmation_token = '', encrypted_password = nullif(encrypted_password, '')", "set timezone = 'UTC'")
+	exec(t, from, `update auth.users set encrypted_password = nullif(encrypted_password, ''), confirmation_token = '', recovery_token = '',
+		email_change_token_new = '', email_change = ''`, "set timezone = 'UTC'") // as it should be: NULL means the same
 	exec(t, to, "set timezone = 'UTC'")
 	diff(t, "rows", lines(t, from, rows), lines(t, to, rows))
 	diff(t, "without secrets", []string{"0"}, lines(t, from, "select count(*)::text from postern.export_users() as d where d ? 'password_hash' or d ? 'factors'"))
@@ -222,31 +220,15 @@ func TestExportComesBack(t *testing.T) {
 // Who may import needs no right on schema auth; who may read may neither import nor export.
 func TestWhoImportsAndExports(t *testing.T) {
 	t.Parallel()
-	tx := apitest.Tx(t)
-	for _, s := range []struct{ role, query, want string }{
-		{"postern_admin", "select created from postern.import_users('b')", "(1)"},
-		{"postern_admin", "select count(*) from postern.export_users(true)", "(1)"},
-		{"postern_support", "select count(*) from postern.export_users()", "42501"},
-		{"postern_support", "select postern.import_users('b')", "42501"},
-		{"postern_support", "select count(*) from postern.user_imports", "42501"},
-	} {
-		playRole(t, tx, s.role, s.query, s.want)
-	}
-}
-
-func playRole(t *testing.T, tx pgx.Tx, role, query, want string) {
-	t.Helper()
-	if _, err := tx.Exec(t.Context(), "set local role "+role); err != nil {
-		t.Fatal(err)
-	}
-	if role == "postern_admin" {
-		playSteps(t, tx, []step{{"insert into postern.user_imports (batch, document) values ('b', '{\"email\": \"a@example.com\"}')", ""}})
-	}
-	if got := ask(t, tx, query); !strings.HasPrefix(got, want) {
-		t.Errorf("%s, %s: %s, want %s", role, query, got, want)
-	}
-	if _, err := tx.Exec(t.Context(), "reset role"); err != nil {
-		t.Fatal(err)
+	conn := connect(t, apitest.AdminURL(t, apitest.Database(t)), "")
+	exec(t, conn, "set role postern_admin", `insert into postern.user_imports (batch, document) values ('b', '{"email": "a@example.com"}')`)
+	diff(t, "import", []string{"1"}, lines(t, conn, "select created::text from postern.import_users('b')"))
+	diff(t, "export", []string{"a@example.com"}, lines(t, conn, "select d ->> 'email' from postern.export_users(true) as d"))
+	exec(t, conn, "delete from postern.user_imports", "reset role", "set role postern_support")
+	for _, query := range []string{"select postern.export_users()", "select postern.import_users('b')", "select count(*) from postern.user_imports"} {
+		if _, err := conn.Exec(t.Context(), query); err == nil || !strings.Contains(err.Error(), "permission denied") {
+			t.Errorf("postern_support, %s: %v", query, err)
+		}
 	}
 }
 

@@ -8,13 +8,13 @@ returns jsonb
 language plpgsql volatile security invoker set search_path = ''
 as $$
 declare
-  v_document jsonb := p_document::jsonb;
+  v_document jsonb;
   v_user jsonb;
   v_identities jsonb;
   v_factors jsonb;
   v_code text;
 begin
-  v_document := postern_internal.import_members(v_document);
+  v_document := postern_internal.import_members(p_document::jsonb);
   v_user := postern_internal.import_user(v_document, p_context);
   v_identities := postern_internal.import_identities(v_document, v_user);
   v_factors := postern_internal.import_factors(v_document, v_user);
@@ -78,9 +78,8 @@ declare
   v_row auth.users := jsonb_populate_record(null::auth.users, p_document - array['user_metadata', 'app_metadata']);
   v_created_at timestamptz := coalesce(v_row.created_at, postern_internal.clock());
 begin
-  perform postern_internal.check_time(t)
-  from unnest(array[v_row.created_at, v_row.updated_at, v_row.last_sign_in_at, v_row.email_confirmed_at,
-    v_row.phone_confirmed_at, v_row.banned_until, v_row.invited_at]) as t;
+  perform postern_internal.check_times(v_row.created_at, v_row.updated_at, v_row.last_sign_in_at,
+    v_row.email_confirmed_at, v_row.phone_confirmed_at, v_row.banned_until, v_row.invited_at);
   return jsonb_strip_nulls(jsonb_build_object(
     'id', coalesce(v_row.id, gen_random_uuid()),
     'aud', coalesce(nullif(v_row.aud, ''), p_context ->> 'aud'),
@@ -115,14 +114,18 @@ end;
 $$;
 
 -- Raises validation_failed (400) for times that clients cannot read: infinity, and years that have no four digits.
-create or replace function postern_internal.check_time(p_time timestamptz)
+create or replace function postern_internal.check_times(variadic p_times timestamptz[])
 returns void
 language plpgsql immutable security invoker set search_path = ''
 as $$
+declare
+  v_time timestamptz;
 begin
-  if p_time not between '0001-01-01 00:00Z' and '9999-12-31 23:59Z' then
-    perform postern_internal.fail(400, 'validation_failed', format('The time %s is out of range', p_time));
-  end if;
+  foreach v_time in array p_times loop
+    if v_time not between '0001-01-01 00:00Z' and '9999-12-31 23:59Z' then
+      perform postern_internal.fail(400, 'validation_failed', format('The time %s is out of range', v_time));
+    end if;
+  end loop;
 end;
 $$;
 
@@ -155,14 +158,13 @@ begin
         || jsonb_build_object('phone', p_user ->> 'phone')
       else jsonb_build_object('sub', v_row.provider_id) end);
     perform postern_internal.check_metadata(v_row.identity_data),
-      postern_internal.check_time(v_row.created_at), postern_internal.check_time(v_row.updated_at),
-      postern_internal.check_time(v_row.last_sign_in_at);
+      postern_internal.check_times(v_row.created_at, v_row.updated_at, v_row.last_sign_in_at);
     v_created_at := coalesce(v_row.created_at, (p_user ->> 'created_at')::timestamptz);
-    v_rows := v_rows || jsonb_strip_nulls(jsonb_build_object(
+    v_rows := v_rows || (jsonb_strip_nulls(jsonb_build_object(
       'id', coalesce((v_identity ->> 'identity_id')::uuid, gen_random_uuid()),
       'user_id', p_user -> 'id', 'provider', v_row.provider, 'provider_id', v_row.provider_id,
       'created_at', v_created_at, 'updated_at', coalesce(v_row.updated_at, v_created_at),
-      'last_sign_in_at', v_row.last_sign_in_at)) || jsonb_build_object('identity_data', v_row.identity_data);
+      'last_sign_in_at', v_row.last_sign_in_at)) || jsonb_build_object('identity_data', v_row.identity_data));
   end loop;
   return v_rows;
 end;
@@ -190,7 +192,7 @@ begin
       perform postern_internal.fail(400, 'validation_failed',
         'A second factor is an authenticator app with a secret in base32, or a phone with its number');
     end if;
-    perform postern_internal.check_time(v_row.created_at), postern_internal.check_time(v_row.updated_at);
+    perform postern_internal.check_times(v_row.created_at, v_row.updated_at);
     v_row.id := coalesce(v_row.id, gen_random_uuid());
     v_row.user_id := (p_user ->> 'id')::uuid;
     v_row.phone := postern_internal.check_phone(v_row.phone);

@@ -36,9 +36,10 @@ declare
 begin
   select i.user_id into v_owner
   from auth.identities as i
-  join auth.users as u on u.id = i.user_id and u.aud = p_context ->> 'aud'
   where i.email = lower(p_email)
     and postern_internal.linking_domain(i.provider, p_context) = 'default'
+    -- no join: before tables are analysed, as in an import, it would begin with all users of the audience
+    and (select u.aud from auth.users as u where u.id = i.user_id) = p_context ->> 'aud'
   order by i.created_at, i.id
   limit 1;
   if v_owner is null then
