@@ -2395,6 +2395,25 @@ begin
 end;
 $$;
 
+-- Name: analyze_grown_tables(); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.analyze_grown_tables() RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_table regclass;
+begin
+  for v_table in
+    select c.oid from pg_class as c
+    where c.oid in ('auth.users'::regclass, 'auth.identities'::regclass)
+      and pg_relation_size(c.oid) > greatest(c.relpages, 1)::bigint * 2 * current_setting('block_size')::bigint
+  loop
+    execute format('analyze %s', v_table);
+  end loop;
+end;
+$$;
+
 -- Name: announce_new_user(auth.users, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.announce_new_user(p_user auth.users, p_context jsonb) RETURNS void
@@ -10112,6 +10131,7 @@ begin
     v_lines := postern_internal.next_imported(p_batch);
     exit when v_lines is null;
     perform postern_internal.create_imported(p_batch, v_lines, p_context);
+    perform postern_internal.analyze_grown_tables();
   end loop;
   update postern.user_imports
   set account = null, is_done = outcome <> 'refused', document = case when outcome = 'refused' then document end
@@ -13629,6 +13649,10 @@ REVOKE ALL ON FUNCTION postern_internal.adopt_linked_email(p_user auth.users, p_
 -- Name: FUNCTION amr_provider(p_user_id uuid); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.amr_provider(p_user_id uuid) FROM PUBLIC;
+
+-- Name: FUNCTION analyze_grown_tables(); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.analyze_grown_tables() FROM PUBLIC;
 
 -- Name: FUNCTION announce_new_user(p_user auth.users, p_context jsonb); Type: ACL; Schema: postern_internal
 

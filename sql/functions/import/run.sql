@@ -33,6 +33,7 @@ begin
     v_lines := postern_internal.next_imported(p_batch);
     exit when v_lines is null;
     perform postern_internal.create_imported(p_batch, v_lines, p_context);
+    perform postern_internal.analyze_grown_tables();
   end loop;
   update postern.user_imports
   set account = null, is_done = outcome <> 'refused', document = case when outcome = 'refused' then document end
@@ -128,6 +129,25 @@ begin
         where i.batch = p_batch and i.outcome is null and not i.is_done) as k
       group by k.line
       having bool_and(k.line = k.first_line)) as r);
+end;
+$$;
+
+-- Analyses the tables of users that have doubled since that was last done, instead of waiting for autovacuum: plans that
+-- sessions made for small tables would look every address up in all rows.
+create or replace function postern_internal.analyze_grown_tables()
+returns void
+language plpgsql volatile security invoker set search_path = ''
+as $$
+declare
+  v_table regclass;
+begin
+  for v_table in
+    select c.oid from pg_class as c
+    where c.oid in ('auth.users'::regclass, 'auth.identities'::regclass)
+      and pg_relation_size(c.oid) > greatest(c.relpages, 1)::bigint * 2 * current_setting('block_size')::bigint
+  loop
+    execute format('analyze %s', v_table);
+  end loop;
 end;
 $$;
 
