@@ -96,11 +96,11 @@ func (u *user) tell(name string, value any) {
 	u.UserMetadata[name] = value
 }
 
-// confirm notes the address as confirmed since the account was made, or for good where that is unknown.
+// confirm notes the address as confirmed since the account was made, or since now where that is unknown.
 func (u *user) confirm(email, phone bool) {
 	since := u.CreatedAt
 	if since == "" {
-		since = time.Now().UTC().Format(time.RFC3339)
+		since = "now"
 	}
 	if email && u.Email != "" {
 		u.EmailConfirmedAt = since
