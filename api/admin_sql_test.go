@@ -20,6 +20,7 @@ const allRows = `select coalesce(string_agg(line, E'\n' order by line collate "C
 	union all select 'event ' || (to_jsonb(e) - 'actor')::text from postern.events as e
 	union all select 'audit ' || (a.payload::jsonb - 'actor_username')::text from auth.audit_log_entries as a
 	union all select 'mail ' || (to_jsonb(o) - 'id')::text from postern.outbox as o
+	union all select 'custom provider ' || (to_jsonb(p) - 'id')::text from auth.custom_oauth_providers as p
 ) as t (line)`
 
 // moment is a time, which differs between two databases.

@@ -111,6 +111,9 @@ func (s *Server) answer(ctx context.Context, q *question) (json.RawMessage, erro
 	case "custom-provider":
 		what, _, _ := strings.Cut(rest, ":")
 		return s.answerCustomProvider(ctx, what, q.Payload)
+	case "webhook":
+		what, _, _ := strings.Cut(rest, ":")
+		return s.answerWebhook(ctx, what, q.Payload)
 	case "sms-code":
 		return s.checkCode(ctx, q.Payload)
 	}

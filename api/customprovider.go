@@ -9,7 +9,6 @@ import (
 
 	"github.com/postern-auth/postern/api/outbound"
 	"github.com/postern-auth/postern/api/provider"
-	"github.com/postern-auth/postern/gen"
 )
 
 // customProvider makes a provider of what postern_internal.usable_custom_provider() says of a name in lower case. Errors:
@@ -38,26 +37,13 @@ func (s *Server) customCallbackURL() string {
 	return strings.TrimRight(base, "/") + "/callback"
 }
 
-// openCustomSecret opens the secret of a provider. One that is due for it, as SQL callers leave them, is sealed anew.
+// openCustomSecret opens the secret of a provider.
 func (s *Server) openCustomSecret(ctx context.Context, c *provider.Custom) error {
-	stored := c.ClientSecret
-	plain, isStale, err := s.seals.Open(c.ID, stored)
+	plain, err := s.openSecret(ctx, "custom_oauth_providers.client_secret", c.ID, c.ClientSecret)
 	if err != nil {
 		return fmt.Errorf("decrypting the secret of %s: %w", c.Identifier, err)
 	}
 	c.ClientSecret = plain
-	if !isStale {
-		return nil
-	}
-	sealed, err := s.seals.Seal(c.ID, plain)
-	if err == nil {
-		_, err = s.db.ReplaceSealedValues(ctx, gen.ReplaceSealedValuesParams{
-			Place: "custom_oauth_providers.client_secret", Ids: []string{c.ID}, Old: []string{stored}, New: []string{sealed},
-		})
-	}
-	if err != nil { // the next use tries again
-		s.log.Error("the secret of a provider could not be encrypted", "provider", c.Identifier, "error", err)
-	}
 	return nil
 }
 

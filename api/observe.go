@@ -22,10 +22,11 @@ func (s *Server) observe() {
 	s.telemetry.Observe(telemetry.Observed{Pool: s.pool, PasswordQueue: s.passwords.Queued, Outbox: s.outboxBacklog})
 }
 
-// outboxBacklog returns how many messages wait, and how long the oldest one that should have gone is due.
+// outboxBacklog returns how many messages wait, and how long the oldest one that should have gone is due. Those to webhooks
+// are left out: their receivers are not the operator's to mend.
 func (s *Server) outboxBacklog(ctx context.Context) (depth int64, age time.Duration, err error) {
 	err = s.pool.QueryRow(ctx, `select count(*), coalesce(greatest(max(postern_internal.clock() - o.next_attempt_at), '0'), '0')
-		from postern.outbox as o where o.state in ('queued', 'sending')`).Scan(&depth, &age)
+		from postern.outbox as o where o.state in ('queued', 'sending') and o.kind <> 'webhook'`).Scan(&depth, &age)
 	return depth, age, err
 }
 

@@ -18,6 +18,7 @@ import (
 	"github.com/postern-auth/postern/api/seal"
 	"github.com/postern-auth/postern/api/sms"
 	"github.com/postern-auth/postern/api/token"
+	"github.com/postern-auth/postern/api/webhook"
 )
 
 // newGeneration makes the server of a configuration on a process. What the settings did not change is taken over
@@ -62,6 +63,7 @@ func newGeneration(p *process, cfg *config.Config, before *Server) (*Server, err
 	if s.hooks, err = newHooks(cfg, s.outbound.Trusted(0), p.log); err != nil {
 		return nil, err
 	}
+	s.webhooks = webhook.New(s.outbound.Guarded(webhookTimeout))
 	if s.settings, err = newSettingsDocument(cfg, s.hooks); err != nil {
 		return nil, err
 	}

@@ -109,6 +109,14 @@ func (s *Server) routes() []route {
 		{"PUT", "/admin/custom-providers/:identifier/", admin, s.adminUpdateCustomProvider},
 		{"DELETE", "/admin/custom-providers/:identifier", admin, s.adminDeleteCustomProvider},
 		{"DELETE", "/admin/custom-providers/:identifier/", admin, s.adminDeleteCustomProvider},
+
+		{"GET", "/admin/webhooks", admin, s.adminListWebhooks},
+		{"POST", "/admin/webhooks", admin, s.adminCreateWebhook},
+		{"GET", "/admin/webhooks/:webhook_id", admin, s.adminGetWebhook},
+		{"PUT", "/admin/webhooks/:webhook_id", admin, s.adminUpdateWebhook},
+		{"DELETE", "/admin/webhooks/:webhook_id", admin, s.adminDeleteWebhook},
+		{"POST", "/admin/webhooks/:webhook_id/rotate-secret", admin, s.adminRotateWebhookSecret},
+		{"POST", "/admin/webhooks/:webhook_id/replay", admin, s.adminReplayEvents},
 	}
 }
 

@@ -108,3 +108,22 @@ func (s *Server) sealPassword(userID uuid.UUID, hash string) (string, error) {
 	}
 	return stored, nil
 }
+
+// openSecret opens a value that may be sealed, of a column of [seal.Columns] and the row of that id. One that is due for
+// it, as SQL callers leave them, is sealed anew.
+func (s *Server) openSecret(ctx context.Context, column, id, stored string) (string, error) {
+	plain, isStale, err := s.seals.Open(id, stored)
+	if err != nil || !isStale {
+		return plain, err
+	}
+	sealed, err := s.seals.Seal(id, plain)
+	if err == nil {
+		_, err = s.db.ReplaceSealedValues(ctx, gen.ReplaceSealedValuesParams{
+			Place: column, Ids: []string{id}, Old: []string{stored}, New: []string{sealed},
+		})
+	}
+	if err != nil { // the next use tries again
+		s.log.Error("a secret could not be encrypted", "column", column, "id", id, "error", err)
+	}
+	return plain, nil
+}

@@ -34,6 +34,7 @@ import (
 	"github.com/postern-auth/postern/api/sms"
 	"github.com/postern-auth/postern/api/telemetry"
 	"github.com/postern-auth/postern/api/token"
+	"github.com/postern-auth/postern/api/webhook"
 	"github.com/postern-auth/postern/gen"
 	"github.com/postern-auth/postern/sql"
 )
@@ -54,6 +55,7 @@ type Server struct {
 	redirects *redirect.List
 	outbound  *outbound.Clients
 	hooks     *hooks
+	webhooks  *webhook.Sender
 	mailer    *mail.Mailer
 	mailCheck *mailcheck.Checker // nil: off
 	seals     *seal.Keys
@@ -127,7 +129,7 @@ func newServer(
 
 // carriers deliver the outbox. Without a provider, text messages wait for a server that has one.
 func (s *Server) carriers() outbox.Carriers {
-	c := outbox.Carriers{Mail: s.mailer, Background: s.background}
+	c := outbox.Carriers{Mail: s.mailer, Webhook: s.callWebhook, Background: s.background}
 	if s.sms.CanSend() {
 		c.SMS = s.sms
 	}

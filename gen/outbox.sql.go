@@ -8,6 +8,8 @@ package gen
 import (
 	"context"
 	"time"
+
+	"github.com/google/uuid"
 )
 
 const claimOutbox = `-- name: ClaimOutbox :many
@@ -58,6 +60,52 @@ func (q *Queries) ClaimOutbox(ctx context.Context, arg ClaimOutboxParams) ([]Cla
 	return items, nil
 }
 
+const claimWebhookMessage = `-- name: ClaimWebhookMessage :many
+select c.id::bigint as id, c.type::text as event_type, c.webhook_id::uuid as webhook_id, c.event_id::bigint as event_id,
+  c.url::text as url, c.secrets::jsonb as secrets, c.payload::jsonb as payload, c.attempts::int as attempts
+from postern_internal.claim_webhook_message(p_busy => $1::uuid[], p_lease => $2) as c
+`
+
+type ClaimWebhookMessageRow struct {
+	ID        int64
+	EventType string
+	WebhookID uuid.UUID
+	EventID   int64
+	Url       string
+	Secrets   []byte
+	Payload   []byte
+	Attempts  int32
+}
+
+func (q *Queries) ClaimWebhookMessage(ctx context.Context, busy []uuid.UUID, lease time.Duration) ([]ClaimWebhookMessageRow, error) {
+	rows, err := q.db.Query(ctx, claimWebhookMessage, busy, lease)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ClaimWebhookMessageRow
+	for rows.Next() {
+		var i ClaimWebhookMessageRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.EventType,
+			&i.WebhookID,
+			&i.EventID,
+			&i.Url,
+			&i.Secrets,
+			&i.Payload,
+			&i.Attempts,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const finishOutbox = `-- name: FinishOutbox :one
 select postern_internal.finish_outbox(
   p_ids => $1::bigint[], p_attempts => $2::int[],
@@ -82,4 +130,32 @@ func (q *Queries) FinishOutbox(ctx context.Context, arg FinishOutboxParams) (int
 	var recorded int32
 	err := row.Scan(&recorded)
 	return recorded, err
+}
+
+const finishWebhookMessage = `-- name: FinishWebhookMessage :one
+select postern_internal.finish_webhook_message(
+  p_id => $1, p_attempts => $2, p_outcome => $3, p_error => $4,
+  p_retry_after => make_interval(secs => $5::float)
+)::boolean as is_disabled
+`
+
+type FinishWebhookMessageParams struct {
+	ID                int64
+	Attempts          int32
+	Outcome           string
+	ErrorText         string
+	RetryAfterSeconds float64
+}
+
+func (q *Queries) FinishWebhookMessage(ctx context.Context, arg FinishWebhookMessageParams) (bool, error) {
+	row := q.db.QueryRow(ctx, finishWebhookMessage,
+		arg.ID,
+		arg.Attempts,
+		arg.Outcome,
+		arg.ErrorText,
+		arg.RetryAfterSeconds,
+	)
+	var is_disabled bool
+	err := row.Scan(&is_disabled)
+	return is_disabled, err
 }

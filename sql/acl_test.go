@@ -13,10 +13,13 @@ var readOnly = []string{
 	"find_users",
 	"get_user",
 	"lint",
+	"list_events",
 	"list_factors",
 	"list_identities",
 	"list_one_time_tokens",
 	"list_sessions",
+	"list_suppressed_addresses",
+	"password_hash_stats",
 	"why_signed_out",
 }
 

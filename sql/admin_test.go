@@ -226,6 +226,7 @@ func TestWhoMayAdminister(t *testing.T) {
 	for call, isReading := range map[string]bool{
 		"select postern.create_user('eve@example.com')":                                                 false,
 		"select postern.ensure_user('eve@example.com')":                                                 false,
+		"select postern.set_actor('alice')":                                                             false,
 		"select * from postern.find_users()":                                                            true,
 		"select postern.count_users()":                                                                  true,
 		"select postern.get_user('ann@example.com')":                                                    true,
@@ -238,14 +239,20 @@ func TestWhoMayAdminister(t *testing.T) {
 		"select postern.set_user_metadata('bob@example.com', '{}')":                                     false,
 		"select postern.set_role('bob@example.com', 'editor')":                                          false,
 		"select * from postern.list_identities('ann@example.com')":                                      true,
+		"select postern.link_identity('bob@example.com', 'github', '7')":                                false,
 		"select postern.unlink_identity('ann@example.com', null) where false":                           false,
 		"select * from postern.list_factors('ann@example.com')":                                         true,
 		"select postern.delete_factor('ann@example.com', null) where false":                             false,
 		"select postern.reset_mfa('ann@example.com')":                                                   false,
+		"select postern.verify_password('bob@example.com', 'x') where false":                            false,
+		"select * from postern.password_hash_stats()":                                                   true,
 		"select postern.clear_password('bob@example.com')":                                              false,
 		"select * from postern.list_one_time_tokens('ann@example.com')":                                 true,
 		"select postern.expire_links('bob@example.com')":                                                false,
 		"select postern.ban_user('bob@example.com')":                                                    false,
+		"select postern.lock_user('bob@example.com', 'x')":                                              false,
+		"select postern.unlock_user('bob@example.com') where false":                                     false,
+		"select postern.require_password_change('bob@example.com')":                                     false,
 		"select postern.unban_user('dan@example.com')":                                                  false,
 		"select * from postern.delete_user_plan('bob@example.com')":                                     true,
 		"select postern.delete_user('bob@example.com')":                                                 false,
@@ -266,7 +273,7 @@ func TestWhoMayAdminister(t *testing.T) {
 			}
 		}
 	}
-	for _, call := range []string{"select from auth.users", "select from postern.outbox", "select postern_internal.context()"} {
+	for _, call := range []string{"select from auth.users", "select from postern.outbox", "select from postern.actor_key", "select postern_internal.context()"} {
 		if may("postern_admin", call) {
 			t.Errorf("postern_admin may %s", call)
 		}

@@ -74,6 +74,11 @@ func dropFactor(id string) string {
 	return fmt.Sprintf("select postern_internal.admin_delete_factor(%s, %s, null, postern_internal.context())", annID, id)
 }
 
+// changeFactor is the call of PUT /admin/users/{id}/factors/{id}: the handler sends both members.
+func changeFactor(id, changes string) string {
+	return fmt.Sprintf("select postern_internal.admin_update_factor(%s, %s, '%s', null, null, postern_internal.context())", annID, id, changes)
+}
+
 // grep returns the lines that begin so.
 func grep(lines []string, prefix string) (found []string) {
 	for _, line := range lines {
@@ -102,6 +107,8 @@ func TestSQLLeavesWhatHTTPLeaves(t *testing.T) {
 		{"select postern.update_user('ann@example.com', 'new@example.com', null, '+15550009', " + hash + ", true, true, '{\"a\": 1}', '{\"b\": 2}', 'editor', '1 day')",
 			put(ann, `{"email": "new@example.com", "phone": "15550009", "email_confirm": true, "phone_confirm": true, "user_metadata": {"a": 1},
 				"app_metadata": {"b": 2}, "role": "editor", "ban_seconds": 86400}`, hash)},
+		{"select postern.update_factor('ann@example.com', " + factorID + ", 'clock')", changeFactor(factorID, `{"friendly_name": "clock", "phone": ""}`)},
+		{"select postern.update_factor('ann@example.com', " + otherID + ", phone => '+1 555 0009')", changeFactor(otherID, `{"friendly_name": "", "phone": "15550009"}`)},
 		{"select postern.delete_factor('ann@example.com', " + factorID + ")", dropFactor(factorID)},
 		{"select postern.reset_mfa('ann@example.com')", dropFactor(factorID) + ";" + dropFactor(otherID)},
 		{"select postern.sign_out('ann@example.com')", "select postern_internal.admin_sign_out(" + annID + ", null, postern_internal.context())"},

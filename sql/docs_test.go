@@ -34,11 +34,16 @@ var sections = []struct {
 		"set_password",
 		"set_password_hash",
 		"clear_password",
+		"require_password_change",
+		"verify_password",
+		"password_hash_stats",
 		"set_user_metadata",
 		"set_app_metadata",
 		"set_role",
 		"ban_user",
 		"unban_user",
+		"lock_user",
+		"unlock_user",
 		"delete_user_plan",
 		"delete_user",
 	}},
@@ -48,10 +53,12 @@ var sections = []struct {
 	}},
 	{"Identities", []string{
 		"list_identities",
+		"link_identity",
 		"unlink_identity",
 	}},
 	{"Second factors", []string{
 		"list_factors",
+		"update_factor",
 		"delete_factor",
 		"reset_mfa",
 	}},
@@ -88,6 +95,22 @@ var sections = []struct {
 		"send_magic_link",
 		"list_outbox",
 		"retry_outbox",
+		"retry_dead_outbox",
+		"cancel_outbox",
+		"suppress_address",
+		"unsuppress_address",
+		"list_suppressed_addresses",
+	}},
+	{"Events and webhooks", []string{
+		"list_events",
+		"notify_events",
+		"create_webhook",
+		"update_webhook",
+		"rotate_webhook_secret",
+		"delete_webhook",
+		"list_webhooks",
+		"list_webhook_deliveries",
+		"replay_events",
 	}},
 	{"Row-level security", []string{
 		"check_request",
@@ -96,6 +119,9 @@ var sections = []struct {
 		"has_amr",
 		"is_anonymous",
 		"session_id",
+	}},
+	{"Who acts", []string{
+		"set_actor",
 	}},
 	{"Upkeep", []string{
 		"run_maintenance",
@@ -120,8 +146,9 @@ commit; -- now the invitations go out
 The functions are in schema ` + "`postern`" + `. The owner of schema ` + "`auth`" + ` may call them, and whoever is a member of role
 ` + "`postern_admin`" + `, without any right on the tables; members of ` + "`postern_support`" + ` may call those that only read:
 ` + "`find_users`, `count_users`, `get_user`, `delete_user_plan`, `list_identities`, `list_factors`, `list_one_time_tokens`," + `
-` + "`list_sessions`, `lint`, `why_signed_out`" + `. Those under Row-level security are for policies and PostgREST: anon, authenticated and
-service_role may call them, too ([rls.md](rls.md)). Audit log and events name the session user as the actor.
+` + "`list_sessions`, `list_events`, `list_suppressed_addresses`, `lint`, `password_hash_stats`, `why_signed_out`" + `. Those under Row-level security are for policies and PostgREST: anon, authenticated and
+service_role may call them, too ([rls.md](rls.md)). Audit log and events name the session user as the actor, or whom
+` + "`set_actor`" + ` says for the transaction.
 
     grant postern_admin to alice;
 

@@ -39,15 +39,25 @@ func TestDoctor(t *testing.T) {
 		{name: "a large log", prepare: []string{"update pg_class set reltuples = 2000000 where oid = 'auth.audit_log_entries'::regclass"},
 			want: "note indexes the audit log has about 2000000 entries"},
 		{name: "NULL in token columns", prepare: []string{"insert into auth.users (instance_id, id, aud, role) values ('00000000-0000-0000-0000-000000000000', gen_random_uuid(), 'authenticated', 'authenticated')"},
-			want: "warning users users with NULL where Supabase Auth reads text: 1"},
+			want: "warning users users with NULL where Supabase Auth needs a value: 1 ("},
+		{name: "no instance", prepare: []string{people, "update auth.users set instance_id = null where email like 'ann%'"},
+			want: "warning users users with NULL where Supabase Auth needs a value: 1 (ann@example.com)"},
 		{name: "another instance", prepare: []string{people, "update auth.users set instance_id = gen_random_uuid() where email like 'ann%'"},
-			want: "warning users users that nobody finds, because instance_id is not all zeros: 1"},
+			want: "warning users users that nobody finds, because instance_id is not all zeros: 1 (ann@example.com)"},
 		{name: "capital letters", prepare: []string{people, "update auth.users set email = 'Ann@example.com' where email like 'ann%'"},
-			want: "warning users users with capital letters in their e-mail address: 1"},
+			want: "warning users users with capital letters in their e-mail address: 1 (Ann@example.com)"},
 		{name: "a phone with plus", prepare: []string{people, "update auth.users set phone = '+' || phone where phone <> ''"},
-			want: "warning users users with a phone number that is not digits only: 1"},
+			want: "warning users users with a phone number that is not digits only: 1 (+15550001)"},
 		{name: "no identity", prepare: []string{people, "delete from auth.identities where email like 'ann%'"},
-			want: "warning users users with an e-mail address and no identity: 1"},
+			want: "warning users users with an e-mail address or a phone number and no identity: 1 (ann@example.com)"},
+		{name: "no identity for a number", prepare: []string{people, "delete from auth.identities where provider = 'phone'"},
+			want: "warning users users with an e-mail address or a phone number and no identity: 1 (+15550001)"},
+		{name: "no identities at all", prepare: []string{people, "delete from auth.identities"},
+			want: "warning users users with an e-mail address or a phone number and no identity: 4 (ann@example.com, bob@example.com, +15550001, ...)"},
+		{name: "an identity without times", prepare: []string{people, "update auth.identities set updated_at = null where email like 'ann%'"},
+			want: "warning users users with an identity that has NULL where Supabase Auth reads a time: 1 (ann@example.com)"},
+		{name: "a lock that somebody opened", prepare: []string{people, "select postern.lock_user('ann@example.com', 'x'), postern.lock_user('bob@example.com', 'x')", "update auth.users set banned_until = null where email like 'ann%'"},
+			want: "warning users locked users whose ban was changed by something other than Postern: 1 (ann@example.com)"},
 		{name: "dead messages", prepare: []string{"insert into postern.outbox (kind, template, recipient, state, last_error) values ('mail', 'x', 'y', 'dead', 'no such host')"},
 			want: "warning outbox 1 messages could not be delivered; the last error: no such host", isMendOff: true},
 		{name: "nobody delivers", prepare: []string{"insert into postern.outbox (kind, template, recipient, next_attempt_at) values ('sms', 'x', 'y', now() - interval '1 hour')"},
@@ -67,7 +77,7 @@ func TestDoctor(t *testing.T) {
 			if !strings.HasPrefix(found, c.want) || c.want == "" && found != "" || strings.Contains(found, "\n") {
 				t.Fatalf("found:\n%s\nwant one that begins with %q", found, c.want)
 			}
-			if c.isMendOff || fix == "" {
+			if c.isMendOff || found == "" {
 				return
 			}
 			exec(t, conn, fix)
@@ -82,6 +92,8 @@ func TestDoctor(t *testing.T) {
 func findings(t *testing.T, conn *pgx.Conn) (text, fix string) {
 	t.Helper()
 	found := lines(t, conn, "select severity || ' ' || area || ' ' || what from postern.doctor()")
+	diff(t, "findings that lack something", []string(nil), lines(t, conn, `select d::text from postern.doctor() as d
+		where (severity in ('error', 'warning', 'note') and area <> '' and what <> '' and fix <> '') is not true`))
 	if fixes := lines(t, conn, "select fix from postern.doctor()"); len(fixes) > 0 {
 		fix = fixes[0]
 	}

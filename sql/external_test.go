@@ -30,7 +30,7 @@ func address(email string, isVerified bool) string {
 
 // audited and happened are what a sign-in left behind.
 const (
-	audited  = "select string_agg(payload ->> 'action' || coalesce(' ' || (payload #>> '{traits,provider}'), ''), ', ' order by payload ->> 'action') from auth.audit_log_entries"
+	audited  = "select string_agg(payload ->> 'action' || coalesce(' ' || (payload #>> '{traits,provider}'), ''), ', ' order by payload ->> 'action', payload #>> '{traits,provider}') from auth.audit_log_entries"
 	happened = "select string_agg(type || coalesce(' ' || (data ->> 'provider'), ''), ', ' order by id) from postern.events"
 )
 

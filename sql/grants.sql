@@ -42,10 +42,13 @@ begin
           'find_users',
           'get_user',
           'lint',
+          'list_events',
           'list_factors',
           'list_identities',
           'list_one_time_tokens',
           'list_sessions',
+          'list_suppressed_addresses',
+          'password_hash_stats',
           'why_signed_out')
     loop
       execute format('grant execute on function %s to postern_support', v_function);

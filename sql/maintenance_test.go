@@ -124,6 +124,10 @@ func TestMaintenanceRules(t *testing.T) {
 		{"session_upgrades", append(pair("insert into postern.session_upgrades values (gen_random_uuid(), "+user+", $n, null, $at)", "24 hours"),
 			session("3", "created_at", now), "insert into postern.session_upgrades values ('00000000-0000-4000-8000-0000000000a3', "+user+", 3, null, '2001-01-01')"),
 			"select first_token_id from postern.session_upgrades order by 1", "(2)\n(3)"},
+		{"locked_users", []string{someone, "insert into postern.locked_users values (" + user + ", 'r1', 'x', now(), now()), (gen_random_uuid(), 'r2', 'x', now(), now())"},
+			"select reason from postern.locked_users", "(r1)"},
+		{"password_demands", []string{someone, "insert into postern.password_demands values (" + user + ", 'a1', now()), (gen_random_uuid(), 'a2', now())"},
+			"select actor from postern.password_demands", "(a1)"},
 		{"oauth_authorizations", append([]string{"insert into auth.oauth_clients (id, registration_type, redirect_uris, grant_types, token_endpoint_auth_method) values (" + user + ", 'manual', 'x', 'x', 'none')"},
 			pair("insert into auth.oauth_authorizations (id, authorization_id, client_id, redirect_uri, scope, created_at, expires_at) values (gen_random_uuid(), 'a$n', "+user+", 'x', 'x', '2001-01-01', $at)", "24 hours")...),
 			"select authorization_id from auth.oauth_authorizations", "(a2)"},
@@ -248,7 +252,7 @@ func TestMaintenanceWaitsForNobody(t *testing.T) {
 // The events of a database that was installed before they were partitioned keep their ids, and new ones come after.
 func TestEventsMoveToPartitions(t *testing.T) {
 	t.Parallel()
-	tx := prepared(t, "drop table postern.events, postern.maintenance, postern.retention_refusals",
+	tx := prepared(t, "drop table postern.events, postern.maintenance, postern.retention_refusals cascade",
 		"drop index postern.session_ends_ended_at_idx",
 		`create table postern.events (id bigint generated always as identity primary key, type text not null, user_id uuid,
 			session_id uuid, actor text not null, data jsonb not null default '{}', created_at timestamptz not null default now())`,

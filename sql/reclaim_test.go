@@ -23,6 +23,7 @@ var hijackedAccount = []string{
 	"insert into auth.flow_state (id, user_id, auth_code, provider_type, authentication_method) values (gen_random_uuid(), " + bobID + ", 'code', 'email', 'magiclink')",
 	"insert into auth.identities (id, provider_id, user_id, provider, identity_data) values (" + challengeA + ", '9', " + bobID + ", 'gitlab', '{\"email\": \"bob@example.com\"}'), (gen_random_uuid(), '1', " + bobID + ", 'phone', '{}')",
 	"insert into postern.provider_tokens (id, identity_id, user_id, provider, access_token, created_at, updated_at) values (gen_random_uuid(), " + challengeA + ", " + bobID + ", 'gitlab', 'x', now(), now())",
+	"insert into postern.password_demands values (" + bobID + ", 'x', now())",
 	"select postern_internal.begin_linking(" + bobID + ", " + bobSession + ", jsonb_build_object('state', gen_random_uuid(), 'provider', 'gitlab', 'is_email_optional', false), postern_internal.context())",
 	`update auth.users set encrypted_password = 'hash', phone = '15550002', phone_confirmed_at = now(), phone_change = '15550003', phone_change_token = 'x',
 		email_change = 'x@example.com', email_change_token_new = 'x', email_change_token_current = 'x', email_change_confirm_status = 1, recovery_token = 'x',
@@ -45,7 +46,7 @@ var kept = map[string]string{
 }
 
 // elsewhere are tables that know users without giving anybody a way in, and are not filled above.
-var elsewhere = []string{"postern.totp_steps", "postern.session_upgrades", "postern.retention_refusals"}
+var elsewhere = []string{"postern.totp_steps", "postern.session_upgrades", "postern.retention_refusals", "postern.locked_users"}
 
 // tablesOf lists the tables that know bob, or with all set those that know users at all.
 func tablesOf(t *testing.T, tx pgx.Tx, all bool) map[string]bool {

@@ -176,6 +176,36 @@ Errors: user_not_found (PT404), validation_failed (PT400).
 Example: select postern.ban_user(''mallory@example.com'', ''7 days'');
 Example: select email, postern.ban_user(id::text) from auth.users where email like ''%@spam.example'';';
 
+-- Name: cancel_outbox(bigint); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.cancel_outbox(p_id bigint) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_state text;
+begin
+  update postern.outbox as o
+  set state = 'dropped', payload = '{}', finished_at = postern_internal.clock(),
+    last_error = 'cancelled by ' || (postern_internal.context() ->> 'actor')
+  where o.id = p_id and o.state = 'queued';
+  if not found then
+    select o.state into v_state from postern.outbox as o where o.id = p_id;
+    if v_state is null then
+      perform postern_internal.fail(404, 'outbox_not_found', 'No such message');
+    end if;
+    perform postern_internal.fail(422, 'outbox_not_cancellable',
+      format('A message that is %s cannot be cancelled', v_state));
+  end if;
+end;
+$$;
+
+-- Name: FUNCTION cancel_outbox(p_id bigint); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.cancel_outbox(p_id bigint) IS 'Cancels a message that waits: it is dropped, with who did it as its last error, and its codes and links are erased from it. They stay good; expire_links() makes them void.
+Errors: outbox_not_found (PT404), outbox_not_cancellable (PT422).
+Example: select postern.cancel_outbox(id) from postern.list_outbox(''queued'', ''ann@example.com'');';
+
 -- Name: check_request(); Type: FUNCTION; Schema: postern
 
 CREATE FUNCTION postern.check_request() RETURNS void
@@ -311,6 +341,9 @@ Example: select postern.create_custom_provider(''custom:shop'', ''Shop'', ''clie
 CREATE FUNCTION postern.create_user(email text DEFAULT NULL::text, password text DEFAULT NULL::text, phone text DEFAULT NULL::text, password_hash text DEFAULT NULL::text, email_confirm boolean DEFAULT false, phone_confirm boolean DEFAULT false, user_metadata jsonb DEFAULT '{}'::jsonb, app_metadata jsonb DEFAULT '{}'::jsonb, role text DEFAULT NULL::text, id uuid DEFAULT NULL::uuid, ban_duration interval DEFAULT NULL::interval) RETURNS uuid
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
+    SET enable_seqscan TO 'off'
+    SET jit TO 'off'
+    SET max_parallel_workers_per_gather TO '0'
     AS $$
 declare
   v_email text := postern_internal.check_email(email);
@@ -352,7 +385,37 @@ id: a UUID to use; default: a random one.
 ban_duration: how long the user is banned from now on; default: not at all.
 Errors: email_exists, phone_exists (PT422), validation_failed (PT400).
 Example: select postern.create_user(''ann@example.com'', email_confirm => true);
-Example: select postern.create_user(email, password_hash => hash) from old_users;';
+Example: select postern.create_user(email, password_hash => hash) from old_users;
+Example: select postern.create_user(format(''user%s@example.com'', n), email_confirm => true) from generate_series(1, 10000) as n;';
+
+-- Name: create_webhook(text, text[], text, boolean); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.create_webhook(url text, event_types text[] DEFAULT '{}'::text[], description text DEFAULT ''::text, enabled boolean DEFAULT true, OUT id uuid, OUT secret text)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+#variable_conflict use_variable
+declare
+  v_webhook jsonb := postern_internal.create_webhook(
+    jsonb_build_object(
+      'url', url, 'event_types', to_jsonb(event_types), 'description', description, 'enabled', enabled),
+    null, postern_internal.context());
+begin
+  id := (v_webhook ->> 'id')::uuid;
+  secret := v_webhook ->> 'secret';
+end;
+$$;
+
+-- Name: FUNCTION create_webhook(url text, event_types text[], description text, enabled boolean, OUT id uuid, OUT secret text); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.create_webhook(url text, event_types text[], description text, enabled boolean, OUT id uuid, OUT secret text) IS 'Has an address told of events: each becomes a message of the outbox in the transaction of what happened, signed as Standard Webhooks describe it and delivered with retries (docs/webhooks.md). Returns the id and the secret to verify signatures with, which nobody can read afterwards.
+url: https; where it leads is checked at each delivery. Addresses in networks of your own take POSTERN_OUTBOUND_ALLOWED_NETWORKS.
+event_types: such as {user.created,session.*}; default: all events.
+description: for people.
+enabled: default true.
+Errors: validation_failed (PT400).
+Example: select * from postern.create_webhook(''https://app.example.com/events'');
+Example: select id, secret from postern.create_webhook(''https://crm.example.com/hook'', ''{user.*}'', ''CRM'');';
 
 -- Name: delete_custom_provider(text); Type: FUNCTION; Schema: postern
 
@@ -447,6 +510,24 @@ Errors: user_not_found (PT404).
 Example: select * from postern.delete_user_plan(''ann@example.com'') where row_count is distinct from 0;
 Example: select u.email, p.table_name, p.row_count from auth.users u, postern.delete_user_plan(u.id::text) p where p.effect = ''blocks'' and p.row_count > 0;';
 
+-- Name: delete_webhook(uuid); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.delete_webhook(webhook_id uuid) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+  perform postern_internal.delete_webhook(webhook_id, postern_internal.context());
+end;
+$$;
+
+-- Name: FUNCTION delete_webhook(webhook_id uuid); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.delete_webhook(webhook_id uuid) IS 'Deletes a webhook with its secrets. Messages that wait for it are dropped.
+webhook_id: as create_webhook() and list_webhooks() give it.
+Errors: webhook_not_found (PT404).
+Example: select postern.delete_webhook(id) from postern.list_webhooks() where url like ''https://old.example.com/%'';';
+
 -- Name: doctor(); Type: FUNCTION; Schema: postern
 
 CREATE FUNCTION postern.doctor(OUT severity text, OUT area text, OUT what text, OUT fix text)
@@ -466,14 +547,18 @@ $$;
 
 -- Name: FUNCTION doctor(); Type: COMMENT; Schema: postern
 
-COMMENT ON FUNCTION postern.doctor() IS 'Looks for what is wrong in this database, the worst first: triggers and foreign keys of the application on auth tables, broken indexes, rows made by hand, messages that nobody delivers, maintenance that fails. Severity is error, warning or note; fix is a statement or a sentence. The command postern doctor shows this and checks settings, keys, mail and DNS as well.
-Example: select severity, what, fix from postern.doctor() where severity <> ''note'';';
+COMMENT ON FUNCTION postern.doctor() IS 'Looks for what is wrong in this database, the worst first: triggers and foreign keys of the application on auth tables, broken indexes, missing roles, users made by hand, of whom it names some, messages that nobody delivers, maintenance that fails. Severity is error, warning or note; fix is a statement that mends all of a finding, or a sentence. The command postern doctor shows this and checks settings, keys, mail and DNS as well.
+Example: select severity, what, fix from postern.doctor() where severity <> ''note'';
+Example: select what, fix from postern.doctor() where area = ''users'';';
 
 -- Name: ensure_user(text, jsonb, jsonb, boolean); Type: FUNCTION; Schema: postern
 
 CREATE FUNCTION postern.ensure_user(email text, user_metadata jsonb DEFAULT '{}'::jsonb, app_metadata jsonb DEFAULT '{}'::jsonb, email_confirm boolean DEFAULT false) RETURNS uuid
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
+    SET enable_seqscan TO 'off'
+    SET jit TO 'off'
+    SET max_parallel_workers_per_gather TO '0'
     AS $$
 declare
   v_context jsonb := postern_internal.context();
@@ -502,11 +587,11 @@ $$;
 
 -- Name: FUNCTION ensure_user(email text, user_metadata jsonb, app_metadata jsonb, email_confirm boolean); Type: COMMENT; Schema: postern
 
-COMMENT ON FUNCTION postern.ensure_user(email text, user_metadata jsonb, app_metadata jsonb, email_confirm boolean) IS 'Returns the id of the user with that e-mail address; creates the user first if there is none. An existing user is not changed.
+COMMENT ON FUNCTION postern.ensure_user(email text, user_metadata jsonb, app_metadata jsonb, email_confirm boolean) IS 'Returns the id of the user with that e-mail address; creates the user first if there is none. An existing user is not changed. Who asks for the same address at the same time waits, and gets the same id; seeds of many rows go through them in one order, or two of them may block each other.
 email: the address, in any case.
 user_metadata, app_metadata, email_confirm: for a new user, as for postern.create_user.
 Errors: validation_failed (PT400).
-Example: insert into members (user_id, team) select postern.ensure_user(email), ''blue'' from applications;';
+Example: insert into members (user_id, team) select postern.ensure_user(email), ''blue'' from applications order by email;';
 
 -- Name: expire_links(text); Type: FUNCTION; Schema: postern
 
@@ -558,27 +643,29 @@ max_rows: at most so many; default: all. In the list of a select they come one b
 Example: select postern.export_users();
 Example: select postern.export_users(secrets => true, after => ''7d9c3f5a-1111-4111-8111-111111111111'', max_rows => 1000);';
 
--- Name: find_users(text, integer); Type: FUNCTION; Schema: postern
+-- Name: find_users(text, integer, uuid); Type: FUNCTION; Schema: postern
 
-CREATE FUNCTION postern.find_users(query text DEFAULT ''::text, max_rows integer DEFAULT 50, OUT id uuid, OUT email text, OUT phone text, OUT full_name text, OUT role text, OUT created_at timestamp with time zone, OUT last_sign_in_at timestamp with time zone, OUT confirmed_at timestamp with time zone, OUT banned_until timestamp with time zone, OUT deleted_at timestamp with time zone)
+CREATE FUNCTION postern.find_users(query text DEFAULT ''::text, max_rows integer DEFAULT 50, after uuid DEFAULT NULL::uuid, OUT id uuid, OUT email text, OUT phone text, OUT full_name text, OUT role text, OUT created_at timestamp with time zone, OUT last_sign_in_at timestamp with time zone, OUT confirmed_at timestamp with time zone, OUT banned_until timestamp with time zone, OUT deleted_at timestamp with time zone, OUT lock_reason text)
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO ''
     AS $$
   select u.id, u.email::text, u.phone, u.raw_user_meta_data ->> 'full_name', u.role::text, u.created_at,
-    u.last_sign_in_at, u.confirmed_at, case when postern_internal.is_banned(u) then u.banned_until end, u.deleted_at
-  from auth.users as u
-  where u.instance_id = postern_internal.nil_uuid()
-    and postern_internal.is_about(u, query)
-  order by u.created_at desc nulls last, u.id
-  limit max_rows
+    u.last_sign_in_at, u.confirmed_at, case when postern_internal.is_banned(u) then u.banned_until end, u.deleted_at, l.reason
+  from unnest(postern_internal.page_of_users(query, max_rows, after)) with ordinality as p (id, n)
+  join auth.users as u on u.id = p.id
+  left join postern.locked_users as l on l.user_id = u.id and l.banned_until = u.banned_until
+  order by p.n
 $$;
 
--- Name: FUNCTION find_users(query text, max_rows integer); Type: COMMENT; Schema: postern
+-- Name: FUNCTION find_users(query text, max_rows integer, after uuid); Type: COMMENT; Schema: postern
 
-COMMENT ON FUNCTION postern.find_users(query text, max_rows integer) IS 'Lists users, newest first: all, or those whose address, number or user_metadata.full_name holds a text.
+COMMENT ON FUNCTION postern.find_users(query text, max_rows integer, after uuid) IS 'Lists users, newest first: all, or those whose address, number or user_metadata.full_name holds a text. lock_reason is that of postern.lock_user(), while the lock holds.
 query: part of an e-mail address, phone number or name, in any case; or a whole id; default: everybody.
 max_rows: at most so many; default: 50.
-Example: select email, last_sign_in_at from postern.find_users(''@example.com'');';
+after: the id of the last user of the page before: a page begins after that user, whoever was added meanwhile; default: the first page. The whole list is read page by page through the index on created_at that GOTRUE_INDEX_WORKER_ENSURE_USER_SEARCH_INDEXES_EXIST makes.
+Errors: user_not_found (PT404) where the user of after is gone.
+Example: select email, last_sign_in_at from postern.find_users(''@example.com'');
+Example: select id, email from postern.find_users(max_rows => 100, after => ''63c02ba7-b5f9-4b92-9a83-3d898f02d85b'');';
 
 -- Name: forget_provider_tokens(text, text); Type: FUNCTION; Schema: postern
 
@@ -645,14 +732,16 @@ CREATE FUNCTION postern.get_user(who text) RETURNS jsonb
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO ''
     AS $$
+declare
+  v_user auth.users := postern_internal.find_user(who);
 begin
-  return postern_internal.user_document(postern_internal.find_user(who));
+  return postern_internal.user_document(v_user) || postern_internal.user_orders(v_user.id);
 end;
 $$;
 
 -- Name: FUNCTION get_user(who text); Type: COMMENT; Schema: postern
 
-COMMENT ON FUNCTION postern.get_user(who text) IS 'Returns a user as GET /admin/users/{id} does: one JSON object with identities and factors, without secrets.
+COMMENT ON FUNCTION postern.get_user(who text) IS 'Returns a user as GET /admin/users/{id} does: one JSON object with identities and factors, without secrets. Only here it has lock, while that of postern.lock_user() holds, and password_change, where postern.require_password_change() demands one.
 who: the user''s id, e-mail address, or phone number with a leading +.
 Errors: user_not_found (PT404).
 Example: select jsonb_pretty(postern.get_user(''ann@example.com''));';
@@ -731,6 +820,9 @@ Example: select line, code, message from postern.user_imports where batch = ''ol
 CREATE FUNCTION postern.invite_user(email text, user_metadata jsonb DEFAULT '{}'::jsonb, redirect_to text DEFAULT NULL::text) RETURNS uuid
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
+    SET enable_seqscan TO 'off'
+    SET jit TO 'off'
+    SET max_parallel_workers_per_gather TO '0'
     AS $$
 declare
   v_email text := postern_internal.check_email(email);
@@ -811,6 +903,46 @@ Errors: user_not_found (PT404), email_exists (PT422) for a confirmed address or 
 Example: select action_link from postern.issue_link(''ann@example.com'', ''recovery'');
 Example: select w.email, l.action_link from waiting_list w, postern.issue_link(w.email, ''invite'', ''https://app.example.com/welcome'') l;';
 
+-- Name: link_identity(text, text, text, jsonb, text, boolean); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.link_identity(who text, provider text, provider_id text, identity_data jsonb DEFAULT '{}'::jsonb, email text DEFAULT NULL::text, email_verified boolean DEFAULT NULL::boolean) RETURNS uuid
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_context jsonb := postern_internal.context();
+  v_identity jsonb := postern_internal.check_identity(provider, provider_id, identity_data, email, email_verified);
+  v_address text := postern_internal.candidate_email(v_identity) ->> 'email';
+  v_user auth.users := postern_internal.find_user(who);
+  v_id uuid;
+begin
+  perform postern_internal.lock_names(provider, v_identity, v_context);
+  v_user := postern_internal.need_user(v_user.id);
+  perform postern_internal.put_linked_identity(v_user.id, provider, v_identity, 'administration', v_context);
+  if coalesce(v_user.email, '') = '' and v_address = any (postern_internal.verified_emails(v_identity, v_context)) then
+    perform postern_internal.adopt_linked_email(v_user, provider, v_identity, v_context);
+  end if;
+  v_user := postern_internal.finish_linking(v_user.id, provider, v_context);
+  select i.id into v_id from auth.identities as i
+  where i.provider = link_identity.provider and i.provider_id = v_identity ->> 'sub';
+  perform postern_internal.audit_admin('identity_linked', v_user, v_context, jsonb_build_object(
+    'identity_id', v_id, 'provider', provider, 'provider_id', v_identity ->> 'sub'));
+  return v_id;
+end;
+$$;
+
+-- Name: FUNCTION link_identity(who text, provider text, provider_id text, identity_data jsonb, email text, email_verified boolean); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.link_identity(who text, provider text, provider_id text, identity_data jsonb, email text, email_verified boolean) IS 'Links a user to an account at a provider, who can sign in with it then, and returns the id of the identity. An account without an address gets the identity''s, if it is verified. The user is mailed where GOTRUE_MAILER_NOTIFICATIONS_IDENTITY_LINKED_ENABLED is on. Addresses and phone numbers of users are not identities of a provider: set_email(), set_phone().
+who: the user''s id, e-mail address, or phone number with a leading +.
+provider: its name, as github or custom:acme; it need not be switched on yet.
+provider_id: the id of the account there, such as sub in its ID tokens.
+identity_data: a JSON object of claims about the person; sub and provider_id are added.
+email, email_verified: the address that the provider knows, and whether it verified it; default: as identity_data says.
+Errors: user_not_found (PT404); identity_already_exists (PT422) where it is linked, to this user or another; email_exists (PT400) where the address that the account would get is somebody''s; validation_failed (PT400).
+Example: select postern.link_identity(''ann@example.com'', ''github'', ''583231'', ''{"user_name": "ann"}'');
+Example: select postern.link_identity(u.email, ''google'', o.google_id, email => o.google_email, email_verified => true) from old_logins o join auth.users u on u.email = o.email;';
+
 -- Name: lint(); Type: FUNCTION; Schema: postern
 
 CREATE FUNCTION postern.lint(OUT rule text, OUT severity text, OUT object text, OUT what text, OUT fix text)
@@ -857,6 +989,50 @@ provider_type: oauth2 or oidc; default: both.
 Errors: validation_failed (PT400); feature_disabled (PT404).
 Example: select identifier, name, is_enabled from postern.list_custom_providers();
 Example: select provider ->> ''client_id'' from postern.list_custom_providers(''oidc'') where identifier = ''custom:acme'';';
+
+-- Name: list_events(text, text[], timestamp with time zone, bigint, bigint, integer); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.list_events(who text DEFAULT NULL::text, types text[] DEFAULT '{}'::text[], since timestamp with time zone DEFAULT NULL::timestamp with time zone, after_id bigint DEFAULT NULL::bigint, before_id bigint DEFAULT NULL::bigint, max_rows integer DEFAULT 100, OUT id bigint, OUT type text, OUT user_id uuid, OUT session_id uuid, OUT actor text, OUT data jsonb, OUT created_at timestamp with time zone)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+#variable_conflict use_column
+declare
+  -- an id is enough for somebody who was deleted
+  v_who uuid := case when who is null then null when postern_internal.is_uuid(btrim(who)) then btrim(who)::uuid
+    else (postern_internal.find_user(who)).id end;
+begin
+  if after_id is not null then
+    return query
+      select e.id, e.type, e.user_id, e.session_id, e.actor, e.data, e.created_at
+      from postern.events as e
+      where e.id > after_id and (before_id is null or e.id < before_id) and (v_who is null or e.user_id = v_who)
+        and (since is null or e.created_at >= since) and postern_internal.is_event_wanted(e.type, coalesce(types, '{}'))
+      order by e.id
+      limit max_rows;
+  else
+    return query
+      select e.id, e.type, e.user_id, e.session_id, e.actor, e.data, e.created_at
+      from postern.events as e
+      where (before_id is null or e.id < before_id) and (v_who is null or e.user_id = v_who)
+        and (since is null or e.created_at >= since) and postern_internal.is_event_wanted(e.type, coalesce(types, '{}'))
+      order by e.id desc
+      limit max_rows;
+  end if;
+end;
+$$;
+
+-- Name: FUNCTION list_events(who text, types text[], since timestamp with time zone, after_id bigint, before_id bigint, max_rows integer); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.list_events(who text, types text[], since timestamp with time zone, after_id bigint, before_id bigint, max_rows integer) IS 'Lists events, the newest first; with after_id those after it, the oldest first. docs/webhooks.md has the types and their data.
+who: only those about one user: id, e-mail address, or phone number with a leading +. An id also works for users who were deleted.
+types: such as {user.created,session.*}; default: all.
+since: only those from then on.
+after_id, before_id: only those after or before an event, for the next page. An event becomes visible when its transaction commits, which may be after events with greater ids: whoever wants all of them takes a webhook.
+max_rows: at most so many; default: 100.
+Errors: user_not_found (PT404).
+Example: select created_at, type, actor, data from postern.list_events(''ann@example.com'');
+Example: select * from postern.list_events(types => ''{user.*}'', after_id => 4711, max_rows => 1000);';
 
 -- Name: list_factors(text); Type: FUNCTION; Schema: postern
 
@@ -1034,6 +1210,206 @@ who: the user''s id, e-mail address, or phone number with a leading +.
 Errors: user_not_found (PT404).
 Example: select session_id, last_active_at, user_agent from postern.list_sessions(''ann@example.com'');';
 
+-- Name: list_suppressed_addresses(text, integer); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.list_suppressed_addresses(after_address text DEFAULT NULL::text, max_rows integer DEFAULT 100, OUT address text, OUT reason text, OUT actor text, OUT created_at timestamp with time zone)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+  select s.address, s.reason, s.actor, s.created_at
+  from postern.suppressed_addresses as s
+  where after_address is null or s.address > after_address
+  order by s.address
+  limit max_rows
+$$;
+
+-- Name: FUNCTION list_suppressed_addresses(after_address text, max_rows integer); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.list_suppressed_addresses(after_address text, max_rows integer) IS 'Lists the addresses and numbers that get no messages, in alphabetical order, with the reason and who gave it.
+after_address: only those after this one, for the next page.
+max_rows: at most so many; default: 100.
+Example: select * from postern.list_suppressed_addresses(max_rows => 1000);';
+
+-- Name: list_webhook_deliveries(uuid, text, integer); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.list_webhook_deliveries(only_webhook uuid DEFAULT NULL::uuid, only_state text DEFAULT NULL::text, max_rows integer DEFAULT 100, OUT id bigint, OUT webhook_id uuid, OUT event_id bigint, OUT event_type text, OUT url text, OUT state text, OUT attempts integer, OUT last_error text, OUT next_attempt_at timestamp with time zone, OUT created_at timestamp with time zone, OUT finished_at timestamp with time zone)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+  select o.id, o.webhook_id, o.event_id, o.template, o.recipient, o.state, o.attempts, o.last_error, o.next_attempt_at,
+    o.created_at, o.finished_at
+  from postern.outbox as o
+  where o.kind = 'webhook'
+    and (only_webhook is null or o.webhook_id = only_webhook)
+    and (only_state is null or o.state = only_state)
+  order by o.event_id desc, o.id desc
+  limit max_rows
+$$;
+
+-- Name: FUNCTION list_webhook_deliveries(only_webhook uuid, only_state text, max_rows integer); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.list_webhook_deliveries(only_webhook uuid, only_state text, max_rows integer) IS 'Lists messages to webhooks, those about the newest events first: delivered ones for 7 days, dead ones for 30. Dead ones are sent again by retry_outbox(id), or all of them by retry_dead_outbox(''webhook'').
+only_webhook: those to this webhook; default: to all.
+only_state: queued, sending, sent, dead or dropped; default: all.
+max_rows: at most so many; default: 100.
+Example: select event_type, url, attempts, last_error from postern.list_webhook_deliveries(only_state => ''dead'');';
+
+-- Name: list_webhooks(); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.list_webhooks(OUT id uuid, OUT url text, OUT event_types text[], OUT description text, OUT is_enabled boolean, OUT disabled_reason text, OUT secrets integer, OUT waiting bigint, OUT dead bigint, OUT created_at timestamp with time zone, OUT updated_at timestamp with time zone)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+  select w.id, w.url, w.event_types, w.description, w.is_enabled, w.disabled_reason, (
+      select count(*)::int from postern.webhook_secrets as s
+      where s.webhook_id = w.id and (s.expires_at is null or s.expires_at > postern_internal.clock())),
+    (select count(*) from postern.outbox as o
+      where o.webhook_id = w.id and o.kind = 'webhook' and o.state in ('queued', 'sending')),
+    (select count(*) from postern.outbox as o where o.webhook_id = w.id and o.kind = 'webhook' and o.state = 'dead'),
+    w.created_at, w.updated_at
+  from postern.webhooks as w
+  order by w.created_at desc, w.id
+$$;
+
+-- Name: FUNCTION list_webhooks(); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.list_webhooks() IS 'Lists the webhooks, the newest first: how many secrets sign at the moment, how many messages wait, and how many are dead. disabled_reason is gone where the receiver answered 410.
+Example: select url, is_enabled, waiting, dead from postern.list_webhooks();';
+
+-- Name: lock_user(text, text); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.lock_user(who text, reason text) RETURNS uuid
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_context jsonb := postern_internal.context();
+  v_user auth.users := postern_internal.need_user((postern_internal.find_user(who)).id);
+  v_until timestamptz := postern_internal.clock() + interval '100 years';
+  v_reason text := btrim(reason);
+begin
+  if coalesce(v_reason, '') = '' then
+    perform postern_internal.fail(400, 'validation_failed', 'Say why the account is locked');
+  end if;
+  insert into postern.locked_users as l (user_id, reason, actor, locked_at, banned_until, other_ban)
+  values (v_user.id, v_reason, v_context ->> 'actor', postern_internal.clock(), v_until, v_user.banned_until)
+  on conflict (user_id) do update
+    set reason = excluded.reason, actor = excluded.actor, locked_at = excluded.locked_at,
+      banned_until = excluded.banned_until,
+      other_ban = case when l.banned_until = v_user.banned_until then l.other_ban else v_user.banned_until end;
+  update auth.users as u set banned_until = v_until, updated_at = postern_internal.clock() where u.id = v_user.id;
+  perform postern_internal.end_sessions(v_user.id, 'ban', v_context);
+  perform postern_internal.void_tokens(v_user.id);
+  perform postern_internal.end_flows(v_user.id);
+  perform postern_internal.audit_admin('user_modified', v_user, v_context,
+    jsonb_build_object('user_phone', coalesce(v_user.phone, ''), 'lock_reason', v_reason));
+  perform postern_internal.record_event('user.locked', v_user.id, v_context, jsonb_build_object('reason', v_reason));
+  return v_user.id;
+end;
+$$;
+
+-- Name: FUNCTION lock_user(who text, reason text); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.lock_user(who text, reason text) IS 'Locks an account that may be in wrong hands, and returns the user''s id: all sessions end, links and codes that were sent are void, and nobody signs in, by whatever means, until postern.unlock_user(). Clients see a ban, and so does Supabase Auth. Lifting a ban does not open it. Locked again, it gets the new reason.
+who: the user''s id, e-mail address, or phone number with a leading +.
+reason: why; shown by get_user(), find_users() and why_signed_out(), and in the event user.locked.
+Errors: user_not_found (PT404), validation_failed (PT400) without a reason.
+Example: select postern.lock_user(''ann@example.com'', ''phone was stolen, ticket 4711'');
+Example: select postern.lock_user(user_id::text, ''signed in from a leaked list'') from suspects;';
+
+-- Name: notify_events(boolean); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.notify_events(enabled boolean) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+  if enabled then
+    insert into postern.event_notifications (since) values (postern_internal.clock()) on conflict do nothing;
+  else
+    delete from postern.event_notifications;
+  end if;
+end;
+$$;
+
+-- Name: FUNCTION notify_events(enabled boolean); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.notify_events(enabled boolean) IS 'Switches NOTIFY postern_events on or off, for all servers and at once: whoever LISTENs in this database is told id, type, user_id, session_id and created_at of every event as a JSON object, when its transaction commits. Off to begin with, because PostgreSQL lets transactions that NOTIFY commit one after the other only, and every role that can connect may LISTEN. Nobody is told again of what was missed: list_events(after_id => ...) has it.
+Example: select postern.notify_events(true); -- then: listen postern_events';
+
+-- Name: password_hash_stats(); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.password_hash_stats(OUT form text, OUT parameters text, OUT users bigint)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+  select f.form, f.parameters, count(*)
+  from auth.users as u
+  cross join lateral postern_internal.password_hash_form(u.encrypted_password) as f
+  where u.instance_id = postern_internal.nil_uuid() and u.deleted_at is null
+  group by 1, 2
+  order by 3 desc, 1, 2
+$$;
+
+-- Name: FUNCTION password_hash_stats(); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.password_hash_stats() IS 'Counts users by the form of their password hash and what it costs, most users first: what an import left. Accounts that were made without a password hold a hash of bcrypt that no password fits. unknown is what no sign-in can compare with.
+Example: select * from postern.password_hash_stats();';
+
+-- Name: replay_events(uuid, bigint, bigint); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.replay_events(webhook_id uuid, from_id bigint, to_id bigint DEFAULT NULL::bigint) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+  return (postern_internal.replay_events(webhook_id, from_id, to_id, null) ->> 'queued')::int;
+end;
+$$;
+
+-- Name: FUNCTION replay_events(webhook_id uuid, from_id bigint, to_id bigint); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.replay_events(webhook_id uuid, from_id bigint, to_id bigint) IS 'Sends a webhook events of the past, of its types, and returns how many. The messages carry the ids of the first time, so a receiver that remembers ids does nothing twice. Those that wait already are left out.
+webhook_id: as create_webhook() and list_webhooks() give it; a disabled one gets them when it is enabled.
+from_id: the first event, an id of list_events().
+to_id: the last one; default: the newest.
+Errors: validation_failed (PT400); webhook_not_found (PT404).
+Example: select postern.replay_events(w.id, 4711) from postern.list_webhooks() as w where w.description = ''CRM'';';
+
+-- Name: require_password_change(text, boolean); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.require_password_change(who text, required boolean DEFAULT true) RETURNS uuid
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_context jsonb := postern_internal.context();
+  v_user auth.users := postern_internal.need_user((postern_internal.find_user(who)).id);
+begin
+  if coalesce(required, true) then
+    insert into postern.password_demands (user_id, actor, demanded_at)
+    values (v_user.id, v_context ->> 'actor', postern_internal.clock())
+    on conflict (user_id) do update set actor = excluded.actor, demanded_at = excluded.demanded_at;
+  else
+    delete from postern.password_demands as d where d.user_id = v_user.id;
+  end if;
+  perform postern_internal.audit_admin(
+    'user_modified', v_user, v_context, jsonb_build_object('user_phone', coalesce(v_user.phone, '')));
+  perform postern_internal.record_event('user.password_change_required', v_user.id, v_context,
+    jsonb_build_object('required', coalesce(required, true)));
+  return v_user.id;
+end;
+$$;
+
+-- Name: FUNCTION require_password_change(who text, required boolean); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.require_password_change(who text, required boolean) IS 'Demands a new password from a user, and returns the user''s id: the password they have opens no session any more. Who signs in with it is refused (400 password_change_required) and gets a recovery link by mail, or a code where they signed in with a phone number. Any new password, whoever sets it, ends the demand. Links, codes and providers sign in as before, and sessions go on; sign_out() ends them.
+who: the user''s id, e-mail address, or phone number with a leading +.
+required: false takes the demand back; default: true.
+Errors: user_not_found (PT404).
+Example: select postern.require_password_change(''ann@example.com'');
+Example: select postern.require_password_change(id::text), postern.sign_out(id::text) from auth.users where encrypted_password like ''{SSHA}%'';';
+
 -- Name: resend(text, text, text); Type: FUNCTION; Schema: postern
 
 CREATE FUNCTION postern.resend(who text, kind text, redirect_to text DEFAULT NULL::text) RETURNS boolean
@@ -1125,6 +1501,44 @@ who: the user''s id, e-mail address, or phone number with a leading +. Make sure
 Errors: user_not_found (PT404).
 Example: select postern.reset_mfa(''ann@example.com'');';
 
+-- Name: retry_dead_outbox(text, integer); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.retry_dead_outbox(p_kind text, p_limit integer DEFAULT 10000) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_now timestamptz := postern_internal.clock();
+  v_count int;
+begin
+  if coalesce(p_kind, '') not in ('mail', 'sms', 'hook', 'webhook') then
+    perform postern_internal.fail(400, 'validation_failed', 'The kind is mail, sms, hook or webhook');
+  end if;
+  with dead as (
+    select o.id from postern.outbox as o
+    where o.state = 'dead' and o.kind = p_kind and (o.expires_at is null or o.expires_at > v_now)
+    order by o.id
+    limit p_limit
+    for update skip locked
+  )
+  update postern.outbox as o
+  set state = 'queued', attempts = 0, next_attempt_at = v_now, finished_at = null
+  from dead as d
+  where o.id = d.id;
+  get diagnostics v_count = row_count;
+  perform postern_internal.wake_outbox();
+  return v_count;
+end;
+$$;
+
+-- Name: FUNCTION retry_dead_outbox(p_kind text, p_limit integer); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.retry_dead_outbox(p_kind text, p_limit integer) IS 'Sends the dead messages of a kind again, the oldest first, with a full set of attempts, and returns how many: after a mail server or a receiver was mended. Those that expired stay dead.
+p_kind: mail, sms, hook or webhook.
+p_limit: at most so many; default: 10000.
+Errors: validation_failed (PT400).
+Example: select postern.retry_dead_outbox(''webhook'');';
+
 -- Name: retry_outbox(bigint); Type: FUNCTION; Schema: postern
 
 CREATE FUNCTION postern.retry_outbox(p_id bigint) RETURNS void
@@ -1196,6 +1610,26 @@ who: only those of one user: the user''s id, e-mail address, or phone number wit
 Errors: user_not_found (PT404), validation_failed (PT400).
 Example: select postern.revoke_tokens_before(''2026-03-01 12:00+00'');
 Example: select postern.revoke_tokens_before(now(), ''ann@example.com'');';
+
+-- Name: rotate_webhook_secret(uuid, interval); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.rotate_webhook_secret(webhook_id uuid, keep_old interval DEFAULT '1 day'::interval) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+  return postern_internal.rotate_webhook_secret(webhook_id, keep_old, null, postern_internal.context()) ->> 'secret';
+end;
+$$;
+
+-- Name: FUNCTION rotate_webhook_secret(webhook_id uuid, keep_old interval); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.rotate_webhook_secret(webhook_id uuid, keep_old interval) IS 'Gives a webhook a new secret and returns it. For a while deliveries are signed with the old one as well, so that no receiver has to change at the same moment.
+webhook_id: as create_webhook() and list_webhooks() give it.
+keep_old: how long, 0 to 30 days; default: a day.
+Errors: validation_failed (PT400); webhook_not_found (PT404).
+Example: select postern.rotate_webhook_secret(id) from postern.list_webhooks() where description = ''CRM'';
+Example: select postern.rotate_webhook_secret(id, keep_old => ''0'') from postern.list_webhooks(); -- it leaked';
 
 -- Name: run_maintenance(); Type: FUNCTION; Schema: postern
 
@@ -1289,6 +1723,38 @@ $$;
 COMMENT ON FUNCTION postern.session_is_valid() IS 'Whether the request is that of a user whom check_request() lets pass: for policies of single tables, and where no db-pre-request runs (Realtime, Storage). False without a user, also for service_role.
 Example: select postern.session_is_valid();
 Example: create policy "live sessions only" on payments as restrictive to authenticated using ((select postern.session_is_valid()));';
+
+-- Name: set_actor(text, text); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.set_actor(name text, reason text DEFAULT NULL::text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_name text := btrim(name);
+  v_said text := jsonb_strip_nulls(jsonb_build_object('name', v_name, 'reason', nullif(btrim(reason), '')))::text;
+begin
+  if v_name = '' or length(v_name) > 255 or length(reason) > 1000 then
+    perform postern_internal.fail(
+      400, 'validation_failed', 'The name of an actor has 1 to 255 characters, the reason at most 1000');
+  elsif v_name in ('user', 'server', 'hook', 'maintenance') then
+    perform postern_internal.fail(400, 'validation_failed', format('%s is what events call something else', v_name));
+  end if;
+  perform pg_current_xact_id(); -- the signature needs one
+  perform set_config('postern.actor', case
+    when v_name is not null then postern_internal.actor_signature(v_said) || ' ' || v_said
+    else ''
+  end, true);
+end;
+$$;
+
+-- Name: FUNCTION set_actor(name text, reason text); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.set_actor(name text, reason text) IS 'Says who acts, until the end of the transaction (outside of begin and commit, of the one statement): audit entries and events of what SQL changes name that person as the actor. The session user and the reason stand beside it (set_actor in the traits and the data). Requests to a server are not affected. The setting postern.actor that it writes is signed: nothing else written there counts.
+name: who; null for the session user again.
+reason: why, such as the number of a ticket.
+Errors: validation_failed (PT400).
+Example: select postern.set_actor(''alice@example.com'', ''ticket 4711''), postern.ban_user(''mallory@example.com'');';
 
 -- Name: set_app_metadata(text, jsonb); Type: FUNCTION; Schema: postern
 
@@ -1511,6 +1977,34 @@ Example: select postern.sign_out_all(idle_for => ''90 days'');
 Example: select postern.sign_out_all(network => ''203.0.113.0/24'', user_agent => ''%python-requests%'');
 Example: select postern.sign_out_all(everybody => true);';
 
+-- Name: suppress_address(text, text); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.suppress_address(address text, reason text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_address text := postern_internal.suppressible(address);
+begin
+  if coalesce(btrim(reason), '') = '' then
+    perform postern_internal.fail(400, 'validation_failed', 'A reason is required');
+  end if;
+  insert into postern.suppressed_addresses as s (address, reason, actor, created_at)
+  values (v_address, left(btrim(reason), 500), postern_internal.context() ->> 'actor', postern_internal.clock())
+  on conflict on constraint suppressed_addresses_pkey
+    do update set reason = excluded.reason, actor = excluded.actor, created_at = excluded.created_at;
+end;
+$$;
+
+-- Name: FUNCTION suppress_address(address text, reason text); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.suppress_address(address text, reason text) IS 'Sends no more mails or text messages to an address or number, queued ones included: after a bounce or a complaint, or on request. Requests are answered as before; the message is dropped, and list_outbox() shows why. A hook that sends messages is not called; for a change of address with two mails it is, unless both are suppressed.
+address: an e-mail address in any case, or a phone number.
+reason: for people, such as bounced.
+Errors: validation_failed (PT400).
+Example: select postern.suppress_address(''gone@example.com'', ''bounced'');
+Example: select postern.suppress_address(email, ''complaint'') from my_mail_provider.complaints;';
+
 -- Name: unban_user(text); Type: FUNCTION; Schema: postern
 
 CREATE FUNCTION postern.unban_user(who text) RETURNS uuid
@@ -1553,6 +2047,65 @@ identity_id: of the identity.
 Errors: user_not_found (PT404); identity_not_found, single_identity_not_deletable, email_conflict_identity_not_deletable (PT422).
 Example: select postern.unlink_identity(''ann@example.com'', i.identity_id) from postern.list_identities(''ann@example.com'') i where i.provider = ''github'';';
 
+-- Name: unlock_user(text); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.unlock_user(who text) RETURNS uuid
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_context jsonb := postern_internal.context();
+  v_user auth.users := postern_internal.need_user((postern_internal.find_user(who)).id);
+  v_lock postern.locked_users;
+begin
+  delete from postern.locked_users as l where l.user_id = v_user.id returning l.* into v_lock;
+  if v_lock.user_id is null then
+    perform postern_internal.fail(422, 'user_not_locked', 'The user is not locked; postern.unban_user() lifts a ban');
+  end if;
+  perform postern_internal.void_tokens(v_user.id);
+  perform postern_internal.end_flows(v_user.id);
+  update auth.users as u
+  set banned_until = case when u.banned_until = v_lock.banned_until then v_lock.other_ban else u.banned_until end
+  where u.id = v_user.id
+  returning u.* into v_user;
+  perform postern_internal.audit_admin(
+    'user_modified', v_user, v_context, jsonb_build_object('user_phone', coalesce(v_user.phone, '')));
+  perform postern_internal.record_event('user.unlocked', v_user.id, v_context, jsonb_strip_nulls(jsonb_build_object(
+    'reason', v_lock.reason,
+    'banned_until', case when postern_internal.is_banned(v_user) then postern_internal.rfc3339(v_user.banned_until) end)));
+  return v_user.id;
+end;
+$$;
+
+-- Name: FUNCTION unlock_user(who text); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.unlock_user(who text) IS 'Opens an account that postern.lock_user() locked, and returns the user''s id. Links and codes that were sent meanwhile are void. A ban of its own, set before the lock or while it held, goes on. Sessions do not come back; where somebody else may know the password, set_password() or require_password_change() comes first.
+who: the user''s id, e-mail address, or phone number with a leading +.
+Errors: user_not_found (PT404), user_not_locked (PT422).
+Example: select postern.unlock_user(''ann@example.com'');';
+
+-- Name: unsuppress_address(text); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.unsuppress_address(address text) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+#variable_conflict use_column
+declare
+  v_address text := postern_internal.suppressible(unsuppress_address.address);
+begin
+  delete from postern.suppressed_addresses as s where s.address = v_address;
+  return found;
+end;
+$$;
+
+-- Name: FUNCTION unsuppress_address(address text); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.unsuppress_address(address text) IS 'Sends messages to an address or number again, and returns whether it was suppressed. What was dropped stays dropped.
+address: as for suppress_address().
+Errors: validation_failed (PT400).
+Example: select postern.unsuppress_address(''ann@example.com'');';
+
 -- Name: update_custom_provider(text, text, text, text, text, text, text, text, text[], text, text, text[], boolean, boolean, boolean, boolean, jsonb, text[], jsonb); Type: FUNCTION; Schema: postern
 
 CREATE FUNCTION postern.update_custom_provider(identifier text, name text DEFAULT NULL::text, client_id text DEFAULT NULL::text, client_secret text DEFAULT NULL::text, issuer text DEFAULT NULL::text, authorization_url text DEFAULT NULL::text, token_url text DEFAULT NULL::text, userinfo_url text DEFAULT NULL::text, scopes text[] DEFAULT NULL::text[], discovery_url text DEFAULT NULL::text, jwks_uri text DEFAULT NULL::text, acceptable_client_ids text[] DEFAULT NULL::text[], pkce_enabled boolean DEFAULT NULL::boolean, enabled boolean DEFAULT NULL::boolean, email_optional boolean DEFAULT NULL::boolean, skip_nonce_check boolean DEFAULT NULL::boolean, attribute_mapping jsonb DEFAULT NULL::jsonb, custom_claims_allowlist text[] DEFAULT NULL::text[], authorization_params jsonb DEFAULT NULL::jsonb) RETURNS jsonb
@@ -1579,6 +2132,33 @@ COMMENT ON FUNCTION postern.update_custom_provider(identifier text, name text, c
 Errors: validation_failed (PT400); custom_provider_not_found, feature_disabled (PT404).
 Example: select postern.update_custom_provider(''custom:acme'', enabled => false);
 Example: select postern.update_custom_provider(''custom:acme'', scopes => ''{email,profile}'');';
+
+-- Name: update_factor(text, uuid, text, text); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.update_factor(who text, factor_id uuid, friendly_name text DEFAULT NULL::text, phone text DEFAULT NULL::text) RETURNS uuid
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_id uuid := (postern_internal.find_user(who)).id;
+begin
+  perform postern_internal.admin_update_factor(
+    v_id, coalesce(factor_id, postern_internal.nil_uuid()),
+    jsonb_build_object('friendly_name', friendly_name, 'phone', postern_internal.check_phone(phone)),
+    null, null, postern_internal.context());
+  return v_id;
+end;
+$$;
+
+-- Name: FUNCTION update_factor(who text, factor_id uuid, friendly_name text, phone text); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.update_factor(who text, factor_id uuid, friendly_name text, phone text) IS 'Gives a second factor another name, or a phone factor another number, and returns the user''s id. What is left out stays as it is.
+who: the user''s id, e-mail address, or phone number with a leading +.
+factor_id: of the factor.
+friendly_name: the new name; no other factor of the user has it.
+phone: the new number; it may begin with + and hold spaces. Factors of other types have none, and stay without.
+Errors: user_not_found, mfa_factor_not_found (PT404), validation_failed (PT400); unique_violation (23505) where another factor of the user has the name or number.
+Example: select postern.update_factor(''ann@example.com'', f.factor_id, ''old phone'') from postern.list_factors(''ann@example.com'') f where f.factor_type = ''phone'';';
 
 -- Name: update_user(text, text, text, text, text, boolean, boolean, jsonb, jsonb, text, interval); Type: FUNCTION; Schema: postern
 
@@ -1623,6 +2203,61 @@ ban_duration: how long the user is banned from now on; postern.unban_user() lift
 Errors: user_not_found (PT404), validation_failed (PT400), feature_disabled (PT422) without pgcrypto; unique_violation (23505) where somebody has the address or number.
 Example: select postern.update_user(''ann@example.com'', email => ''ann.lee@example.com'', email_confirm => true, app_metadata => ''{"plan": "gold"}'');';
 
+-- Name: update_webhook(uuid, text, text[], text, boolean); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.update_webhook(webhook_id uuid, url text DEFAULT NULL::text, event_types text[] DEFAULT NULL::text[], description text DEFAULT NULL::text, enabled boolean DEFAULT NULL::boolean) RETURNS jsonb
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+  return postern_internal.update_webhook(
+    webhook_id,
+    jsonb_build_object(
+      'url', url, 'event_types', to_jsonb(event_types), 'description', description, 'enabled', enabled),
+    null, postern_internal.context());
+end;
+$$;
+
+-- Name: FUNCTION update_webhook(webhook_id uuid, url text, event_types text[], description text, enabled boolean); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.update_webhook(webhook_id uuid, url text, event_types text[], description text, enabled boolean) IS 'Changes a webhook: what is given and not null. Returns it as the HTTP API does. Messages that wait follow: they go to the new address. While a webhook is disabled no new messages are made for it, and those that wait stay, for 7 days.
+webhook_id: as create_webhook() and list_webhooks() give it.
+event_types: an empty list for all events.
+Errors: validation_failed (PT400); webhook_not_found (PT404).
+Example: select postern.update_webhook(id, enabled => true) from postern.list_webhooks() where disabled_reason = ''gone'';';
+
+-- Name: verify_password(text, text); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.verify_password(who text, password text) RETURNS boolean
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $_$
+declare
+  v_hash text := (postern_internal.find_user(who)).encrypted_password;
+  v_form text := (postern_internal.password_hash_form(v_hash)).form;
+  v_bcrypt text := '$2a' || substring(v_hash from '^(?:bcrypt\$)?\$2[abxy](\$[0-9]{2}\$[./A-Za-z0-9]{53})$');
+  v_is_right boolean;
+begin
+  if v_form = 'none' then
+    return false;
+  elsif v_form <> 'bcrypt' then
+    perform postern_internal.fail(
+      422, 'feature_not_supported', format('SQL compares with bcrypt only; this password hash is of form %s', v_form));
+  end if;
+  execute format('select %1$I.crypt($1, $2) = $2', postern_internal.need_pgcrypto('sign in at a server'))
+  into v_is_right using password, v_bcrypt;
+  return coalesce(v_is_right, false);
+end;
+$_$;
+
+-- Name: FUNCTION verify_password(who text, password text); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.verify_password(who text, password text) IS 'Tells whether a password is the user''s, for scripts that move or support accounts. Only bcrypt hashes can be compared, by the extension pgcrypto; without a password in the account it is false. Nothing is written, counted against limits or told to a hook, and bans and locks do not matter; how long it takes tells whether there is such a user. The statement, with the password, may end up in logs of the database.
+who: the user''s id, e-mail address, or phone number with a leading +.
+password: the password to try.
+Errors: user_not_found (PT404); feature_not_supported (PT422) for another form of hash, which the message names; feature_disabled (PT422) without pgcrypto.
+Example: select postern.verify_password(''ann@example.com'', ''correct horse battery staple'');';
+
 -- Name: why_signed_out(text, integer); Type: FUNCTION; Schema: postern
 
 CREATE FUNCTION postern.why_signed_out(who text, max_rows integer DEFAULT 20, OUT session_id uuid, OUT ended_at timestamp with time zone, OUT reason text, OUT explanation text, OUT actor text)
@@ -1636,11 +2271,16 @@ declare
     else (postern_internal.find_user(who)).id end;
 begin
   return query
-    select null::uuid, (
-        select max(e.created_at) from postern.events as e where e.user_id = v_id and e.type = 'user.banned'),
-      'ban', 'The user is banned until ' || postern_internal.rfc3339(u.banned_until)
-        || ': sessions exist, but cannot be refreshed', null::text
+    select null::uuid,
+      coalesce(l.locked_at, (
+        select max(e.created_at) from postern.events as e where e.user_id = v_id and e.type = 'user.banned')),
+      case when l.user_id is null then 'ban' else 'lock' end,
+      coalesce('An administrator locked the account: ' || l.reason,
+        'The user is banned until ' || postern_internal.rfc3339(u.banned_until)
+        || ': sessions exist, but cannot be refreshed'),
+      l.actor
     from auth.users as u
+    left join postern.locked_users as l on l.user_id = u.id and l.banned_until = u.banned_until
     where u.id = v_id and postern_internal.is_banned(u);
   return query
     select e.session_id, e.ended_at, e.reason, postern_internal.explain_session_end(e.reason), e.actor
@@ -1653,7 +2293,7 @@ $$;
 
 -- Name: FUNCTION why_signed_out(who text, max_rows integer); Type: COMMENT; Schema: postern
 
-COMMENT ON FUNCTION postern.why_signed_out(who text, max_rows integer) IS 'Tells why sessions ended, newest first, and whether the user is banned at the moment.
+COMMENT ON FUNCTION postern.why_signed_out(who text, max_rows integer) IS 'Tells why sessions ended, newest first, and whether the user is banned or locked at the moment.
 who: the user''s id, e-mail address, or phone number with a leading +; or the id of one session. Ids also work for users who were deleted.
 max_rows: at most so many; default: 20.
 Errors: user_not_found (PT404).
@@ -1967,12 +2607,12 @@ begin
 
   return jsonb_build_object(
       'sub', p_user.id,
-      'aud', coalesce(p_user.aud, ''),
+      'aud', coalesce(p_user.aud, postern_internal.default_setting('jwt_aud')),
       'email', coalesce(p_user.email, ''),
       'phone', coalesce(p_user.phone, ''),
       'app_metadata', postern_internal.read_metadata(p_user.raw_app_meta_data),
       'user_metadata', postern_internal.read_metadata(p_user.raw_user_meta_data),
-      'role', coalesce(p_user.role, ''),
+      'role', coalesce(p_user.role, postern_internal.default_setting('default_role')),
       'aal', case when v_is_aal2 then 'aal2' else 'aal1' end,
       'session_id', p_session.id,
       'is_anonymous', p_user.is_anonymous
@@ -2044,6 +2684,45 @@ begin
 end;
 $$;
 
+-- Name: actor_context(); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.actor_context() RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_setting text := coalesce(current_setting('postern.actor', true), '');
+  v_said text := substr(v_setting, 66);
+begin
+  if v_setting = '' or left(v_setting, 65) is distinct from postern_internal.actor_signature(v_said) || ' ' then
+    return jsonb_build_object();
+  end if;
+  return jsonb_build_object(
+    'actor', v_said::jsonb ->> 'name',
+    'set_actor', v_said::jsonb - 'name' || jsonb_build_object('session_user', session_user));
+end;
+$$;
+
+-- Name: actor_signature(text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.actor_signature(p_said text) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_transaction xid8 := pg_current_xact_id_if_assigned();
+begin
+  if v_transaction is null then
+    return null;
+  end if;
+  return encode(
+    postern_internal.hmac_sha256(
+      (select k.key from postern.actor_key as k),
+      convert_to(concat_ws(' ', v_transaction, extract(epoch from now()), session_user, p_said), 'UTF8')),
+    'hex');
+end;
+$$;
+
 -- Name: add_identity(uuid, text, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.add_identity(p_user_id uuid, p_provider text, p_data jsonb, p_context jsonb) RETURNS boolean
@@ -2096,6 +2775,35 @@ begin
     perform postern_internal.recompute_providers(p_user_id);
   end if;
   return cardinality(v_added);
+end;
+$$;
+
+-- Name: add_webhook_secret(uuid, interval, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.add_webhook_secret(p_webhook_id uuid, p_keep interval, p_context jsonb) RETURNS text
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_now timestamptz := postern_internal.clock();
+  v_id uuid := postern_internal.random_uuid();
+  v_secret text := 'whsec_' || encode(sha256(uuid_send(postern_internal.random_uuid())
+    || uuid_send(postern_internal.random_uuid()) || uuid_send(postern_internal.random_uuid())), 'base64');
+  v_stored text := v_secret;
+begin
+  if p_context ? 'seals' and p_context ? 'answers' then
+    v_stored := postern_internal.ask_about_webhook(
+      'seal:' || v_id, jsonb_build_object('id', v_id, 'plain', v_secret), p_context) ->> 'stored';
+    if postern_internal.is_asking() then
+      return v_secret;
+    end if;
+  end if;
+  update postern.webhook_secrets as s set expires_at = least(s.expires_at, v_now + p_keep)
+  where s.webhook_id = p_webhook_id;
+  delete from postern.webhook_secrets as s where s.webhook_id = p_webhook_id and s.expires_at <= v_now;
+  insert into postern.webhook_secrets (id, webhook_id, secret, created_at)
+  values (v_id, p_webhook_id, v_stored, v_now);
+  return v_secret;
 end;
 $$;
 
@@ -2161,7 +2869,7 @@ declare
   v_user auth.users;
 begin
   select u.* into v_user from auth.users as u
-  where u.id = p_user_id and u.instance_id = postern_internal.nil_uuid();
+  where u.id = p_user_id and coalesce(u.instance_id, postern_internal.nil_uuid()) = postern_internal.nil_uuid();
   if v_user.id is null then
     perform postern_internal.fail(404, 'user_not_found', 'User not found');
   end if;
@@ -2414,6 +3122,40 @@ begin
 end;
 $$;
 
+-- Name: announce_event(); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.announce_event() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_webhook postern.webhooks;
+  v_is_queued boolean := false;
+begin
+  if not exists (
+    select from postern.webhooks as w where w.is_enabled union all select from postern.event_notifications)
+  then
+    return new;
+  end if;
+  for v_webhook in
+    select w.* from postern.webhooks as w
+    where w.is_enabled and postern_internal.is_event_wanted(new.type, w.event_types)
+  loop
+    perform postern_internal.queue_event(new, v_webhook);
+    v_is_queued := true;
+  end loop;
+  if v_is_queued then
+    perform postern_internal.wake_outbox();
+  end if;
+  if exists (select from postern.event_notifications) then
+    perform pg_catalog.pg_notify('postern_events', jsonb_build_object(
+      'id', new.id, 'type', new.type, 'user_id', new.user_id, 'session_id', new.session_id,
+      'created_at', postern_internal.rfc3339(new.created_at))::text);
+  end if;
+  return new;
+end;
+$$;
+
 -- Name: announce_new_user(auth.users, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.announce_new_user(p_user auth.users, p_context jsonb) RETURNS void
@@ -2605,6 +3347,22 @@ begin
 end;
 $$;
 
+-- Name: ask_about_webhook(text, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.ask_about_webhook(p_what text, p_payload jsonb, p_context jsonb) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_answer jsonb := postern_internal.ask('webhook:' || p_what, p_payload, p_context);
+begin
+  if v_answer ? 'refusal' then
+    perform postern_internal.fail(400, 'validation_failed', v_answer ->> 'refusal');
+  end if;
+  return v_answer;
+end;
+$$;
+
 -- Name: audit_admin(text, auth.users, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.audit_admin(p_action text, p_user auth.users, p_context jsonb, p_traits jsonb DEFAULT '{}'::jsonb) RETURNS void
@@ -2629,7 +3387,7 @@ begin
     insert into auth.audit_log_entries (instance_id, id, payload, created_at, ip_address)
     select postern_internal.nil_uuid(), gen_random_uuid(),
       postern_internal.audit_entry(p_action, postern_internal.nil_uuid(), p_context ->> 'actor', false, null,
-        postern_internal.audit_traits(u.id, u.email))::json,
+        postern_internal.audit_traits(u.id, u.email) || postern_internal.said_actor(p_context))::json,
       postern_internal.clock(), left(coalesce(p_context ->> 'ip', ''), 64)
     from unnest(p_user_ids) as i (id) join auth.users as u on u.id = i.id;
   end if;
@@ -2782,7 +3540,7 @@ begin
   else
     select u.* into v_user
     from auth.users as u
-    where u.id = p_user_id and u.instance_id = postern_internal.nil_uuid();
+    where u.id = p_user_id and coalesce(u.instance_id, postern_internal.nil_uuid()) = postern_internal.nil_uuid();
   end if;
   if v_user.id is null then
     perform postern_internal.fail(403, 'user_not_found', 'User from sub claim in JWT does not exist');
@@ -3295,6 +4053,42 @@ begin
 end;
 $$;
 
+-- Name: webhooks; Type: TABLE; Schema: postern
+
+CREATE TABLE postern.webhooks (
+    id uuid NOT NULL,
+    url text NOT NULL,
+    event_types text[] NOT NULL,
+    description text NOT NULL,
+    is_enabled boolean NOT NULL,
+    disabled_reason text,
+    created_at timestamp with time zone NOT NULL,
+    updated_at timestamp with time zone NOT NULL
+);
+
+-- Name: TABLE webhooks; Type: COMMENT; Schema: postern
+
+COMMENT ON TABLE postern.webhooks IS 'Addresses that are told of events; see postern.create_webhook() and docs/webhooks.md.';
+
+-- Name: changed_webhook(postern.webhooks, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.changed_webhook(p_webhook postern.webhooks, p_changes jsonb) RETURNS postern.webhooks
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+begin
+  p_webhook.url := coalesce(p_changes ->> 'url', p_webhook.url);
+  p_webhook.event_types := coalesce(
+    postern_internal.texts_of(p_changes -> 'event_types'), p_webhook.event_types, '{}');
+  p_webhook.description := coalesce(p_changes ->> 'description', p_webhook.description, '');
+  p_webhook.is_enabled := coalesce((p_changes ->> 'enabled')::boolean, p_webhook.is_enabled, true);
+  if p_webhook.is_enabled then
+    p_webhook.disabled_reason := null;
+  end if;
+  return p_webhook;
+end;
+$$;
+
 -- Name: charge_limit(jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.charge_limit(p_limit jsonb) RETURNS double precision
@@ -3515,6 +4309,36 @@ begin
   end if;
 end;
 $$;
+
+-- Name: check_identity(text, text, jsonb, text, boolean); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.check_identity(p_provider text, p_provider_id text, p_data jsonb, p_email text, p_is_verified boolean) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $_$
+declare
+  v_email text;
+begin
+  perform postern_internal.check_metadata(p_data);
+  v_email := postern_internal.check_email(coalesce(p_email, p_data ->> 'email'));
+  if coalesce(p_provider !~ '^[a-z0-9][a-z0-9_.:-]*$', true) or p_provider in ('email', 'phone', 'anonymous')
+    or p_provider like 'sso:%'
+  then
+    perform postern_internal.fail(
+      400, 'validation_failed', format('An identity of %s cannot be linked', coalesce(quote_literal(p_provider), 'null')));
+  elsif coalesce(p_provider_id, '') = '' then
+    perform postern_internal.fail(400, 'validation_failed', 'An identity needs the id of the account at the provider');
+  end if;
+  return jsonb_build_object(
+    'sub', p_provider_id,
+    'data', p_data || jsonb_build_object('sub', p_provider_id, 'provider_id', p_provider_id),
+    'emails', case
+      when v_email is null then '[]'
+      else jsonb_build_array(jsonb_build_object('email', v_email, 'primary', true,
+        'verified', coalesce(p_is_verified, p_data ->> 'email_verified' = 'true', false)))
+    end);
+end;
+$_$;
 
 -- Name: check_is_free(text, text, jsonb); Type: FUNCTION; Schema: postern_internal
 
@@ -3828,6 +4652,36 @@ begin
 end;
 $$;
 
+-- Name: check_webhook(postern.webhooks, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.check_webhook(p_webhook postern.webhooks, p_context jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $_$
+declare
+  v_type text;
+begin
+  if coalesce(p_webhook.url, '') = '' then
+    perform postern_internal.fail(400, 'validation_failed', 'url is required');
+  elsif p_webhook.url !~ '^https://[^/?#[:space:]]+([/?][^#[:space:]]*)?$' then
+    perform postern_internal.fail(400, 'validation_failed', 'URL must use HTTPS, without spaces and without a fragment');
+  elsif char_length(p_webhook.url) > 2048 then
+    perform postern_internal.fail(400, 'validation_failed', 'url must have at most 2048 characters');
+  elsif char_length(p_webhook.description) > 1000 then
+    perform postern_internal.fail(400, 'validation_failed', 'description must have at most 1000 characters');
+  end if;
+  foreach v_type in array p_webhook.event_types loop
+    if coalesce(v_type, '') !~ '^(\*|[a-z_]+(\.[a-z_]+)*(\.\*)?)$' then
+      perform postern_internal.fail(400, 'validation_failed', format(
+        'event_types holds %L, which is neither a type such as user.created nor a pattern such as user.*', v_type));
+    end if;
+  end loop;
+  if p_context ? 'answers' then
+    perform postern_internal.ask_about_webhook('urls', jsonb_build_object('urls', array[p_webhook.url]), p_context);
+  end if;
+end;
+$_$;
+
 -- Name: provider_tokens; Type: TABLE; Schema: postern
 
 CREATE TABLE postern.provider_tokens (
@@ -3889,10 +4743,12 @@ begin
   perform set_config('synchronous_commit', 'off', true);
   return query
   with due as (
-    select o.id, o.user_id is not null and not exists (
+    select o.id, coalesce(o.expires_at <= v_now, false) as is_late, s.reason as suppression,
+      s.reason is not null or o.user_id is not null and not exists (
         select from auth.users as u where u.id = o.user_id and u.deleted_at is null
-      ) as is_orphan, coalesce(o.expires_at <= v_now, false) as is_late
+      ) as is_unwanted
     from postern.outbox as o
+    left join postern.suppressed_addresses as s on s.address = lower(o.recipient)
     where o.state in ('queued', 'sending') and o.next_attempt_at <= v_now and o.kind = p_kind
     order by o.next_attempt_at
     limit p_limit
@@ -3900,11 +4756,15 @@ begin
   ),
   claimed as (
     update postern.outbox as o
-    set state = case when d.is_orphan then 'dropped' when d.is_late then 'dead' else 'sending' end,
-      payload = case when d.is_orphan or d.is_late then '{}' else o.payload end,
-      finished_at = case when d.is_orphan or d.is_late then v_now end,
-      attempts = o.attempts + case when d.is_orphan or d.is_late then 0 else 1 end,
-      last_error = case when d.is_late then coalesce(o.last_error, 'expired before it was tried') else o.last_error end,
+    set state = case when d.is_unwanted then 'dropped' when d.is_late then 'dead' else 'sending' end,
+      payload = case when d.is_unwanted or d.is_late then '{}' else o.payload end,
+      finished_at = case when d.is_unwanted or d.is_late then v_now end,
+      attempts = o.attempts + case when d.is_unwanted or d.is_late then 0 else 1 end,
+      last_error = case
+        when d.suppression is not null then 'the address is suppressed: ' || d.suppression
+        when d.is_late then coalesce(o.last_error, 'expired before it was tried')
+        else o.last_error
+      end,
       next_attempt_at = v_now + p_lease
     from due as d
     where o.id = d.id
@@ -3914,6 +4774,44 @@ begin
   from claimed as c
   where c.state = 'sending'
   order by c.id;
+end;
+$$;
+
+-- Name: claim_webhook_message(uuid[], interval); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.claim_webhook_message(p_busy uuid[], p_lease interval, OUT id bigint, OUT type text, OUT webhook_id uuid, OUT event_id bigint, OUT url text, OUT secrets jsonb, OUT payload jsonb, OUT attempts integer)
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+#variable_conflict use_column
+declare
+  v_now timestamptz := postern_internal.clock();
+begin
+  perform set_config('synchronous_commit', 'off', true); -- see claim_outbox()
+  return query
+  with due as (
+    select m.id, w.id as webhook_id, w.url
+    from postern.webhooks as w
+    cross join lateral (
+      select o.id, o.next_attempt_at from postern.outbox as o
+      where o.webhook_id = w.id and o.kind = 'webhook' and o.state in ('queued', 'sending') and o.next_attempt_at <= v_now
+      order by o.next_attempt_at
+      limit 1
+      for update skip locked
+    ) as m
+    where w.is_enabled and not w.id = any (p_busy)
+    order by m.next_attempt_at
+    limit 1
+  )
+  update postern.outbox as o
+  set state = 'sending', attempts = o.attempts + 1, next_attempt_at = v_now + p_lease, recipient = d.url
+  from due as d
+  where o.id = d.id
+  returning o.id, o.template, o.webhook_id, o.event_id, o.recipient, (
+      select jsonb_agg(jsonb_build_object('id', s.id, 'stored', s.secret) order by s.expires_at desc, s.created_at desc)
+      from postern.webhook_secrets as s
+      where s.webhook_id = d.webhook_id and (s.expires_at is null or s.expires_at > v_now)
+    ), o.payload, o.attempts;
 end;
 $$;
 
@@ -3988,6 +4886,16 @@ begin
   set state = 'dead', payload = '{}', finished_at = v_now,
     last_error = coalesce(o.last_error, 'expired before it was tried')
   where o.state = 'queued' and o.expires_at < v_now - interval '1 hour';
+  update postern.outbox as o
+  set state = case when w.id is null then 'dropped' else 'dead' end,
+    payload = case when w.id is null then '{}' else o.payload end, finished_at = v_now,
+    last_error = case when w.id is null then 'the webhook was deleted' else 'the webhook is disabled' end
+  from (
+    select m.id, m.webhook_id from postern.outbox as m
+    where m.kind = 'webhook' and m.state in ('queued', 'sending') and m.next_attempt_at < v_now
+  ) as m
+  left join postern.webhooks as w on w.id = m.webhook_id
+  where o.id = m.id and (w.id is null or not w.is_enabled and o.created_at < v_now - interval '7 days');
   with old as (
     select o.id
     from postern.outbox as o
@@ -4108,28 +5016,15 @@ $$;
 -- Name: context(); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.context() RETURNS jsonb
-    LANGUAGE sql STABLE
+    LANGUAGE plpgsql STABLE
     SET search_path TO ''
     AS $$
-  select jsonb_build_object(
-      'site_url', '', 'verify_urls', '{}'::jsonb, 'aud', 'authenticated',
-      'jwt_aud', 'authenticated', 'default_role', 'authenticated',
-      'admin_role', 'admin', 'autoconfirm', false, 'phone_autoconfirm', false,
-      'secure_email_change', true, 'allow_unverified', false, 'signup_disabled', false,
-      'otp_exp', 86400, 'otp_length', 6, 'mail_frequency', 60, 'flow_expiry', 300,
-      'sms_otp_exp', 60, 'sms_otp_length', 6, 'sms_frequency', 60, 'sms_provider', '',
-      'sms_checks_codes', false, 'sms_test_otps', '{}'::jsonb,
-      'rotation', true, 'reuse_interval', 10, 'allow_reuse', false, 'token_version', 1,
-      'upgrade_percentage', 0, 'single_per_user', false, 'tags', '[]'::jsonb,
-      'reauthenticate', false, 'current_password', false, 'audit_disabled', false,
-      'notifications', '{}'::jsonb, 'hooks', '{}'::jsonb, 'linking_domains', '{}'::jsonb,
-      'linking_policy', 'verified', 'email_identity', false,
-      'authorized_addresses', '[]'::jsonb,
-      'mfa', '{"enroll": ["totp"], "verify": ["totp"], "challenge_expiry": 300, "factor_expiry": 300,
-        "phone_frequency": 60, "max_enrolled": 10, "max_verified": 10, "max_guesses": 5, "code_reuse": false}'::jsonb
-    )
+begin
+  return postern_internal.default_settings()
     || coalesce((select value from postern.settings), '{}')
-    || jsonb_build_object('actor', session_user, 'by_sql', true, 'ip', host(inet_client_addr()))
+    || (jsonb_build_object('actor', session_user, 'by_sql', true, 'ip', host(inet_client_addr()))
+      || postern_internal.actor_context());
+end;
 $$;
 
 -- Name: count_factor_code(uuid, boolean, jsonb); Type: FUNCTION; Schema: postern_internal
@@ -4252,8 +5147,13 @@ declare
   v_new auth.users;
   v_user auth.users;
 begin
-  perform postern_internal.check_is_free(v_email, v_phone, p_context || jsonb_build_object('aud', v_aud));
-  perform postern_internal.refuse(p_refusal);
+  if v_aud <> p_context ->> 'aud' then
+    p_context := p_context || jsonb_build_object('aud', v_aud);
+  end if;
+  perform postern_internal.check_is_free(v_email, v_phone, p_context);
+  if p_refusal is not null then
+    perform postern_internal.refuse(p_refusal);
+  end if;
   v_new.id := nullif(p_account ->> 'id', '')::uuid;
   v_new.aud := v_aud;
   v_new.role := coalesce(nullif(btrim(p_account ->> 'role'), ''), p_context ->> 'default_role');
@@ -4406,6 +5306,35 @@ begin
 end;
 $$;
 
+-- Name: create_webhook(jsonb, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.create_webhook(p_webhook jsonb, p_refusal jsonb, p_context jsonb) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_new postern.webhooks;
+  v_secret text;
+begin
+  perform postern_internal.refuse(p_refusal);
+  v_new := postern_internal.changed_webhook(v_new, p_webhook);
+  v_new.id := postern_internal.random_uuid();
+  v_new.created_at := postern_internal.clock();
+  v_new.updated_at := v_new.created_at;
+  perform postern_internal.check_webhook(v_new, p_context);
+  if postern_internal.is_asking() then
+    return jsonb_build_object();
+  end if;
+  insert into postern.webhooks select v_new.*;
+  v_secret := postern_internal.add_webhook_secret(v_new.id, interval '0', p_context);
+  if postern_internal.is_asking() then
+    return jsonb_build_object();
+  end if;
+  perform postern_internal.record_webhook_event('created', v_new, p_context);
+  return postern_internal.webhook_json(v_new) || jsonb_build_object('secret', v_secret);
+end;
+$$;
+
 -- Name: custom_provider_json(auth.custom_oauth_providers); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.custom_provider_json(p_provider auth.custom_oauth_providers) RETURNS jsonb
@@ -4532,6 +5461,41 @@ begin
 end;
 $$;
 
+-- Name: default_setting(text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.default_setting(p_name text) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+begin
+  return postern_internal.context() ->> p_name;
+end;
+$$;
+
+-- Name: default_settings(); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.default_settings() RETURNS jsonb
+    LANGUAGE sql IMMUTABLE
+    AS $$
+  select jsonb_build_object(
+      'site_url', '', 'verify_urls', '{}'::jsonb, 'aud', 'authenticated',
+      'jwt_aud', 'authenticated', 'default_role', 'authenticated',
+      'admin_role', 'admin', 'autoconfirm', false, 'phone_autoconfirm', false,
+      'secure_email_change', true, 'allow_unverified', false, 'signup_disabled', false,
+      'otp_exp', 86400, 'otp_length', 6, 'mail_frequency', 60, 'flow_expiry', 300,
+      'sms_otp_exp', 60, 'sms_otp_length', 6, 'sms_frequency', 60, 'sms_provider', '',
+      'sms_checks_codes', false, 'sms_test_otps', '{}'::jsonb,
+      'rotation', true, 'reuse_interval', 10, 'allow_reuse', false, 'token_version', 1,
+      'upgrade_percentage', 0, 'single_per_user', false, 'tags', '[]'::jsonb,
+      'reauthenticate', false, 'current_password', false, 'audit_disabled', false,
+      'notifications', '{}'::jsonb, 'hooks', '{}'::jsonb, 'linking_domains', '{}'::jsonb,
+      'linking_policy', 'verified', 'email_identity', false,
+      'authorized_addresses', '[]'::jsonb,
+      'mfa', '{"enroll": ["totp"], "verify": ["totp"], "challenge_expiry": 300, "factor_expiry": 300,
+        "phone_frequency": 60, "max_enrolled": 10, "max_verified": 10, "max_guesses": 5, "code_reuse": false}'::jsonb
+    )
+$$;
+
 -- Name: delete_custom_provider(text, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.delete_custom_provider(p_identifier text, p_context jsonb) RETURNS void
@@ -4609,6 +5573,50 @@ begin
   from postern_internal.find_users_by_email(
     p_who, coalesce(nullif(p_aud, ''), postern_internal.context() ->> 'aud')) as u;
   perform postern.delete_user(coalesce(v_id::text, p_who), false);
+end;
+$$;
+
+-- Name: delete_webhook(uuid, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.delete_webhook(p_id uuid, p_context jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_webhook postern.webhooks := postern_internal.need_webhook(p_id, p_to_change => true);
+begin
+  delete from postern.webhooks as w where w.id = p_id;
+  update postern.outbox as o
+  set state = 'dropped', payload = '{}', finished_at = postern_internal.clock(), last_error = 'the webhook was deleted'
+  where o.webhook_id = p_id and o.kind = 'webhook' and o.state in ('queued', 'sending', 'dead');
+  perform postern_internal.record_webhook_event('deleted', v_webhook, p_context);
+end;
+$$;
+
+-- Name: demand_new_password(auth.users, text, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.demand_new_password(p_user auth.users, p_provider text, p_context jsonb) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  begin
+    if p_provider = 'email' then
+      perform postern_internal.take_limits(p_context, p_user.email);
+      perform postern_internal.audit_user('user_recovery_requested', p_user, p_context);
+      perform postern_internal.send_recovery(p_user, 'recovery', false, p_context);
+    else
+      perform postern_internal.take_limits(p_context, p_user.phone);
+      perform postern_internal.audit_user('user_recovery_requested', p_user, p_context, '{"channel": "sms"}');
+      perform postern_internal.send_phone_otp(p_user, 'confirmation', p_user.phone, 'sms', p_context);
+    end if;
+  exception when sqlstate 'PT429' then
+    null; -- the refusal stands
+  end;
+  return postern_internal.failure(400, 'password_change_required', case p_provider
+    when 'email' then 'A new password is required. A link to set it has been sent to your email'
+    else 'A new password is required. Sign in with the code that has been sent to your phone, and set it'
+  end);
 end;
 $$;
 
@@ -4690,7 +5698,7 @@ CREATE FUNCTION postern_internal.doctor_triggers(OUT severity text, OUT area tex
         'without a search_path of its own it finds other tables than in your session, or none' end,
       case when f.has_rights and f.has_path then 'when it fails, the request fails with it' end)),
     case
-      when f.has_rights and f.has_path then ''
+      when f.has_rights and f.has_path then 'None is needed; in the function, catch the errors that must not stop a request'
       else format('alter function %s security definer set search_path = %I, pg_temp;', f.function, f.schema)
     end
   from (
@@ -4712,15 +5720,21 @@ CREATE FUNCTION postern_internal.doctor_users(OUT severity text, OUT area text, 
     LANGUAGE sql STABLE
     SET search_path TO ''
     AS $$
-  select 'warning', 'users', format(f.what, case when f.n > 1000 then 'more than 1000' else f.n::text end), f.fix
+  select 'warning', 'users',
+    format(f.what, case when cardinality(f.found) > 1000 then 'more than 1000' else cardinality(f.found)::text end
+      || ' (' || array_to_string(f.found[:3], ', ') || case when cardinality(f.found) > 3 then ', ...' else '' end || ')'),
+    f.fix
   from (
-    select 'users with NULL where Supabase Auth reads text: %s; Postern reads it as empty, going back would not work' as what,
-      (select count(*) from (select from auth.users as u where u.aud is null or u.role is null
+    select 'users with NULL where Supabase Auth needs a value: %s; Postern reads it as a new user''s, going back would not work'
+        as what,
+      array(select postern_internal.name_of_user(u) from auth.users as u
+        where u.instance_id is null or u.aud is null or u.role is null
         or u.confirmation_token is null or u.recovery_token is null or u.email_change_token_new is null
         or u.email_change_token_current is null or u.email_change is null or u.phone_change is null
         or u.phone_change_token is null or u.reauthentication_token is null or u.email_change_confirm_status is null
-        or u.created_at is null or u.updated_at is null limit 1001) as x) as n,
-      'update auth.users set aud = coalesce(aud, ''authenticated''), role = coalesce(role, ''authenticated''),'
+        or u.created_at is null or u.updated_at is null limit 1001) as found,
+      'update auth.users set instance_id = coalesce(instance_id, ''00000000-0000-0000-0000-000000000000''),'
+        || ' aud = coalesce(aud, ''authenticated''), role = coalesce(role, ''authenticated''),'
         || ' confirmation_token = coalesce(confirmation_token, ''''), recovery_token = coalesce(recovery_token, ''''),'
         || ' email_change_token_new = coalesce(email_change_token_new, ''''),'
         || ' email_change_token_current = coalesce(email_change_token_current, ''''),'
@@ -4729,35 +5743,53 @@ CREATE FUNCTION postern_internal.doctor_users(OUT severity text, OUT area text, 
         || ' reauthentication_token = coalesce(reauthentication_token, ''''),'
         || ' email_change_confirm_status = coalesce(email_change_confirm_status, 0),'
         || ' created_at = coalesce(created_at, now()), updated_at = coalesce(updated_at, now())'
-        || ' where num_nulls(aud, role, confirmation_token, recovery_token, email_change_token_new,'
+        || ' where num_nulls(instance_id, aud, role, confirmation_token, recovery_token, email_change_token_new,'
         || ' email_change_token_current, email_change, phone_change, phone_change_token, reauthentication_token,'
         || ' email_change_confirm_status, created_at, updated_at) > 0;' as fix
     union all
     select 'users that nobody finds, because instance_id is not all zeros: %s',
-      (select count(*) from (select from auth.users as u
-        where u.instance_id is distinct from '00000000-0000-0000-0000-000000000000' limit 1001) as x),
+      array(select postern_internal.name_of_user(u) from auth.users as u
+        where u.instance_id <> '00000000-0000-0000-0000-000000000000' limit 1001),
       'update auth.users set instance_id = ''00000000-0000-0000-0000-000000000000'''
-        || ' where instance_id is distinct from ''00000000-0000-0000-0000-000000000000'';'
+        || ' where instance_id <> ''00000000-0000-0000-0000-000000000000'';'
     union all
     select 'users with capital letters in their e-mail address: %s; it is stored in lower case everywhere else',
-      (select count(*) from (select from auth.users as u where u.email <> lower(u.email) and u.deleted_at is null limit 1001) as x),
+      array(select postern_internal.name_of_user(u) from auth.users as u
+        where u.email <> lower(u.email) and u.deleted_at is null limit 1001),
       'update auth.users set email = lower(email) where email <> lower(email) and deleted_at is null;'
     union all
     select 'users with a phone number that is not digits only: %s; they cannot sign in with it',
-      (select count(*) from (select from auth.users as u where u.phone ~ '[^0-9]' and u.deleted_at is null limit 1001) as x),
-      'update auth.users set phone = regexp_replace(phone, ''[^0-9]'', '''', ''g'') where phone ~ ''[^0-9]'' and deleted_at is null;'
+      array(select postern_internal.name_of_user(u) from auth.users as u
+        where u.phone ~ '[^0-9]' and u.deleted_at is null limit 1001),
+      'update auth.users set phone = regexp_replace(phone, ''[^0-9]'', '''', ''g'')'
+        || ' where phone ~ ''[^0-9]'' and deleted_at is null;'
     union all
-    select 'users with an e-mail address and no identity: %s; apps show no way to sign in for them',
-      (select count(*) from (select from auth.users as u
-        where u.email <> '' and u.deleted_at is null and not u.is_anonymous
-          and not exists (select from auth.identities as i where i.user_id = u.id) limit 1001) as x),
+    select 'users with an e-mail address or a phone number and no identity: %s; apps show no way to sign in for them',
+      array(select postern_internal.name_of_user(u) from auth.users as u
+        where (u.email <> '' or u.phone <> '') and u.deleted_at is null and not u.is_anonymous
+          and not exists (select from auth.identities as i where i.user_id = u.id) limit 1001),
       'insert into auth.identities (user_id, provider, provider_id, identity_data, created_at, updated_at)'
-        || ' select id, ''email'', id::text, jsonb_build_object(''sub'', id, ''email'', email, ''email_verified'','
-        || ' email_confirmed_at is not null, ''phone_verified'', false), now(), now() from auth.users as u'
-        || ' where email <> '''' and deleted_at is null and not is_anonymous'
+        || ' select u.id, p.provider, u.id::text, jsonb_strip_nulls(jsonb_build_object(''sub'', u.id, ''email'','
+        || ' lower(nullif(u.email, '''')), ''phone'', case p.provider when ''phone'' then u.phone end, ''email_verified'','
+        || ' p.provider = ''email'' and u.email_confirmed_at is not null, ''phone_verified'','
+        || ' p.provider = ''phone'' and u.phone_confirmed_at is not null)), now(), now()'
+        || ' from auth.users as u cross join lateral (values (''email'', u.email), (''phone'', u.phone)) as p (provider, contact)'
+        || ' where p.contact <> '''' and u.deleted_at is null and not u.is_anonymous'
         || ' and not exists (select from auth.identities as i where i.user_id = u.id);'
+    union all
+    select 'users with an identity that has NULL where Supabase Auth reads a time: %s; going back would not work',
+      array(select postern_internal.name_of_user(u) from auth.identities as i join auth.users as u on u.id = i.user_id
+        where i.created_at is null or i.updated_at is null limit 1001),
+      'update auth.identities set created_at = coalesce(created_at, now()), updated_at = coalesce(updated_at, now())'
+        || ' where created_at is null or updated_at is null;'
+    union all
+    select 'locked users whose ban was changed by something other than Postern: %s; nothing keeps their accounts shut',
+      array(select postern_internal.name_of_user(u) from postern.locked_users as l join auth.users as u on u.id = l.user_id
+        where u.banned_until is distinct from l.banned_until limit 1001),
+      'select postern.lock_user(l.user_id::text, l.reason) from postern.locked_users as l'
+        || ' join auth.users as u on u.id = l.user_id where u.banned_until is distinct from l.banned_until;'
   ) as f
-  where f.n > 0
+  where cardinality(f.found) > 0
 $$;
 
 -- Name: doctor_work(); Type: FUNCTION; Schema: postern_internal
@@ -4765,7 +5797,7 @@ $$;
 CREATE FUNCTION postern_internal.doctor_work(OUT severity text, OUT area text, OUT what text, OUT fix text)
     LANGUAGE sql STABLE
     SET search_path TO ''
-    AS $$
+    AS $_$
   select 'warning', 'outbox', format('%s messages could not be delivered; the last error: %s', count(*),
       (array_agg(coalesce(o.last_error, 'none') order by o.id desc))[1]),
     'select * from postern.list_outbox(''dead''); -- then postern.retry_outbox(id)'
@@ -4776,8 +5808,15 @@ CREATE FUNCTION postern_internal.doctor_work(OUT severity text, OUT area text, O
   select 'error', 'outbox', format('%s messages have been due for more than 10 minutes: nobody delivers them', count(*)),
     'Start a server (postern serve) whose settings can deliver: ' || string_agg(distinct o.kind, ', ')
   from postern.outbox as o
+  left join postern.webhooks as w on w.id = o.webhook_id
   where o.state in ('queued', 'sending') and o.next_attempt_at < postern_internal.clock() - interval '10 minutes'
+    and w.is_enabled is not false
   having count(*) > 0
+  union all
+  select 'warning', 'webhooks', format('the receiver of webhook %s (%s) wants no messages (410 Gone)', w.id, w.url),
+    format('select postern.update_webhook(%1$L, enabled => true); -- or postern.delete_webhook(%1$L)', w.id)
+  from postern.webhooks as w
+  where w.disabled_reason = 'gone'
   union all
   select 'warning', 'maintenance', format('rule %s failed: %s', m.rule, m.last_error),
     'Mend what the message says; the next pass tries again: select * from postern.run_maintenance();'
@@ -4799,7 +5838,7 @@ CREATE FUNCTION postern_internal.doctor_work(OUT severity text, OUT area text, O
     'Give the foreign key that the message names ON DELETE CASCADE or SET NULL'
   from postern.retention_refusals as r
   having count(*) > 0
-$$;
+$_$;
 
 -- Name: drop_factor(auth.mfa_factors); Type: FUNCTION; Schema: postern_internal
 
@@ -4841,6 +5880,7 @@ begin
   end loop;
   delete from postern.provider_tokens as t
   where t.user_id = p_user.id and not exists (select from auth.identities as i where i.id = t.identity_id);
+  delete from postern.password_demands as d where d.user_id = p_user.id;
   update auth.users
   set encrypted_password = null, raw_user_meta_data = postern_internal.external_data(p_identity)
   where id = p_user.id;
@@ -4917,7 +5957,8 @@ begin
     on conflict (session_id) do nothing
   ), told as (
     insert into postern.events (type, user_id, session_id, actor, data, created_at)
-    select 'session.ended', e.user_id, e.id, v_actor, jsonb_build_object('reason', p_reason), v_now
+    select 'session.ended', e.user_id, e.id, v_actor,
+      jsonb_build_object('reason', p_reason) || postern_internal.said_actor(p_context), v_now
     from ended as e
     order by e.id
   )
@@ -5075,7 +6116,7 @@ CREATE FUNCTION postern_internal.explain_session_end(p_reason text) RETURNS text
     when 'idle' then 'The session was not used for too long (GOTRUE_SESSIONS_INACTIVITY_TIMEOUT)'
     when 'low_aal' then 'The user has a second factor and did not use it in time (GOTRUE_SESSIONS_ALLOW_LOW_AAL)'
     when 'newer_login' then 'The user signed in elsewhere (GOTRUE_SESSIONS_SINGLE_PER_USER)'
-    when 'ban' then 'The user was banned'
+    when 'ban' then 'The account was locked'
     when 'password_change' then 'The password was changed'
     when 'admin' then 'An administrator ended the session'
     when 'user_deleted' then 'The user was deleted'
@@ -5629,8 +6670,8 @@ begin
     return (
       select u.id
       from auth.users as u
-      where u.instance_id = postern_internal.nil_uuid() and u.phone_change = p_phone
-        and u.aud = p_context ->> 'aud' and not u.is_sso_user
+      where coalesce(u.instance_id, postern_internal.nil_uuid()) = postern_internal.nil_uuid() and u.phone_change = p_phone
+        and coalesce(u.aud, p_context ->> 'aud') = p_context ->> 'aud' and not u.is_sso_user
       order by u.phone_change_sent_at desc nulls last limit 1);
   end if;
   return (
@@ -5638,8 +6679,8 @@ begin
     from auth.one_time_tokens as t
     join auth.users as u on u.id = t.user_id
     where t.relates_to = p_phone and t.token_type = 'phone_change_token'
-      and u.instance_id = postern_internal.nil_uuid() and u.phone_change = p_phone
-      and u.aud = p_context ->> 'aud' and not u.is_sso_user
+      and coalesce(u.instance_id, postern_internal.nil_uuid()) = postern_internal.nil_uuid() and u.phone_change = p_phone
+      and coalesce(u.aud, p_context ->> 'aud') = p_context ->> 'aud' and not u.is_sso_user
     order by t.token_hash = postern_internal.otp_hash(p_phone, p_token) desc,
       u.phone_change_sent_at desc nulls last
     limit 1);
@@ -5709,18 +6750,18 @@ declare
 begin
   if postern_internal.is_uuid(v_who) then
     select u.* into v_user from auth.users as u
-    where u.id = v_who::uuid and u.instance_id = postern_internal.nil_uuid();
+    where u.id = v_who::uuid and coalesce(u.instance_id, postern_internal.nil_uuid()) = postern_internal.nil_uuid();
   elsif v_who like '+%' then
     select u.* into v_user from auth.users as u
-    where u.phone = translate(v_who, '+ ', '') and u.instance_id = postern_internal.nil_uuid();
+    where u.phone = translate(v_who, '+ ', '') and coalesce(u.instance_id, postern_internal.nil_uuid()) = postern_internal.nil_uuid();
   elsif v_who like '%@%' then
     select u.* into v_user from auth.users as u
-    where lower(u.email) = lower(v_who) and u.instance_id = postern_internal.nil_uuid()
+    where lower(u.email) = lower(v_who) and (u.instance_id = postern_internal.nil_uuid() or u.instance_id is null)
     order by u.is_sso_user
     limit 1;
     if v_user.is_sso_user and exists (
       select from auth.users as u
-      where lower(u.email) = lower(v_who) and u.instance_id = postern_internal.nil_uuid() and u.id <> v_user.id)
+      where lower(u.email) = lower(v_who) and (u.instance_id = postern_internal.nil_uuid() or u.instance_id is null) and u.id <> v_user.id)
     then
       perform postern_internal.fail(
         409, 'conflict', format('Several SSO accounts have the address %s; say which by its id', v_who));
@@ -5744,9 +6785,17 @@ CREATE FUNCTION postern_internal.find_users_by_email(p_email text, p_aud text) R
   select u.*
   from auth.users as u
   where u.instance_id = postern_internal.nil_uuid()
-    and lower(u.email) = lower(p_email)
-    and u.aud = p_aud
+    and lower(u.email) = (select lower(p_email))
+    and coalesce(u.aud, p_aud) is not distinct from p_aud
     and not u.is_sso_user
+  union all
+  select u.*
+  from auth.users as u
+  where u.instance_id is null
+    and lower(u.email) = (select lower(p_email))
+    and coalesce(u.aud, p_aud) is not distinct from p_aud
+    and not u.is_sso_user
+  limit 1
 $$;
 
 -- Name: find_users_by_phone(text, text); Type: FUNCTION; Schema: postern_internal
@@ -5756,10 +6805,26 @@ CREATE FUNCTION postern_internal.find_users_by_phone(p_phone text, p_aud text) R
     AS $$
   select u.*
   from auth.users as u
-  where u.instance_id = postern_internal.nil_uuid()
-    and u.phone = p_phone
-    and u.aud = p_aud
-    and not u.is_sso_user
+  where u.phone = p_phone
+    and coalesce(u.instance_id, postern_internal.nil_uuid()) = postern_internal.nil_uuid()
+    and coalesce(u.aud, p_aud) is not distinct from p_aud
+    and u.is_sso_user is not true
+$$;
+
+-- Name: finish_linking(uuid, text, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.finish_linking(p_user_id uuid, p_provider text, p_context jsonb) RETURNS auth.users
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_user auth.users;
+begin
+  perform postern_internal.recompute_providers(p_user_id);
+  v_user := postern_internal.lock_user(p_user_id);
+  perform postern_internal.notify_user('identity_linked', v_user, p_context, jsonb_build_object('provider', p_provider));
+  return v_user;
+end;
 $$;
 
 -- Name: finish_oauth(uuid, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
@@ -5852,6 +6917,42 @@ begin
 end;
 $$;
 
+-- Name: finish_webhook_message(bigint, integer, text, text, interval); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.finish_webhook_message(p_id bigint, p_attempts integer, p_outcome text, p_error text, p_retry_after interval) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_now timestamptz := postern_internal.clock();
+  v_webhook postern.webhooks;
+begin
+  if p_outcome <> 'gone' then
+    perform postern_internal.finish_outbox(array[p_id], array[p_attempts], array[p_outcome], array[p_error]);
+    update postern.outbox as o
+    set next_attempt_at = greatest(o.next_attempt_at, v_now + least(p_retry_after, interval '1 day'))
+    where o.id = p_id and o.state = 'queued' and p_retry_after > interval '0';
+    return false;
+  end if;
+  select w.* into v_webhook
+  from postern.outbox as o join postern.webhooks as w on w.id = o.webhook_id
+  where o.id = p_id
+  for update of w;
+  update postern.outbox as o
+  set state = 'dead', last_error = left(p_error, 1000), finished_at = v_now
+  where o.id = p_id and o.state = 'sending' and o.attempts = p_attempts;
+  if not found or v_webhook.is_enabled is not true then
+    return false;
+  end if;
+  update postern.webhooks as w
+  set is_enabled = false, disabled_reason = 'gone', updated_at = v_now
+  where w.id = v_webhook.id
+  returning w.* into v_webhook;
+  perform postern_internal.record_webhook_event('disabled', v_webhook, '{"actor": "server"}');
+  return true;
+end;
+$$;
+
 -- Name: flow_expires_at(auth.flow_state, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.flow_expires_at(p_flow auth.flow_state, p_context jsonb) RETURNS timestamp with time zone
@@ -5930,6 +7031,17 @@ CREATE FUNCTION postern_internal.get_user(p_user_id uuid, p_session_id uuid) RET
     AS $$
 begin
   return postern_internal.user_document(postern_internal.authenticate(p_user_id, p_session_id));
+end;
+$$;
+
+-- Name: get_webhook(uuid); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.get_webhook(p_id uuid) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  return postern_internal.webhook_json(postern_internal.need_webhook(p_id));
 end;
 $$;
 
@@ -6037,14 +7149,8 @@ begin
     perform postern_internal.fail(
       400, 'validation_failed', 'Password cannot be longer than 72 characters');
   end if;
-  select n.nspname into v_schema
-  from pg_catalog.pg_extension as e join pg_catalog.pg_namespace as n on n.oid = e.extnamespace
-  where e.extname = 'pgcrypto';
-  if v_schema is null or not has_schema_privilege(v_schema, 'usage') then
-    perform postern_internal.fail(422, 'feature_disabled', 'Passwords are hashed by the extension pgcrypto, which '
-      || format('%s cannot use here: create it or grant usage on its schema, or ', current_user)
-      || 'hash elsewhere and give the hash: postern.set_password_hash, or password_hash of postern.create_user');
-  end if;
+  v_schema := postern_internal.need_pgcrypto(
+    'hash elsewhere and give the hash: postern.set_password_hash, or password_hash of postern.create_user');
   execute format('select %1$I.crypt($1, %1$I.gen_salt(''bf'', 10))', v_schema) into v_hash using p_password;
   return v_hash;
 end;
@@ -6404,6 +7510,38 @@ begin
 end;
 $$;
 
+-- Name: imported_hash_form(text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.imported_hash_form(p_hash text, OUT form text, OUT parameters text)
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO ''
+    AS $_$
+declare
+  v text[];
+begin
+  v := regexp_match(p_hash, '^\$?pbkdf2(?:[-_](sha[0-9]+))?\$(?:i=)?([0-9]+)');
+  if v is not null then
+    form := 'pbkdf2-' || coalesce(v[1], 'sha1');
+    parameters := 'i=' || v[2];
+  elsif p_hash ~ '^\$(scrypt|s0|7)\$|^scrypt\$' then
+    form := 'scrypt';
+    parameters := coalesce(
+      substring(p_hash from 'ln=[0-9]+,r=[0-9]+,p=[0-9]+'),
+      'n=' || substring(p_hash from '^scrypt\$([0-9]+)'));
+  elsif p_hash like '{%' then
+    form := lower(substring(p_hash from '^\{([^}]*)\}'));
+  elsif p_hash ~ '^\$[56]\$' then
+    form := case when p_hash like '$5%' then 'sha256-crypt' else 'sha512-crypt' end;
+    parameters := 'rounds=' || coalesce(substring(p_hash from 'rounds=([0-9]+)'), '5000');
+  elsif p_hash ~ '^\$[PH]\$' then
+    form := 'phpass';
+    parameters := 'count 2^' || postern_internal.itoa64(substr(p_hash, 4, 1));
+  else
+    form := 'asp.net identity';
+  end if;
+end;
+$_$;
+
 -- Name: user_imports; Type: TABLE; Schema: postern
 
 CREATE TABLE postern.user_imports (
@@ -6493,12 +7631,6 @@ declare
   v_now timestamptz := postern_internal.clock();
   v_user auth.users;
 begin
-  if exists (select from auth.users as u where u.id = p_user.id) then
-    raise unique_violation using
-      message = 'duplicate key value violates unique constraint "users_pkey"',
-      detail = 'Key (id)=(' || p_user.id || ') already exists.',
-      schema = 'auth', table = 'users', constraint = 'users_pkey';
-  end if;
   insert into auth.users (
     instance_id, id, aud, role, email, phone, encrypted_password, raw_app_meta_data, raw_user_meta_data,
     is_anonymous, created_at, updated_at, confirmation_token, recovery_token, email_change_token_new,
@@ -6515,6 +7647,11 @@ begin
   returning * into v_user;
   if v_user.id is not null then
     perform postern_internal.record_event('user.created', v_user.id, p_context);
+  elsif exists (select from auth.users as u where u.id = p_user.id) then
+    raise unique_violation using
+      message = 'duplicate key value violates unique constraint "users_pkey"',
+      detail = 'Key (id)=(' || p_user.id || ') already exists.',
+      schema = 'auth', table = 'users', constraint = 'users_pkey';
   end if;
   return v_user;
 end;
@@ -6666,6 +7803,26 @@ begin
   return exists (
     select from postern.session_upgrades as u
     where u.session_id = p_session_id and (p_token_id < u.first_token_id or p_counter < u.first_counter));
+end;
+$$;
+
+-- Name: is_event_wanted(text, text[]); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.is_event_wanted(p_type text, p_types text[]) RETURNS boolean
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_wanted text;
+begin
+  foreach v_wanted in array p_types loop
+    if v_wanted in (p_type, '*')
+      or v_wanted like '%.*' and starts_with(p_type, left(v_wanted, -1))
+    then
+      return true;
+    end if;
+  end loop;
+  return cardinality(p_types) = 0;
 end;
 $$;
 
@@ -6869,6 +8026,17 @@ CREATE FUNCTION postern_internal.is_sms_otp_alive(p_sent_at timestamp with time 
     p_sent_at + make_interval(secs => (p_context ->> 'sms_otp_exp')::float) >= postern_internal.clock(), false)
 $$;
 
+-- Name: is_suppressed(text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.is_suppressed(p_address text) RETURNS boolean
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+begin
+  return exists (select from postern.suppressed_addresses as s where s.address = lower(p_address));
+end;
+$$;
+
 -- Name: is_uuid(text); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.is_uuid(p_text text) RETURNS boolean
@@ -6971,42 +8139,9 @@ CREATE FUNCTION postern_internal.issue_session(p_user_id uuid, p_method text, p_
 declare
   v_now timestamptz := postern_internal.clock();
   v_user auth.users;
-  v_session auth.sessions;
-  v_refresh_token text;
-  v_key text;
 begin
   update auth.users set last_sign_in_at = v_now, updated_at = v_now where id = p_user_id returning * into v_user;
-
-  v_session.id := coalesce((p_context #>> '{new_session,id}')::uuid, postern_internal.random_uuid());
-  v_session.user_id := p_user_id;
-  v_session.created_at := v_now;
-  if (p_context ->> 'token_version')::int = 2 then
-    v_key := coalesce(p_context #>> '{new_session,plain}', postern_internal.random_key());
-    v_session.refresh_token_hmac_key := coalesce(p_context #>> '{new_session,stored}', v_key);
-    v_session.refresh_token_counter := 0;
-    v_refresh_token := postern_internal.refresh_token_v2(v_session.id, 0, v_key);
-  else
-    v_refresh_token := postern_internal.random_refresh_token();
-  end if;
-
-  with new_session as (
-    insert into auth.sessions (
-      id, user_id, created_at, updated_at, aal, user_agent, ip, refresh_token_hmac_key, refresh_token_counter)
-    values (
-      v_session.id, p_user_id, v_now, v_now, 'aal1', nullif(p_context ->> 'user_agent', ''),
-      (p_context ->> 'ip')::inet, v_session.refresh_token_hmac_key, v_session.refresh_token_counter)
-  ), new_refresh_token as (
-    insert into auth.refresh_tokens (instance_id, token, user_id, session_id, revoked, created_at, updated_at)
-    select postern_internal.nil_uuid(), v_refresh_token, p_user_id::text, v_session.id, false, v_now, v_now
-    where v_session.refresh_token_counter is null
-  ), new_event as (
-    insert into postern.events (type, user_id, session_id, actor, data, created_at)
-    values ('session.created', p_user_id, v_session.id, 'user', jsonb_build_object('method', p_method), v_now)
-  )
-  insert into auth.mfa_amr_claims (id, session_id, created_at, updated_at, authentication_method)
-  values (gen_random_uuid(), v_session.id, v_now, v_now, p_method);
-
-  return postern_internal.session_grant(v_user, v_session, v_refresh_token, p_method, p_context);
+  return postern_internal.open_session(v_user, p_method, p_context);
 end;
 $$;
 
@@ -7085,7 +8220,8 @@ begin
   into v_code
   from auth.users as u
   left join auth.sessions as s on s.id = v_session_id
-  where u.id = v_user_id and u.instance_id = postern_internal.nil_uuid() and u.deleted_at is null;
+  where u.id = v_user_id and u.deleted_at is null
+    and coalesce(u.instance_id, postern_internal.nil_uuid()) = postern_internal.nil_uuid();
   if found and v_code is null then
     return null;
   end if;
@@ -7248,8 +8384,6 @@ CREATE FUNCTION postern_internal.link_identity(p_user_id uuid, p_provider text, 
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
-declare
-  v_owner uuid;
 begin
   perform postern_internal.lock_names(p_provider, p_identity, p_context);
   account := postern_internal.lock_user(p_user_id);
@@ -7258,25 +8392,14 @@ begin
   elsif postern_internal.is_banned(account) then
     perform postern_internal.fail(403, 'user_banned', 'User is banned');
   end if;
-  select i.user_id into v_owner from auth.identities as i
-  where i.provider = p_provider and i.provider_id = p_identity ->> 'sub';
-  if v_owner = p_user_id then
-    perform postern_internal.fail(422, 'identity_already_exists', 'Identity is already linked');
-  elsif v_owner is not null
-    or not postern_internal.put_external_identity(p_user_id, p_provider, p_identity, 'link', p_context)
-  then
-    perform postern_internal.fail(422, 'identity_already_exists', 'Identity is already linked to another user');
-  end if;
+  perform postern_internal.put_linked_identity(p_user_id, p_provider, p_identity, 'link', p_context);
   if coalesce(account.email, '') = '' then
     failure := postern_internal.adopt_linked_email(account, p_provider, p_identity, p_context);
     if failure is not null then
       return;
     end if;
   end if;
-  perform postern_internal.recompute_providers(p_user_id);
-  account := postern_internal.lock_user(p_user_id);
-  perform postern_internal.notify_user('identity_linked', account, p_context,
-    jsonb_build_object('provider', p_provider));
+  account := postern_internal.finish_linking(p_user_id, p_provider, p_context);
 end;
 $$;
 
@@ -7614,21 +8737,21 @@ declare
   v_pattern text := case when p_filter <> '' then '%' || p_filter || '%' end;
 begin
   select count(*) into total from auth.users as u
-  where u.instance_id = postern_internal.nil_uuid() and u.aud = v_aud
+  where (u.instance_id = postern_internal.nil_uuid() or u.instance_id is null) and (u.aud = v_aud or u.aud is null)
     and (v_pattern is null or u.email like v_pattern or u.raw_user_meta_data ->> 'full_name' ilike v_pattern);
   if p_offset >= total then
     users := '[]';
   elsif p_is_ascending then
     users := postern_internal.list_json(array(
       select u.id from auth.users as u
-      where u.instance_id = postern_internal.nil_uuid() and u.aud = v_aud
+      where (u.instance_id = postern_internal.nil_uuid() or u.instance_id is null) and (u.aud = v_aud or u.aud is null)
         and (v_pattern is null or u.email like v_pattern or u.raw_user_meta_data ->> 'full_name' ilike v_pattern)
       order by u.created_at, u.id
       offset p_offset limit p_limit));
   else
     users := postern_internal.list_json(array(
       select u.id from auth.users as u
-      where u.instance_id = postern_internal.nil_uuid() and u.aud = v_aud
+      where (u.instance_id = postern_internal.nil_uuid() or u.instance_id is null) and (u.aud = v_aud or u.aud is null)
         and (v_pattern is null or u.email like v_pattern or u.raw_user_meta_data ->> 'full_name' ilike v_pattern)
       order by u.created_at desc, u.id desc
       offset p_offset limit p_limit));
@@ -7648,7 +8771,8 @@ declare
 begin
   v_ids := array(
     select u.id from auth.users as u
-    where u.instance_id = postern_internal.nil_uuid() and u.aud = p_context ->> 'aud'
+    where (u.instance_id = postern_internal.nil_uuid() or u.instance_id is null)
+      and (u.aud = p_context ->> 'aud' or u.aud is null)
       and (p_id is null or (u.created_at, u.id) > (p_created_at, p_id))
       and (v_pattern is null or u.email like v_pattern or u.raw_user_meta_data ->> 'full_name' ilike v_pattern)
     order by u.created_at, u.id
@@ -7658,6 +8782,18 @@ begin
     select u.created_at into next_created_at from auth.users as u where u.id = next_id;
   end if;
   users := postern_internal.list_json(v_ids[:p_limit]);
+end;
+$$;
+
+-- Name: list_webhooks(); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.list_webhooks() RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+begin
+  return coalesce(jsonb_agg(postern_internal.webhook_json(w) order by w.created_at desc, w.id), '[]')
+  from postern.webhooks as w;
 end;
 $$;
 
@@ -7692,7 +8828,7 @@ declare
 begin
   select u.* into v_user
   from auth.users as u
-  where u.id = p_user_id and u.instance_id = postern_internal.nil_uuid()
+  where u.id = p_user_id and coalesce(u.instance_id, postern_internal.nil_uuid()) = postern_internal.nil_uuid()
   for no key update;
   return v_user;
 end;
@@ -7858,7 +8994,7 @@ begin
   for v_user in
     select u.*
     from auth.users as u
-    where u.is_anonymous and u.deleted_at is null and u.instance_id = postern_internal.nil_uuid()
+    where u.is_anonymous and u.deleted_at is null and (u.instance_id = postern_internal.nil_uuid() or u.instance_id is null)
       and u.created_at < v_before
       and coalesce(u.last_sign_in_at < v_before, true)
       and not exists (
@@ -8102,12 +9238,15 @@ CREATE FUNCTION postern_internal.maintenance_rules(OUT rule text, OUT batch inte
       'upgraded_at < $1 - interval ''24 hours'' and not exists (select from auth.sessions as s where s.id = session_id)'),
     ('provider_tokens', 1000, 'postern.provider_tokens',
       'not exists (select from auth.identities as i where i.id = identity_id)'),
+    ('locked_users', 1000, 'postern.locked_users', 'not exists (select from auth.users as u where u.id = user_id)'),
+    ('password_demands', 1000, 'postern.password_demands', 'not exists (select from auth.users as u where u.id = user_id)'),
     ('oauth_authorizations', 1000, 'auth.oauth_authorizations', 'expires_at < $1 - interval ''24 hours'''),
     ('audit_log_entries', 1000, 'auth.audit_log_entries',
       'created_at < $1 - make_interval(secs => ($2 #>> ''{retention,audit}'')::float)'),
     ('session_ends', 1000, 'postern.session_ends',
       'ended_at < $1 - make_interval(secs => ($2 #>> ''{retention,session_ends}'')::float)'),
     ('outbox', 10000, null, null),
+    ('webhook_secrets', 1000, 'postern.webhook_secrets', 'expires_at <= $1'),
     ('retention_refusals', 1000, 'postern.retention_refusals', 'refused_at < $1 - interval ''7 days'''),
     ('events', 1000, null, null),
     ('event_partitions', 100, null, null)
@@ -8234,11 +9373,22 @@ CREATE FUNCTION postern_internal.merge_metadata(p_old jsonb, p_new jsonb) RETURN
     SET search_path TO ''
     AS $$
 begin
+  if postern_internal.read_metadata(p_new) = '{}' then
+    return postern_internal.read_metadata(p_old);
+  end if;
   return (
     select coalesce(jsonb_object_agg(key, value), '{}')
     from jsonb_each(postern_internal.read_metadata(p_old) || postern_internal.read_metadata(p_new)) as m
     where value <> 'null' or not postern_internal.read_metadata(p_new) ? key);
 end;
+$$;
+
+-- Name: name_of_user(auth.users); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.name_of_user(p_user auth.users) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    AS $$
+  select coalesce(nullif(p_user.email, ''), nullif('+' || ltrim(p_user.phone, '+'), '+'), p_user.id::text)
 $$;
 
 -- Name: need_custom_provider(text, jsonb, boolean); Type: FUNCTION; Schema: postern_internal
@@ -8296,6 +9446,26 @@ begin
 end;
 $$;
 
+-- Name: need_pgcrypto(text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.need_pgcrypto(p_or text) RETURNS name
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_schema name := (
+    select n.nspname
+    from pg_catalog.pg_extension as e join pg_catalog.pg_namespace as n on n.oid = e.extnamespace
+    where e.extname = 'pgcrypto');
+begin
+  if v_schema is null or not has_schema_privilege(v_schema, 'usage') then
+    perform postern_internal.fail(422, 'feature_disabled', 'Passwords are hashed by the extension pgcrypto, which '
+      || format('%s cannot use here: create it or grant usage on its schema, or %s', current_user, p_or));
+  end if;
+  return v_schema;
+end;
+$$;
+
 -- Name: need_user(uuid, boolean); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.need_user(p_user_id uuid, p_to_delete boolean DEFAULT false) RETURNS auth.users
@@ -8307,7 +9477,7 @@ declare
 begin
   if p_to_delete then
     select u.* into v_user from auth.users as u
-    where u.id = p_user_id and u.instance_id = postern_internal.nil_uuid()
+    where u.id = p_user_id and coalesce(u.instance_id, postern_internal.nil_uuid()) = postern_internal.nil_uuid()
     for update;
   else
     v_user := postern_internal.lock_user(p_user_id);
@@ -8316,6 +9486,27 @@ begin
     perform postern_internal.fail(404, 'user_not_found', 'User not found');
   end if;
   return v_user;
+end;
+$$;
+
+-- Name: need_webhook(uuid, boolean); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.need_webhook(p_id uuid, p_to_change boolean DEFAULT false) RETURNS postern.webhooks
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_webhook postern.webhooks;
+begin
+  if p_to_change then
+    select w.* into v_webhook from postern.webhooks as w where w.id = p_id for update;
+  else
+    select w.* into v_webhook from postern.webhooks as w where w.id = p_id;
+  end if;
+  if v_webhook.id is null then
+    perform postern_internal.fail(404, 'webhook_not_found', 'Webhook not found');
+  end if;
+  return v_webhook;
 end;
 $$;
 
@@ -8335,7 +9526,7 @@ begin
     or v_is_verified and postern_internal.owners_by_identity(array[v_email], 'default', p_context) <> '{}'
     or not v_is_verified and exists (
       select from auth.identities as i
-      join auth.users as u on u.id = i.user_id and u.aud = p_context ->> 'aud'
+      join auth.users as u on u.id = i.user_id and coalesce(u.aud, p_context ->> 'aud') = p_context ->> 'aud'
       where i.email = v_email and postern_internal.linking_domain(i.provider, p_context) = 'default')
   then
     return null;
@@ -8571,6 +9762,54 @@ begin
 end;
 $_$;
 
+-- Name: open_session(auth.users, text, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.open_session(p_user auth.users, p_method text, p_context jsonb) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_now timestamptz := postern_internal.clock();
+  v_session auth.sessions;
+  v_refresh_token text;
+  v_key text;
+begin
+  if postern_internal.is_banned(p_user) then
+    perform postern_internal.fail(403, 'user_banned', 'User is banned');
+  end if;
+  v_session.id := coalesce((p_context #>> '{new_session,id}')::uuid, postern_internal.random_uuid());
+  v_session.user_id := p_user.id;
+  v_session.created_at := v_now;
+  if (p_context ->> 'token_version')::int = 2 then
+    v_key := coalesce(p_context #>> '{new_session,plain}', postern_internal.random_key());
+    v_session.refresh_token_hmac_key := coalesce(p_context #>> '{new_session,stored}', v_key);
+    v_session.refresh_token_counter := 0;
+    v_refresh_token := postern_internal.refresh_token_v2(v_session.id, 0, v_key);
+  else
+    v_refresh_token := postern_internal.random_refresh_token();
+  end if;
+
+  with new_session as (
+    insert into auth.sessions (
+      id, user_id, created_at, updated_at, aal, user_agent, ip, refresh_token_hmac_key, refresh_token_counter)
+    values (
+      v_session.id, p_user.id, v_now, v_now, 'aal1', nullif(p_context ->> 'user_agent', ''),
+      (p_context ->> 'ip')::inet, v_session.refresh_token_hmac_key, v_session.refresh_token_counter)
+  ), new_refresh_token as (
+    insert into auth.refresh_tokens (instance_id, token, user_id, session_id, revoked, created_at, updated_at)
+    select postern_internal.nil_uuid(), v_refresh_token, p_user.id::text, v_session.id, false, v_now, v_now
+    where v_session.refresh_token_counter is null
+  ), new_event as (
+    insert into postern.events (type, user_id, session_id, actor, data, created_at)
+    values ('session.created', p_user.id, v_session.id, 'user', jsonb_build_object('method', p_method), v_now)
+  )
+  insert into auth.mfa_amr_claims (id, session_id, created_at, updated_at, authentication_method)
+  values (gen_random_uuid(), v_session.id, v_now, v_now, p_method);
+
+  return postern_internal.session_grant(p_user, v_session, v_refresh_token, p_method, p_context);
+end;
+$$;
+
 -- Name: open_signed_up_session(text, auth.users, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.open_signed_up_session(p_provider text, p_user auth.users, p_context jsonb) RETURNS jsonb
@@ -8628,8 +9867,7 @@ begin
   from auth.identities as i
   where i.email = lower(p_email)
     and postern_internal.linking_domain(i.provider, p_context) = 'default'
-    -- no join: before tables are analysed, as in an import, it would begin with all users of the audience
-    and (select u.aud from auth.users as u where u.id = i.user_id) = p_context ->> 'aud'
+    and (select coalesce(u.aud, p_context ->> 'aud') from auth.users as u where u.id = i.user_id) = p_context ->> 'aud'
   order by i.created_at, i.id
   limit 1;
   if v_owner is null then
@@ -8649,7 +9887,8 @@ begin
   return array(
     select u.id
     from auth.users as u
-    where u.instance_id = postern_internal.nil_uuid() and lower(u.email) = any (p_emails) and not u.is_sso_user);
+    where (u.instance_id = postern_internal.nil_uuid() or u.instance_id is null)
+      and lower(u.email) = any (p_emails) and not u.is_sso_user);
 end;
 $$;
 
@@ -8668,6 +9907,46 @@ begin
       and postern_internal.linking_domain(i.provider, p_context) = p_domain
       and (i.identity_data ->> 'email_verified' = 'true' or lower(u.email) = i.email
         or (p_context ->> 'autoconfirm')::boolean));
+end;
+$$;
+
+-- Name: page_of_users(text, integer, uuid); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.page_of_users(p_query text, p_max_rows integer, p_after uuid) RETURNS uuid[]
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_at timestamptz := timestamptz 'infinity';
+  v_ids uuid[] := array[]::uuid[];
+begin
+  if p_after is not null then
+    select u.created_at into v_at from auth.users as u
+    where u.id = p_after and u.instance_id = postern_internal.nil_uuid();
+    if not found then
+      perform postern_internal.fail(
+        404, 'user_not_found', format('The list cannot go on after user %s, who is gone', p_after));
+    end if;
+  end if;
+  if v_at is not null then
+    v_ids := array(
+      select u.id from auth.users as u
+      where u.instance_id = postern_internal.nil_uuid()
+        and postern_internal.is_about(u, p_query)
+        and (u.created_at, u.id) < (v_at, coalesce(p_after, 'ffffffff-ffff-ffff-ffff-ffffffffffff'))
+      order by u.created_at desc, u.id desc
+      limit p_max_rows);
+  end if;
+  if cardinality(v_ids) >= p_max_rows then
+    return v_ids;
+  end if;
+  return v_ids || array(
+    select u.id from auth.users as u
+    where u.instance_id = postern_internal.nil_uuid()
+      and postern_internal.is_about(u, p_query)
+      and u.created_at is null and (v_at is not null or u.id < p_after)
+    order by u.id desc
+    limit p_max_rows - cardinality(v_ids));
 end;
 $$;
 
@@ -8729,6 +10008,39 @@ CREATE FUNCTION postern_internal.part_used(p_used double precision, p_since time
     else p_used
   end
 $$;
+
+-- Name: password_hash_form(text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.password_hash_form(p_hash text, OUT form text, OUT parameters text)
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO ''
+    AS $_$
+declare
+  v text[];
+begin
+  v := regexp_match(p_hash, '^(bcrypt(?:_sha256)?\$)?\$2[abxy]\$([0-9]{2})\$');
+  if coalesce(p_hash, '') = '' then
+    form := 'none';
+  elsif p_hash ~ '^\{[ \t\r\n]*"' then
+    form := 'encrypted';
+    parameters := 'key ' || substring(p_hash from '"key_id"\s*:\s*"([^"]*)"');
+  elsif not postern_internal.is_password_hash(p_hash) then
+    form := 'unknown';
+  elsif v is not null then
+    form := case v[1] when 'bcrypt_sha256$' then 'bcrypt of SHA-256' else 'bcrypt' end;
+    parameters := 'cost ' || v[2]::int;
+  elsif p_hash ~ '^(argon2)?\$argon2' then
+    v := regexp_match(p_hash, '\$(argon2id?)\$v=19\$([^$]*)');
+    form := v[1];
+    parameters := v[2];
+  elsif p_hash like '$fbscrypt$%' then
+    form := 'firebase scrypt';
+    parameters := substring(p_hash from 'n=[0-9]+,r=[0-9]+,p=[0-9]+');
+  else
+    select i.form, i.parameters into form, parameters from postern_internal.imported_hash_form(p_hash) as i;
+  end if;
+end;
+$_$;
 
 -- Name: plan_deletion(uuid); Type: FUNCTION; Schema: postern_internal
 
@@ -8978,6 +10290,27 @@ begin
 end;
 $$;
 
+-- Name: put_linked_identity(uuid, text, jsonb, text, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.put_linked_identity(p_user_id uuid, p_provider text, p_identity jsonb, p_decision text, p_context jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_owner uuid := (
+    select i.user_id from auth.identities as i
+    where i.provider = p_provider and i.provider_id = p_identity ->> 'sub');
+begin
+  if v_owner = p_user_id then
+    perform postern_internal.fail(422, 'identity_already_exists', 'Identity is already linked');
+  elsif v_owner is not null
+    or not postern_internal.put_external_identity(p_user_id, p_provider, p_identity, p_decision, p_context)
+  then
+    perform postern_internal.fail(422, 'identity_already_exists', 'Identity is already linked to another user');
+  end if;
+end;
+$$;
+
 -- Name: put_phone_identity(uuid, text, boolean, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.put_phone_identity(p_user_id uuid, p_phone text, p_is_verified boolean, p_context jsonb) RETURNS boolean
@@ -9026,6 +10359,42 @@ begin
 end;
 $$;
 
+-- Name: events; Type: TABLE; Schema: postern
+
+CREATE TABLE postern.events (
+    id bigint NOT NULL,
+    type text NOT NULL,
+    user_id uuid,
+    session_id uuid,
+    actor text NOT NULL,
+    data jsonb DEFAULT '{}'::jsonb NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
+)
+PARTITION BY RANGE (created_at);
+
+-- Name: TABLE events; Type: COMMENT; Schema: postern
+
+COMMENT ON TABLE postern.events IS 'Append-only history: type, whom it concerns, who did it. Same transaction as the change. Partitioned by month.';
+
+-- Name: queue_event(postern.events, postern.webhooks); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.queue_event(p_event postern.events, p_webhook postern.webhooks) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  insert into postern.outbox (
+    kind, template, recipient, webhook_id, event_id, payload, next_attempt_at, created_at)
+  values (
+    'webhook', p_event.type, p_webhook.url, p_webhook.id, p_event.id,
+    jsonb_build_object(
+      'type', p_event.type, 'timestamp', postern_internal.rfc3339(p_event.created_at),
+      'data', p_event.data || jsonb_build_object(
+        'event_id', p_event.id, 'user_id', p_event.user_id, 'session_id', p_event.session_id, 'actor', p_event.actor)),
+    postern_internal.clock(), postern_internal.clock());
+end;
+$$;
+
 -- Name: queue_hook(text, text, uuid, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.queue_hook(p_name text, p_recipient text, p_user_id uuid, p_payload jsonb, p_context jsonb) RETURNS void
@@ -9034,7 +10403,7 @@ CREATE FUNCTION postern_internal.queue_hook(p_name text, p_recipient text, p_use
     AS $$
 begin
   insert into postern.outbox (kind, template, recipient, user_id, payload, next_attempt_at, created_at)
-  values ('webhook', p_name, p_recipient, p_user_id,
+  values ('hook', p_name, p_recipient, p_user_id,
     postern_internal.hook_metadata(p_name, p_context) || p_payload,
     postern_internal.clock(), postern_internal.clock());
   perform postern_internal.wake_outbox();
@@ -9310,8 +10679,8 @@ begin
   end if;
   insert into postern.events (type, user_id, session_id, actor, data, created_at)
   values (
-    p_type, p_user_id, p_session_id, coalesce(p_context ->> 'actor', 'user'), p_data,
-    postern_internal.clock()
+    p_type, p_user_id, p_session_id, coalesce(p_context ->> 'actor', 'user'),
+    p_data || postern_internal.said_actor(p_context), postern_internal.clock()
   );
 end;
 $$;
@@ -9330,7 +10699,8 @@ begin
     select postern_internal.nil_uuid(), gen_random_uuid(),
       postern_internal.audit_entry('user_signedup', postern_internal.nil_uuid(), p_context ->> 'actor', false, null,
         postern_internal.audit_traits(u.id, u.email) || jsonb_build_object(
-          'user_phone', coalesce(u.phone, ''), 'provider', i.account #> '{identities,0,provider}'))::json,
+          'user_phone', coalesce(u.phone, ''), 'provider', i.account #> '{identities,0,provider}')
+          || postern_internal.said_actor(p_context))::json,
       v_now, left(coalesce(p_context ->> 'ip', ''), 64)
     from postern_internal.imported_rows(p_batch, p_lines, p_ids) as i
     cross join lateral jsonb_populate_record(null::auth.users, i.account -> 'user') as u;
@@ -9339,7 +10709,7 @@ begin
     return;
   end if;
   insert into postern.events (type, user_id, actor, data, created_at)
-  select e.type, u.id, p_context ->> 'actor', e.data, v_now
+  select e.type, u.id, p_context ->> 'actor', e.data || postern_internal.said_actor(p_context), v_now
   from postern_internal.imported_rows(p_batch, p_lines, p_ids) as i
   cross join lateral jsonb_populate_record(null::auth.users, i.account -> 'user') as u
   cross join lateral (
@@ -9356,6 +10726,19 @@ begin
     select 6, 'factor.created', jsonb_build_object('factor_id', f -> 'id', 'factor_type', f -> 'factor_type')
     from jsonb_array_elements(i.account -> 'factors') as f) as e
   order by i.line, e.n;
+end;
+$$;
+
+-- Name: record_webhook_event(text, postern.webhooks, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.record_webhook_event(p_what text, p_webhook postern.webhooks, p_context jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  perform postern_internal.record_event('webhook.' || p_what, null, p_context, jsonb_strip_nulls(jsonb_build_object(
+    'webhook_id', p_webhook.id, 'event_types', p_webhook.event_types, 'enabled', p_webhook.is_enabled,
+    'reason', p_webhook.disabled_reason)));
 end;
 $$;
 
@@ -9502,7 +10885,7 @@ begin
   end if;
 
   update auth.users set updated_at = postern_internal.clock()
-  where id = v_user_id and instance_id = postern_internal.nil_uuid()
+  where id = v_user_id and coalesce(instance_id, postern_internal.nil_uuid()) = postern_internal.nil_uuid()
   returning * into v_user;
   select s.* into v_session from auth.sessions as s
   where s.id = v_session_id and s.user_id = v_user.id for no key update;
@@ -9757,10 +11140,12 @@ begin
   set state = 'dropped', payload = '{}', finished_at = postern_internal.clock()
   where o.user_id = p_user.id and o.state = 'queued';
   delete from postern.provider_tokens as t where t.user_id = p_user.id;
+  delete from postern.password_demands as d where d.user_id = p_user.id;
   if p_is_soft then
     perform postern_internal.obscure_user(p_user);
   else
     delete from auth.users as u where u.id = p_user.id;
+    delete from postern.locked_users as l where l.user_id = p_user.id;
   end if;
   perform postern_internal.record_event(
     'user.deleted', p_user.id, p_context, jsonb_build_object('soft', p_is_soft));
@@ -9819,6 +11204,7 @@ begin
   select coalesce(u.encrypted_password, '') = '' and p_password_hash <> '' into v_is_first
   from auth.users as u where u.id = p_user_id;
   perform postern_internal.void_tokens(p_user_id);
+  delete from postern.password_demands as d where d.user_id = p_user_id;
   update auth.users
   set encrypted_password = nullif(p_password_hash, ''), updated_at = postern_internal.clock()
   where id = p_user_id
@@ -9855,6 +11241,38 @@ begin
   return v_count;
 end;
 $_$;
+
+-- Name: replay_events(uuid, bigint, bigint, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.replay_events(p_id uuid, p_from bigint, p_to bigint, p_refusal jsonb) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_webhook postern.webhooks := postern_internal.need_webhook(p_id);
+  v_event postern.events;
+  v_count int := 0;
+begin
+  perform postern_internal.refuse(p_refusal);
+  if p_from is null then
+    perform postern_internal.fail(400, 'validation_failed', 'Say from which event on: from_event_id');
+  end if;
+  for v_event in
+    select e.* from postern.events as e
+    where e.id between p_from and coalesce(p_to, 9223372036854775807)
+      and postern_internal.is_event_wanted(e.type, v_webhook.event_types)
+      and not exists (
+        select from postern.outbox as o
+        where o.webhook_id = p_id and o.event_id = e.id and o.kind = 'webhook' and o.state in ('queued', 'sending'))
+    order by e.id
+  loop
+    perform postern_internal.queue_event(v_event, v_webhook);
+    v_count := v_count + 1;
+  end loop;
+  perform postern_internal.wake_outbox();
+  return jsonb_build_object('queued', v_count);
+end;
+$$;
 
 -- Name: request_claim(text, jsonb); Type: FUNCTION; Schema: postern_internal
 
@@ -10070,6 +11488,30 @@ begin
 end;
 $$;
 
+-- Name: rotate_webhook_secret(uuid, interval, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.rotate_webhook_secret(p_id uuid, p_keep interval, p_refusal jsonb, p_context jsonb) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_webhook postern.webhooks := postern_internal.need_webhook(p_id, p_to_change => true);
+  v_secret text;
+begin
+  perform postern_internal.refuse(p_refusal);
+  p_keep := coalesce(p_keep, interval '1 day');
+  if p_keep < interval '0' or p_keep > interval '30 days' then
+    perform postern_internal.fail(400, 'validation_failed', 'Old secrets can be kept for 0 seconds to 30 days');
+  end if;
+  v_secret := postern_internal.add_webhook_secret(p_id, p_keep, p_context);
+  if postern_internal.is_asking() then
+    return jsonb_build_object();
+  end if;
+  perform postern_internal.record_webhook_event('secret_rotated', v_webhook, p_context);
+  return postern_internal.webhook_json(v_webhook) || jsonb_build_object('secret', v_secret);
+end;
+$$;
+
 -- Name: run_hook(text, text, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.run_hook(p_name text, p_key text, p_payload jsonb, p_context jsonb) RETURNS jsonb
@@ -10139,6 +11581,14 @@ begin
 end;
 $$;
 
+-- Name: said_actor(jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.said_actor(p_context jsonb) RETURNS jsonb
+    LANGUAGE sql STABLE
+    AS $$
+  select case when p_context ? 'set_actor' then jsonb_build_object('set_actor', p_context -> 'set_actor') else '{}' end
+$$;
+
 -- Name: sealed_column(text); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.sealed_column(p_column text) RETURNS text[]
@@ -10150,7 +11600,7 @@ begin
     'sessions.refresh_token_hmac_key', 'custom_oauth_providers.client_secret')
   then
     return array['auth'] || string_to_array(p_column, '.');
-  elsif p_column in ('provider_tokens.access_token', 'provider_tokens.refresh_token') then
+  elsif p_column in ('provider_tokens.access_token', 'provider_tokens.refresh_token', 'webhook_secrets.secret') then
     return array['postern'] || string_to_array(p_column, '.');
   end if;
   perform postern_internal.fail(400, 'validation_failed', format('No sealed values are in %s', p_column));
@@ -10307,7 +11757,11 @@ begin
     v_payload := jsonb_build_object('user', postern_internal.user_document(p_user),
       'email_data', postern_internal.hook_email_data(p_template, p_mails, p_context));
     if v_hook ? 'function' or not p_context ? 'by_sql' then
-      perform postern_internal.run_hook('send-email', p_template, v_payload, p_context);
+      if exists (
+        select from unnest(p_mails) as mail where not postern_internal.is_suppressed(mail ->> 'recipient'))
+      then
+        perform postern_internal.run_hook('send-email', p_template, v_payload, p_context);
+      end if;
       return;
     end if;
     perform postern_internal.queue_hook('send-email', p_mails[1] ->> 'recipient', p_user.id, v_payload, p_context);
@@ -10429,7 +11883,9 @@ begin
       'sms', jsonb_build_object('otp', p_otp, 'phone', p_phone)
         || case p_kind when 'mfa' then '{"sms_type": "mfa"}' else '{}'::jsonb end);
     if v_hook ? 'function' or not p_context ? 'by_sql' then
-      perform postern_internal.run_hook('send-sms', p_kind, v_payload, p_context);
+      if not postern_internal.is_suppressed(p_phone) then
+        perform postern_internal.run_hook('send-sms', p_kind, v_payload, p_context);
+      end if;
     else
       perform postern_internal.queue_hook('send-sms', p_phone, p_user.id, v_payload, p_context);
     end if;
@@ -10619,17 +12075,21 @@ CREATE FUNCTION postern_internal.set_ban(p_user_id uuid, p_seconds double precis
     SET search_path TO ''
     AS $$
 declare
+  v_until timestamptz := postern_internal.clock() + make_interval(secs => p_seconds);
+  v_is_locked boolean;
   v_user auth.users;
 begin
+  update postern.locked_users as l set other_ban = v_until
+  from auth.users as u
+  where l.user_id = p_user_id and u.id = l.user_id and u.banned_until = l.banned_until;
+  v_is_locked := found;
   update auth.users as u
-  set banned_until = postern_internal.clock() + make_interval(secs => p_seconds),
-    updated_at = postern_internal.clock()
+  set banned_until = case when v_is_locked then u.banned_until else v_until end, updated_at = postern_internal.clock()
   where u.id = p_user_id
   returning u.* into v_user;
   perform postern_internal.record_event(
-    case when postern_internal.is_banned(v_user) then 'user.banned' else 'user.unbanned' end,
-    p_user_id, p_context,
-    jsonb_strip_nulls(jsonb_build_object('until', postern_internal.rfc3339(v_user.banned_until))));
+    case when v_until > postern_internal.clock() then 'user.banned' else 'user.unbanned' end, p_user_id, p_context,
+    jsonb_strip_nulls(jsonb_build_object('until', postern_internal.rfc3339(v_until))));
   return v_user;
 end;
 $$;
@@ -10696,7 +12156,9 @@ CREATE FUNCTION postern_internal.sign_in_with_password(p_user_id uuid, p_matched
     SET search_path TO ''
     AS $$
 declare
+  v_now timestamptz := postern_internal.clock();
   v_user auth.users;
+  v_signed_in auth.users;
   v_is_right boolean;
 begin
   if p_matched_hash is not null or (p_context -> 'hooks') ? 'password-verification' then
@@ -10722,12 +12184,17 @@ begin
   elsif p_provider = 'phone' and v_user.phone_confirmed_at is null then
     failure := postern_internal.failure(400, 'phone_not_confirmed', 'Phone not confirmed');
   else
-    if p_new_hash is not null then
-      update auth.users set encrypted_password = p_new_hash where id = v_user.id;
+    update auth.users as u
+    set last_sign_in_at = v_now, encrypted_password = coalesce(p_new_hash, u.encrypted_password), updated_at = v_now
+    where u.id = p_user_id and not exists (select from postern.password_demands as d where d.user_id = p_user_id)
+    returning u.* into v_signed_in;
+    if v_signed_in.id is null then
+      failure := postern_internal.demand_new_password(v_user, p_provider, p_context);
+      return;
     end if;
     perform postern_internal.audit_user(
       'login', v_user, p_context, jsonb_build_object('provider', p_provider));
-    issued := postern_internal.issue_session(v_user.id, 'password', p_context);
+    issued := postern_internal.open_session(v_signed_in, 'password', p_context);
   end if;
 end;
 $$;
@@ -10826,6 +12293,24 @@ begin
       created_at = excluded.created_at, updated_at = excluded.updated_at
   returning t.id into v_id;
   return postern_internal.make_link(v_id, p_token_hash);
+end;
+$$;
+
+-- Name: suppressible(text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.suppressible(p_address text) RETURNS text
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_address text := btrim(p_address);
+begin
+  v_address := case
+    when v_address like '%@%' then postern_internal.check_email(v_address) else postern_internal.check_phone(v_address) end;
+  if v_address is null then
+    perform postern_internal.fail(400, 'validation_failed', 'Name an e-mail address or a phone number');
+  end if;
+  return v_address;
 end;
 $$;
 
@@ -11249,11 +12734,8 @@ CREATE FUNCTION postern_internal.unusable_password_hash() RETURNS text
     SET search_path TO ''
     AS $_$
 begin
-  return (
-    select '$2a$10$' || substr(
-      translate(encode(
-        uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()), 'base64'
-      ), '+=' || chr(10), '.'), 1, 53));
+  return '$2a$10$' || substr(
+    translate(encode(sha512(uuid_send(gen_random_uuid())), 'base64'), '+' || chr(10), '.'), 1, 53);
 end;
 $_$;
 
@@ -11394,6 +12876,34 @@ begin
 end;
 $$;
 
+-- Name: update_webhook(uuid, jsonb, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.update_webhook(p_id uuid, p_changes jsonb, p_refusal jsonb, p_context jsonb) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_new postern.webhooks := postern_internal.need_webhook(p_id, p_to_change => true);
+begin
+  perform postern_internal.refuse(p_refusal);
+  v_new := postern_internal.changed_webhook(v_new, p_changes);
+  v_new.updated_at := postern_internal.clock();
+  perform postern_internal.check_webhook(v_new, p_context);
+  if postern_internal.is_asking() then
+    return jsonb_build_object();
+  end if;
+  update postern.webhooks as w
+  set url = v_new.url, event_types = v_new.event_types, description = v_new.description,
+    is_enabled = v_new.is_enabled, disabled_reason = v_new.disabled_reason, updated_at = v_new.updated_at
+  where w.id = v_new.id;
+  perform postern_internal.record_webhook_event('updated', v_new, p_context);
+  if v_new.is_enabled then
+    perform postern_internal.wake_outbox();
+  end if;
+  return postern_internal.webhook_json(v_new);
+end;
+$$;
+
 -- Name: upgraded_session_key(auth.sessions, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.upgraded_session_key(p_session auth.sessions, p_context jsonb) RETURNS text
@@ -11518,8 +13028,8 @@ CREATE FUNCTION postern_internal.user_json(p_user auth.users) RETURNS jsonb
       'deleted_at', postern_internal.rfc3339(p_user.deleted_at)
     )) || jsonb_build_object(
       'id', p_user.id,
-      'aud', coalesce(p_user.aud, ''),
-      'role', coalesce(p_user.role, ''),
+      'aud', coalesce(p_user.aud, postern_internal.default_setting('jwt_aud')),
+      'role', coalesce(p_user.role, postern_internal.default_setting('default_role')),
       'email', coalesce(p_user.email, ''),
       'phone', coalesce(p_user.phone, ''),
       'app_metadata', postern_internal.read_metadata(p_user.raw_app_meta_data),
@@ -11528,6 +13038,25 @@ CREATE FUNCTION postern_internal.user_json(p_user auth.users) RETURNS jsonb
       'updated_at', coalesce(postern_internal.rfc3339(p_user.updated_at), '0001-01-01T00:00:00Z'),
       'is_anonymous', p_user.is_anonymous
     )
+$$;
+
+-- Name: user_orders(uuid); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.user_orders(p_user_id uuid) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+begin
+  return jsonb_strip_nulls(jsonb_build_object(
+    'lock', (
+      select jsonb_build_object('reason', l.reason, 'actor', l.actor, 'at', postern_internal.rfc3339(l.locked_at))
+      from postern.locked_users as l
+      join auth.users as u on u.id = l.user_id and u.banned_until = l.banned_until
+      where l.user_id = p_user_id),
+    'password_change', (
+      select jsonb_build_object('actor', d.actor, 'at', postern_internal.rfc3339(d.demanded_at))
+      from postern.password_demands as d where d.user_id = p_user_id)));
+end;
 $$;
 
 -- Name: verified_emails(jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
@@ -11815,6 +13344,25 @@ CREATE FUNCTION postern_internal.wall_clock() RETURNS timestamp with time zone
   end
 $$;
 
+-- Name: webhook_json(postern.webhooks); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.webhook_json(p_webhook postern.webhooks) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+begin
+  return jsonb_build_object(
+    'id', p_webhook.id,
+    'url', p_webhook.url,
+    'event_types', to_jsonb(p_webhook.event_types),
+    'description', p_webhook.description,
+    'enabled', p_webhook.is_enabled,
+    'disabled_reason', p_webhook.disabled_reason,
+    'created_at', postern_internal.rfc3339(p_webhook.created_at),
+    'updated_at', postern_internal.rfc3339(p_webhook.updated_at));
+end;
+$$;
+
 -- Name: whose_link(text, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.whose_link(p_who text, p_context jsonb, OUT email text, OUT aud text)
@@ -11882,23 +13430,34 @@ CREATE FUNCTION postern_internal.write_audit(p_actions text[], p_actor_id uuid, 
     SET search_path TO ''
     AS $$
 declare
+  v_traits jsonb := case
+      when p_context ? 'set_actor' then coalesce(p_traits, '{}') || postern_internal.said_actor(p_context)
+      else p_traits
+    end;
   v_ip text := left(coalesce(p_context ->> 'ip', ''), 64);
   v_now timestamptz := postern_internal.clock();
+  v_is_stored boolean := not coalesce((p_context ->> 'audit_disabled')::boolean, false);
+  v_is_sent boolean := p_context ? 'audit_log';
   v_action text;
+  v_id uuid;
+  v_entry jsonb;
   v_ids uuid[];
   v_entries jsonb[];
 begin
   foreach v_action in array p_actions loop
-    v_ids := v_ids || gen_random_uuid();
-    v_entries := v_entries || postern_internal.audit_entry(
-      v_action, p_actor_id, p_actor_username, p_via_sso, p_actor_name, p_traits);
+    v_id := gen_random_uuid();
+    v_entry := postern_internal.audit_entry(
+      v_action, p_actor_id, p_actor_username, p_via_sso, p_actor_name, v_traits);
+    if v_is_stored then
+      insert into auth.audit_log_entries (instance_id, id, payload, created_at, ip_address)
+      values (postern_internal.nil_uuid(), v_id, v_entry::json, v_now, v_ip);
+    end if;
+    if v_is_sent then
+      v_ids := v_ids || v_id;
+      v_entries := v_entries || v_entry;
+    end if;
   end loop;
-  if not coalesce((p_context ->> 'audit_disabled')::boolean, false) then
-    insert into auth.audit_log_entries (instance_id, id, payload, created_at, ip_address)
-    select postern_internal.nil_uuid(), e.id, e.entry::json, v_now, v_ip
-    from unnest(v_ids, v_entries) as e (id, entry);
-  end if;
-  if p_context ? 'audit_log' then
+  if v_is_sent then
     raise notice using message = 'postern.audit', detail = jsonb_build_object(
       'ids', v_ids, 'entries', v_entries, 'ip_address', v_ip, 'created_at', postern_internal.rfc3339(v_now))::text;
   end if;
@@ -12129,6 +13688,18 @@ CREATE TABLE auth.webauthn_credentials (
     last_used_at timestamp with time zone
 );
 
+-- Name: actor_key; Type: TABLE; Schema: postern
+
+CREATE TABLE postern.actor_key (
+    is_only_row boolean DEFAULT true NOT NULL,
+    key bytea NOT NULL,
+    CONSTRAINT actor_key_is_only_row_check CHECK (is_only_row)
+);
+
+-- Name: TABLE actor_key; Type: COMMENT; Schema: postern
+
+COMMENT ON TABLE postern.actor_key IS 'The key that tells what postern.set_actor() wrote into setting postern.actor from what somebody else did. One row.';
+
 -- Name: audit; Type: VIEW; Schema: postern
 
 CREATE VIEW postern.audit AS
@@ -12191,23 +13762,6 @@ CREATE UNLOGGED TABLE postern.code_guesses (
 
 COMMENT ON TABLE postern.code_guesses IS 'Wrong guesses per row of auth.one_time_tokens; the hash tells a newer code in the same row.';
 
--- Name: events; Type: TABLE; Schema: postern
-
-CREATE TABLE postern.events (
-    id bigint NOT NULL,
-    type text NOT NULL,
-    user_id uuid,
-    session_id uuid,
-    actor text NOT NULL,
-    data jsonb DEFAULT '{}'::jsonb NOT NULL,
-    created_at timestamp with time zone DEFAULT now() NOT NULL
-)
-PARTITION BY RANGE (created_at);
-
--- Name: TABLE events; Type: COMMENT; Schema: postern
-
-COMMENT ON TABLE postern.events IS 'Append-only history: type, whom it concerns, who did it. Same transaction as the change. Partitioned by month.';
-
 -- Name: event_ids; Type: SEQUENCE; Schema: postern
 
 CREATE SEQUENCE postern.event_ids
@@ -12220,6 +13774,18 @@ CREATE SEQUENCE postern.event_ids
 -- Name: event_ids; Type: SEQUENCE OWNED BY; Schema: postern
 
 ALTER SEQUENCE postern.event_ids OWNED BY postern.events.id;
+
+-- Name: event_notifications; Type: TABLE; Schema: postern
+
+CREATE TABLE postern.event_notifications (
+    is_only_row boolean DEFAULT true NOT NULL,
+    since timestamp with time zone NOT NULL,
+    CONSTRAINT event_notifications_is_only_row_check CHECK (is_only_row)
+);
+
+-- Name: TABLE event_notifications; Type: COMMENT; Schema: postern
+
+COMMENT ON TABLE postern.event_notifications IS 'Holds a row while NOTIFY postern_events tells of events; see postern.notify_events().';
 
 -- Name: events_default; Type: TABLE; Schema: postern
 
@@ -12320,6 +13886,21 @@ CREATE TABLE postern.linking_flows (
 
 COMMENT ON TABLE postern.linking_flows IS 'Who began to link an identity, and in which session, for a day at most; the identity is linked only while it lasts.';
 
+-- Name: locked_users; Type: TABLE; Schema: postern
+
+CREATE TABLE postern.locked_users (
+    user_id uuid NOT NULL,
+    reason text NOT NULL,
+    actor text NOT NULL,
+    locked_at timestamp with time zone NOT NULL,
+    banned_until timestamp with time zone NOT NULL,
+    other_ban timestamp with time zone
+);
+
+-- Name: TABLE locked_users; Type: COMMENT; Schema: postern
+
+COMMENT ON TABLE postern.locked_users IS 'Why accounts are locked; see postern.lock_user().';
+
 -- Name: maintenance; Type: TABLE; Schema: postern
 
 CREATE TABLE postern.maintenance (
@@ -12350,7 +13931,9 @@ CREATE TABLE postern.outbox (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     finished_at timestamp with time zone,
     expires_at timestamp with time zone,
-    CONSTRAINT outbox_kind_check CHECK ((kind = ANY (ARRAY['mail'::text, 'sms'::text, 'webhook'::text]))),
+    webhook_id uuid,
+    event_id bigint,
+    CONSTRAINT outbox_kind_check CHECK ((kind = ANY (ARRAY['mail'::text, 'sms'::text, 'hook'::text, 'webhook'::text]))),
     CONSTRAINT outbox_state_check CHECK ((state = ANY (ARRAY['queued'::text, 'sending'::text, 'sent'::text, 'dead'::text, 'dropped'::text])))
 );
 
@@ -12362,6 +13945,10 @@ COMMENT ON TABLE postern.outbox IS 'Mails and other messages, delivered at least
 
 COMMENT ON COLUMN postern.outbox.expires_at IS 'When the message becomes useless: not delivered after that; null: never.';
 
+-- Name: COLUMN outbox.webhook_id; Type: COMMENT; Schema: postern
+
+COMMENT ON COLUMN postern.outbox.webhook_id IS 'Of a message of kind webhook: whom it tells of the event.';
+
 -- Name: outbox_id_seq; Type: SEQUENCE; Schema: postern
 
 ALTER TABLE postern.outbox ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
@@ -12372,6 +13959,18 @@ ALTER TABLE postern.outbox ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     NO MAXVALUE
     CACHE 1
 );
+
+-- Name: password_demands; Type: TABLE; Schema: postern
+
+CREATE TABLE postern.password_demands (
+    user_id uuid NOT NULL,
+    actor text NOT NULL,
+    demanded_at timestamp with time zone NOT NULL
+);
+
+-- Name: TABLE password_demands; Type: COMMENT; Schema: postern
+
+COMMENT ON TABLE postern.password_demands IS 'Users whose password opens no session until they set a new one; see postern.require_password_change().';
 
 -- Name: quotas; Type: TABLE; Schema: postern
 
@@ -12450,6 +14049,19 @@ CREATE TABLE postern.settings (
 
 COMMENT ON TABLE postern.settings IS 'Settings of the server that started last; SQL administration follows them. One row.';
 
+-- Name: suppressed_addresses; Type: TABLE; Schema: postern
+
+CREATE TABLE postern.suppressed_addresses (
+    address text NOT NULL,
+    reason text NOT NULL,
+    actor text NOT NULL,
+    created_at timestamp with time zone NOT NULL
+);
+
+-- Name: TABLE suppressed_addresses; Type: COMMENT; Schema: postern
+
+COMMENT ON TABLE postern.suppressed_addresses IS 'Addresses and numbers that no message is sent to; see postern.suppress_address().';
+
 -- Name: totp_steps; Type: TABLE; Schema: postern
 
 CREATE TABLE postern.totp_steps (
@@ -12473,6 +14085,20 @@ ALTER TABLE postern.user_imports ALTER COLUMN line ADD GENERATED BY DEFAULT AS I
     NO MAXVALUE
     CACHE 1
 );
+
+-- Name: webhook_secrets; Type: TABLE; Schema: postern
+
+CREATE TABLE postern.webhook_secrets (
+    id uuid NOT NULL,
+    webhook_id uuid NOT NULL,
+    secret text NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    expires_at timestamp with time zone
+);
+
+-- Name: TABLE webhook_secrets; Type: COMMENT; Schema: postern
+
+COMMENT ON TABLE postern.webhook_secrets IS 'What deliveries are signed with: one secret for each webhook, several for a while after a rotation.';
 
 -- Name: events_default; Type: TABLE ATTACH; Schema: postern
 
@@ -12651,6 +14277,11 @@ ALTER TABLE ONLY auth.webauthn_challenges
 ALTER TABLE ONLY auth.webauthn_credentials
     ADD CONSTRAINT webauthn_credentials_pkey PRIMARY KEY (id);
 
+-- Name: actor_key actor_key_pkey; Type: CONSTRAINT; Schema: postern
+
+ALTER TABLE ONLY postern.actor_key
+    ADD CONSTRAINT actor_key_pkey PRIMARY KEY (is_only_row);
+
 -- Name: challenge_guesses challenge_guesses_pkey; Type: CONSTRAINT; Schema: postern
 
 ALTER TABLE ONLY postern.challenge_guesses
@@ -12660,6 +14291,11 @@ ALTER TABLE ONLY postern.challenge_guesses
 
 ALTER TABLE ONLY postern.code_guesses
     ADD CONSTRAINT code_guesses_pkey PRIMARY KEY (token_id);
+
+-- Name: event_notifications event_notifications_pkey; Type: CONSTRAINT; Schema: postern
+
+ALTER TABLE ONLY postern.event_notifications
+    ADD CONSTRAINT event_notifications_pkey PRIMARY KEY (is_only_row);
 
 -- Name: events events_pkey; Type: CONSTRAINT; Schema: postern
 
@@ -12701,6 +14337,11 @@ ALTER TABLE ONLY postern.link_secrets
 ALTER TABLE ONLY postern.linking_flows
     ADD CONSTRAINT linking_flows_pkey PRIMARY KEY (flow_id);
 
+-- Name: locked_users locked_users_pkey; Type: CONSTRAINT; Schema: postern
+
+ALTER TABLE ONLY postern.locked_users
+    ADD CONSTRAINT locked_users_pkey PRIMARY KEY (user_id);
+
 -- Name: maintenance maintenance_pkey; Type: CONSTRAINT; Schema: postern
 
 ALTER TABLE ONLY postern.maintenance
@@ -12710,6 +14351,11 @@ ALTER TABLE ONLY postern.maintenance
 
 ALTER TABLE ONLY postern.outbox
     ADD CONSTRAINT outbox_pkey PRIMARY KEY (id);
+
+-- Name: password_demands password_demands_pkey; Type: CONSTRAINT; Schema: postern
+
+ALTER TABLE ONLY postern.password_demands
+    ADD CONSTRAINT password_demands_pkey PRIMARY KEY (user_id);
 
 -- Name: provider_tokens provider_tokens_identity_id_key; Type: CONSTRAINT; Schema: postern
 
@@ -12746,6 +14392,11 @@ ALTER TABLE ONLY postern.session_upgrades
 ALTER TABLE ONLY postern.settings
     ADD CONSTRAINT settings_pkey PRIMARY KEY (is_only_row);
 
+-- Name: suppressed_addresses suppressed_addresses_pkey; Type: CONSTRAINT; Schema: postern
+
+ALTER TABLE ONLY postern.suppressed_addresses
+    ADD CONSTRAINT suppressed_addresses_pkey PRIMARY KEY (address);
+
 -- Name: totp_steps totp_steps_pkey; Type: CONSTRAINT; Schema: postern
 
 ALTER TABLE ONLY postern.totp_steps
@@ -12755,6 +14406,16 @@ ALTER TABLE ONLY postern.totp_steps
 
 ALTER TABLE ONLY postern.user_imports
     ADD CONSTRAINT user_imports_pkey PRIMARY KEY (batch, line);
+
+-- Name: webhook_secrets webhook_secrets_pkey; Type: CONSTRAINT; Schema: postern
+
+ALTER TABLE ONLY postern.webhook_secrets
+    ADD CONSTRAINT webhook_secrets_pkey PRIMARY KEY (id);
+
+-- Name: webhooks webhooks_pkey; Type: CONSTRAINT; Schema: postern
+
+ALTER TABLE ONLY postern.webhooks
+    ADD CONSTRAINT webhooks_pkey PRIMARY KEY (id);
 
 -- Name: audit_logs_instance_id_idx; Type: INDEX; Schema: auth
 
@@ -13010,11 +14671,23 @@ CREATE INDEX linking_flows_user_idx ON postern.linking_flows USING btree (user_i
 
 -- Name: outbox_due_idx; Type: INDEX; Schema: postern
 
-CREATE INDEX outbox_due_idx ON postern.outbox USING btree (next_attempt_at) WHERE (state = ANY (ARRAY['queued'::text, 'sending'::text]));
+CREATE INDEX outbox_due_idx ON postern.outbox USING btree (kind, next_attempt_at) WHERE (state = ANY (ARRAY['queued'::text, 'sending'::text]));
 
 -- Name: outbox_finished_idx; Type: INDEX; Schema: postern
 
 CREATE INDEX outbox_finished_idx ON postern.outbox USING btree (finished_at) WHERE (finished_at IS NOT NULL);
+
+-- Name: outbox_webhook_dead_idx; Type: INDEX; Schema: postern
+
+CREATE INDEX outbox_webhook_dead_idx ON postern.outbox USING btree (webhook_id) WHERE ((kind = 'webhook'::text) AND (state = 'dead'::text));
+
+-- Name: outbox_webhook_due_idx; Type: INDEX; Schema: postern
+
+CREATE INDEX outbox_webhook_due_idx ON postern.outbox USING btree (webhook_id, next_attempt_at) WHERE ((kind = 'webhook'::text) AND (state = ANY (ARRAY['queued'::text, 'sending'::text])));
+
+-- Name: outbox_webhook_idx; Type: INDEX; Schema: postern
+
+CREATE INDEX outbox_webhook_idx ON postern.outbox USING btree (webhook_id, event_id) WHERE (kind = 'webhook'::text);
 
 -- Name: provider_tokens_expires_idx; Type: INDEX; Schema: postern
 
@@ -13036,6 +14709,14 @@ CREATE INDEX session_ends_ended_at_idx ON postern.session_ends USING btree (ende
 
 CREATE INDEX session_ends_user_idx ON postern.session_ends USING btree (user_id, ended_at DESC);
 
+-- Name: webhook_secrets_expires_idx; Type: INDEX; Schema: postern
+
+CREATE INDEX webhook_secrets_expires_idx ON postern.webhook_secrets USING btree (expires_at) WHERE (expires_at IS NOT NULL);
+
+-- Name: webhook_secrets_webhook_idx; Type: INDEX; Schema: postern
+
+CREATE INDEX webhook_secrets_webhook_idx ON postern.webhook_secrets USING btree (webhook_id);
+
 -- Name: events_default_pkey; Type: INDEX ATTACH; Schema: postern
 
 ALTER INDEX postern.events_pkey ATTACH PARTITION postern.events_default_pkey;
@@ -13043,6 +14724,10 @@ ALTER INDEX postern.events_pkey ATTACH PARTITION postern.events_default_pkey;
 -- Name: events_default_user_id_id_idx; Type: INDEX ATTACH; Schema: postern
 
 ALTER INDEX postern.events_user_idx ATTACH PARTITION postern.events_default_user_id_id_idx;
+
+-- Name: events announce_event; Type: TRIGGER; Schema: postern
+
+CREATE TRIGGER announce_event BEFORE INSERT ON postern.events FOR EACH ROW EXECUTE FUNCTION postern_internal.announce_event();
 
 -- Name: identities identities_user_id_fkey; Type: FK CONSTRAINT; Schema: auth
 
@@ -13133,6 +14818,11 @@ ALTER TABLE ONLY auth.webauthn_challenges
 
 ALTER TABLE ONLY auth.webauthn_credentials
     ADD CONSTRAINT webauthn_credentials_user_id_fkey FOREIGN KEY (user_id) REFERENCES auth.users(id) ON DELETE CASCADE;
+
+-- Name: webhook_secrets webhook_secrets_webhook_id_fkey; Type: FK CONSTRAINT; Schema: postern
+
+ALTER TABLE ONLY postern.webhook_secrets
+    ADD CONSTRAINT webhook_secrets_webhook_id_fkey FOREIGN KEY (webhook_id) REFERENCES postern.webhooks(id) ON DELETE CASCADE;
 
 -- Name: audit_log_entries; Type: ROW SECURITY; Schema: auth
 
@@ -13225,6 +14915,11 @@ GRANT ALL ON FUNCTION postern.aal() TO service_role;
 REVOKE ALL ON FUNCTION postern.ban_user(who text, duration interval) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.ban_user(who text, duration interval) TO postern_admin;
 
+-- Name: FUNCTION cancel_outbox(p_id bigint); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.cancel_outbox(p_id bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.cancel_outbox(p_id bigint) TO postern_admin;
+
 -- Name: FUNCTION check_request(); Type: ACL; Schema: postern
 
 REVOKE ALL ON FUNCTION postern.check_request() FROM PUBLIC;
@@ -13264,6 +14959,11 @@ GRANT ALL ON FUNCTION postern.create_custom_provider(identifier text, name text,
 REVOKE ALL ON FUNCTION postern.create_user(email text, password text, phone text, password_hash text, email_confirm boolean, phone_confirm boolean, user_metadata jsonb, app_metadata jsonb, role text, id uuid, ban_duration interval) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.create_user(email text, password text, phone text, password_hash text, email_confirm boolean, phone_confirm boolean, user_metadata jsonb, app_metadata jsonb, role text, id uuid, ban_duration interval) TO postern_admin;
 
+-- Name: FUNCTION create_webhook(url text, event_types text[], description text, enabled boolean, OUT id uuid, OUT secret text); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.create_webhook(url text, event_types text[], description text, enabled boolean, OUT id uuid, OUT secret text) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.create_webhook(url text, event_types text[], description text, enabled boolean, OUT id uuid, OUT secret text) TO postern_admin;
+
 -- Name: FUNCTION delete_custom_provider(identifier text); Type: ACL; Schema: postern
 
 REVOKE ALL ON FUNCTION postern.delete_custom_provider(identifier text) FROM PUBLIC;
@@ -13285,6 +14985,11 @@ REVOKE ALL ON FUNCTION postern.delete_user_plan(who text) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.delete_user_plan(who text) TO postern_admin;
 GRANT ALL ON FUNCTION postern.delete_user_plan(who text) TO postern_support;
 
+-- Name: FUNCTION delete_webhook(webhook_id uuid); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.delete_webhook(webhook_id uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.delete_webhook(webhook_id uuid) TO postern_admin;
+
 -- Name: FUNCTION doctor(); Type: ACL; Schema: postern
 
 REVOKE ALL ON FUNCTION postern.doctor() FROM PUBLIC;
@@ -13305,11 +15010,11 @@ GRANT ALL ON FUNCTION postern.expire_links(who text) TO postern_admin;
 REVOKE ALL ON FUNCTION postern.export_users(secrets boolean, after uuid, max_rows bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.export_users(secrets boolean, after uuid, max_rows bigint) TO postern_admin;
 
--- Name: FUNCTION find_users(query text, max_rows integer); Type: ACL; Schema: postern
+-- Name: FUNCTION find_users(query text, max_rows integer, after uuid); Type: ACL; Schema: postern
 
-REVOKE ALL ON FUNCTION postern.find_users(query text, max_rows integer) FROM PUBLIC;
-GRANT ALL ON FUNCTION postern.find_users(query text, max_rows integer) TO postern_admin;
-GRANT ALL ON FUNCTION postern.find_users(query text, max_rows integer) TO postern_support;
+REVOKE ALL ON FUNCTION postern.find_users(query text, max_rows integer, after uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.find_users(query text, max_rows integer, after uuid) TO postern_admin;
+GRANT ALL ON FUNCTION postern.find_users(query text, max_rows integer, after uuid) TO postern_support;
 
 -- Name: FUNCTION forget_provider_tokens(who text, provider text); Type: ACL; Schema: postern
 
@@ -13358,6 +15063,11 @@ GRANT ALL ON FUNCTION postern.is_anonymous() TO service_role;
 REVOKE ALL ON FUNCTION postern.issue_link(who text, kind text, redirect_to text, new_email text, user_metadata jsonb, password_hash text) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.issue_link(who text, kind text, redirect_to text, new_email text, user_metadata jsonb, password_hash text) TO postern_admin;
 
+-- Name: FUNCTION link_identity(who text, provider text, provider_id text, identity_data jsonb, email text, email_verified boolean); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.link_identity(who text, provider text, provider_id text, identity_data jsonb, email text, email_verified boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.link_identity(who text, provider text, provider_id text, identity_data jsonb, email text, email_verified boolean) TO postern_admin;
+
 -- Name: FUNCTION lint(); Type: ACL; Schema: postern
 
 REVOKE ALL ON FUNCTION postern.lint() FROM PUBLIC;
@@ -13368,6 +15078,12 @@ GRANT ALL ON FUNCTION postern.lint() TO postern_support;
 
 REVOKE ALL ON FUNCTION postern.list_custom_providers(provider_type text) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.list_custom_providers(provider_type text) TO postern_admin;
+
+-- Name: FUNCTION list_events(who text, types text[], since timestamp with time zone, after_id bigint, before_id bigint, max_rows integer); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.list_events(who text, types text[], since timestamp with time zone, after_id bigint, before_id bigint, max_rows integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.list_events(who text, types text[], since timestamp with time zone, after_id bigint, before_id bigint, max_rows integer) TO postern_admin;
+GRANT ALL ON FUNCTION postern.list_events(who text, types text[], since timestamp with time zone, after_id bigint, before_id bigint, max_rows integer) TO postern_support;
 
 -- Name: FUNCTION list_factors(who text); Type: ACL; Schema: postern
 
@@ -13408,6 +15124,48 @@ REVOKE ALL ON FUNCTION postern.list_sessions(who text) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.list_sessions(who text) TO postern_admin;
 GRANT ALL ON FUNCTION postern.list_sessions(who text) TO postern_support;
 
+-- Name: FUNCTION list_suppressed_addresses(after_address text, max_rows integer); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.list_suppressed_addresses(after_address text, max_rows integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.list_suppressed_addresses(after_address text, max_rows integer) TO postern_admin;
+GRANT ALL ON FUNCTION postern.list_suppressed_addresses(after_address text, max_rows integer) TO postern_support;
+
+-- Name: FUNCTION list_webhook_deliveries(only_webhook uuid, only_state text, max_rows integer); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.list_webhook_deliveries(only_webhook uuid, only_state text, max_rows integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.list_webhook_deliveries(only_webhook uuid, only_state text, max_rows integer) TO postern_admin;
+
+-- Name: FUNCTION list_webhooks(); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.list_webhooks() FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.list_webhooks() TO postern_admin;
+
+-- Name: FUNCTION lock_user(who text, reason text); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.lock_user(who text, reason text) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.lock_user(who text, reason text) TO postern_admin;
+
+-- Name: FUNCTION notify_events(enabled boolean); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.notify_events(enabled boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.notify_events(enabled boolean) TO postern_admin;
+
+-- Name: FUNCTION password_hash_stats(); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.password_hash_stats() FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.password_hash_stats() TO postern_admin;
+GRANT ALL ON FUNCTION postern.password_hash_stats() TO postern_support;
+
+-- Name: FUNCTION replay_events(webhook_id uuid, from_id bigint, to_id bigint); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.replay_events(webhook_id uuid, from_id bigint, to_id bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.replay_events(webhook_id uuid, from_id bigint, to_id bigint) TO postern_admin;
+
+-- Name: FUNCTION require_password_change(who text, required boolean); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.require_password_change(who text, required boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.require_password_change(who text, required boolean) TO postern_admin;
+
 -- Name: FUNCTION resend(who text, kind text, redirect_to text); Type: ACL; Schema: postern
 
 REVOKE ALL ON FUNCTION postern.resend(who text, kind text, redirect_to text) FROM PUBLIC;
@@ -13423,6 +15181,11 @@ GRANT ALL ON FUNCTION postern.reset_limit(who text, limit_name text) TO postern_
 REVOKE ALL ON FUNCTION postern.reset_mfa(who text) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.reset_mfa(who text) TO postern_admin;
 
+-- Name: FUNCTION retry_dead_outbox(p_kind text, p_limit integer); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.retry_dead_outbox(p_kind text, p_limit integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.retry_dead_outbox(p_kind text, p_limit integer) TO postern_admin;
+
 -- Name: FUNCTION retry_outbox(p_id bigint); Type: ACL; Schema: postern
 
 REVOKE ALL ON FUNCTION postern.retry_outbox(p_id bigint) FROM PUBLIC;
@@ -13432,6 +15195,11 @@ GRANT ALL ON FUNCTION postern.retry_outbox(p_id bigint) TO postern_admin;
 
 REVOKE ALL ON FUNCTION postern.revoke_tokens_before(moment timestamp with time zone, who text) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.revoke_tokens_before(moment timestamp with time zone, who text) TO postern_admin;
+
+-- Name: FUNCTION rotate_webhook_secret(webhook_id uuid, keep_old interval); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.rotate_webhook_secret(webhook_id uuid, keep_old interval) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.rotate_webhook_secret(webhook_id uuid, keep_old interval) TO postern_admin;
 
 -- Name: FUNCTION run_maintenance(); Type: ACL; Schema: postern
 
@@ -13458,6 +15226,11 @@ GRANT ALL ON FUNCTION postern.session_is_valid() TO postern_admin;
 GRANT ALL ON FUNCTION postern.session_is_valid() TO anon;
 GRANT ALL ON FUNCTION postern.session_is_valid() TO authenticated;
 GRANT ALL ON FUNCTION postern.session_is_valid() TO service_role;
+
+-- Name: FUNCTION set_actor(name text, reason text); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.set_actor(name text, reason text) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.set_actor(name text, reason text) TO postern_admin;
 
 -- Name: FUNCTION set_app_metadata(who text, metadata jsonb); Type: ACL; Schema: postern
 
@@ -13504,6 +15277,11 @@ GRANT ALL ON FUNCTION postern.sign_out(who text, session_id uuid) TO postern_adm
 REVOKE ALL ON FUNCTION postern.sign_out_all(older_than interval, idle_for interval, network inet, user_agent text, aal text, everybody boolean) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.sign_out_all(older_than interval, idle_for interval, network inet, user_agent text, aal text, everybody boolean) TO postern_admin;
 
+-- Name: FUNCTION suppress_address(address text, reason text); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.suppress_address(address text, reason text) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.suppress_address(address text, reason text) TO postern_admin;
+
 -- Name: FUNCTION unban_user(who text); Type: ACL; Schema: postern
 
 REVOKE ALL ON FUNCTION postern.unban_user(who text) FROM PUBLIC;
@@ -13514,15 +15292,40 @@ GRANT ALL ON FUNCTION postern.unban_user(who text) TO postern_admin;
 REVOKE ALL ON FUNCTION postern.unlink_identity(who text, identity_id uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.unlink_identity(who text, identity_id uuid) TO postern_admin;
 
+-- Name: FUNCTION unlock_user(who text); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.unlock_user(who text) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.unlock_user(who text) TO postern_admin;
+
+-- Name: FUNCTION unsuppress_address(address text); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.unsuppress_address(address text) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.unsuppress_address(address text) TO postern_admin;
+
 -- Name: FUNCTION update_custom_provider(identifier text, name text, client_id text, client_secret text, issuer text, authorization_url text, token_url text, userinfo_url text, scopes text[], discovery_url text, jwks_uri text, acceptable_client_ids text[], pkce_enabled boolean, enabled boolean, email_optional boolean, skip_nonce_check boolean, attribute_mapping jsonb, custom_claims_allowlist text[], authorization_params jsonb); Type: ACL; Schema: postern
 
 REVOKE ALL ON FUNCTION postern.update_custom_provider(identifier text, name text, client_id text, client_secret text, issuer text, authorization_url text, token_url text, userinfo_url text, scopes text[], discovery_url text, jwks_uri text, acceptable_client_ids text[], pkce_enabled boolean, enabled boolean, email_optional boolean, skip_nonce_check boolean, attribute_mapping jsonb, custom_claims_allowlist text[], authorization_params jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.update_custom_provider(identifier text, name text, client_id text, client_secret text, issuer text, authorization_url text, token_url text, userinfo_url text, scopes text[], discovery_url text, jwks_uri text, acceptable_client_ids text[], pkce_enabled boolean, enabled boolean, email_optional boolean, skip_nonce_check boolean, attribute_mapping jsonb, custom_claims_allowlist text[], authorization_params jsonb) TO postern_admin;
 
+-- Name: FUNCTION update_factor(who text, factor_id uuid, friendly_name text, phone text); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.update_factor(who text, factor_id uuid, friendly_name text, phone text) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.update_factor(who text, factor_id uuid, friendly_name text, phone text) TO postern_admin;
+
 -- Name: FUNCTION update_user(who text, email text, password text, phone text, password_hash text, email_confirm boolean, phone_confirm boolean, user_metadata jsonb, app_metadata jsonb, role text, ban_duration interval); Type: ACL; Schema: postern
 
 REVOKE ALL ON FUNCTION postern.update_user(who text, email text, password text, phone text, password_hash text, email_confirm boolean, phone_confirm boolean, user_metadata jsonb, app_metadata jsonb, role text, ban_duration interval) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.update_user(who text, email text, password text, phone text, password_hash text, email_confirm boolean, phone_confirm boolean, user_metadata jsonb, app_metadata jsonb, role text, ban_duration interval) TO postern_admin;
+
+-- Name: FUNCTION update_webhook(webhook_id uuid, url text, event_types text[], description text, enabled boolean); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.update_webhook(webhook_id uuid, url text, event_types text[], description text, enabled boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.update_webhook(webhook_id uuid, url text, event_types text[], description text, enabled boolean) TO postern_admin;
+
+-- Name: FUNCTION verify_password(who text, password text); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.verify_password(who text, password text) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.verify_password(who text, password text) TO postern_admin;
 
 -- Name: FUNCTION why_signed_out(who text, max_rows integer); Type: ACL; Schema: postern
 
@@ -13586,6 +15389,14 @@ REVOKE ALL ON FUNCTION postern_internal.account_key(p_aud text, p_address text) 
 
 REVOKE ALL ON FUNCTION postern_internal.action_link(p_path text, p_token_hash text, p_type text, p_context jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION actor_context(); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.actor_context() FROM PUBLIC;
+
+-- Name: FUNCTION actor_signature(p_said text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.actor_signature(p_said text) FROM PUBLIC;
+
 -- Name: FUNCTION add_identity(p_user_id uuid, p_provider text, p_data jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.add_identity(p_user_id uuid, p_provider text, p_data jsonb, p_context jsonb) FROM PUBLIC;
@@ -13593,6 +15404,10 @@ REVOKE ALL ON FUNCTION postern_internal.add_identity(p_user_id uuid, p_provider 
 -- Name: FUNCTION add_imported_identities(p_user_id uuid, p_identities jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.add_imported_identities(p_user_id uuid, p_identities jsonb, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION add_webhook_secret(p_webhook_id uuid, p_keep interval, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.add_webhook_secret(p_webhook_id uuid, p_keep interval, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION admin_create_user(p_account jsonb, p_password_hash text, p_is_import boolean, p_refusal jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -13654,6 +15469,10 @@ REVOKE ALL ON FUNCTION postern_internal.amr_provider(p_user_id uuid) FROM PUBLIC
 
 REVOKE ALL ON FUNCTION postern_internal.analyze_grown_tables() FROM PUBLIC;
 
+-- Name: FUNCTION announce_event(); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.announce_event() FROM PUBLIC;
+
 -- Name: FUNCTION announce_new_user(p_user auth.users, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.announce_new_user(p_user auth.users, p_context jsonb) FROM PUBLIC;
@@ -13690,6 +15509,10 @@ REVOKE ALL ON FUNCTION postern_internal.ask_about_code(p_phone text, p_code text
 -- Name: FUNCTION ask_about_custom_provider(p_what text, p_payload jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.ask_about_custom_provider(p_what text, p_payload jsonb, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION ask_about_webhook(p_what text, p_payload jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.ask_about_webhook(p_what text, p_payload jsonb, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION audit_admin(p_action text, p_user auth.users, p_context jsonb, p_traits jsonb); Type: ACL; Schema: postern_internal
 
@@ -13828,6 +15651,10 @@ REVOKE ALL ON FUNCTION postern_internal.change_by_sql(p_who text, p_changes json
 
 REVOKE ALL ON FUNCTION postern_internal.changed_custom_provider(p_provider auth.custom_oauth_providers, p_changes jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION changed_webhook(p_webhook postern.webhooks, p_changes jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.changed_webhook(p_webhook postern.webhooks, p_changes jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION charge_limit(p_limit jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.charge_limit(p_limit jsonb) FROM PUBLIC;
@@ -13867,6 +15694,10 @@ REVOKE ALL ON FUNCTION postern_internal.check_enroll_enabled(p_type auth.factor_
 -- Name: FUNCTION check_factor_limit(p_factor_id uuid, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.check_factor_limit(p_factor_id uuid, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION check_identity(p_provider text, p_provider_id text, p_data jsonb, p_email text, p_is_verified boolean); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.check_identity(p_provider text, p_provider_id text, p_data jsonb, p_email text, p_is_verified boolean) FROM PUBLIC;
 
 -- Name: FUNCTION check_is_free(p_email text, p_phone text, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -13924,6 +15755,10 @@ REVOKE ALL ON FUNCTION postern_internal.check_user_changes(p_user_id uuid, p_ses
 
 REVOKE ALL ON FUNCTION postern_internal.check_verify_enabled(p_type auth.factor_type, p_context jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION check_webhook(p_webhook postern.webhooks, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.check_webhook(p_webhook postern.webhooks, p_context jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION claim_due_provider_tokens(p_ahead double precision, p_limit integer); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.claim_due_provider_tokens(p_ahead double precision, p_limit integer) FROM PUBLIC;
@@ -13931,6 +15766,10 @@ REVOKE ALL ON FUNCTION postern_internal.claim_due_provider_tokens(p_ahead double
 -- Name: FUNCTION claim_outbox(p_kind text, p_limit integer, p_lease interval); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.claim_outbox(p_kind text, p_limit integer, p_lease interval) FROM PUBLIC;
+
+-- Name: FUNCTION claim_webhook_message(p_busy uuid[], p_lease interval); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.claim_webhook_message(p_busy uuid[], p_lease interval) FROM PUBLIC;
 
 -- Name: FUNCTION claims_problems(p_claims jsonb); Type: ACL; Schema: postern_internal
 
@@ -14008,6 +15847,10 @@ REVOKE ALL ON FUNCTION postern_internal.create_imported(p_batch text, p_lines bi
 
 REVOKE ALL ON FUNCTION postern_internal.create_user_by_command(p_email text, p_password_hash text, p_role text, p_aud text, p_is_confirmed boolean) FROM PUBLIC;
 
+-- Name: FUNCTION create_webhook(p_webhook jsonb, p_refusal jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.create_webhook(p_webhook jsonb, p_refusal jsonb, p_context jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION custom_provider_json(p_provider auth.custom_oauth_providers); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.custom_provider_json(p_provider auth.custom_oauth_providers) FROM PUBLIC;
@@ -14028,6 +15871,14 @@ REVOKE ALL ON FUNCTION postern_internal.customize_claims(p_claims jsonb, p_metho
 
 REVOKE ALL ON FUNCTION postern_internal.decide_account(p_provider text, p_identity jsonb, p_context jsonb, OUT decision text, OUT user_id uuid, OUT refusal text) FROM PUBLIC;
 
+-- Name: FUNCTION default_setting(p_name text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.default_setting(p_name text) FROM PUBLIC;
+
+-- Name: FUNCTION default_settings(); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.default_settings() FROM PUBLIC;
+
 -- Name: FUNCTION delete_custom_provider(p_identifier text, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.delete_custom_provider(p_identifier text, p_context jsonb) FROM PUBLIC;
@@ -14043,6 +15894,14 @@ REVOKE ALL ON FUNCTION postern_internal.delete_own_user(p_user_id uuid, p_sessio
 -- Name: FUNCTION delete_user_by_command(p_who text, p_aud text); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.delete_user_by_command(p_who text, p_aud text) FROM PUBLIC;
+
+-- Name: FUNCTION delete_webhook(p_id uuid, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.delete_webhook(p_id uuid, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION demand_new_password(p_user auth.users, p_provider text, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.demand_new_password(p_user auth.users, p_provider text, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION digest_length(p_digest text); Type: ACL; Schema: postern_internal
 
@@ -14240,6 +16099,10 @@ REVOKE ALL ON FUNCTION postern_internal.find_users_by_email(p_email text, p_aud 
 
 REVOKE ALL ON FUNCTION postern_internal.find_users_by_phone(p_phone text, p_aud text) FROM PUBLIC;
 
+-- Name: FUNCTION finish_linking(p_user_id uuid, p_provider text, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.finish_linking(p_user_id uuid, p_provider text, p_context jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION finish_oauth(p_state uuid, p_identity jsonb, p_context jsonb, OUT issued jsonb, OUT auth_code text, OUT failure jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.finish_oauth(p_state uuid, p_identity jsonb, p_context jsonb, OUT issued jsonb, OUT auth_code text, OUT failure jsonb) FROM PUBLIC;
@@ -14251,6 +16114,10 @@ REVOKE ALL ON FUNCTION postern_internal.finish_outbox(p_ids bigint[], p_attempts
 -- Name: FUNCTION finish_provider_refresh(p_id uuid, p_used text, p_kept jsonb, p_refusal text); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.finish_provider_refresh(p_id uuid, p_used text, p_kept jsonb, p_refusal text) FROM PUBLIC;
+
+-- Name: FUNCTION finish_webhook_message(p_id bigint, p_attempts integer, p_outcome text, p_error text, p_retry_after interval); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.finish_webhook_message(p_id bigint, p_attempts integer, p_outcome text, p_error text, p_retry_after interval) FROM PUBLIC;
 
 -- Name: FUNCTION flow_expires_at(p_flow auth.flow_state, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -14271,6 +16138,10 @@ REVOKE ALL ON FUNCTION postern_internal.get_custom_provider(p_identifier text, p
 -- Name: FUNCTION get_user(p_user_id uuid, p_session_id uuid); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.get_user(p_user_id uuid, p_session_id uuid) FROM PUBLIC;
+
+-- Name: FUNCTION get_webhook(p_id uuid); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.get_webhook(p_id uuid) FROM PUBLIC;
 
 -- Name: FUNCTION ghash(p_hash_key bytea, p_data bytea); Type: ACL; Schema: postern_internal
 
@@ -14352,6 +16223,10 @@ REVOKE ALL ON FUNCTION postern_internal.import_user(p_document jsonb, p_context 
 
 REVOKE ALL ON FUNCTION postern_internal.imported_changes(p_user auth.users, p_account jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION imported_hash_form(p_hash text, OUT form text, OUT parameters text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.imported_hash_form(p_hash text, OUT form text, OUT parameters text) FROM PUBLIC;
+
 -- Name: TABLE user_imports; Type: ACL; Schema: postern
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE postern.user_imports TO postern_admin;
@@ -14408,6 +16283,10 @@ REVOKE ALL ON FUNCTION postern_internal.is_banned(p_user auth.users) FROM PUBLIC
 
 REVOKE ALL ON FUNCTION postern_internal.is_before_upgrade(p_session_id uuid, p_token_id bigint, p_counter bigint) FROM PUBLIC;
 
+-- Name: FUNCTION is_event_wanted(p_type text, p_types text[]); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.is_event_wanted(p_type text, p_types text[]) FROM PUBLIC;
+
 -- Name: FUNCTION is_foreign_code(p_phone text, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.is_foreign_code(p_phone text, p_context jsonb) FROM PUBLIC;
@@ -14451,6 +16330,10 @@ REVOKE ALL ON FUNCTION postern_internal.is_session_over(p_session auth.sessions,
 -- Name: FUNCTION is_sms_otp_alive(p_sent_at timestamp with time zone, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.is_sms_otp_alive(p_sent_at timestamp with time zone, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION is_suppressed(p_address text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.is_suppressed(p_address text) FROM PUBLIC;
 
 -- Name: FUNCTION is_uuid(p_text text); Type: ACL; Schema: postern_internal
 
@@ -14572,6 +16455,10 @@ REVOKE ALL ON FUNCTION postern_internal.list_users(p_filter text, p_is_ascending
 
 REVOKE ALL ON FUNCTION postern_internal.list_users_after(p_filter text, p_created_at timestamp with time zone, p_id uuid, p_limit integer, p_context jsonb, OUT users jsonb, OUT next_created_at timestamp with time zone, OUT next_id uuid) FROM PUBLIC;
 
+-- Name: FUNCTION list_webhooks(); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.list_webhooks() FROM PUBLIC;
+
 -- Name: FUNCTION lock_names(p_provider text, p_identity jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.lock_names(p_provider text, p_identity jsonb, p_context jsonb) FROM PUBLIC;
@@ -14684,6 +16571,10 @@ REVOKE ALL ON FUNCTION postern_internal.merge_external_data(p_user_id uuid, p_id
 
 REVOKE ALL ON FUNCTION postern_internal.merge_metadata(p_old jsonb, p_new jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION name_of_user(p_user auth.users); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.name_of_user(p_user auth.users) FROM PUBLIC;
+
 -- Name: FUNCTION need_custom_provider(p_identifier text, p_context jsonb, p_to_change boolean); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.need_custom_provider(p_identifier text, p_context jsonb, p_to_change boolean) FROM PUBLIC;
@@ -14696,9 +16587,17 @@ REVOKE ALL ON FUNCTION postern_internal.need_custom_providers(p_context jsonb) F
 
 REVOKE ALL ON FUNCTION postern_internal.need_factor(p_user_id uuid, p_factor_id uuid, p_refusal jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION need_pgcrypto(p_or text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.need_pgcrypto(p_or text) FROM PUBLIC;
+
 -- Name: FUNCTION need_user(p_user_id uuid, p_to_delete boolean); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.need_user(p_user_id uuid, p_to_delete boolean) FROM PUBLIC;
+
+-- Name: FUNCTION need_webhook(p_id uuid, p_to_change boolean); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.need_webhook(p_id uuid, p_to_change boolean) FROM PUBLIC;
 
 -- Name: FUNCTION new_account_email(p_provider text, p_identity jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -14752,6 +16651,10 @@ REVOKE ALL ON FUNCTION postern_internal.obscured(p_user_id uuid, p_value text) F
 
 REVOKE ALL ON FUNCTION postern_internal.open_sealed(p_stored text, p_id uuid, p_key text) FROM PUBLIC;
 
+-- Name: FUNCTION open_session(p_user auth.users, p_method text, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.open_session(p_user auth.users, p_method text, p_context jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION open_signed_up_session(p_provider text, p_user auth.users, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.open_signed_up_session(p_provider text, p_user auth.users, p_context jsonb) FROM PUBLIC;
@@ -14776,6 +16679,10 @@ REVOKE ALL ON FUNCTION postern_internal.owners_by_address(p_emails text[]) FROM 
 
 REVOKE ALL ON FUNCTION postern_internal.owners_by_identity(p_emails text[], p_domain text, p_context jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION page_of_users(p_query text, p_max_rows integer, p_after uuid); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.page_of_users(p_query text, p_max_rows integer, p_after uuid) FROM PUBLIC;
+
 -- Name: FUNCTION parse_refresh_token_v2(p_token text, OUT session_id uuid, OUT counter bigint); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.parse_refresh_token_v2(p_token text, OUT session_id uuid, OUT counter bigint) FROM PUBLIC;
@@ -14787,6 +16694,10 @@ REVOKE ALL ON FUNCTION postern_internal.part_capacity(p_part integer, p_parts in
 -- Name: FUNCTION part_used(p_used double precision, p_since timestamp with time zone, p_every double precision, p_now timestamp with time zone); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.part_used(p_used double precision, p_since timestamp with time zone, p_every double precision, p_now timestamp with time zone) FROM PUBLIC;
+
+-- Name: FUNCTION password_hash_form(p_hash text, OUT form text, OUT parameters text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.password_hash_form(p_hash text, OUT form text, OUT parameters text) FROM PUBLIC;
 
 -- Name: FUNCTION plan_deletion(p_user_id uuid); Type: ACL; Schema: postern_internal
 
@@ -14824,6 +16735,10 @@ REVOKE ALL ON FUNCTION postern_internal.put_email_identity(p_user_id uuid, p_ema
 
 REVOKE ALL ON FUNCTION postern_internal.put_external_identity(p_user_id uuid, p_provider text, p_identity jsonb, p_decision text, p_context jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION put_linked_identity(p_user_id uuid, p_provider text, p_identity jsonb, p_decision text, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.put_linked_identity(p_user_id uuid, p_provider text, p_identity jsonb, p_decision text, p_context jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION put_phone_identity(p_user_id uuid, p_phone text, p_is_verified boolean, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.put_phone_identity(p_user_id uuid, p_phone text, p_is_verified boolean, p_context jsonb) FROM PUBLIC;
@@ -14831,6 +16746,10 @@ REVOKE ALL ON FUNCTION postern_internal.put_phone_identity(p_user_id uuid, p_pho
 -- Name: FUNCTION put_token(p_user_id uuid, p_type auth.one_time_token_type, p_hash text, p_address text); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.put_token(p_user_id uuid, p_type auth.one_time_token_type, p_hash text, p_address text) FROM PUBLIC;
+
+-- Name: FUNCTION queue_event(p_event postern.events, p_webhook postern.webhooks); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.queue_event(p_event postern.events, p_webhook postern.webhooks) FROM PUBLIC;
 
 -- Name: FUNCTION queue_hook(p_name text, p_recipient text, p_user_id uuid, p_payload jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -14895,6 +16814,10 @@ REVOKE ALL ON FUNCTION postern_internal.record_event(p_type text, p_user_id uuid
 -- Name: FUNCTION record_imported(p_batch text, p_lines bigint[], p_ids uuid[], p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.record_imported(p_batch text, p_lines bigint[], p_ids uuid[], p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION record_webhook_event(p_what text, p_webhook postern.webhooks, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.record_webhook_event(p_what text, p_webhook postern.webhooks, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION recover(p_email text, p_code_challenge text, p_code_challenge_method text, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -14964,6 +16887,10 @@ REVOKE ALL ON FUNCTION postern_internal.replace_password(p_user_id uuid, p_passw
 
 REVOKE ALL ON FUNCTION postern_internal.replace_sealed_values(p_column text, p_ids uuid[], p_old text[], p_new text[]) FROM PUBLIC;
 
+-- Name: FUNCTION replay_events(p_id uuid, p_from bigint, p_to bigint, p_refusal jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.replay_events(p_id uuid, p_from bigint, p_to bigint, p_refusal jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION request_claim(p_name text, p_claims jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.request_claim(p_name text, p_claims jsonb) FROM PUBLIC;
@@ -14996,6 +16923,10 @@ REVOKE ALL ON FUNCTION postern_internal.rotate_v1(p_user auth.users, p_session a
 
 REVOKE ALL ON FUNCTION postern_internal.rotate_v2(p_user auth.users, p_session auth.sessions, p_key text, p_counter bigint, p_last_active timestamp with time zone, p_context jsonb, OUT issued jsonb, OUT failure jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION rotate_webhook_secret(p_id uuid, p_keep interval, p_refusal jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.rotate_webhook_secret(p_id uuid, p_keep interval, p_refusal jsonb, p_context jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION run_hook(p_name text, p_key text, p_payload jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.run_hook(p_name text, p_key text, p_payload jsonb, p_context jsonb) FROM PUBLIC;
@@ -15003,6 +16934,10 @@ REVOKE ALL ON FUNCTION postern_internal.run_hook(p_name text, p_key text, p_payl
 -- Name: FUNCTION run_import(p_batch text, p_update boolean, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.run_import(p_batch text, p_update boolean, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION said_actor(p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.said_actor(p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION sealed_column(p_column text); Type: ACL; Schema: postern_internal
 
@@ -15104,6 +17039,10 @@ REVOKE ALL ON FUNCTION postern_internal.sign_up_by_phone(p_phone text, p_passwor
 
 REVOKE ALL ON FUNCTION postern_internal.store_one_time_token(p_user_id uuid, p_type auth.one_time_token_type, p_token_hash text, p_relates_to text) FROM PUBLIC;
 
+-- Name: FUNCTION suppressible(p_address text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.suppressible(p_address text) FROM PUBLIC;
+
 -- Name: FUNCTION swap_refresh_token(p_user auth.users, p_session auth.sessions, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.swap_refresh_token(p_user auth.users, p_session auth.sessions, p_context jsonb) FROM PUBLIC;
@@ -15196,6 +17135,10 @@ REVOKE ALL ON FUNCTION postern_internal.update_imported(p_user_id uuid, p_accoun
 
 REVOKE ALL ON FUNCTION postern_internal.update_user(p_user_id uuid, p_session_id uuid, p_changes jsonb, p_old_hash text, p_password_hash text, p_context jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION update_webhook(p_id uuid, p_changes jsonb, p_refusal jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.update_webhook(p_id uuid, p_changes jsonb, p_refusal jsonb, p_context jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION upgraded_session_key(p_session auth.sessions, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.upgraded_session_key(p_session auth.sessions, p_context jsonb) FROM PUBLIC;
@@ -15223,6 +17166,10 @@ REVOKE ALL ON FUNCTION postern_internal.user_document(p_user auth.users) FROM PU
 -- Name: FUNCTION user_json(p_user auth.users); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.user_json(p_user auth.users) FROM PUBLIC;
+
+-- Name: FUNCTION user_orders(p_user_id uuid); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.user_orders(p_user_id uuid) FROM PUBLIC;
 
 -- Name: FUNCTION verified_emails(p_identity jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -15263,6 +17210,10 @@ REVOKE ALL ON FUNCTION postern_internal.wake_outbox() FROM PUBLIC;
 -- Name: FUNCTION wall_clock(); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.wall_clock() FROM PUBLIC;
+
+-- Name: FUNCTION webhook_json(p_webhook postern.webhooks); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.webhook_json(p_webhook postern.webhooks) FROM PUBLIC;
 
 -- Name: FUNCTION whose_link(p_who text, p_context jsonb, OUT email text, OUT aud text); Type: ACL; Schema: postern_internal
 

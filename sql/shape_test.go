@@ -4,12 +4,36 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/jackc/pgx/v5"
 )
 
-// The columns of a database made from empty are those of spec/05, in its order.
-func TestColumnsAreThoseOfTheSpec(t *testing.T) {
+// Schema auth is that of spec/05: in a database made from empty, and in one that Postern worked on and has left.
+func TestSchemaIsThatOfTheSpec(t *testing.T) {
 	t.Parallel()
-	conn := installed(t)
+	for state, leave := range map[string][]string{
+		"installed": nil,
+		"left":      {published, people, annSession, "select postern.delete_user('ann@example.com')", "drop schema postern_internal, postern cascade"},
+	} {
+		t.Run(state, func(t *testing.T) {
+			t.Parallel()
+			conn := installed(t)
+			exec(t, conn, leave...)
+			columnsAreThoseOfTheSpec(t, conn)
+			namesAreThoseOfTheSpec(t, conn)
+			keysAndIndexesAreThoseOfTheSpec(t, conn)
+			enumsAreThoseOfTheSpec(t, conn)
+			functionsAreThoseOfTheSpec(t, conn)
+			stampsAreAllThere(t, conn)
+			grantsAreThoseOfTheSpec(t, conn)
+			checksRejectWhatTheSpecSays(t, conn)
+		})
+	}
+}
+
+// columnsAreThoseOfTheSpec: in its order.
+func columnsAreThoseOfTheSpec(t *testing.T, conn *pgx.Conn) {
+	t.Helper()
 	exec(t, conn, "set search_path = auth")
 	got := lines(t, conn, `
 		select concat_ws(E'\t', relname, attname,
@@ -42,11 +66,10 @@ func table(line string) string {
 	return name
 }
 
-// All keys, constraints and indexes have the names of spec/05; checks that it does not name are
+// namesAreThoseOfTheSpec: all keys, constraints and indexes have the names of spec/05; checks that it does not name are
 // PostgreSQL's to name, and counted.
-func TestNamesAreThoseOfTheSpec(t *testing.T) {
-	t.Parallel()
-	conn := installed(t)
+func namesAreThoseOfTheSpec(t *testing.T, conn *pgx.Conn) {
+	t.Helper()
 	got := lines(t, conn, `
 		select concat_ws(E'\t', conrelid::regclass, conname) collate "C"
 		from pg_constraint
@@ -71,9 +94,8 @@ func TestNamesAreThoseOfTheSpec(t *testing.T) {
 	}, checks)
 }
 
-func TestEnums(t *testing.T) {
-	t.Parallel()
-	conn := installed(t)
+func enumsAreThoseOfTheSpec(t *testing.T, conn *pgx.Conn) {
+	t.Helper()
 	diff(t, "enums", []string{
 		"aal_level: aal1, aal2, aal3",
 		"code_challenge_method: s256, plain",
@@ -91,15 +113,14 @@ func TestEnums(t *testing.T) {
 		where typnamespace = 'auth'::regnamespace group by typname order by 1`))
 }
 
-func TestStampsAreAllThere(t *testing.T) {
-	t.Parallel()
-	diff(t, "stamps", fileLines(t, "stamps.txt"), stamps(t, installed(t)))
+func stampsAreAllThere(t *testing.T, conn *pgx.Conn) {
+	t.Helper()
+	diff(t, "stamps", fileLines(t, "stamps.txt"), stamps(t, conn))
 }
 
-// Row level security and the grant to dashboards go together, on 16 tables and no other.
-func TestRowLevelSecurityAndTableGrants(t *testing.T) {
-	t.Parallel()
-	conn := installed(t)
+// grantsAreThoseOfTheSpec: row level security and the grant to dashboards go together, on 16 tables and no other.
+func grantsAreThoseOfTheSpec(t *testing.T, conn *pgx.Conn) {
+	t.Helper()
 	got := lines(t, conn, `
 		select relname || ' ' || coalesce(array_to_string(relacl, ' '), '-')
 		from pg_class where relnamespace = 'auth'::regnamespace and relrowsecurity order by 1`)
@@ -117,19 +138,62 @@ func TestRowLevelSecurityAndTableGrants(t *testing.T) {
 		}
 	}
 	diff(t, "tables with row level security", want, got)
-	diff(t, "other tables with grants, forced tables, policies, triggers", []string(nil), lines(t, conn, `
+	diff(t, "other tables with grants, forced tables, policies, triggers, rules", []string(nil), lines(t, conn, `
 		select relname::text from pg_class
 		where relnamespace = 'auth'::regnamespace and relkind = 'r'
 		  and (relforcerowsecurity or not relrowsecurity and relacl is not null)
 		union all
-		select polname::text from pg_policy
+		select polname::text from pg_policy join pg_class as c on c.oid = polrelid where relnamespace = 'auth'::regnamespace
 		union all
-		select tgname::text from pg_trigger where not tgisinternal`))
+		select tgname::text from pg_trigger join pg_class as c on c.oid = tgrelid
+		where relnamespace = 'auth'::regnamespace and not tgisinternal
+		union all
+		select format('%s is of kind %s', relname, relkind) from pg_class
+		where relnamespace = 'auth'::regnamespace and (relkind not in ('r', 'i', 'S') or relhasrules)`))
 }
 
-func TestChecksRejectWhatTheSpecSays(t *testing.T) {
-	t.Parallel()
-	conn := installed(t)
+// keysAndIndexesAreThoseOfTheSpec: what they hold, not only their names (spec/05 section 4).
+func keysAndIndexesAreThoseOfTheSpec(t *testing.T, conn *pgx.Conn) {
+	t.Helper()
+	exec(t, conn, "set search_path = ''")
+	diff(t, "indexes", fileLines(t, "indexes.tsv"), lines(t, conn, `
+		select concat_ws(E'\t', indrelid::regclass, relname, regexp_replace(regexp_replace(pg_get_indexdef(indexrelid),
+		  '^CREATE (UNIQUE )?INDEX \S+ ON \S+ USING ', '\1'), '::(text|character varying)|auth\.', '', 'g')) collate "C"
+		from pg_index join pg_class as c on c.oid = indexrelid
+		where relnamespace = 'auth'::regnamespace and not indisprimary order by 1`))
+	diff(t, "foreign keys", fileLines(t, "foreign_keys.tsv"), lines(t, conn, `
+		select concat_ws(E'\t', conrelid::regclass, conname, pg_get_constraintdef(oid)) collate "C"
+		from pg_constraint where connamespace = 'auth'::regnamespace and contype = 'f' order by 1`))
+	diff(t, "primary keys", []string{"(id) 22", "(version) 1"}, lines(t, conn, `
+		select format('%s %s', substr(pg_get_constraintdef(oid), 13), count(*))
+		from pg_constraint where connamespace = 'auth'::regnamespace and contype = 'p' group by substr(pg_get_constraintdef(oid), 13) order by 1`))
+	diff(t, "sequences", []string{"refresh_tokens_id_seq bigint 1 1 9223372036854775807 1 f"}, lines(t, conn, `
+		select concat_ws(' ', sequencename, data_type, start_value, min_value, max_value, increment_by, cycle) from pg_sequences where schemaname = 'auth'`))
+}
+
+// functionsAreThoseOfTheSpec: section 3, and the values for claims in either form.
+func functionsAreThoseOfTheSpec(t *testing.T, conn *pgx.Conn) {
+	t.Helper()
+	exec(t, conn, "set search_path = ''")
+	diff(t, "functions", []string{"email text", "jwt jsonb", "role text", "uid uuid"}, lines(t, conn, `
+		select format('%s %s', proname, prorettype::regtype)
+		from pg_proc as p join pg_language as l on l.oid = prolang
+		where pronamespace = 'auth'::regnamespace
+		  and (prokind, pronargs, lanname, provolatile, proisstrict, prosecdef, proparallel, proacl::text, proconfig::text)
+		    is not distinct from ('f', 0, 'sql', 's', false, false, 'u', null, null)
+		order by 1`))
+	diff(t, "other functions", []string{"4"}, lines(t, conn, "select count(*)::text from pg_proc where pronamespace = 'auth'::regnamespace"))
+	const values = "select concat_ws(',', auth.uid(), auth.role(), auth.email(), auth.jwt())"
+	exec(t, conn, `set request.jwt.claims = '{"sub":"`+ann+`","role":"r","email":"e"}'`)
+	diff(t, "claims", []string{ann + `,r,e,{"sub": "` + ann + `", "role": "r", "email": "e"}`}, lines(t, conn, values))
+	exec(t, conn, "set request.jwt.claim.sub = '"+bob+"'", "set request.jwt.claim.role = 's'", "set request.jwt.claim.email = 'f'", `set request.jwt.claim = '{"a": 1}'`)
+	diff(t, "settings for each claim", []string{bob + `,s,f,{"a": 1}`}, lines(t, conn, values))
+	exec(t, conn, "set request.jwt.claim.sub = ''", "set request.jwt.claim.role = ''", "set request.jwt.claim.email = ''", "set request.jwt.claim = ''", "set request.jwt.claims = ''")
+	diff(t, "empty settings", []string{""}, lines(t, conn, values))
+}
+
+func checksRejectWhatTheSpecSays(t *testing.T, conn *pgx.Conn) {
+	t.Helper()
 	const provider = `insert into auth.custom_oauth_providers (provider_type, identifier, name, client_id, client_secret,
 		issuer, discovery_url, authorization_url, token_url, userinfo_url) values `
 	for _, test := range []struct{ name, statement, constraint string }{

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -267,6 +268,42 @@ role supabase_auth_admin may not insert auth.sessions
 role supabase_auth_admin sees no rows of auth.users: it is not the owner, and row level security is on`
 	if got := strings.Join(rights, "\n"); got != want {
 		t.Errorf("found:\n%s\nwant:\n%s\n(%v)", got, want, found)
+	}
+}
+
+// The report has what postern.doctor() finds, as it is.
+func TestDatabaseFindings(t *testing.T) {
+	t.Parallel()
+	dsn := apitest.Database(t)
+	admin, err := pgx.Connect(t.Context(), apitest.AdminURL(t, dsn))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer admin.Close(t.Context())
+	if _, err := admin.Exec(t.Context(), `
+		insert into auth.users (id, email) values (gen_random_uuid(), 'Kit@example.com');
+		insert into postern.outbox (kind, template, recipient, next_attempt_at) values ('sms', 'x', 'y', now() - interval '1 hour');
+		create table public.orders (buyer uuid references auth.users);
+		create function public.note_user() returns trigger language plpgsql security definer set search_path = public as $$ begin return new; end $$;
+		create trigger on_sign_up after insert on auth.users for each row execute function public.note_user()`); err != nil {
+		t.Fatal(err)
+	}
+	rows, err := admin.Query(t.Context(), "select severity, area, what, fix from postern.doctor()")
+	if err != nil {
+		t.Fatal(err)
+	}
+	inSQL, err := pgx.CollectRows(rows, pgx.RowToStructByPos[doctor.Finding])
+	if err != nil || len(inSQL) != 7 {
+		t.Fatalf("postern.doctor() finds %d: %v, %v", len(inSQL), inSQL, err)
+	}
+	found := doctor.Run(t.Context(), healthy(dsn, apitest.NewSMTPSink(t, apitest.SMTPOptions{})), doctor.Options{Resolver: world})
+	for _, f := range inSQL {
+		if !slices.Contains(found, f) {
+			t.Errorf("postern doctor does not show %v", f)
+		}
+	}
+	if len(found) != len(inSQL) {
+		t.Errorf("postern doctor shows %d findings, want %d: %v", len(found), len(inSQL), found)
 	}
 }
 

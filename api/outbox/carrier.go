@@ -17,25 +17,40 @@ type Carriers struct {
 	Background func(ctx context.Context)
 	// Hook calls a hook over HTTP, by name, for messages of SQL callers (sql/functions/outbox/queue_hook.sql).
 	Hook func(ctx context.Context, name string, payload []byte) error
+	// Webhook makes one call of a webhook; errors are as package webhook reads them.
+	Webhook func(ctx context.Context, row gen.ClaimWebhookMessageRow) error
 }
 
-// carrier delivers the messages of one kind, the word in column postern.outbox.kind.
+// carrier delivers the messages of one kind.
 type carrier struct {
-	kind    string
 	wake    chan struct{}
-	deliver func(ctx context.Context, batch []gen.ClaimOutboxRow) []error
+	senders int // tasks at a time
+	take    taker
 }
 
-func (c Carriers) list() []carrier {
+// taker claims due messages and returns the task of delivering them, nil if there are none, and whether there may be more.
+type taker func(ctx context.Context, w *Worker, wake chan<- struct{}) (task func(), isMore bool)
+
+// sender delivers a batch and returns an error or nil for each message.
+type sender func(ctx context.Context, batch []gen.ClaimOutboxRow) []error
+
+// list returns the carriers; senders is how many batches of one kind are delivered at a time.
+func (c Carriers) list(senders int) []carrier {
 	var list []carrier
+	add := func(senders int, take taker) {
+		list = append(list, carrier{make(chan struct{}, 1), senders, take})
+	}
 	if c.Mail != nil {
-		list = append(list, carrier{"mail", make(chan struct{}, 1), c.sendMails})
+		add(senders, takeBatch("mail", c.sendMails))
 	}
 	if c.SMS != nil {
-		list = append(list, carrier{"sms", make(chan struct{}, 1), c.sendTexts})
+		add(senders, takeBatch("sms", c.sendTexts))
 	}
 	if c.Hook != nil {
-		list = append(list, carrier{"webhook", make(chan struct{}, 1), c.callHooks})
+		add(senders, takeBatch("hook", c.callHooks))
+	}
+	if c.Webhook != nil {
+		add(webhookSenders, c.takeWebhook())
 	}
 	return list
 }

@@ -33,7 +33,7 @@ const (
 
 // Options adjusts a worker. Zero values mean the defaults.
 type Options struct {
-	Senders int           // batches of one kind in delivery at a time; default 8
+	Senders int           // batches of one kind in delivery at a time, but for webhooks; default 8
 	Batch   int           // messages claimed at a time, mails are sent over one connection; default 20
 	Lease   time.Duration // how long a claim holds, far above the time one message may take (10 s); default 1m
 	Poll    time.Duration // how often to look without being woken; default 2s
@@ -72,7 +72,7 @@ func New(db *pgxpool.Pool, c Carriers, o Options, log *slog.Logger) *Worker {
 
 // SetCarriers has other carriers deliver from now on, after a reload. What is on the wire is finished.
 func (w *Worker) SetCarriers(c Carriers) {
-	before := w.current.Swap(&crew{carriers: c.list(), background: c.Background, replaced: make(chan struct{})})
+	before := w.current.Swap(&crew{carriers: c.list(w.options.Senders), background: c.Background, replaced: make(chan struct{})})
 	if before != nil {
 		close(before.replaced)
 	}
@@ -82,10 +82,14 @@ func (w *Worker) SetCarriers(c Carriers) {
 // never blocks and costs next to nothing.
 func (w *Worker) Wake() {
 	for _, c := range w.current.Load().carriers {
-		select {
-		case c.wake <- struct{}{}:
-		default:
-		}
+		wakeUp(c.wake)
+	}
+}
+
+func wakeUp(wake chan<- struct{}) {
+	select {
+	case wake <- struct{}{}:
+	default:
 	}
 }
 
@@ -118,26 +122,37 @@ func (w *Worker) Run(ctx context.Context) {
 func (w *Worker) carry(ctx context.Context, c carrier) {
 	var running sync.WaitGroup
 	defer running.Wait()
-	slots := make(chan struct{}, w.options.Senders)
+	slots := make(chan struct{}, c.senders)
 	for {
 		select {
 		case slots <- struct{}{}:
 		case <-ctx.Done():
 			return
 		}
-		claimed := time.Now()
-		batch := w.claim(ctx, c.kind)
-		if len(batch) == 0 {
+		task, isMore := c.take(ctx, w, c.wake)
+		if task == nil {
 			<-slots
 		} else {
 			running.Go(func() {
 				defer func() { <-slots }()
-				w.deliver(ctx, c, batch, claimed.Add(w.options.Lease))
+				task()
 			})
 		}
-		if len(batch) < w.options.Batch && !w.await(ctx, c.wake) {
+		if !isMore && !w.await(ctx, c.wake) {
 			return
 		}
+	}
+}
+
+// takeBatch claims due messages of one kind, the word in column postern.outbox.kind.
+func takeBatch(kind string, send sender) taker {
+	return func(ctx context.Context, w *Worker, _ chan<- struct{}) (task func(), isMore bool) {
+		claimed := time.Now()
+		batch := w.claim(ctx, kind)
+		if len(batch) == 0 {
+			return nil, false
+		}
+		return func() { w.deliver(ctx, kind, send, batch, claimed.Add(w.options.Lease)) }, len(batch) == w.options.Batch
 	}
 }
 
@@ -175,18 +190,18 @@ func (w *Worker) claim(ctx context.Context, kind string) []gen.ClaimOutboxRow {
 
 // deliver sends a batch and records the results. It stops sending at half time of the lease, so that
 // a slow server cannot make it outlive its claim.
-func (w *Worker) deliver(ctx context.Context, c carrier, batch []gen.ClaimOutboxRow, leaseEnd time.Time) {
+func (w *Worker) deliver(ctx context.Context, kind string, send sender, batch []gen.ClaimOutboxRow, leaseEnd time.Time) {
 	sending, cancel := context.WithDeadline(ctx, leaseEnd.Add(-w.options.Lease/2))
 	defer cancel()
 	var results gen.FinishOutboxParams
-	for i, err := range c.deliver(sending, batch) {
+	for i, err := range send(sending, batch) {
 		row := batch[i]
 		outcome, text := outcomeOf(err)
 		if w.options.Observe != nil && outcome != "returned" {
-			w.options.Observe(c.kind, row.Template, err)
+			w.options.Observe(kind, row.Template, err)
 		}
 		if text != "" {
-			w.log.Warn("a message was not delivered", "kind", c.kind, "id", row.ID, "template", row.Template,
+			w.log.Warn("a message was not delivered", "kind", kind, "id", row.ID, "template", row.Template,
 				"attempt", row.Attempts, "outcome", outcome, "error", text)
 		}
 		results.Ids = append(results.Ids, row.ID)
@@ -194,11 +209,13 @@ func (w *Worker) deliver(ctx context.Context, c carrier, batch []gen.ClaimOutbox
 		results.Outcomes = append(results.Outcomes, outcome)
 		results.Errors = append(results.Errors, text)
 	}
-	w.record(ctx, results, leaseEnd)
+	w.persist(ctx, leaseEnd, results.Ids, func(call context.Context) error {
+		_, err := w.queries.FinishOutbox(call, results)
+		return err
+	})
 }
 
-// outcomeOf translates the result of a delivery to what finish_outbox() calls it, and its message to
-// text that PostgreSQL can store, whatever the other side said.
+// outcomeOf translates the result of a delivery to what finish_outbox() calls it.
 func outcomeOf(err error) (outcome, text string) {
 	var permanent *mail.PermanentError
 	var refused *sms.RefusedError
@@ -212,20 +229,25 @@ func outcomeOf(err error) (outcome, text string) {
 	default:
 		outcome = "retry"
 	}
-	return outcome, strings.ToValidUTF8(strings.ReplaceAll(err.Error(), "\x00", ""), "?")
+	return outcome, storable(err)
 }
 
-// record tells the database what became of a batch. It tries until the lease has passed; then the
-// messages are others' business. When ctx has ended it tries once.
-func (w *Worker) record(ctx context.Context, results gen.FinishOutboxParams, leaseEnd time.Time) {
+// storable is the message of an error as text that PostgreSQL can store, whatever the other side said.
+func storable(err error) string {
+	return strings.ToValidUTF8(strings.ReplaceAll(err.Error(), "\x00", ""), "?")
+}
+
+// persist tells the database what became of messages. It tries until the lease has passed; then they are others'
+// business. When ctx has ended it tries once.
+func (w *Worker) persist(ctx context.Context, leaseEnd time.Time, ids []int64, record func(call context.Context) error) {
 	for {
 		call, cancel := context.WithTimeout(context.WithoutCancel(ctx), callTimeout)
-		_, err := w.queries.FinishOutbox(call, results)
+		err := record(call)
 		cancel()
 		if err == nil {
 			return
 		}
-		w.log.Warn("the results of deliveries could not be recorded", "ids", results.Ids, "error", err)
+		w.log.Warn("the results of deliveries could not be recorded", "ids", ids, "error", err)
 		if time.Now().After(leaseEnd) || !pause(ctx, retryPause) {
 			return
 		}

@@ -11,10 +11,12 @@ import (
 // passwordColumn is the one column with a limit: MaxPassword.
 const passwordColumn = "users.encrypted_password"
 
-// Columns are the places of sealed values, table and column; the tables are those of schema auth, and provider_tokens.
+// Columns are the places of sealed values, table and column; the tables are those of schema auth, provider_tokens and
+// webhook_secrets.
 var Columns = []string{
 	passwordColumn, "mfa_factors.secret", "mfa_challenges.otp_code", "sessions.refresh_token_hmac_key",
 	"custom_oauth_providers.client_secret", "provider_tokens.access_token", "provider_tokens.refresh_token",
+	"webhook_secrets.secret",
 }
 
 // Rotation is what was done in one column.

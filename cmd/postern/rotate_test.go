@@ -63,6 +63,11 @@ func secrets(t *testing.T, conn *pgx.Conn) map[string]string {
 			{"insert into auth.custom_oauth_providers (id, provider_type, identifier, name, client_id, client_secret, issuer) values ($1::text::uuid, 'oidc', 'custom:x' || right($1::text, 1), 'x', 'x', $2, 'https://x.example.com')", value("custom_oauth_providers.client_secret")},
 			{"insert into postern.provider_tokens (id, identity_id, user_id, provider, access_token, created_at, updated_at) values ($1, $1, $1, 'x', $2, now(), now())", value("provider_tokens.access_token")},
 			{"update postern.provider_tokens set refresh_token = $2 where id = $1", value("provider_tokens.refresh_token")},
+			{`with w as (
+				insert into postern.webhooks (id, url, event_types, description, is_enabled, created_at, updated_at)
+				values ($1, 'https://x.example.com', '{}', '', true, now(), now()) returning id
+			)
+			insert into postern.webhook_secrets (id, webhook_id, secret, created_at) select id, id, $2, now() from w`, value("webhook_secrets.secret")},
 		} {
 			if _, err := conn.Exec(t.Context(), statement.query, id, statement.value); err != nil {
 				t.Fatalf("%s: %v", statement.query, err)
@@ -79,7 +84,7 @@ func stored(t *testing.T, conn *pgx.Conn) map[string]string {
 	for _, column := range seal.Columns {
 		table, name, _ := strings.Cut(column, ".")
 		schema := "auth."
-		if table == "provider_tokens" {
+		if table == "provider_tokens" || table == "webhook_secrets" {
 			schema = "postern."
 		}
 		rows, err := conn.Query(t.Context(), "select id::text, "+name+" from "+schema+table)

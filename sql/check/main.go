@@ -22,7 +22,9 @@ const findings = `
 	from pg_proc as p
 	join pg_namespace as n on n.oid = p.pronamespace
 	join pg_language as l on l.oid = p.prolang
-	cross join lateral plpgsql_check_function(p.oid, fatal_errors => false, extra_warnings => false) as c
+	left join pg_trigger as t on t.tgfoid = p.oid and t.tgparentid = 0
+	cross join lateral plpgsql_check_function(
+	  p.oid, relid => coalesce(t.tgrelid, 0), fatal_errors => false, extra_warnings => false) as c
 	where n.nspname in ('postern', 'postern_internal') and l.lanname = 'plpgsql'`
 
 func main() {

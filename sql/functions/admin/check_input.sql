@@ -98,16 +98,29 @@ begin
     perform postern_internal.fail(
       400, 'validation_failed', 'Password cannot be longer than 72 characters');
   end if;
-  select n.nspname into v_schema
-  from pg_catalog.pg_extension as e join pg_catalog.pg_namespace as n on n.oid = e.extnamespace
-  where e.extname = 'pgcrypto';
-  if v_schema is null or not has_schema_privilege(v_schema, 'usage') then
-    perform postern_internal.fail(422, 'feature_disabled', 'Passwords are hashed by the extension pgcrypto, which '
-      || format('%s cannot use here: create it or grant usage on its schema, or ', current_user)
-      || 'hash elsewhere and give the hash: postern.set_password_hash, or password_hash of postern.create_user');
-  end if;
+  v_schema := postern_internal.need_pgcrypto(
+    'hash elsewhere and give the hash: postern.set_password_hash, or password_hash of postern.create_user');
   execute format('select %1$I.crypt($1, %1$I.gen_salt(''bf'', 10))', v_schema) into v_hash using p_password;
   return v_hash;
+end;
+$$;
+
+-- The schema of extension pgcrypto. p_or: what else the caller can do without it. Raises: feature_disabled (422).
+create or replace function postern_internal.need_pgcrypto(p_or text)
+returns name
+language plpgsql stable security invoker set search_path = ''
+as $$
+declare
+  v_schema name := (
+    select n.nspname
+    from pg_catalog.pg_extension as e join pg_catalog.pg_namespace as n on n.oid = e.extnamespace
+    where e.extname = 'pgcrypto');
+begin
+  if v_schema is null or not has_schema_privilege(v_schema, 'usage') then
+    perform postern_internal.fail(422, 'feature_disabled', 'Passwords are hashed by the extension pgcrypto, which '
+      || format('%s cannot use here: create it or grant usage on its schema, or %s', current_user, p_or));
+  end if;
+  return v_schema;
 end;
 $$;
 

@@ -21,8 +21,13 @@ declare
   v_new auth.users;
   v_user auth.users;
 begin
-  perform postern_internal.check_is_free(v_email, v_phone, p_context || jsonb_build_object('aud', v_aud));
-  perform postern_internal.refuse(p_refusal);
+  if v_aud <> p_context ->> 'aud' then
+    p_context := p_context || jsonb_build_object('aud', v_aud);
+  end if;
+  perform postern_internal.check_is_free(v_email, v_phone, p_context);
+  if p_refusal is not null then
+    perform postern_internal.refuse(p_refusal);
+  end if;
   v_new.id := nullif(p_account ->> 'id', '')::uuid;
   v_new.aud := v_aud;
   v_new.role := coalesce(nullif(btrim(p_account ->> 'role'), ''), p_context ->> 'default_role');
@@ -126,6 +131,9 @@ end;
 $$;
 
 -- See the comment on the function. Raises and writes: as create_account and the checks of check_input.sql.
+-- One statement may create many users, with the plans that were made at the first. Where there were few rows, PostgreSQL
+-- likes to read whole tables; the ten-thousandth user would pay for that, so it is off, in functions that make users. What has
+-- no index looks dear then: JIT and parallel workers, which PostgreSQL would bring in for it, are off as well.
 create or replace function postern.create_user(
   email text default null,
   password text default null,
@@ -140,7 +148,8 @@ create or replace function postern.create_user(
   ban_duration interval default null
 )
 returns uuid
-language plpgsql volatile security definer set search_path = ''
+language plpgsql volatile security definer set search_path = '' set enable_seqscan = off
+  set jit = off set max_parallel_workers_per_gather = 0
 as $$
 declare
   v_email text := postern_internal.check_email(email);
@@ -181,9 +190,10 @@ id: a UUID to use; default: a random one.
 ban_duration: how long the user is banned from now on; default: not at all.
 Errors: email_exists, phone_exists (PT422), validation_failed (PT400).
 Example: select postern.create_user(''ann@example.com'', email_confirm => true);
-Example: select postern.create_user(email, password_hash => hash) from old_users;';
+Example: select postern.create_user(email, password_hash => hash) from old_users;
+Example: select postern.create_user(format(''user%s@example.com'', n), email_confirm => true) from generate_series(1, 10000) as n;';
 
--- See the comment on the function. Raises and writes: as create_account.
+-- See the comment on the function. Raises and writes: as create_account. Settings: as postern.create_user.
 create or replace function postern.ensure_user(
   email text,
   user_metadata jsonb default '{}',
@@ -191,7 +201,8 @@ create or replace function postern.ensure_user(
   email_confirm boolean default false
 )
 returns uuid
-language plpgsql volatile security definer set search_path = ''
+language plpgsql volatile security definer set search_path = '' set enable_seqscan = off
+  set jit = off set max_parallel_workers_per_gather = 0
 as $$
 declare
   v_context jsonb := postern_internal.context();
@@ -218,8 +229,8 @@ begin
 end;
 $$;
 comment on function postern.ensure_user(text, jsonb, jsonb, boolean) is
-'Returns the id of the user with that e-mail address; creates the user first if there is none. An existing user is not changed.
+'Returns the id of the user with that e-mail address; creates the user first if there is none. An existing user is not changed. Who asks for the same address at the same time waits, and gets the same id; seeds of many rows go through them in one order, or two of them may block each other.
 email: the address, in any case.
 user_metadata, app_metadata, email_confirm: for a new user, as for postern.create_user.
 Errors: validation_failed (PT400).
-Example: insert into members (user_id, team) select postern.ensure_user(email), ''blue'' from applications;';
+Example: insert into members (user_id, team) select postern.ensure_user(email), ''blue'' from applications order by email;';

@@ -2,7 +2,7 @@
 -- Sessions end first, one by one, so that why_signed_out() knows; all else goes with the row. Mails to the user that
 -- wait are dropped. A soft deletion keeps the row, without anything that says who it was; done again, it only
 -- writes the audit entry.
--- Writes: users and what refers to it, provider_tokens, session_ends, outbox, audit, events.
+-- Writes: users and what refers to it, provider_tokens, password_demands, locked_users, session_ends, outbox, audit, events.
 create or replace function postern_internal.remove_account(p_user auth.users, p_is_soft boolean, p_context jsonb)
 returns void
 language plpgsql volatile security invoker set search_path = ''
@@ -17,10 +17,12 @@ begin
   set state = 'dropped', payload = '{}', finished_at = postern_internal.clock()
   where o.user_id = p_user.id and o.state = 'queued';
   delete from postern.provider_tokens as t where t.user_id = p_user.id;
+  delete from postern.password_demands as d where d.user_id = p_user.id;
   if p_is_soft then
     perform postern_internal.obscure_user(p_user);
   else
     delete from auth.users as u where u.id = p_user.id;
+    delete from postern.locked_users as l where l.user_id = p_user.id;
   end if;
   perform postern_internal.record_event(
     'user.deleted', p_user.id, p_context, jsonb_build_object('soft', p_is_soft));

@@ -116,6 +116,35 @@ who: the user''s id, e-mail address, or phone number with a leading +.
 Errors: user_not_found (PT404).
 Example: select factor_id, factor_type, status, friendly_name from postern.list_factors(''ann@example.com'');';
 
+-- See the comment on the function. Raises and writes: as admin_update_factor and check_phone.
+create or replace function postern.update_factor(
+  who text,
+  factor_id uuid,
+  friendly_name text default null,
+  phone text default null
+)
+returns uuid
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_id uuid := (postern_internal.find_user(who)).id;
+begin
+  perform postern_internal.admin_update_factor(
+    v_id, coalesce(factor_id, postern_internal.nil_uuid()),
+    jsonb_build_object('friendly_name', friendly_name, 'phone', postern_internal.check_phone(phone)),
+    null, null, postern_internal.context());
+  return v_id;
+end;
+$$;
+comment on function postern.update_factor(text, uuid, text, text) is
+'Gives a second factor another name, or a phone factor another number, and returns the user''s id. What is left out stays as it is.
+who: the user''s id, e-mail address, or phone number with a leading +.
+factor_id: of the factor.
+friendly_name: the new name; no other factor of the user has it.
+phone: the new number; it may begin with + and hold spaces. Factors of other types have none, and stay without.
+Errors: user_not_found, mfa_factor_not_found (PT404), validation_failed (PT400); unique_violation (23505) where another factor of the user has the name or number.
+Example: select postern.update_factor(''ann@example.com'', f.factor_id, ''old phone'') from postern.list_factors(''ann@example.com'') f where f.factor_type = ''phone'';';
+
 -- See the comment on the function. Raises and writes: as admin_delete_factor.
 create or replace function postern.delete_factor(who text, factor_id uuid)
 returns uuid

@@ -76,14 +76,15 @@ begin
 end;
 $$;
 
--- See the comment on the function. Raises and writes: as invite_account.
+-- See the comment on the function. Raises and writes: as invite_account. Settings: as postern.create_user.
 create or replace function postern.invite_user(
   email text,
   user_metadata jsonb default '{}',
   redirect_to text default null
 )
 returns uuid
-language plpgsql volatile security definer set search_path = ''
+language plpgsql volatile security definer set search_path = '' set enable_seqscan = off
+  set jit = off set max_parallel_workers_per_gather = 0
 as $$
 declare
   v_email text := postern_internal.check_email(email);

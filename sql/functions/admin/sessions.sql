@@ -93,11 +93,16 @@ declare
     else (postern_internal.find_user(who)).id end;
 begin
   return query
-    select null::uuid, (
-        select max(e.created_at) from postern.events as e where e.user_id = v_id and e.type = 'user.banned'),
-      'ban', 'The user is banned until ' || postern_internal.rfc3339(u.banned_until)
-        || ': sessions exist, but cannot be refreshed', null::text
+    select null::uuid,
+      coalesce(l.locked_at, (
+        select max(e.created_at) from postern.events as e where e.user_id = v_id and e.type = 'user.banned')),
+      case when l.user_id is null then 'ban' else 'lock' end,
+      coalesce('An administrator locked the account: ' || l.reason,
+        'The user is banned until ' || postern_internal.rfc3339(u.banned_until)
+        || ': sessions exist, but cannot be refreshed'),
+      l.actor
     from auth.users as u
+    left join postern.locked_users as l on l.user_id = u.id and l.banned_until = u.banned_until
     where u.id = v_id and postern_internal.is_banned(u);
   return query
     select e.session_id, e.ended_at, e.reason, postern_internal.explain_session_end(e.reason), e.actor
@@ -108,7 +113,7 @@ begin
 end;
 $$;
 comment on function postern.why_signed_out(text, int) is
-'Tells why sessions ended, newest first, and whether the user is banned at the moment.
+'Tells why sessions ended, newest first, and whether the user is banned or locked at the moment.
 who: the user''s id, e-mail address, or phone number with a leading +; or the id of one session. Ids also work for users who were deleted.
 max_rows: at most so many; default: 20.
 Errors: user_not_found (PT404).
@@ -126,7 +131,7 @@ as $$
     when 'idle' then 'The session was not used for too long (GOTRUE_SESSIONS_INACTIVITY_TIMEOUT)'
     when 'low_aal' then 'The user has a second factor and did not use it in time (GOTRUE_SESSIONS_ALLOW_LOW_AAL)'
     when 'newer_login' then 'The user signed in elsewhere (GOTRUE_SESSIONS_SINGLE_PER_USER)'
-    when 'ban' then 'The user was banned'
+    when 'ban' then 'The account was locked'
     when 'password_change' then 'The password was changed'
     when 'admin' then 'An administrator ended the session'
     when 'user_deleted' then 'The user was deleted'

@@ -59,24 +59,29 @@ begin
 end;
 $$;
 
--- Bans a user for so many seconds from now on; null lifts the ban. Sessions stay, but cannot be refreshed.
--- The caller holds the user's lock. Writes: users, events.
+-- Bans a user for so many seconds from now on; null lifts the ban. Sessions stay, but cannot be refreshed. A locked account
+-- stays shut: the ban is what remains of it after unlock_user().
+-- The caller holds the user's lock. Writes: users or locked_users, events.
 create or replace function postern_internal.set_ban(p_user_id uuid, p_seconds float, p_context jsonb)
 returns auth.users
 language plpgsql volatile security invoker set search_path = ''
 as $$
 declare
+  v_until timestamptz := postern_internal.clock() + make_interval(secs => p_seconds);
+  v_is_locked boolean;
   v_user auth.users;
 begin
+  update postern.locked_users as l set other_ban = v_until
+  from auth.users as u
+  where l.user_id = p_user_id and u.id = l.user_id and u.banned_until = l.banned_until;
+  v_is_locked := found;
   update auth.users as u
-  set banned_until = postern_internal.clock() + make_interval(secs => p_seconds),
-    updated_at = postern_internal.clock()
+  set banned_until = case when v_is_locked then u.banned_until else v_until end, updated_at = postern_internal.clock()
   where u.id = p_user_id
   returning u.* into v_user;
   perform postern_internal.record_event(
-    case when postern_internal.is_banned(v_user) then 'user.banned' else 'user.unbanned' end,
-    p_user_id, p_context,
-    jsonb_strip_nulls(jsonb_build_object('until', postern_internal.rfc3339(v_user.banned_until))));
+    case when v_until > postern_internal.clock() then 'user.banned' else 'user.unbanned' end, p_user_id, p_context,
+    jsonb_strip_nulls(jsonb_build_object('until', postern_internal.rfc3339(v_until))));
   return v_user;
 end;
 $$;

@@ -17,18 +17,18 @@ declare
 begin
   if postern_internal.is_uuid(v_who) then
     select u.* into v_user from auth.users as u
-    where u.id = v_who::uuid and u.instance_id = postern_internal.nil_uuid();
+    where u.id = v_who::uuid and coalesce(u.instance_id, postern_internal.nil_uuid()) = postern_internal.nil_uuid();
   elsif v_who like '+%' then
     select u.* into v_user from auth.users as u
-    where u.phone = translate(v_who, '+ ', '') and u.instance_id = postern_internal.nil_uuid();
+    where u.phone = translate(v_who, '+ ', '') and coalesce(u.instance_id, postern_internal.nil_uuid()) = postern_internal.nil_uuid();
   elsif v_who like '%@%' then
     select u.* into v_user from auth.users as u
-    where lower(u.email) = lower(v_who) and u.instance_id = postern_internal.nil_uuid()
+    where lower(u.email) = lower(v_who) and (u.instance_id = postern_internal.nil_uuid() or u.instance_id is null)
     order by u.is_sso_user
     limit 1;
     if v_user.is_sso_user and exists (
       select from auth.users as u
-      where lower(u.email) = lower(v_who) and u.instance_id = postern_internal.nil_uuid() and u.id <> v_user.id)
+      where lower(u.email) = lower(v_who) and (u.instance_id = postern_internal.nil_uuid() or u.instance_id is null) and u.id <> v_user.id)
     then
       perform postern_internal.fail(
         409, 'conflict', format('Several SSO accounts have the address %s; say which by its id', v_who));
@@ -80,7 +80,7 @@ declare
 begin
   if p_to_delete then
     select u.* into v_user from auth.users as u
-    where u.id = p_user_id and u.instance_id = postern_internal.nil_uuid()
+    where u.id = p_user_id and coalesce(u.instance_id, postern_internal.nil_uuid()) = postern_internal.nil_uuid()
     for update;
   else
     v_user := postern_internal.lock_user(p_user_id);

@@ -13,23 +13,34 @@ returns void
 language plpgsql volatile security invoker set search_path = ''
 as $$
 declare
+  v_traits jsonb := case
+      when p_context ? 'set_actor' then coalesce(p_traits, '{}') || postern_internal.said_actor(p_context)
+      else p_traits
+    end;
   v_ip text := left(coalesce(p_context ->> 'ip', ''), 64);
   v_now timestamptz := postern_internal.clock();
+  v_is_stored boolean := not coalesce((p_context ->> 'audit_disabled')::boolean, false);
+  v_is_sent boolean := p_context ? 'audit_log';
   v_action text;
+  v_id uuid;
+  v_entry jsonb;
   v_ids uuid[];
   v_entries jsonb[];
 begin
   foreach v_action in array p_actions loop
-    v_ids := v_ids || gen_random_uuid();
-    v_entries := v_entries || postern_internal.audit_entry(
-      v_action, p_actor_id, p_actor_username, p_via_sso, p_actor_name, p_traits);
+    v_id := gen_random_uuid();
+    v_entry := postern_internal.audit_entry(
+      v_action, p_actor_id, p_actor_username, p_via_sso, p_actor_name, v_traits);
+    if v_is_stored then
+      insert into auth.audit_log_entries (instance_id, id, payload, created_at, ip_address)
+      values (postern_internal.nil_uuid(), v_id, v_entry::json, v_now, v_ip);
+    end if;
+    if v_is_sent then
+      v_ids := v_ids || v_id;
+      v_entries := v_entries || v_entry;
+    end if;
   end loop;
-  if not coalesce((p_context ->> 'audit_disabled')::boolean, false) then
-    insert into auth.audit_log_entries (instance_id, id, payload, created_at, ip_address)
-    select postern_internal.nil_uuid(), e.id, e.entry::json, v_now, v_ip
-    from unnest(v_ids, v_entries) as e (id, entry);
-  end if;
-  if p_context ? 'audit_log' then
+  if v_is_sent then
     raise notice using message = 'postern.audit', detail = jsonb_build_object(
       'ids', v_ids, 'entries', v_entries, 'ip_address', v_ip, 'created_at', postern_internal.rfc3339(v_now))::text;
   end if;
@@ -114,7 +125,7 @@ begin
     insert into auth.audit_log_entries (instance_id, id, payload, created_at, ip_address)
     select postern_internal.nil_uuid(), gen_random_uuid(),
       postern_internal.audit_entry(p_action, postern_internal.nil_uuid(), p_context ->> 'actor', false, null,
-        postern_internal.audit_traits(u.id, u.email))::json,
+        postern_internal.audit_traits(u.id, u.email) || postern_internal.said_actor(p_context))::json,
       postern_internal.clock(), left(coalesce(p_context ->> 'ip', ''), 64)
     from unnest(p_user_ids) as i (id) join auth.users as u on u.id = i.id;
   end if;

@@ -15,8 +15,8 @@ begin
   end if;
   insert into postern.events (type, user_id, session_id, actor, data, created_at)
   values (
-    p_type, p_user_id, p_session_id, coalesce(p_context ->> 'actor', 'user'), p_data,
-    postern_internal.clock()
+    p_type, p_user_id, p_session_id, coalesce(p_context ->> 'actor', 'user'),
+    p_data || postern_internal.said_actor(p_context), postern_internal.clock()
   );
 end;
 $$;

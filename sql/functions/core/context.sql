@@ -3,6 +3,7 @@
 -- published last (postern.settings) and themselves as the actor.
 --
 --   actor, ip, user_agent, aud, redirect_to            the caller (ip, user_agent may be missing)
+--   set_actor {session_user, reason}                   present: an SQL caller said who the actor is (core/actor.sql)
 --   site_url, verify_urls {invite, confirmation, recovery, email_change}
 --   default_role, admin_role, jwt_aud                  JWT_DEFAULT_GROUP_NAME, JWT_ADMIN_GROUP_NAME, JWT_AUD
 --   autoconfirm, secure_email_change, allow_unverified, signup_disabled, phone_autoconfirm
@@ -38,7 +39,21 @@
 --   quotas {mail, sms: {events, every}}
 create or replace function postern_internal.context()
 returns jsonb
-language sql stable security invoker set search_path = ''
+language plpgsql stable security invoker set search_path = ''
+as $$
+begin
+  return postern_internal.default_settings()
+    || coalesce((select value from postern.settings), '{}')
+    || (jsonb_build_object('actor', session_user, 'by_sql', true, 'ip', host(inet_client_addr()))
+      || postern_internal.actor_context());
+end;
+$$;
+
+-- What SQL callers read before a server has published its settings. Without arguments, a SET clause or a table it is a
+-- constant to the planner: a statement that creates many users builds it once.
+create or replace function postern_internal.default_settings()
+returns jsonb
+language sql immutable security invoker
 as $$
   select jsonb_build_object(
       'site_url', '', 'verify_urls', '{}'::jsonb, 'aud', 'authenticated',
@@ -57,8 +72,16 @@ as $$
       'mfa', '{"enroll": ["totp"], "verify": ["totp"], "challenge_expiry": 300, "factor_expiry": 300,
         "phone_frequency": 60, "max_enrolled": 10, "max_verified": 10, "max_guesses": 5, "code_reuse": false}'::jsonb
     )
-    || coalesce((select value from postern.settings), '{}')
-    || jsonb_build_object('actor', session_user, 'by_sql', true, 'ip', host(inet_client_addr()))
+$$;
+
+-- One setting as text: what a user gets whose row, made by hand, has NULL there.
+create or replace function postern_internal.default_setting(p_name text)
+returns text
+language plpgsql stable security invoker set search_path = ''
+as $$
+begin
+  return postern_internal.context() ->> p_name;
+end;
 $$;
 
 -- Stores what SQL callers read as settings. Called by a server when it starts; writes only changes.

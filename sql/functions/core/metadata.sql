@@ -12,6 +12,9 @@ returns jsonb
 language plpgsql immutable security invoker set search_path = ''
 as $$
 begin
+  if postern_internal.read_metadata(p_new) = '{}' then
+    return postern_internal.read_metadata(p_old);
+  end if;
   return (
     select coalesce(jsonb_object_agg(key, value), '{}')
     from jsonb_each(postern_internal.read_metadata(p_old) || postern_internal.read_metadata(p_new)) as m

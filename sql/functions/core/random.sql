@@ -56,10 +56,7 @@ returns text
 language plpgsql volatile security invoker set search_path = ''
 as $$
 begin
-  return (
-    select '$2a$10$' || substr(
-      translate(encode(
-        uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()), 'base64'
-      ), '+=' || chr(10), '.'), 1, 53));
+  return '$2a$10$' || substr(
+    translate(encode(sha512(uuid_send(gen_random_uuid())), 'base64'), '+' || chr(10), '.'), 1, 53);
 end;
 $$;

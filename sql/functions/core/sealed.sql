@@ -51,7 +51,7 @@ begin
     'sessions.refresh_token_hmac_key', 'custom_oauth_providers.client_secret')
   then
     return array['auth'] || string_to_array(p_column, '.');
-  elsif p_column in ('provider_tokens.access_token', 'provider_tokens.refresh_token') then
+  elsif p_column in ('provider_tokens.access_token', 'provider_tokens.refresh_token', 'webhook_secrets.secret') then
     return array['postern'] || string_to_array(p_column, '.');
   end if;
   perform postern_internal.fail(400, 'validation_failed', format('No sealed values are in %s', p_column));

@@ -1,57 +1,4 @@
--- What `postern doctor` asks about rows. Counts stop at 1000: more does not change the fix.
-
--- Rows that were made by hand, and lack what Supabase Auth or an app expects of them (spec/05 section 7).
-create or replace function postern_internal.doctor_users()
-returns table (severity text, area text, what text, fix text)
-language sql stable security invoker set search_path = ''
-as $$
-  select 'warning', 'users', format(f.what, case when f.n > 1000 then 'more than 1000' else f.n::text end), f.fix
-  from (
-    select 'users with NULL where Supabase Auth reads text: %s; Postern reads it as empty, going back would not work' as what,
-      (select count(*) from (select from auth.users as u where u.aud is null or u.role is null
-        or u.confirmation_token is null or u.recovery_token is null or u.email_change_token_new is null
-        or u.email_change_token_current is null or u.email_change is null or u.phone_change is null
-        or u.phone_change_token is null or u.reauthentication_token is null or u.email_change_confirm_status is null
-        or u.created_at is null or u.updated_at is null limit 1001) as x) as n,
-      'update auth.users set aud = coalesce(aud, ''authenticated''), role = coalesce(role, ''authenticated''),'
-        || ' confirmation_token = coalesce(confirmation_token, ''''), recovery_token = coalesce(recovery_token, ''''),'
-        || ' email_change_token_new = coalesce(email_change_token_new, ''''),'
-        || ' email_change_token_current = coalesce(email_change_token_current, ''''),'
-        || ' email_change = coalesce(email_change, ''''), phone_change = coalesce(phone_change, ''''),'
-        || ' phone_change_token = coalesce(phone_change_token, ''''),'
-        || ' reauthentication_token = coalesce(reauthentication_token, ''''),'
-        || ' email_change_confirm_status = coalesce(email_change_confirm_status, 0),'
-        || ' created_at = coalesce(created_at, now()), updated_at = coalesce(updated_at, now())'
-        || ' where num_nulls(aud, role, confirmation_token, recovery_token, email_change_token_new,'
-        || ' email_change_token_current, email_change, phone_change, phone_change_token, reauthentication_token,'
-        || ' email_change_confirm_status, created_at, updated_at) > 0;' as fix
-    union all
-    select 'users that nobody finds, because instance_id is not all zeros: %s',
-      (select count(*) from (select from auth.users as u
-        where u.instance_id is distinct from '00000000-0000-0000-0000-000000000000' limit 1001) as x),
-      'update auth.users set instance_id = ''00000000-0000-0000-0000-000000000000'''
-        || ' where instance_id is distinct from ''00000000-0000-0000-0000-000000000000'';'
-    union all
-    select 'users with capital letters in their e-mail address: %s; it is stored in lower case everywhere else',
-      (select count(*) from (select from auth.users as u where u.email <> lower(u.email) and u.deleted_at is null limit 1001) as x),
-      'update auth.users set email = lower(email) where email <> lower(email) and deleted_at is null;'
-    union all
-    select 'users with a phone number that is not digits only: %s; they cannot sign in with it',
-      (select count(*) from (select from auth.users as u where u.phone ~ '[^0-9]' and u.deleted_at is null limit 1001) as x),
-      'update auth.users set phone = regexp_replace(phone, ''[^0-9]'', '''', ''g'') where phone ~ ''[^0-9]'' and deleted_at is null;'
-    union all
-    select 'users with an e-mail address and no identity: %s; apps show no way to sign in for them',
-      (select count(*) from (select from auth.users as u
-        where u.email <> '' and u.deleted_at is null and not u.is_anonymous
-          and not exists (select from auth.identities as i where i.user_id = u.id) limit 1001) as x),
-      'insert into auth.identities (user_id, provider, provider_id, identity_data, created_at, updated_at)'
-        || ' select id, ''email'', id::text, jsonb_build_object(''sub'', id, ''email'', email, ''email_verified'','
-        || ' email_confirmed_at is not null, ''phone_verified'', false), now(), now() from auth.users as u'
-        || ' where email <> '''' and deleted_at is null and not is_anonymous'
-        || ' and not exists (select from auth.identities as i where i.user_id = u.id);'
-  ) as f
-  where f.n > 0
-$$;
+-- What `postern doctor` asks about rows other than users, and all of it together.
 
 -- What is left undone: messages, and maintenance.
 create or replace function postern_internal.doctor_work()
@@ -68,8 +15,15 @@ as $$
   select 'error', 'outbox', format('%s messages have been due for more than 10 minutes: nobody delivers them', count(*)),
     'Start a server (postern serve) whose settings can deliver: ' || string_agg(distinct o.kind, ', ')
   from postern.outbox as o
+  left join postern.webhooks as w on w.id = o.webhook_id
   where o.state in ('queued', 'sending') and o.next_attempt_at < postern_internal.clock() - interval '10 minutes'
+    and w.is_enabled is not false
   having count(*) > 0
+  union all
+  select 'warning', 'webhooks', format('the receiver of webhook %s (%s) wants no messages (410 Gone)', w.id, w.url),
+    format('select postern.update_webhook(%1$L, enabled => true); -- or postern.delete_webhook(%1$L)', w.id)
+  from postern.webhooks as w
+  where w.disabled_reason = 'gone'
   union all
   select 'warning', 'maintenance', format('rule %s failed: %s', m.rule, m.last_error),
     'Mend what the message says; the next pass tries again: select * from postern.run_maintenance();'
@@ -109,5 +63,6 @@ as $$
   order by array_position(array['error', 'warning', 'note'], f.severity), f.part, f.what
 $$;
 comment on function postern.doctor() is
-'Looks for what is wrong in this database, the worst first: triggers and foreign keys of the application on auth tables, broken indexes, rows made by hand, messages that nobody delivers, maintenance that fails. Severity is error, warning or note; fix is a statement or a sentence. The command postern doctor shows this and checks settings, keys, mail and DNS as well.
-Example: select severity, what, fix from postern.doctor() where severity <> ''note'';';
+'Looks for what is wrong in this database, the worst first: triggers and foreign keys of the application on auth tables, broken indexes, missing roles, users made by hand, of whom it names some, messages that nobody delivers, maintenance that fails. Severity is error, warning or note; fix is a statement that mends all of a finding, or a sentence. The command postern doctor shows this and checks settings, keys, mail and DNS as well.
+Example: select severity, what, fix from postern.doctor() where severity <> ''note'';
+Example: select what, fix from postern.doctor() where area = ''users'';';

@@ -14,7 +14,7 @@ as $$
         'without a search_path of its own it finds other tables than in your session, or none' end,
       case when f.has_rights and f.has_path then 'when it fails, the request fails with it' end)),
     case
-      when f.has_rights and f.has_path then ''
+      when f.has_rights and f.has_path then 'None is needed; in the function, catch the errors that must not stop a request'
       else format('alter function %s security definer set search_path = %I, pg_temp;', f.function, f.schema)
     end
   from (

@@ -118,7 +118,8 @@ begin
   return array(
     select u.id
     from auth.users as u
-    where u.instance_id = postern_internal.nil_uuid() and lower(u.email) = any (p_emails) and not u.is_sso_user);
+    where (u.instance_id = postern_internal.nil_uuid() or u.instance_id is null)
+      and lower(u.email) = any (p_emails) and not u.is_sso_user);
 end;
 $$;
 
@@ -139,7 +140,7 @@ begin
     or v_is_verified and postern_internal.owners_by_identity(array[v_email], 'default', p_context) <> '{}'
     or not v_is_verified and exists (
       select from auth.identities as i
-      join auth.users as u on u.id = i.user_id and u.aud = p_context ->> 'aud'
+      join auth.users as u on u.id = i.user_id and coalesce(u.aud, p_context ->> 'aud') = p_context ->> 'aud'
       where i.email = v_email and postern_internal.linking_domain(i.provider, p_context) = 'default')
   then
     return null;

@@ -169,7 +169,7 @@ create or replace function postern_internal.put_external_identity(
   p_user_id uuid,
   p_provider text,
   p_identity jsonb,
-  p_decision text,          -- as of account_decision, or invite
+  p_decision text,          -- as of account_decision, or invite, or administration (audited by the caller)
   p_context jsonb
 )
 returns boolean

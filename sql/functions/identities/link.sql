@@ -52,8 +52,6 @@ create or replace function postern_internal.link_identity(
 )
 language plpgsql volatile security invoker set search_path = ''
 as $$
-declare
-  v_owner uuid;
 begin
   perform postern_internal.lock_names(p_provider, p_identity, p_context);
   account := postern_internal.lock_user(p_user_id);
@@ -62,25 +60,56 @@ begin
   elsif postern_internal.is_banned(account) then
     perform postern_internal.fail(403, 'user_banned', 'User is banned');
   end if;
-  select i.user_id into v_owner from auth.identities as i
-  where i.provider = p_provider and i.provider_id = p_identity ->> 'sub';
-  if v_owner = p_user_id then
-    perform postern_internal.fail(422, 'identity_already_exists', 'Identity is already linked');
-  elsif v_owner is not null
-    or not postern_internal.put_external_identity(p_user_id, p_provider, p_identity, 'link', p_context)
-  then
-    perform postern_internal.fail(422, 'identity_already_exists', 'Identity is already linked to another user');
-  end if;
+  perform postern_internal.put_linked_identity(p_user_id, p_provider, p_identity, 'link', p_context);
   if coalesce(account.email, '') = '' then
     failure := postern_internal.adopt_linked_email(account, p_provider, p_identity, p_context);
     if failure is not null then
       return;
     end if;
   end if;
+  account := postern_internal.finish_linking(p_user_id, p_provider, p_context);
+end;
+$$;
+
+-- Adds the identity to an account that the caller has locked. Raises: identity_already_exists (422).
+-- Writes: as put_external_identity.
+create or replace function postern_internal.put_linked_identity(
+  p_user_id uuid,
+  p_provider text,
+  p_identity jsonb,
+  p_decision text,          -- as of put_external_identity
+  p_context jsonb
+)
+returns void
+language plpgsql volatile security invoker set search_path = ''
+as $$
+declare
+  v_owner uuid := (
+    select i.user_id from auth.identities as i
+    where i.provider = p_provider and i.provider_id = p_identity ->> 'sub');
+begin
+  if v_owner = p_user_id then
+    perform postern_internal.fail(422, 'identity_already_exists', 'Identity is already linked');
+  elsif v_owner is not null
+    or not postern_internal.put_external_identity(p_user_id, p_provider, p_identity, p_decision, p_context)
+  then
+    perform postern_internal.fail(422, 'identity_already_exists', 'Identity is already linked to another user');
+  end if;
+end;
+$$;
+
+-- What follows once an identity is linked, and the account as it is then. Writes: users, outbox.
+create or replace function postern_internal.finish_linking(p_user_id uuid, p_provider text, p_context jsonb)
+returns auth.users
+language plpgsql volatile security invoker set search_path = ''
+as $$
+declare
+  v_user auth.users;
+begin
   perform postern_internal.recompute_providers(p_user_id);
-  account := postern_internal.lock_user(p_user_id);
-  perform postern_internal.notify_user('identity_linked', account, p_context,
-    jsonb_build_object('provider', p_provider));
+  v_user := postern_internal.lock_user(p_user_id);
+  perform postern_internal.notify_user('identity_linked', v_user, p_context, jsonb_build_object('provider', p_provider));
+  return v_user;
 end;
 $$;
 

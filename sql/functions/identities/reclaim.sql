@@ -2,7 +2,7 @@
 -- comes, which nobody had confirmed. The two functions are called one after the other; the caller holds the user's lock.
 
 -- Takes the password and all identities but this one, and writes user_metadata anew (spec/02 section 6, step 3a).
--- Writes: users, identities, provider_tokens, events.
+-- Writes: users, identities, provider_tokens, password_demands, events.
 create or replace function postern_internal.drop_unproved(
   p_user auth.users,
   p_provider text,
@@ -25,6 +25,7 @@ begin
   end loop;
   delete from postern.provider_tokens as t
   where t.user_id = p_user.id and not exists (select from auth.identities as i where i.id = t.identity_id);
+  delete from postern.password_demands as d where d.user_id = p_user.id;
   update auth.users
   set encrypted_password = null, raw_user_meta_data = postern_internal.external_data(p_identity)
   where id = p_user.id;

@@ -134,7 +134,8 @@ begin
     select postern_internal.nil_uuid(), gen_random_uuid(),
       postern_internal.audit_entry('user_signedup', postern_internal.nil_uuid(), p_context ->> 'actor', false, null,
         postern_internal.audit_traits(u.id, u.email) || jsonb_build_object(
-          'user_phone', coalesce(u.phone, ''), 'provider', i.account #> '{identities,0,provider}'))::json,
+          'user_phone', coalesce(u.phone, ''), 'provider', i.account #> '{identities,0,provider}')
+          || postern_internal.said_actor(p_context))::json,
       v_now, left(coalesce(p_context ->> 'ip', ''), 64)
     from postern_internal.imported_rows(p_batch, p_lines, p_ids) as i
     cross join lateral jsonb_populate_record(null::auth.users, i.account -> 'user') as u;
@@ -143,7 +144,7 @@ begin
     return;
   end if;
   insert into postern.events (type, user_id, actor, data, created_at)
-  select e.type, u.id, p_context ->> 'actor', e.data, v_now
+  select e.type, u.id, p_context ->> 'actor', e.data || postern_internal.said_actor(p_context), v_now
   from postern_internal.imported_rows(p_batch, p_lines, p_ids) as i
   cross join lateral jsonb_populate_record(null::auth.users, i.account -> 'user') as u
   cross join lateral (

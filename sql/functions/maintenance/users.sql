@@ -16,7 +16,7 @@ begin
   for v_user in
     select u.*
     from auth.users as u
-    where u.is_anonymous and u.deleted_at is null and u.instance_id = postern_internal.nil_uuid()
+    where u.is_anonymous and u.deleted_at is null and (u.instance_id = postern_internal.nil_uuid() or u.instance_id is null)
       and u.created_at < v_before
       and coalesce(u.last_sign_in_at < v_before, true)
       and not exists (

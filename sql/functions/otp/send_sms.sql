@@ -81,7 +81,9 @@ begin
       'sms', jsonb_build_object('otp', p_otp, 'phone', p_phone)
         || case p_kind when 'mfa' then '{"sms_type": "mfa"}' else '{}'::jsonb end);
     if v_hook ? 'function' or not p_context ? 'by_sql' then
-      perform postern_internal.run_hook('send-sms', p_kind, v_payload, p_context);
+      if not postern_internal.is_suppressed(p_phone) then
+        perform postern_internal.run_hook('send-sms', p_kind, v_payload, p_context);
+      end if;
     else
       perform postern_internal.queue_hook('send-sms', p_phone, p_user.id, v_payload, p_context);
     end if;

@@ -76,8 +76,8 @@ begin
     return (
       select u.id
       from auth.users as u
-      where u.instance_id = postern_internal.nil_uuid() and u.phone_change = p_phone
-        and u.aud = p_context ->> 'aud' and not u.is_sso_user
+      where coalesce(u.instance_id, postern_internal.nil_uuid()) = postern_internal.nil_uuid() and u.phone_change = p_phone
+        and coalesce(u.aud, p_context ->> 'aud') = p_context ->> 'aud' and not u.is_sso_user
       order by u.phone_change_sent_at desc nulls last limit 1);
   end if;
   return (
@@ -85,8 +85,8 @@ begin
     from auth.one_time_tokens as t
     join auth.users as u on u.id = t.user_id
     where t.relates_to = p_phone and t.token_type = 'phone_change_token'
-      and u.instance_id = postern_internal.nil_uuid() and u.phone_change = p_phone
-      and u.aud = p_context ->> 'aud' and not u.is_sso_user
+      and coalesce(u.instance_id, postern_internal.nil_uuid()) = postern_internal.nil_uuid() and u.phone_change = p_phone
+      and coalesce(u.aud, p_context ->> 'aud') = p_context ->> 'aud' and not u.is_sso_user
     order by t.token_hash = postern_internal.otp_hash(p_phone, p_token) desc,
       u.phone_change_sent_at desc nulls last
     limit 1);

@@ -12,7 +12,7 @@ language plpgsql volatile security invoker set search_path = ''
 as $$
 begin
   insert into postern.outbox (kind, template, recipient, user_id, payload, next_attempt_at, created_at)
-  values ('webhook', p_name, p_recipient, p_user_id,
+  values ('hook', p_name, p_recipient, p_user_id,
     postern_internal.hook_metadata(p_name, p_context) || p_payload,
     postern_internal.clock(), postern_internal.clock());
   perform postern_internal.wake_outbox();

@@ -1,6 +1,7 @@
 -- One mail, or for an e-mail change with two confirmations both at once: handed to the send-email hook where that is on,
 -- else to the outbox (spec/07 section 2.5). A hook over HTTP is asked before the change is committed when a server calls;
--- for SQL callers the outbox delivers to it, like to any mail server.
+-- for SQL callers the outbox delivers to it, like to any mail server. A hook is not asked when all addresses are suppressed;
+-- the outbox looks when it is about to send.
 -- p_mails: the mails as queue_mail takes their payload, each with recipient.
 -- The caller has checked the frequency (order of checks: spec/01 section 1.2).
 -- Raises: email_address_not_authorized (400), over_email_send_rate_limit (429), and as run_hook. Locks: see take_quota.
@@ -30,7 +31,11 @@ begin
     v_payload := jsonb_build_object('user', postern_internal.user_document(p_user),
       'email_data', postern_internal.hook_email_data(p_template, p_mails, p_context));
     if v_hook ? 'function' or not p_context ? 'by_sql' then
-      perform postern_internal.run_hook('send-email', p_template, v_payload, p_context);
+      if exists (
+        select from unnest(p_mails) as mail where not postern_internal.is_suppressed(mail ->> 'recipient'))
+      then
+        perform postern_internal.run_hook('send-email', p_template, v_payload, p_context);
+      end if;
       return;
     end if;
     perform postern_internal.queue_hook('send-email', p_mails[1] ->> 'recipient', p_user.id, v_payload, p_context);

@@ -44,7 +44,8 @@ begin
   into v_code
   from auth.users as u
   left join auth.sessions as s on s.id = v_session_id
-  where u.id = v_user_id and u.instance_id = postern_internal.nil_uuid() and u.deleted_at is null;
+  where u.id = v_user_id and u.deleted_at is null
+    and coalesce(u.instance_id, postern_internal.nil_uuid()) = postern_internal.nil_uuid();
   if found and v_code is null then
     return null;
   end if;

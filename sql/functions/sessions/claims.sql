@@ -23,12 +23,12 @@ begin
 
   return jsonb_build_object(
       'sub', p_user.id,
-      'aud', coalesce(p_user.aud, ''),
+      'aud', coalesce(p_user.aud, postern_internal.default_setting('jwt_aud')),
       'email', coalesce(p_user.email, ''),
       'phone', coalesce(p_user.phone, ''),
       'app_metadata', postern_internal.read_metadata(p_user.raw_app_meta_data),
       'user_metadata', postern_internal.read_metadata(p_user.raw_user_meta_data),
-      'role', coalesce(p_user.role, ''),
+      'role', coalesce(p_user.role, postern_internal.default_setting('default_role')),
       'aal', case when v_is_aal2 then 'aal2' else 'aal1' end,
       'session_id', p_session.id,
       'is_anonymous', p_user.is_anonymous

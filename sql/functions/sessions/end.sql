@@ -47,7 +47,8 @@ begin
     on conflict (session_id) do nothing
   ), told as (
     insert into postern.events (type, user_id, session_id, actor, data, created_at)
-    select 'session.ended', e.user_id, e.id, v_actor, jsonb_build_object('reason', p_reason), v_now
+    select 'session.ended', e.user_id, e.id, v_actor,
+      jsonb_build_object('reason', p_reason) || postern_internal.said_actor(p_context), v_now
     from ended as e
     order by e.id
   )

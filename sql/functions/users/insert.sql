@@ -12,12 +12,6 @@ declare
   v_now timestamptz := postern_internal.clock();
   v_user auth.users;
 begin
-  if exists (select from auth.users as u where u.id = p_user.id) then
-    raise unique_violation using
-      message = 'duplicate key value violates unique constraint "users_pkey"',
-      detail = 'Key (id)=(' || p_user.id || ') already exists.',
-      schema = 'auth', table = 'users', constraint = 'users_pkey';
-  end if;
   insert into auth.users (
     instance_id, id, aud, role, email, phone, encrypted_password, raw_app_meta_data, raw_user_meta_data,
     is_anonymous, created_at, updated_at, confirmation_token, recovery_token, email_change_token_new,
@@ -34,6 +28,11 @@ begin
   returning * into v_user;
   if v_user.id is not null then
     perform postern_internal.record_event('user.created', v_user.id, p_context);
+  elsif exists (select from auth.users as u where u.id = p_user.id) then
+    raise unique_violation using
+      message = 'duplicate key value violates unique constraint "users_pkey"',
+      detail = 'Key (id)=(' || p_user.id || ') already exists.',
+      schema = 'auth', table = 'users', constraint = 'users_pkey';
   end if;
   return v_user;
 end;

@@ -21,8 +21,8 @@ as $$
       'deleted_at', postern_internal.rfc3339(p_user.deleted_at)
     )) || jsonb_build_object(
       'id', p_user.id,
-      'aud', coalesce(p_user.aud, ''),
-      'role', coalesce(p_user.role, ''),
+      'aud', coalesce(p_user.aud, postern_internal.default_setting('jwt_aud')),
+      'role', coalesce(p_user.role, postern_internal.default_setting('default_role')),
       'email', coalesce(p_user.email, ''),
       'phone', coalesce(p_user.phone, ''),
       'app_metadata', postern_internal.read_metadata(p_user.raw_app_meta_data),

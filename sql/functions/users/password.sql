@@ -1,7 +1,7 @@
 -- Sets a password hash with all that follows from it (spec/01 section 6): every one-time token of the user is
--- void, and every session but p_except ends. With setting email_identity the first password of a user with a confirmed
+-- void, the demand for a new password is met, and every session but p_except ends. With setting email_identity the first password of a user with a confirmed
 -- address brings the e-mail identity. The caller holds the user's lock.
--- Writes: users, identities, one_time_tokens, sessions, session_ends, events.
+-- Writes: users, identities, one_time_tokens, password_demands, sessions, session_ends, events.
 create or replace function postern_internal.replace_password(
   p_user_id uuid,
   p_password_hash text,     -- '': the user has no password any more
@@ -18,6 +18,7 @@ begin
   select coalesce(u.encrypted_password, '') = '' and p_password_hash <> '' into v_is_first
   from auth.users as u where u.id = p_user_id;
   perform postern_internal.void_tokens(p_user_id);
+  delete from postern.password_demands as d where d.user_id = p_user_id;
   update auth.users
   set encrypted_password = nullif(p_password_hash, ''), updated_at = postern_internal.clock()
   where id = p_user_id
@@ -87,10 +88,11 @@ $$;
 -- p_new_hash takes its place after a good sign-in: of an outdated form, or not encrypted as it should be; null: none does.
 -- A ban is told only to who knows the password. The password-verification hook is told of every try at an account that
 -- has a password and no ban, and may reject it, and end all sessions.
--- Returns as failure: invalid_credentials, user_banned, email_not_confirmed, phone_not_confirmed (400),
+-- Returns as failure: invalid_credentials, user_banned, email_not_confirmed, phone_not_confirmed,
+--   password_change_required (400);
 --   over_request_rate_limit (429); conflict (409) where another sign-in has renewed the hash since it was read, or the
 --   password was changed: the server compares again.
--- Locks: the user. Writes: limits, users, audit, and what issue_session writes.
+-- Locks: the user. Writes: limits, users, audit, and what open_session or demand_new_password writes.
 create or replace function postern_internal.sign_in_with_password(
   p_user_id uuid,           -- null for a stranger
   p_matched_hash text,
@@ -103,7 +105,9 @@ create or replace function postern_internal.sign_in_with_password(
 language plpgsql volatile security invoker set search_path = ''
 as $$
 declare
+  v_now timestamptz := postern_internal.clock();
   v_user auth.users;
+  v_signed_in auth.users;
   v_is_right boolean;
 begin
   if p_matched_hash is not null or (p_context -> 'hooks') ? 'password-verification' then
@@ -129,12 +133,17 @@ begin
   elsif p_provider = 'phone' and v_user.phone_confirmed_at is null then
     failure := postern_internal.failure(400, 'phone_not_confirmed', 'Phone not confirmed');
   else
-    if p_new_hash is not null then
-      update auth.users set encrypted_password = p_new_hash where id = v_user.id;
+    update auth.users as u
+    set last_sign_in_at = v_now, encrypted_password = coalesce(p_new_hash, u.encrypted_password), updated_at = v_now
+    where u.id = p_user_id and not exists (select from postern.password_demands as d where d.user_id = p_user_id)
+    returning u.* into v_signed_in;
+    if v_signed_in.id is null then
+      failure := postern_internal.demand_new_password(v_user, p_provider, p_context);
+      return;
     end if;
     perform postern_internal.audit_user(
       'login', v_user, p_context, jsonb_build_object('provider', p_provider));
-    issued := postern_internal.issue_session(v_user.id, 'password', p_context);
+    issued := postern_internal.open_session(v_signed_in, 'password', p_context);
   end if;
 end;
 $$;
