@@ -7313,12 +7313,13 @@ declare
   v_row auth.identities;
   v_rows jsonb := '[]'::jsonb;
   v_created_at timestamptz;
+  v_listed jsonb := p_document -> 'identities';
 begin
-  for v_identity in
-    select e from jsonb_array_elements(coalesce(p_document -> 'identities', (
-      select coalesce(jsonb_agg(jsonb_build_object('provider', p, 'last_sign_in_at', postern_internal.clock())), '[]')
-      from unnest(array['email', 'phone']) as p where p_user ? p))) as e
-  loop
+  if v_listed is null then
+    v_listed := case when p_user ? 'email' then '[{"provider": "email"}]' else '[]' end::jsonb
+      || case when p_user ? 'phone' then '[{"provider": "phone"}]' else '[]' end::jsonb;
+  end if;
+  for v_identity in select e from jsonb_array_elements(v_listed) as e loop
     v_row := jsonb_populate_record(null::auth.identities, v_identity - array['id', 'user_id', 'email']);
     v_row.provider_id := coalesce(nullif(v_identity ->> 'id', ''), case
       when v_row.provider in ('email', 'phone') then p_user ->> 'id' end);
@@ -7332,6 +7333,9 @@ begin
       else jsonb_build_object('sub', v_row.provider_id) end);
     perform postern_internal.check_metadata(v_row.identity_data),
       postern_internal.check_times(v_row.created_at, v_row.updated_at, v_row.last_sign_in_at);
+    if not p_document ? 'identities' then
+      v_row.last_sign_in_at := postern_internal.clock();
+    end if;
     v_created_at := coalesce(v_row.created_at, (p_user ->> 'created_at')::timestamptz);
     v_rows := v_rows || (jsonb_strip_nulls(jsonb_build_object(
       'id', coalesce((v_identity ->> 'identity_id')::uuid, gen_random_uuid()),
@@ -7349,19 +7353,29 @@ CREATE FUNCTION postern_internal.import_keys(p_user jsonb, p_identities jsonb, p
     LANGUAGE plpgsql STABLE
     SET search_path TO ''
     AS $$
+declare
+  v_keys text[] := array['id ' || (p_user ->> 'id')];
+  v_row jsonb;
 begin
-  return (
-    select jsonb_agg(distinct k) from (
-      select 'id ' || (p_user ->> 'id')
-      union all select 'phone ' || (p_user ->> 'phone')
-      union all select 'email ' || (p_user ->> 'email') where not (p_user ->> 'is_sso_user')::boolean
-      union all
-      select 'email ' || lower(e #>> '{identity_data,email}') from jsonb_array_elements(p_identities) as e
-      where postern_internal.linking_domain(e ->> 'provider', p_context) = 'default'
-      union all select format('identity %s %s', e -> 'provider', e -> 'provider_id') from jsonb_array_elements(p_identities) as e
-      union all select 'identity ' || (e ->> 'id') from jsonb_array_elements(p_identities) as e
-      union all select 'factor ' || (e ->> 'id') from jsonb_array_elements(p_factors) as e) as keys (k)
-    where k is not null);
+  if p_user ? 'phone' then
+    v_keys := v_keys || ('phone ' || (p_user ->> 'phone'));
+  end if;
+  if p_user ? 'email' and not (p_user ->> 'is_sso_user')::boolean then
+    v_keys := v_keys || ('email ' || (p_user ->> 'email'));
+  end if;
+  for v_row in select e from jsonb_array_elements(p_identities) as e loop
+    v_keys := v_keys || ('identity ' || (v_row ->> 'id'))
+      || format('identity %s %s', v_row -> 'provider', v_row -> 'provider_id');
+    if v_row #>> '{identity_data,email}' is not null
+      and postern_internal.linking_domain(v_row ->> 'provider', p_context) = 'default'
+    then
+      v_keys := v_keys || ('email ' || lower(v_row #>> '{identity_data,email}'));
+    end if;
+  end loop;
+  for v_row in select e from jsonb_array_elements(p_factors) as e loop
+    v_keys := v_keys || ('factor ' || (v_row ->> 'id'));
+  end loop;
+  return to_jsonb(v_keys);
 end;
 $$;
 
@@ -7403,22 +7417,28 @@ CREATE FUNCTION postern_internal.import_metadata(p_user jsonb, p_document jsonb,
     AS $$
 declare
   v_mine jsonb := coalesce(p_document -> 'user_metadata', '{}');
-  v_providers jsonb := (
-    select coalesce(jsonb_agg(p.provider order by p.n), '[]')
-    from (select e ->> 'provider' as provider, min(n) as n
-      from jsonb_array_elements(p_identities) with ordinality as i (e, n) group by 1) as p);
+  v_providers jsonb := '[]'::jsonb;
+  v_provider jsonb;
+  v_claims jsonb;
 begin
   perform postern_internal.check_metadata(v_mine), postern_internal.check_metadata(
     coalesce(p_document -> 'app_metadata', '{}'));
   if p_user ? 'email_confirmed_at' and not p_document ? 'identities' then
     v_mine := '{"email_verified": true}' || v_mine;
   end if;
-  return p_user || jsonb_build_object(
-    'raw_user_meta_data', v_mine,
-    'raw_app_meta_data', postern_internal.merge_metadata(
-      case when v_providers = '[]' then '{}'
-        else jsonb_build_object('provider', v_providers -> 0, 'providers', v_providers) end,
-      p_document -> 'app_metadata'));
+  for v_provider in select e -> 'provider' from jsonb_array_elements(p_identities) as e loop
+    if not v_providers @> v_provider then
+      v_providers := v_providers || v_provider;
+    end if;
+  end loop;
+  v_claims := case
+    when v_providers = '[]' then '{}'
+    else jsonb_build_object('provider', v_providers -> 0, 'providers', v_providers)
+  end;
+  if p_document ? 'app_metadata' then
+    v_claims := postern_internal.merge_metadata(v_claims, p_document -> 'app_metadata');
+  end if;
+  return p_user || jsonb_build_object('raw_user_meta_data', v_mine, 'raw_app_meta_data', v_claims);
 end;
 $$;
 
