@@ -21,6 +21,8 @@ const allRows = `select coalesce(string_agg(line, E'\n' order by line collate "C
 	union all select 'audit ' || (a.payload::jsonb - 'actor_username')::text from auth.audit_log_entries as a
 	union all select 'mail ' || (to_jsonb(o) - 'id')::text from postern.outbox as o
 	union all select 'custom provider ' || (to_jsonb(p) - 'id')::text from auth.custom_oauth_providers as p
+	union all select 'webhook ' || (to_jsonb(w) - 'id')::text from postern.webhooks as w
+	union all select 'secret ' || (to_jsonb(s) - 'id' - 'secret')::text from postern.webhook_secrets as s
 ) as t (line)`
 
 // moment is a time, which differs between two databases.

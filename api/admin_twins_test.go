@@ -24,6 +24,9 @@ const (
 		values ('` + oneFactor + `', '` + annID + `', 'watch', 'totp', 'verified', 'SECRET', now(), now())`
 	oneSession  = "00000000-0000-4000-8000-0000000000aa"
 	someSession = someone + "; insert into auth.sessions (id, user_id, created_at) values ('" + oneSession + "', '" + annID + "', now())"
+	webhookID   = "00000000-0000-4000-8000-0000000000e1"
+	oneWebhook  = "/admin/webhooks/" + webhookID
+	someWebhook = "insert into postern.webhooks values ('" + webhookID + "', '" + acmeURL + "', '{}', '', true, null, now(), now())"
 	newProvider = `postern.create_custom_provider('custom:acme', 'Acme', 'c1', 's1', authorization_url => '` + acmeURL + `/authorize',
 		token_url => '` + acmeURL + `/token', userinfo_url => '` + acmeURL + `/me')`
 )
@@ -52,14 +55,21 @@ var routeTwins = []routeTwin{
 		"postern.update_custom_provider('custom:acme', name => 'Ajax', scopes => '{a,b}')"},
 	{"DELETE /admin/custom-providers/:identifier", "select " + newProvider, "/admin/custom-providers/custom:acme", nil,
 		"postern.delete_custom_provider('custom:acme')"},
+	{"POST /admin/webhooks", "select 1", "/admin/webhooks", object{"url": acmeURL, "event_types": []string{"user.*"}}, "postern.create_webhook('" + acmeURL + "', '{user.*}')"},
+	{"PUT /admin/webhooks/:webhook_id", someWebhook, oneWebhook, object{"enabled": false}, "postern.update_webhook('" + webhookID + "', enabled => false)"},
+	{"DELETE /admin/webhooks/:webhook_id", someWebhook, oneWebhook, nil, "postern.delete_webhook('" + webhookID + "')"},
+	{"POST /admin/webhooks/:webhook_id/rotate-secret", someWebhook, oneWebhook + "/rotate-secret", object{"keep_old_seconds": 3600},
+		"postern.rotate_webhook_secret('" + webhookID + "', '1 hour')"},
+	{"POST /admin/webhooks/:webhook_id/replay", someone + ";" + someWebhook, oneWebhook + "/replay", object{"from_event_id": 1}, "postern.replay_events('" + webhookID + "', 1)"},
 }
 
 // withoutTwin are such routes that no function of schema postern can stand for, and why.
 var withoutTwin = map[string]string{}
 
-// byChance is what is drawn: ids other than those above, codes and their hashes, the hash of no password, and the port of a server.
+// byChance is what is drawn: ids other than those above, codes and their hashes, the hash of no password; and who
+// acts, which is another role in SQL, and the port of a server.
 var byChance = regexp.MustCompile(`\b[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-(?:[1-9a-f]|0{1,9}[1-9a-f])[0-9a-f]{2,}\b|` +
-	`\b(?:v2_)?[0-9a-f]{56}\b|"token": "\d{6}"|token=[^&"]+|\$2a\$10\$[./0-9A-Za-z]{53}|127\.0\.0\.1:\d+`)
+	`\b(?:v2_)?[0-9a-f]{56}\b|"token": "\d{6}"|token=[^&"]+|\$2a\$10\$[./0-9A-Za-z]{53}|127\.0\.0\.1:\d+|"actor": "\w+"`)
 
 // undelivered keeps mails as they were queued.
 const undelivered = `create function public.keep() returns trigger language plpgsql as $$ begin return null; end $$;

@@ -24,6 +24,12 @@ func TestEndsBesideUse(t *testing.T) {
 		"postern.delete_user, soft": func(s *server, ann session) (response, error) {
 			return sqlEnd(s.DB, "select postern.delete_user(u.id::text, true) from auth.users as u where u.id = $1", ann.UserID)
 		},
+		"postern.anonymise_user": func(s *server, ann session) (response, error) {
+			return sqlEnd(s.DB, "select postern.anonymise_user($1::text)", ann.UserID)
+		},
+		"postern.merge_users": func(s *server, ann session) (response, error) {
+			return sqlEnd(s.DB, "select postern.merge_users(postern.ensure_user('lee@example.com')::text, $1::text)", ann.UserID)
+		},
 		"postern.ban_user": func(s *server, ann session) (response, error) {
 			return sqlEnd(s.DB, "select postern.ban_user($1::text)", ann.UserID)
 		},

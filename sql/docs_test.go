@@ -46,6 +46,12 @@ var sections = []struct {
 		"unlock_user",
 		"delete_user_plan",
 		"delete_user",
+		"restore_user",
+		"purge_deleted",
+		"anonymise_user",
+		"export_user",
+		"merge_users_plan",
+		"merge_users",
 	}},
 	{"Import and export", []string{
 		"import_users",
@@ -146,7 +152,7 @@ commit; -- now the invitations go out
 The functions are in schema ` + "`postern`" + `. The owner of schema ` + "`auth`" + ` may call them, and whoever is a member of role
 ` + "`postern_admin`" + `, without any right on the tables; members of ` + "`postern_support`" + ` may call those that only read:
 ` + "`find_users`, `count_users`, `get_user`, `delete_user_plan`, `list_identities`, `list_factors`, `list_one_time_tokens`," + `
-` + "`list_sessions`, `list_events`, `list_suppressed_addresses`, `lint`, `password_hash_stats`, `why_signed_out`" + `. Those under Row-level security are for policies and PostgREST: anon, authenticated and
+` + "`list_sessions`, `list_events`, `list_suppressed_addresses`, `lint`, `merge_users_plan`, `password_hash_stats`, `why_signed_out`" + `. Those under Row-level security are for policies and PostgREST: anon, authenticated and
 service_role may call them, too ([rls.md](rls.md)). Audit log and events name the session user as the actor, or whom
 ` + "`set_actor`" + ` says for the transaction.
 

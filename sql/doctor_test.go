@@ -67,7 +67,7 @@ func TestDoctor(t *testing.T) {
 		{name: "no maintenance", prepare: []string{published, "update postern.settings set published_at = now() - interval '2 days'"},
 			want: "warning maintenance maintenance last ran never", isMendOff: true},
 		{name: "users that stay", prepare: []string{"insert into postern.retention_refusals values (gen_random_uuid(), 'key of orders', now())"},
-			want: "warning maintenance 1 anonymous users are past their time and cannot be deleted; the last reason: key of orders", isMendOff: true},
+			want: "warning maintenance 1 users are past their time and cannot be deleted; the last reason: key of orders", isMendOff: true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

@@ -48,6 +48,7 @@ begin
           'list_one_time_tokens',
           'list_sessions',
           'list_suppressed_addresses',
+          'merge_users_plan',
           'password_hash_stats',
           'why_signed_out')
     loop

@@ -13,7 +13,7 @@ import (
 
 // keeping are the settings of a server with every limit on.
 const keeping = `select postern_internal.publish_settings(postern_internal.context() || '{"timebox": 3600, "inactivity": 7200,
-	"retention": {"tokens": 3600, "audit": 7776000, "events": 7776000, "session_ends": 31536000, "anonymous_users": 2592000}}')`
+	"retention": {"tokens": 3600, "audit": 7776000, "events": 7776000, "session_ends": 31536000, "anonymous_users": 2592000, "deleted_users": 2592000}}')`
 
 // frozen is the time of these tests, in the middle of a month.
 const frozen = "set local postern.clock = '2026-05-15 12:00Z'"
@@ -137,6 +137,8 @@ func TestMaintenanceRules(t *testing.T) {
 			"select reason from postern.retention_refusals", "(r2)"},
 		{"anonymous_users", pair(person("gen_random_uuid()", "raw_app_meta_data, is_anonymous, created_at", `'{"n": $n}', true, $at`), "30 days"),
 			"select raw_app_meta_data ->> 'n' from auth.users where is_anonymous", "(2)"},
+		{"deleted_users", pair(person("gen_random_uuid()", "raw_app_meta_data, deleted_at", `'{"n": $n}', $at`), "30 days"),
+			"select raw_app_meta_data ->> 'n' from auth.users where deleted_at is not null", "(2)"},
 	} {
 		t.Run(c.rule, func(t *testing.T) {
 			t.Parallel()
@@ -158,7 +160,7 @@ func TestMaintenanceRules(t *testing.T) {
 // Without limits in the settings, nothing that has no other end is deleted.
 func TestMaintenanceKeepsWhatHasNoLimit(t *testing.T) {
 	t.Parallel()
-	tx := prepared(t, frozen, person(user, "is_anonymous, created_at", "true, '2001-01-01'"),
+	tx := prepared(t, frozen, person(user, "is_anonymous, created_at", "true, '2001-01-01'"), person(other, "deleted_at", "'2001-01-01'"),
 		"insert into auth.sessions (id, user_id, created_at) values (gen_random_uuid(), "+user+", '2001-01-01')",
 		"insert into auth.audit_log_entries (id, created_at) values (gen_random_uuid(), '2001-01-01')",
 		"insert into postern.events (type, actor, created_at) values ('x', 'y', '2001-01-01')",
@@ -199,6 +201,37 @@ func TestRetentionOfAnonymousUsers(t *testing.T) {
 		{"select rule, last_error, failed_at = '2026-05-15 12:00Z' from postern.maintenance where rule = 'events'", "(events,boom,t)"},
 	} {
 		if got := ask(t, tx, step[0]); got != step[1] {
+			t.Errorf("%s: %s, want %s", step[0], got, step[1])
+		}
+	}
+}
+
+// Users who were deleted softly go for good after their time; whom a table holds on to, be it at the end of the transaction only,
+// is noted and tried again later, and the others go.
+func TestRetentionOfDeletedUsers(t *testing.T) {
+	t.Parallel()
+	const third, fourth = "'00000000-0000-4000-8000-00000000000c'::uuid", "'00000000-0000-4000-8000-00000000000d'::uuid"
+	tx := prepared(t, frozen, keeping,
+		person(user, "email, deleted_at", "'hash', '2026-01-01'"),
+		person(other, "deleted_at", "'2026-01-01'"), person(third, "deleted_at", "'2026-01-01'"), person(fourth, "created_at", "'2026-01-01'"),
+		"create table postern.orders (buyer uuid references auth.users)", "insert into postern.orders values ("+other+")",
+		"create table postern.votes (voter uuid references auth.users deferrable initially deferred)", "insert into postern.votes values ("+third+")")
+	for _, step := range [][2]string{
+		{"select rows, is_done from postern_internal.maintain('deleted_users')", "(1,t)"},
+		{"select string_agg(right(id::text, 1), '' order by id) from auth.users", "(bcd)"},
+		{"select right(user_id::text, 1), reason ~ 'orders_buyer_fkey|votes_voter_fkey' from postern.retention_refusals order by 1", "(b,t)\n(c,t)"},
+		{"select type, actor from postern.events order by id", "(user.deleted,maintenance)"},
+		{"select payload #>> '{traits,user_email}' from auth.audit_log_entries", "(hash)"},
+		{"select rows from postern_internal.maintain('deleted_users')", "(0)"},
+		{"delete from postern.orders", ""},
+		{"delete from postern.retention_refusals", ""},
+		{"select rows from postern_internal.maintain('deleted_users')", "(1)"},
+	} {
+		if step[1] == "" {
+			if _, err := tx.Exec(t.Context(), step[0]); err != nil {
+				t.Fatal(err)
+			}
+		} else if got := ask(t, tx, step[0]); got != step[1] {
 			t.Errorf("%s: %s, want %s", step[0], got, step[1])
 		}
 	}

@@ -2,6 +2,7 @@ package sql_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -15,35 +16,48 @@ import (
 const (
 	hubID      = "'00000000-0000-4000-8000-0000000000e1'"
 	newHash    = "'$2a$10$aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa'"
+	webhookID  = "'00000000-0000-4000-8000-0000000000e9'"
 	sealingKey = "q83vASNFZ4mrze8BI0VniavN7wEjRWeJq83vASNFZ4k"
 )
 
 // writes has a call of every function of schema postern that is volatile, by name, against the database of furnished. Each
 // call must write something there, or the test could not fail; those that only read are in reads.
 var writes = map[string]string{
+	"anonymise_user":          "postern.anonymise_user('ann@example.com')",
 	"ban_user":                "postern.ban_user('ann@example.com', '7 days')",
+	"cancel_outbox":           "postern.cancel_outbox((select max(id) from postern.outbox where state = 'queued'))",
 	"clear_password":          "postern.clear_password('ann@example.com')",
 	"confirm_email":           "postern.confirm_email('bob@example.com')",
 	"confirm_phone":           "postern.confirm_phone('ann@example.com')",
 	"create_custom_provider":  "postern.create_custom_provider('custom:corp', 'Corp', 'c2', 's', 'https://b')",
 	"create_user":             "postern.create_user('eve@example.com', 'correct-horse-9', '+15550009', email_confirm => true, ban_duration => '1 day')",
+	"create_webhook":          "w.id from postern.create_webhook('https://app.example.com/events') as w",
 	"delete_custom_provider":  "postern.delete_custom_provider('custom:shop')",
 	"delete_factor":           "postern.delete_factor('ann@example.com', " + factorID + ")",
 	"delete_user":             "postern.delete_user('ann@example.com'), postern.delete_user('bob@example.com', soft => true)",
+	"delete_webhook":          "postern.delete_webhook(" + webhookID + ")",
 	"ensure_user":             "postern.ensure_user('eve@example.com')",
 	"expire_links":            "postern.expire_links('ann@example.com')",
+	"export_user":             "postern.export_user('ann@example.com')",
 	"forget_provider_tokens":  "postern.forget_provider_tokens('ann@example.com')",
 	"get_provider_token":      "postern.get_provider_token(" + hubID + ", '" + sealingKey + "')",
 	"invite_user":             "postern.invite_user('eve@example.com')",
 	"issue_link":              "l.hashed_token from postern.issue_link('ann@example.com', 'recovery') as l",
 	"link_identity":           "postern.link_identity('bob@example.com', 'gitlab', '9')",
 	"lock_user":               "postern.lock_user('ann@example.com', 'stolen')",
+	"merge_users":             "postern.merge_users('bob@example.com', 'ann@example.com')",
+	"notify_events":           "postern.notify_events(true)",
+	"purge_deleted":           "postern.purge_deleted('0')",
+	"replay_events":           "postern.replay_events(" + webhookID + ", 1)",
 	"require_password_change": "postern.require_password_change('ann@example.com')",
 	"resend":                  "postern.resend('bob@example.com', 'signup')",
 	"reset_limit":             "postern.reset_limit('203.0.113.9'), postern.reset_limit('everybody')",
 	"reset_mfa":               "postern.reset_mfa('ann@example.com')",
+	"restore_user":            "postern.restore_user('gil@example.com')",
+	"retry_dead_outbox":       "postern.retry_dead_outbox('mail')",
 	"retry_outbox":            "postern.retry_outbox((select max(id) from postern.outbox where state = 'dead'))",
 	"revoke_tokens_before":    "postern.revoke_tokens_before(clock_timestamp())",
+	"rotate_webhook_secret":   "postern.rotate_webhook_secret(" + webhookID + ")",
 	"run_maintenance":         "postern.run_maintenance()",
 	"send_magic_link":         "postern.send_magic_link('dan@example.com')",
 	"set_app_metadata":        "postern.set_app_metadata('ann@example.com', '{\"plan\": \"gold\"}')",
@@ -55,12 +69,15 @@ var writes = map[string]string{
 	"set_user_metadata":       "postern.set_user_metadata('ann@example.com', '{\"b\": 1}')",
 	"sign_out":                "postern.sign_out('ann@example.com')",
 	"sign_out_all":            "postern.sign_out_all(everybody => true)",
+	"suppress_address":        "postern.suppress_address('eve@example.com', 'bounced')",
 	"unban_user":              "postern.unban_user('dan@example.com')",
 	"unlink_identity":         "postern.unlink_identity('ann@example.com', " + hubID + ")",
 	"unlock_user":             "postern.unlock_user('fay@example.com')",
+	"unsuppress_address":      "postern.unsuppress_address('gone@example.com')",
 	"update_custom_provider":  "postern.update_custom_provider('custom:shop', name => 'S')",
 	"update_factor":           "postern.update_factor('ann@example.com', " + factorID + ", 'clock')",
 	"update_user":             "postern.update_user('ann@example.com', password_hash => " + newHash + ", role => 'editor')",
+	"update_webhook":          "postern.update_webhook(" + webhookID + ", enabled => false)",
 }
 
 // reads has those that are volatile, because they need the time or settings of the moment, and write nothing.
@@ -89,7 +106,11 @@ func furnished(t *testing.T) *pgx.Conn {
 		"update auth.users set phone = '15550002' where id = "+annID,
 		"select postern.send_magic_link('ann@example.com')",
 		"select postern.create_user('fay@example.com'), postern.lock_user('fay@example.com', 'lost')",
+		"select postern.create_user('gil@example.com'), postern.delete_user('gil@example.com', soft => true)",
 		"insert into postern.outbox (kind, template, recipient, state, finished_at) values ('mail', 'x', 'y', 'dead', now())",
+		"insert into postern.webhooks values ("+webhookID+", 'https://crm.example.com/hook', '{user.*}', 'CRM', true, null, now(), now())",
+		"insert into postern.webhook_secrets values (gen_random_uuid(), "+webhookID+", 'whsec_"+strings.Repeat("A", 32)+"', now(), null)",
+		"insert into postern.suppressed_addresses values ('gone@example.com', 'bounced', 'alice', now())",
 		"insert into postern.limits values ('token', '203.0.113.9', now() + interval '1 hour', 60, 30)",
 		"insert into postern.quotas values ('mail', 0, 1, now(), 30, 2)",
 		fmt.Sprintf(`insert into postern.provider_tokens (id, identity_id, user_id, provider, access_token, created_at, updated_at)

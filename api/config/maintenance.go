@@ -7,6 +7,7 @@ type Maintenance struct {
 	Enabled                 bool          `env:"POSTERN_MAINTENANCE_ENABLED" envDefault:"true" desc:"Delete what has expired, in the background; of several servers on a database one does it."`
 	Interval                time.Duration `env:"POSTERN_MAINTENANCE_INTERVAL" envDefault:"1h" desc:"Time between two passes of maintenance."`
 	RetentionAnonymousUsers time.Duration `env:"POSTERN_RETENTION_ANONYMOUS_USERS" envDefault:"720h" desc:"Anonymous users are deleted when nobody has used them for this long and GOTRUE_EXTERNAL_ANONYMOUS_USERS_ENABLED is true; 0 keeps them."`
+	RetentionDeletedUsers   time.Duration `env:"POSTERN_RETENTION_DELETED_USERS" envDefault:"0s" desc:"Users who were deleted softly are deleted for good after this time; 0 keeps what is left of them. See postern.purge_deleted() in docs/sql.md."`
 	RetentionAudit          time.Duration `env:"POSTERN_RETENTION_AUDIT" envDefault:"0s" desc:"Audit entries are deleted after this time; 0 keeps them."`
 	RetentionEvents         time.Duration `env:"POSTERN_RETENTION_EVENTS" envDefault:"0s" desc:"Events (table postern.events) are deleted after this time, by whole months; 0 keeps them."`
 	RetentionSessionEnds    time.Duration `env:"POSTERN_RETENTION_SESSION_ENDS" envDefault:"8760h" desc:"How long postern.why_signed_out() remembers ended sessions; 0 means for ever."`
@@ -21,6 +22,7 @@ func (m *Maintenance) check(l *loader) {
 		d    time.Duration
 	}{
 		{"POSTERN_RETENTION_ANONYMOUS_USERS", m.RetentionAnonymousUsers},
+		{"POSTERN_RETENTION_DELETED_USERS", m.RetentionDeletedUsers},
 		{"POSTERN_RETENTION_AUDIT", m.RetentionAudit},
 		{"POSTERN_RETENTION_EVENTS", m.RetentionEvents},
 		{"POSTERN_RETENTION_SESSION_ENDS", m.RetentionSessionEnds},
@@ -32,12 +34,12 @@ func (m *Maintenance) check(l *loader) {
 }
 
 // Retention returns in seconds how long things are kept, as SQL reads it (sql/functions/core/context.sql): audit, events,
-// session_ends and anonymous_users, which are missing where there is no end, and tokens, the longest life of a code.
+// session_ends, deleted_users and anonymous_users, which are missing where there is no end, and tokens, the longest life of a code.
 func (c *Config) Retention() map[string]float64 {
 	m := map[string]float64{"tokens": float64(max(c.Mailer.OTPExp, c.SMS.OTPExp))}
 	for key, d := range map[string]time.Duration{
 		"audit": c.Maintenance.RetentionAudit, "events": c.Maintenance.RetentionEvents,
-		"session_ends": c.Maintenance.RetentionSessionEnds,
+		"session_ends": c.Maintenance.RetentionSessionEnds, "deleted_users": c.Maintenance.RetentionDeletedUsers,
 	} {
 		if d > 0 {
 			m[key] = d.Seconds()

@@ -116,7 +116,7 @@ $$;
 comment on function postern.delete_user(text, boolean) is
 'Deletes a user with all sessions, identities and factors, drops mails that wait for them, and returns the id.
 who: the user''s id, e-mail address, or phone number with a leading +.
-soft: true keeps the row and its id for tables that refer to it, with hashes instead of address and number, and without metadata; the address is free for a new user then.
+soft: true keeps the row and its id for tables that refer to it, with hashes instead of address and number, and without metadata; the address is free for a new user then. postern.restore_user undoes it, postern.purge_deleted finishes it.
 Errors: user_not_found (PT404).
 Example: select postern.delete_user(''ann@example.com'');
 Example: select postern.delete_user(id::text, soft => true) from auth.users where last_sign_in_at < now() - interval ''3 years'';';

@@ -54,16 +54,28 @@ as $$
   end
 $$;
 
--- The foreign keys that lead to a user and to what goes with the user, and how many rows refer. Goes from the user's row to
--- the rows that go with it, from those to the next, until there are no more; each row counts once, however it is reached.
+-- The foreign keys that lead to a user and to what goes with the user, and how many rows refer.
 create or replace function postern_internal.plan_deletion(p_user_id uuid)
+returns table (constraint_id oid, row_count bigint)
+language sql stable security invoker set search_path = ''
+as $$
+  select p.constraint_id, p.row_count
+  from auth.users as u
+  cross join postern_internal.plan_removal(array[u.tableoid], array[u.ctid]) as p
+  where u.id = p_user_id
+$$;
+
+-- The foreign keys that lead to rows (p_rows, each in the table or partition at its place in p_tables) and to what goes with
+-- them, and how many rows refer. Goes from the rows to those that go with them, from those to the next, until there are no
+-- more; each row counts once, however it is reached. Foreign keys in p_except are not followed.
+create or replace function postern_internal.plan_removal(p_tables oid[], p_rows tid[], p_except oid[] default '{}')
 returns table (constraint_id oid, row_count bigint)
 language plpgsql stable security invoker set search_path = ''
 as $$
 declare
-  v_tables oid[];           -- of the rows that were found last: a table, or a partition
-  v_rows tid[];
-  v_seen_tables oid[];      -- all rows so far that go
+  v_tables oid[] := p_tables; -- of the rows that were found last: a table, or a partition
+  v_rows tid[] := p_rows;
+  v_seen_tables oid[];        -- all rows so far that go
   v_seen_rows tid[];
   v_counts jsonb := '{}'::jsonb; -- rows by foreign key
   v_fk pg_catalog.pg_constraint;
@@ -71,7 +83,6 @@ declare
   v_next_tables oid[];
   v_next_rows tid[];
 begin
-  select array_agg(u.tableoid), array_agg(u.ctid) into v_tables, v_rows from auth.users as u where u.id = p_user_id;
   while cardinality(v_rows) > 0 loop
     v_seen_tables := v_seen_tables || v_tables;
     v_seen_rows := v_seen_rows || v_rows;
@@ -79,7 +90,7 @@ begin
     v_next_rows := '{}';
     for v_fk in
       select c.* from pg_catalog.pg_constraint as c
-      where c.contype = 'f' and c.conparentid = 0 and c.confrelid in (
+      where c.contype = 'f' and c.conparentid = 0 and c.oid <> all (p_except) and c.confrelid in (
         select r.o from unnest(v_tables) as r (o)
         union select a.relid from unnest(v_tables) as r (o), pg_catalog.pg_partition_ancestors(r.o::regclass) as a)
       order by c.oid
@@ -145,12 +156,19 @@ as $$
   from pg_catalog.pg_class as c where c.oid = p_table
 $$;
 
--- Whether this role sees all rows of a table.
+-- Whether this role sees all rows of a table. Row level security hides none where the one policy for this role lets it see
+-- all, as in: create policy postern on orders to supabase_auth_admin using (true).
 create or replace function postern_internal.can_read_all(p_table oid)
 returns boolean
 language sql stable security invoker set search_path = ''
 as $$
   select has_schema_privilege(c.relnamespace, 'usage') and has_table_privilege(c.oid, 'select')
-    and not row_security_active(c.oid)
+    and (not row_security_active(c.oid) or (
+      select coalesce(bool_and(p.polpermissive) and bool_or(
+          p.polcmd = '*' and pg_get_expr(p.polqual, p.polrelid) = 'true' and p.polwithcheck is null), false)
+      from pg_catalog.pg_policy as p
+      where p.polrelid = c.oid and exists (
+        select from unnest(p.polroles) as r (role)
+        where case when r.role = 0 then true else pg_has_role(r.role, 'usage') end)))
   from pg_catalog.pg_class as c where c.oid = p_table
 $$;

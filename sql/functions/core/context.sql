@@ -19,7 +19,7 @@
 --   timebox, inactivity, low_aal (seconds or missing), single_per_user, tags    sessions
 --   reauthenticate, current_password                   rules for a new password
 --   audit_disabled, notifications {password_changed, email_changed, ...: true where it is on}
---   retention {tokens, audit, events, session_ends, anonymous_users}            seconds; published only, for maintenance
+--   retention {tokens, audit, events, session_ends, anonymous_users, deleted_users}  seconds; published only, for maintenance
 --   linking_domains {provider: domain}                 providers outside the default linking domain
 --   linking_policy                                     verified | never | ask: what a verified address that is known leads to
 --   email_identity                                     a first password brings an e-mail identity

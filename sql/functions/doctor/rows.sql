@@ -40,7 +40,7 @@ as $$
     and coalesce(max(m.ran_at) < postern_internal.clock() - interval '1 day', true)
   union all
   select 'warning', 'maintenance', format(
-      '%s anonymous users are past their time and cannot be deleted; the last reason: %s', count(*),
+      '%s users are past their time and cannot be deleted; the last reason: %s', count(*),
       (array_agg(r.reason order by r.refused_at desc))[1]),
     'Give the foreign key that the message names ON DELETE CASCADE or SET NULL'
   from postern.retention_refusals as r

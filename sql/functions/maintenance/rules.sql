@@ -19,6 +19,7 @@ as $$
     ('mfa_factors', 1000, 'auth.mfa_factors', 'status = ''unverified'' and created_at < $1 - interval ''24 hours'''),
     ('webauthn_challenges', 1000, 'auth.webauthn_challenges', 'expires_at < $1'),
     ('anonymous_users', 100, null, null),
+    ('deleted_users', 100, null, null),
     ('sessions_timebox', 500, null, null),
     ('sessions_idle', 500, null, null),
     ('sessions_idle_unrefreshed', 500, null, null),

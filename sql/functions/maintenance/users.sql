@@ -10,11 +10,9 @@ language plpgsql volatile security invoker set search_path = ''
 as $$
 declare
   v_before timestamptz := p_now - make_interval(secs => (p_context #>> '{retention,anonymous_users}')::float);
-  v_user auth.users;
-  v_count bigint := 0;
 begin
-  for v_user in
-    select u.*
+  return postern_internal.sweep_users(array(
+    select u.id
     from auth.users as u
     where u.is_anonymous and u.deleted_at is null and (u.instance_id = postern_internal.nil_uuid() or u.instance_id is null)
       and u.created_at < v_before
@@ -23,22 +21,53 @@ begin
         select from auth.sessions as s where s.user_id = u.id and postern_internal.last_active(s) >= v_before)
       and not exists (select from postern.retention_refusals as r where r.user_id = u.id)
     limit p_limit
-    for update of u skip locked
-  loop
-    begin
-      perform postern_internal.end_sessions(v_user.id, 'retention', p_context);
-      perform postern_internal.remove_account(v_user, false, p_context);
+    for update of u skip locked), p_now, p_context);
+end;
+$$;
+
+-- Users who were deleted softly longer ago than the time of retention: what postern.purge_deleted does by hand.
+create or replace function postern_internal.maintain_deleted_users(p_now timestamptz, p_context jsonb, p_limit int)
+returns bigint
+language plpgsql volatile security invoker set search_path = ''
+as $$
+declare
+  v_before timestamptz := p_now - make_interval(secs => (p_context #>> '{retention,deleted_users}')::float);
+begin
+  return postern_internal.sweep_users(array(
+    select u.id
+    from auth.users as u
+    where u.deleted_at < v_before and (u.instance_id = postern_internal.nil_uuid() or u.instance_id is null)
+      and not exists (select from postern.retention_refusals as r where r.user_id = u.id)
+    limit p_limit
+    for update of u skip locked), p_now, p_context);
+end;
+$$;
+
+-- Deletes users whom the caller has locked, and notes who stays, because something of the application holds on to them.
+-- Returns how many went. Writes: as retire_account; retention_refusals.
+create or replace function postern_internal.sweep_users(p_ids uuid[], p_now timestamptz, p_context jsonb)
+returns bigint
+language plpgsql volatile security invoker set search_path = ''
+as $$
+declare
+  v_user auth.users;
+  v_reason text;
+  v_count bigint := 0;
+begin
+  for v_user in select u.* from auth.users as u where u.id = any (p_ids) order by u.id loop
+    v_reason := postern_internal.retire_account(v_user, p_context);
+    if v_reason is null then
       v_count := v_count + 1;
-    exception when others then
-      if sqlstate ~ '^(40|53|55|57|58|XX)' then
-        raise; -- not this user's fault
-      end if;
-      insert into postern.retention_refusals (user_id, reason, refused_at) values (v_user.id, sqlerrm, p_now);
-    end;
+    else
+      insert into postern.retention_refusals (user_id, reason, refused_at) values (v_user.id, v_reason, p_now);
+    end if;
   end loop;
   return v_count;
 end;
 $$;
+
+comment on table postern.retention_refusals is
+  'Users that maintenance could not delete, and why; it tries again after a week.';
 
 -- Mailed and texted tokens that expired a day ago, with their copies in auth.users: one without the other would be a
 -- dead or a stale token for Supabase Auth (spec/05 section 9). updated_at stays: nobody changed the user.

@@ -60,8 +60,7 @@ declare
   v_registered record;
 begin
   perform postern_internal.take_limits(p_context, p_phone);
-  v_user := postern_internal.lock_user(
-    (select u.id from postern_internal.find_users_by_phone(p_phone, p_context ->> 'aud') as u));
+  v_user := postern_internal.lock_user_by_phone(p_phone, p_context ->> 'aud');
   if v_user.id is null and not p_create_user then
     perform postern_internal.fail(422, 'otp_disabled', 'Signups not allowed for otp');
   end if;
@@ -128,11 +127,10 @@ declare
   v_user auth.users;
 begin
   perform postern_internal.take_limits(p_context, coalesce(nullif(p_email, ''), p_phone));
-  v_user := postern_internal.lock_user(case
-    when p_email <> '' then (
-      select u.id from postern_internal.find_users_by_email(p_email, p_context ->> 'aud') as u)
-    else (select u.id from postern_internal.find_users_by_phone(p_phone, p_context ->> 'aud') as u)
-  end);
+  v_user := case
+    when p_email <> '' then postern_internal.lock_user_by_email(p_email, p_context ->> 'aud')
+    else postern_internal.lock_user_by_phone(p_phone, p_context ->> 'aud')
+  end;
   return (postern_internal.resend_to(v_user, p_type, p_code_challenge, p_code_challenge_method, p_context)).message_id;
 end;
 $$;

@@ -78,7 +78,7 @@ begin
 end;
 $$;
 
--- The same, by e-mail address.
+-- The same, by e-mail address or phone number. Nobody is found who lost it while this waited for the lock.
 create or replace function postern_internal.lock_user_by_email(p_email text, p_aud text)
 returns auth.users
 language plpgsql volatile security invoker set search_path = ''
@@ -89,6 +89,23 @@ begin
   select u.* into v_user
   from auth.users as u
   where u.id = (select f.id from postern_internal.find_users_by_email(p_email, p_aud) as f)
+    and lower(u.email) = lower(p_email)
+  for no key update;
+  return v_user;
+end;
+$$;
+
+create or replace function postern_internal.lock_user_by_phone(p_phone text, p_aud text)
+returns auth.users
+language plpgsql volatile security invoker set search_path = ''
+as $$
+declare
+  v_user auth.users;
+begin
+  select u.* into v_user
+  from auth.users as u
+  where u.id = (select f.id from postern_internal.find_users_by_phone(p_phone, p_aud) as f)
+    and u.phone = p_phone
   for no key update;
   return v_user;
 end;

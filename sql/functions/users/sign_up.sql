@@ -67,11 +67,10 @@ declare
   v_new auth.users;
 begin
   for attempt in 1 .. 3 loop
-    v_user := postern_internal.lock_user(case p_provider
-      when 'email' then postern_internal.owner_of_email(p_address, p_context)
-      else (select u.id from postern_internal.find_users_by_phone(p_address, p_context ->> 'aud') as u)
-    end);
+    v_user := postern_internal.lock_user(postern_internal.owner_of(p_provider, p_address, p_context));
     if v_user.id is not null then
+      -- who waited for the lock may find that the account has lost the address
+      continue when postern_internal.owner_of(p_provider, p_address, p_context) is distinct from v_user.id;
       return v_user;
     end if;
     if (p_context ->> 'signup_disabled')::boolean then
@@ -95,6 +94,19 @@ begin
   -- somebody with another audience holds the address: the index knows no audiences
   perform postern_internal.fail(422, 'user_already_exists', 'User already registered');
   return null;
+end;
+$$;
+
+-- Whose an address or number is; null when nobody's.
+create or replace function postern_internal.owner_of(p_provider text, p_address text, p_context jsonb)
+returns uuid
+language plpgsql stable security invoker set search_path = ''
+as $$
+begin
+  if p_provider = 'email' then
+    return postern_internal.owner_of_email(p_address, p_context);
+  end if;
+  return (select u.id from postern_internal.find_users_by_phone(p_address, p_context ->> 'aud') as u);
 end;
 $$;
 
