@@ -155,6 +155,46 @@ COMMENT ON FUNCTION postern.aal() IS 'The assurance level of the request''s sess
 Example: select postern.aal();
 Example: create policy "second factor" on payments as restrictive using ((select postern.aal()) = ''aal2'');';
 
+-- Name: anonymise_user(text); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.anonymise_user(who text) RETURNS uuid
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_context jsonb := postern_internal.context();
+  v_now timestamptz := postern_internal.clock();
+  v_user auth.users := postern_internal.need_user((postern_internal.find_user(who)).id);
+begin
+  perform postern_internal.forget_records(v_user, postern_internal.addresses_of(v_user));
+  perform postern_internal.end_sessions(v_user.id, 'user_deleted', v_context);
+  perform postern_internal.forget_credentials(v_user.id);
+  update auth.users as u
+  set instance_id = postern_internal.nil_uuid(), aud = coalesce(u.aud, v_context ->> 'aud'), role = coalesce(u.role, ''),
+    created_at = coalesce(u.created_at, v_now), email = null, phone = null, encrypted_password = null, email_change = '', phone_change = '',
+    confirmation_token = '', recovery_token = '', email_change_token_new = '', email_change_token_current = '',
+    phone_change_token = '', reauthentication_token = '', email_change_confirm_status = 0,
+    email_confirmed_at = null, phone_confirmed_at = null, invited_at = null, confirmation_sent_at = null,
+    recovery_sent_at = null, email_change_sent_at = null, phone_change_sent_at = null,
+    reauthentication_sent_at = null, last_sign_in_at = null, raw_app_meta_data = '{}', raw_user_meta_data = '{}',
+    is_sso_user = false, is_anonymous = false, is_super_admin = null, deleted_at = null,
+    banned_until = v_now + interval '100 years', updated_at = v_now
+  where u.id = v_user.id
+  returning u.* into v_user;
+  perform postern_internal.audit_admin('user_modified', v_user, v_context, '{"user_phone": ""}');
+  perform postern_internal.record_event('user.anonymised', v_user.id, v_context);
+  return v_user.id;
+end;
+$$;
+
+-- Name: FUNCTION anonymise_user(who text); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.anonymise_user(who text) IS 'Takes everything personal from a user for good and returns the id: addresses, metadata, password, identities, second factors, passkeys, sessions, tokens, consents, messages, the data of events, and names, addresses and IPs in the audit log. The row with id, role and date of creation stays, so that rows of your tables that refer to it stay, too. Nobody can sign in to it any more, and no retention deletes it. That it happened, when and by whom stays in events and audit log.
+who: the user''s id, e-mail address, or phone number with a leading +. It reads the whole audit log once for each user: some seconds for a million entries.
+Errors: user_not_found (PT404).
+Example: select postern.anonymise_user(''ann@example.com'');
+Example: select postern.anonymise_user(id::text), postern.delete_user(id::text) from auth.users where email = ''ann@example.com'';';
+
 -- Name: ban_user(text, interval); Type: FUNCTION; Schema: postern
 
 CREATE FUNCTION postern.ban_user(who text, duration interval DEFAULT '100 years'::interval) RETURNS timestamp with time zone
@@ -475,7 +515,7 @@ $$;
 
 COMMENT ON FUNCTION postern.delete_user(who text, soft boolean) IS 'Deletes a user with all sessions, identities and factors, drops mails that wait for them, and returns the id.
 who: the user''s id, e-mail address, or phone number with a leading +.
-soft: true keeps the row and its id for tables that refer to it, with hashes instead of address and number, and without metadata; the address is free for a new user then.
+soft: true keeps the row and its id for tables that refer to it, with hashes instead of address and number, and without metadata; the address is free for a new user then. postern.restore_user undoes it, postern.purge_deleted finishes it.
 Errors: user_not_found (PT404).
 Example: select postern.delete_user(''ann@example.com'');
 Example: select postern.delete_user(id::text, soft => true) from auth.users where last_sign_in_at < now() - interval ''3 years'';';
@@ -619,6 +659,32 @@ COMMENT ON FUNCTION postern.expire_links(who text) IS 'Makes all links and codes
 who: the user''s id, e-mail address, or phone number with a leading +.
 Errors: user_not_found (PT404).
 Example: select postern.expire_links(''ann@example.com'');';
+
+-- Name: export_user(text); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.export_user(who text) RETURNS jsonb
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_user auth.users := postern_internal.find_user(who);
+begin
+  perform postern_internal.record_event('user.exported', v_user.id, postern_internal.context());
+  return jsonb_build_object(
+    'exported_at', postern_internal.rfc3339(postern_internal.clock()),
+    'auth', postern_internal.exported_account(v_user)
+      || postern_internal.exported_sessions(v_user.id) || postern_internal.exported_history(v_user),
+    'postern', postern_internal.exported_side_tables(v_user.id));
+end;
+$$;
+
+-- Name: FUNCTION export_user(who text); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.export_user(who text) IS 'Returns everything that schemas auth and postern hold about a user, as one document for the user: {"auth": {"users": [...], "identities": [...], ...}, "postern": {"events": [...], ...}}, by schema and table, each row an object. Passwords, tokens, codes, keys and their hashes are left out. Your own tables are not in it: postern.delete_user_plan lists those that refer to the user. The export is recorded as an event.
+who: the user''s id, e-mail address, or phone number with a leading +. It reads the whole audit log once for each user.
+Errors: user_not_found (PT404).
+Example: select jsonb_pretty(postern.export_user(''ann@example.com''));
+Example: select postern.export_user(''ann@example.com'') #> ''{auth,sessions}'';';
 
 -- Name: export_users(boolean, uuid, bigint); Type: FUNCTION; Schema: postern
 
@@ -1317,6 +1383,71 @@ Errors: user_not_found (PT404), validation_failed (PT400) without a reason.
 Example: select postern.lock_user(''ann@example.com'', ''phone was stolen, ticket 4711'');
 Example: select postern.lock_user(user_id::text, ''signed in from a leaked list'') from suspects;';
 
+-- Name: merge_users(text, text, text); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.merge_users(keep text, remove text, on_conflict text DEFAULT 'refuse'::text) RETURNS uuid
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_context jsonb := postern_internal.context();
+  v_keep_id uuid := (postern_internal.find_user(keep)).id;
+  v_remove_id uuid := (postern_internal.find_user(remove)).id;
+  v_keep auth.users;
+  v_remove auth.users;
+begin
+  perform from auth.users as u where u.id in (v_keep_id, v_remove_id) order by u.id for update;
+  v_keep := postern_internal.need_user(v_keep_id);
+  v_remove := postern_internal.need_user(v_remove_id);
+  perform postern_internal.check_merge(v_keep, v_remove, on_conflict);
+  perform postern_internal.move_rows(v_keep, v_remove, on_conflict);
+  perform postern_internal.move_identities(v_keep, v_remove, v_context);
+  perform postern_internal.end_flows(v_remove_id);
+  perform postern_internal.remove_account(v_remove, false, v_context);
+  v_keep := postern_internal.take_over(v_keep, v_remove);
+  perform postern_internal.audit_admin('user_modified', v_keep, v_context, jsonb_build_object(
+    'user_phone', coalesce(v_keep.phone, ''), 'merged_user_id', v_remove_id));
+  perform postern_internal.record_event(
+    'user.merged', v_remove_id, v_context, jsonb_build_object('kept', v_keep_id, 'removed', v_remove_id));
+  perform postern_internal.record_event(
+    'user.merged', v_keep_id, v_context, jsonb_build_object('kept', v_keep_id, 'removed', v_remove_id));
+  return v_keep_id;
+end;
+$$;
+
+-- Name: FUNCTION merge_users(keep text, remove text, on_conflict text); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.merge_users(keep text, remove text, on_conflict text) IS 'Makes one account of two that belong to one person, and returns the id of the one that is kept. Rows of your tables that refer to the removed user refer to the kept one afterwards; postern.merge_users_plan shows which. Identities at providers move with the tokens that are kept for them, and whoever signed in with one gets into the kept account from then on: be sure that both belong to one person. Address and number of the kept user stay; where it has none, a confirmed one of the removed user takes the place, with its identity. Of metadata, members that the kept user lacks are filled in, but for claims about address and number. Password, second factors, passkeys, sessions (reason user_deleted), codes, links and consents of the removed user go, those of the kept user stay, as do role and ban.
+keep, remove: a user''s id, e-mail address, or phone number with a leading +.
+on_conflict: what becomes of rows of the removed user that collide with one of the kept user in a unique index: refuse (the default), or keep, which drops them; rows that refer to them by something else than the user''s id go as their foreign keys say.
+Errors: user_not_found (PT404); validation_failed (PT400); merge_refused (PT409) where rows collide, a foreign key or a missing right is in the way, the kept user is deleted, the removed one is locked, only the removed one is an SSO account, or their audiences differ; then nothing has changed.
+Example: select postern.merge_users(keep => ''ann@example.com'', remove => ''ann@old.example.com'');
+Example: select postern.merge_users(d.keep::text, d.remove::text, on_conflict => ''keep'') from duplicates d;';
+
+-- Name: merge_users_plan(text, text); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.merge_users_plan(keep text, remove text, OUT table_name text, OUT column_names text[], OUT effect text, OUT row_count bigint, OUT collisions bigint, OUT fix text)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+  select p.relation::regclass::text, p.column_names, p.effect, p.row_count,
+    cardinality(p.colliding_rows)::bigint, p.fix
+  from postern_internal.plan_merge(postern_internal.find_user(keep), postern_internal.find_user(remove)) as p
+  order by array_position(array['denied', 'blocks', 'moves', 'changes', 'deletes'], p.effect),
+    coalesce(p.row_count = 0, false), p.relation::regclass::text collate "C", p.column_names
+$$;
+
+-- Name: FUNCTION merge_users_plan(keep text, remove text); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.merge_users_plan(keep text, remove text) IS 'Tells what postern.merge_users would do to rows that refer to the removed user, and changes nothing. What it would refuse comes first.
+keep, remove: a user''s id, e-mail address, or phone number with a leading +.
+effect: moves (the columns will hold the id of the kept user: by foreign keys to auth.users, and by those to columns that hold the id in turn, like the key of a table of profiles); deletes or changes (rows that hang on what goes: on sessions of the removed user, or on rows that collide); blocks (so does a foreign key that lets nothing go: the merge is refused if there are rows); denied (the owner of schema auth may not change the table, or row level security hides rows from it: the merge is refused).
+collisions: how many of the rows that move would meet one of the kept user in a unique index. The merge is refused unless on_conflict is keep, which drops them; auth.identities is settled anyway, see postern.merge_users. Exclusion and check constraints, and unique indexes of single partitions, are not foreseen: the merge fails by them.
+row_count: null where it cannot be known.
+fix: what gives the owner of schema auth the right.
+Errors: user_not_found (PT404).
+Example: select * from postern.merge_users_plan(''ann@example.com'', ''ann@old.example.com'') where row_count is distinct from 0;';
+
 -- Name: notify_events(boolean); Type: FUNCTION; Schema: postern
 
 CREATE FUNCTION postern.notify_events(enabled boolean) RETURNS void
@@ -1355,6 +1486,47 @@ $$;
 
 COMMENT ON FUNCTION postern.password_hash_stats() IS 'Counts users by the form of their password hash and what it costs, most users first: what an import left. Accounts that were made without a password hold a hash of bcrypt that no password fits. unknown is what no sign-in can compare with.
 Example: select * from postern.password_hash_stats();';
+
+-- Name: purge_deleted(interval); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.purge_deleted(older_than interval, OUT outcome text, OUT reason text, OUT user_count bigint, OUT user_ids uuid[])
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+#variable_conflict use_column
+declare
+  v_context jsonb := postern_internal.context();
+  v_user auth.users;
+  v_ids uuid[] := array[]::uuid[];
+  v_reasons text[] := array[]::text[]; -- of each of them; '' for those who are gone
+begin
+  if coalesce(older_than < interval '0', true) then
+    perform postern_internal.fail(400, 'validation_failed', 'Say how long ago the users were deleted: 0 or more');
+  end if;
+  for v_user in
+    select u.* from auth.users as u
+    where u.deleted_at <= postern_internal.clock() - older_than and coalesce(u.instance_id, postern_internal.nil_uuid()) = postern_internal.nil_uuid()
+    order by u.id
+    for update
+  loop
+    v_ids := v_ids || v_user.id;
+    v_reasons := v_reasons || coalesce(postern_internal.retire_account(v_user, v_context), '');
+  end loop;
+  return query
+    select case r.reason when '' then 'purged' else 'kept' end, nullif(r.reason, ''), count(*), array_agg(r.id order by r.n)
+    from unnest(v_ids, v_reasons) with ordinality as r (id, reason, n)
+    group by r.reason
+    order by r.reason <> '', count(*) desc, r.reason;
+end;
+$$;
+
+-- Name: FUNCTION purge_deleted(older_than interval); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.purge_deleted(older_than interval) IS 'Deletes for good the users who were deleted softly at least so long ago, with their ids, and returns what became of them: one row for those who are gone (outcome purged), and one for each reason why some stay (outcome kept): a foreign key or a trigger of your tables that holds on to them. POSTERN_RETENTION_DELETED_USERS lets maintenance do the same.
+older_than: how long ago the soft deletion must be; 0 takes all.
+Errors: validation_failed (PT400).
+Example: select * from postern.purge_deleted(''90 days'');
+Example: select user_count, reason from postern.purge_deleted(''90 days'') where outcome = ''kept'';';
 
 -- Name: replay_events(uuid, bigint, bigint); Type: FUNCTION; Schema: postern
 
@@ -1500,6 +1672,59 @@ COMMENT ON FUNCTION postern.reset_mfa(who text) IS 'Removes all second factors o
 who: the user''s id, e-mail address, or phone number with a leading +. Make sure that it is the user who asks for it.
 Errors: user_not_found (PT404).
 Example: select postern.reset_mfa(''ann@example.com'');';
+
+-- Name: restore_user(text, text, text, jsonb); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.restore_user(who text, email text DEFAULT NULL::text, phone text DEFAULT NULL::text, identities jsonb DEFAULT '{}'::jsonb) RETURNS uuid
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_context jsonb := postern_internal.context();
+  v_user auth.users := postern_internal.find_deleted_user(who);
+  v_email text := coalesce(nullif(btrim(email), ''), case when who like '%@%' then btrim(who) end);
+  v_phone text := postern_internal.check_phone(
+    coalesce(nullif(btrim(phone), ''), case when btrim(who) like '+%' then btrim(who) end));
+begin
+  if jsonb_typeof(identities) <> 'object' then
+    perform postern_internal.fail(
+      400, 'validation_failed', 'Identities are a JSON object: names of providers, and ids at them');
+  end if;
+  perform postern_internal.check_deleted_address(v_user, v_email, v_phone, v_context);
+  v_email := postern_internal.check_email(v_email);
+  begin
+    update auth.users as u
+    set email = v_email, phone = v_phone, email_change = '', phone_change = '', email_change_confirm_status = 0,
+      email_confirmed_at = case when v_email is not null then u.email_confirmed_at end,
+      phone_confirmed_at = case when v_phone is not null then u.phone_confirmed_at end,
+      raw_user_meta_data = case
+        when v_email is not null and u.email_confirmed_at is not null then '{"email_verified": true}'::jsonb
+        else '{}'
+      end,
+      deleted_at = null, updated_at = postern_internal.clock()
+    where u.id = v_user.id
+    returning u.* into v_user;
+  exception when unique_violation then
+    perform postern_internal.fail_taken(v_email);
+  end;
+  perform postern_internal.restore_identities(v_user, identities);
+  perform postern_internal.recompute_providers(v_user.id);
+  perform postern_internal.audit_admin(
+    'user_modified', v_user, v_context, jsonb_build_object('user_phone', coalesce(v_phone, '')));
+  perform postern_internal.record_event('user.restored', v_user.id, v_context);
+  return v_user.id;
+end;
+$$;
+
+-- Name: FUNCTION restore_user(who text, email text, phone text, identities jsonb); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.restore_user(who text, email text, phone text, identities jsonb) IS 'Undoes a soft deletion, also one by DELETE /admin/users/{id}, and returns the user''s id. Only hashes of address, number and identities were kept: you say what they were, and they are compared. They come back confirmed as they were, the e-mail and phone identities with them, id, role, ban and dates as well. What nobody says is lost, like metadata, password, second factors, passkeys and sessions: the user signs in by a mailed link, or sets a new password.
+who: the user''s id; or the e-mail address, or the phone number with a leading +, that the user had, which is compared with all deleted users and comes back.
+email, phone: what else the user had. At least one of them is needed, unless the user had neither.
+identities: ids that the user had at providers, like {"github": "583231"}, or a list for several. Others can be linked again later.
+Errors: user_not_found (PT404); conflict (PT409) for a user who is not deleted, or several deleted users with that address; validation_failed (PT400) for what the user did not have; email_exists, phone_exists, identity_already_exists (PT422) for what somebody has by now.
+Example: select postern.restore_user(''ann@example.com'');
+Example: select postern.restore_user(''00000000-0000-4000-8000-00000000000a'', email => ''ann@example.com'', identities => ''{"github": "583231"}'');';
 
 -- Name: retry_dead_outbox(text, integer); Type: FUNCTION; Schema: postern
 
@@ -2807,6 +3032,26 @@ begin
 end;
 $$;
 
+-- Name: addresses_of(auth.users); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.addresses_of(p_user auth.users) RETURNS text[]
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+begin
+  return array(
+    select distinct lower(a.address)
+    from (
+      select unnest(array[p_user.email, p_user.phone, p_user.email_change, p_user.phone_change])
+      union all select i.email from auth.identities as i where i.user_id = p_user.id
+      union all select i.identity_data ->> 'phone' from auth.identities as i where i.user_id = p_user.id
+      union all select f.phone from auth.mfa_factors as f where f.user_id = p_user.id
+      union all select t.relates_to from auth.one_time_tokens as t where t.user_id = p_user.id
+    ) as a (address)
+    where a.address <> '');
+end;
+$$;
+
 -- Name: admin_create_user(jsonb, text, boolean, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.admin_create_user(p_account jsonb, p_password_hash text, p_is_import boolean, p_refusal jsonb, p_context jsonb) RETURNS jsonb
@@ -3851,7 +4096,13 @@ CREATE FUNCTION postern_internal.can_read_all(p_table oid) RETURNS boolean
     SET search_path TO ''
     AS $$
   select has_schema_privilege(c.relnamespace, 'usage') and has_table_privilege(c.oid, 'select')
-    and not row_security_active(c.oid)
+    and (not row_security_active(c.oid) or (
+      select coalesce(bool_and(p.polpermissive) and bool_or(
+          p.polcmd = '*' and pg_get_expr(p.polqual, p.polrelid) = 'true' and p.polwithcheck is null), false)
+      from pg_catalog.pg_policy as p
+      where p.polrelid = c.oid and exists (
+        select from unnest(p.polroles) as r (role)
+        where case when r.role = 0 then true else pg_has_role(r.role, 'usage') end)))
   from pg_catalog.pg_class as c where c.oid = p_table
 $$;
 
@@ -4250,6 +4501,31 @@ begin
 end;
 $$;
 
+-- Name: check_deleted_address(auth.users, text, text, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.check_deleted_address(p_user auth.users, p_email text, p_phone text, p_context jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  if p_email is not null and not postern_internal.was_email(p_user, p_email) then
+    perform postern_internal.fail(
+      400, 'validation_failed', format('The deleted user did not have the e-mail address %s', p_email));
+  elsif p_phone is not null and not postern_internal.was_phone(p_user, p_phone) then
+    perform postern_internal.fail(
+      400, 'validation_failed', format('The deleted user did not have the phone number +%s', p_phone));
+  elsif p_email is null and p_phone is null
+    and not (postern_internal.was_email(p_user, '') and postern_internal.was_phone(p_user, ''))
+  then
+    perform postern_internal.fail(
+      400, 'validation_failed', 'Say the e-mail address or the phone number that the user had');
+  end if;
+  perform postern_internal.check_is_free(
+    case when not p_user.is_sso_user then p_email end, p_phone,
+    p_context || jsonb_strip_nulls(jsonb_build_object('aud', p_user.aud)));
+end;
+$$;
+
 -- Name: check_email(text); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.check_email(p_email text) RETURNS text
@@ -4407,6 +4683,31 @@ begin
 end;
 $$;
 
+-- Name: check_merge(auth.users, auth.users, text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.check_merge(p_keep auth.users, p_remove auth.users, p_on_conflict text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_refusal text := case
+    when p_keep.deleted_at is not null then 'The user to keep is deleted'
+    when p_remove.is_sso_user and not p_keep.is_sso_user then 'An SSO account can only be removed for another one: keep it'
+    when exists (select from postern.locked_users as l where l.user_id = p_remove.id)
+      then 'The user to remove is locked, and whoever got in would get into the other account: postern.unlock_user() first'
+    when p_keep.aud <> p_remove.aud then 'The users belong to different audiences'
+  end;
+begin
+  if p_keep.id = p_remove.id then
+    perform postern_internal.fail(400, 'validation_failed', 'Two users are needed, and both are the same');
+  elsif coalesce(p_on_conflict not in ('refuse', 'keep'), true) then
+    perform postern_internal.fail(400, 'validation_failed', 'on_conflict is refuse or keep');
+  elsif v_refusal is not null then
+    perform postern_internal.fail(409, 'merge_refused', v_refusal);
+  end if;
+end;
+$$;
+
 -- Name: check_metadata(jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.check_metadata(p_metadata jsonb) RETURNS void
@@ -4513,6 +4814,26 @@ begin
   return v_phone;
 end;
 $_$;
+
+-- Name: check_references(); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.check_references() RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_keys text := (
+    select string_agg(format('%I.%I', n.nspname, c.conname), ', ')
+    from pg_catalog.pg_constraint as c
+    join pg_catalog.pg_namespace as n on n.oid = c.connamespace
+    where c.contype = 'f' and c.condeferred and c.confrelid = 'auth.users'::regclass);
+begin
+  if v_keys is not null then
+    execute format('set constraints %s immediate', v_keys);
+    execute format('set constraints %s deferred', v_keys);
+  end if;
+end;
+$$;
 
 -- Name: check_room_for_factor(uuid, text, jsonb); Type: FUNCTION; Schema: postern_internal
 
@@ -4925,6 +5246,76 @@ CREATE FUNCTION postern_internal.clock() RETURNS timestamp with time zone
     LANGUAGE sql STABLE
     AS $$
   select coalesce(nullif(current_setting('postern.clock', true), '')::timestamptz, now())
+$$;
+
+-- Name: colliding_rows(pg_index, text[], uuid, uuid); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.colliding_rows(p_index pg_index, p_columns text[], p_keep uuid, p_remove uuid, OUT tables oid[], OUT rows tid[])
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $_$
+declare
+  v_image text := (
+    select string_agg(case
+      when a.attname = any (p_columns) then format('case when c.%1$I = $1 then $2 else c.%1$I end as %1$I', a.attname)
+      else format('c.%I', a.attname) end, ', ')
+    from pg_catalog.pg_attribute as a
+    where a.attrelid = p_index.indrelid and a.attnum > 0 and not a.attisdropped);
+  v_keys text;
+  v_match text;
+begin
+  select string_agg(format('(%s) as k%s', pg_get_indexdef(p_index.indexrelid, k.n, true), k.n), ', '),
+    string_agg(format(case
+      when to_jsonb(p_index) -> 'indnullsnotdistinct' = 'true' -- from PostgreSQL 15 on
+      then '(o.k%1$s operator(%2$I.%3$s) m.k%1$s or o.k%1$s is null and m.k%1$s is null)'
+      else 'o.k%1$s operator(%2$I.%3$s) m.k%1$s' end, k.n, n.nspname, o.oprname), ' and ')
+  into v_keys, v_match
+  from generate_series(1, p_index.indnkeyatts) as k (n)
+  join pg_catalog.pg_opclass as c on c.oid = p_index.indclass[k.n - 1]
+  join pg_catalog.pg_amop as a on a.amopfamily = c.opcfamily and a.amopstrategy = 3 -- equality of B-trees
+    and a.amoplefttype = c.opcintype and a.amoprighttype = c.opcintype
+  join pg_catalog.pg_operator as o on o.oid = a.amopopr
+  join pg_catalog.pg_namespace as n on n.oid = o.oprnamespace;
+  execute format(
+    'with image as (
+      select "postern table" as o, "postern row" as t, "postern moves" as moves, %s
+      from (select c.tableoid as "postern table", c.ctid as "postern row",
+          coalesce(%s, false) as "postern moves", %s from %s as c where %s) as x
+      where %s
+    )
+    select coalesce(array_agg(m.o), ''{}''), coalesce(array_agg(m.t), ''{}'') from image as m
+    where m.moves and exists (
+      select from image as o where %s and (not o.moves or (o.o, o.t) < (m.o, m.t)))',
+    v_keys, postern_internal.holds_id(p_columns, '$1'), v_image, postern_internal.table_source(p_index.indrelid),
+    postern_internal.holds_id(p_columns, '$1, $2'), coalesce(pg_get_expr(p_index.indpred, p_index.indrelid), 'true'), v_match)
+  into tables, rows using p_remove, p_keep;
+end;
+$_$;
+
+-- Name: columns_that_move(); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.columns_that_move(OUT relation oid, OUT attribute name, OUT constraint_id oid)
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    AS $$
+  with recursive keys as (
+    select c.oid, coalesce(pg_partition_root(c.conrelid), c.conrelid)::oid as child, ca.attname as child_column,
+      coalesce(pg_partition_root(c.confrelid), c.confrelid)::oid as parent, pa.attname as parent_column
+    from pg_catalog.pg_constraint as c
+    join pg_catalog.pg_class as t on t.oid = c.conrelid
+    cross join unnest(c.conkey, c.confkey) as k (child, parent)
+    join pg_catalog.pg_attribute as ca on ca.attrelid = c.conrelid and ca.attnum = k.child
+    join pg_catalog.pg_attribute as pa on pa.attrelid = c.confrelid and pa.attnum = k.parent
+    where c.contype = 'f' and c.conparentid = 0
+      and t.relnamespace not in ('auth'::regnamespace, 'postern'::regnamespace)
+  ), found as (
+    select k.child, k.child_column, k.oid from keys as k
+    where k.parent = 'auth.users'::regclass and k.parent_column = 'id'
+    union
+    select k.child, k.child_column, k.oid from found as f
+    join keys as k on k.parent = f.child and k.parent_column = f.child_column
+  )
+  select f.child, f.child_column, f.oid from found as f
 $$;
 
 -- Name: one_time_tokens; Type: TABLE; Schema: auth
@@ -5833,7 +6224,7 @@ CREATE FUNCTION postern_internal.doctor_work(OUT severity text, OUT area text, O
     and coalesce(max(m.ran_at) < postern_internal.clock() - interval '1 day', true)
   union all
   select 'warning', 'maintenance', format(
-      '%s anonymous users are past their time and cannot be deleted; the last reason: %s', count(*),
+      '%s users are past their time and cannot be deleted; the last reason: %s', count(*),
       (array_agg(r.reason order by r.refused_at desc))[1]),
     'Give the foreign key that the message names ON DELETE CASCADE or SET NULL'
   from postern.retention_refusals as r
@@ -6169,6 +6560,152 @@ CREATE FUNCTION postern_internal.export_document(p_user auth.users, p_secrets bo
       else '{}' end
 $$;
 
+-- Name: exported_account(auth.users); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.exported_account(p_user auth.users) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+begin
+  return jsonb_build_object(
+    'users', jsonb_build_array(to_jsonb(p_user) - array[
+        'encrypted_password', 'confirmation_token', 'recovery_token', 'email_change_token_new',
+        'email_change_token_current', 'phone_change_token', 'reauthentication_token']
+      || jsonb_build_object('has_password', coalesce(p_user.encrypted_password, '') <> '')),
+    'identities', (
+      select coalesce(jsonb_agg(to_jsonb(i) order by i.created_at, i.id), '[]')
+      from auth.identities as i where i.user_id = p_user.id),
+    'mfa_factors', (
+      select coalesce(jsonb_agg(
+        to_jsonb(f) - array['secret', 'web_authn_credential', 'last_webauthn_challenge_data']
+        order by f.created_at, f.id), '[]')
+      from auth.mfa_factors as f where f.user_id = p_user.id),
+    'mfa_challenges', (
+      select coalesce(jsonb_agg(
+        to_jsonb(c) - array['otp_code', 'web_authn_session_data'] order by c.created_at, c.id), '[]')
+      from auth.mfa_challenges as c join auth.mfa_factors as f on f.id = c.factor_id where f.user_id = p_user.id),
+    'webauthn_credentials', (
+      select coalesce(jsonb_agg(to_jsonb(c) - array['credential_id', 'public_key'] order by c.created_at, c.id), '[]')
+      from auth.webauthn_credentials as c where c.user_id = p_user.id),
+    'webauthn_challenges', (
+      select coalesce(jsonb_agg(to_jsonb(c) - 'session_data' order by c.created_at, c.id), '[]')
+      from auth.webauthn_challenges as c where c.user_id = p_user.id));
+end;
+$$;
+
+-- Name: exported_history(auth.users); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.exported_history(p_user auth.users) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+begin
+  return jsonb_build_object(
+    'audit_log_entries', (
+      select coalesce(jsonb_agg(
+        -- not to_jsonb(e): a payload may hold what jsonb refuses
+        jsonb_build_object('instance_id', e.instance_id, 'id', e.id, 'created_at', e.created_at,
+          'ip_address', e.ip_address, 'payload', postern_internal.audit_payload(e.payload))
+        order by e.created_at, e.id), '[]')
+      from auth.audit_log_entries as e
+      where strpos(e.payload::text, p_user.id::text) > 0),
+    'saml_relay_states', (
+      select coalesce(jsonb_agg(to_jsonb(s) - 'request_id' order by s.created_at, s.id), '[]')
+      from auth.saml_relay_states as s where lower(s.for_email) = lower(p_user.email)));
+end;
+$$;
+
+-- Name: exported_sessions(uuid); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.exported_sessions(p_user_id uuid) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+begin
+  return jsonb_build_object(
+    'sessions', (
+      select coalesce(jsonb_agg(to_jsonb(s) - 'refresh_token_hmac_key' order by s.created_at, s.id), '[]')
+      from auth.sessions as s where s.user_id = p_user_id),
+    'mfa_amr_claims', (
+      select coalesce(jsonb_agg(to_jsonb(c) order by c.created_at, c.id), '[]')
+      from auth.mfa_amr_claims as c join auth.sessions as s on s.id = c.session_id where s.user_id = p_user_id),
+    'refresh_tokens', (
+      select coalesce(jsonb_agg(to_jsonb(t) - array['token', 'parent'] order by t.id), '[]')
+      from auth.refresh_tokens as t
+      where t.user_id = p_user_id::text
+        and (t.instance_id = postern_internal.nil_uuid() or t.instance_id is null)),
+    'one_time_tokens', (
+      select coalesce(jsonb_agg(to_jsonb(t) - 'token_hash' order by t.created_at, t.id), '[]')
+      from auth.one_time_tokens as t where t.user_id = p_user_id),
+    'flow_state', (
+      select coalesce(jsonb_agg(to_jsonb(f) - array[
+          'auth_code', 'code_challenge', 'provider_access_token', 'provider_refresh_token', 'invite_token']
+        order by f.created_at, f.id), '[]')
+      from auth.flow_state as f where p_user_id in (f.user_id, f.linking_target_id)),
+    'oauth_authorizations', (
+      select coalesce(jsonb_agg(to_jsonb(a) - array[
+          'authorization_id', 'authorization_code', 'state', 'nonce', 'code_challenge']
+        order by a.created_at, a.id), '[]')
+      from auth.oauth_authorizations as a where a.user_id = p_user_id),
+    'oauth_consents', (
+      select coalesce(jsonb_agg(to_jsonb(c) order by c.granted_at, c.id), '[]')
+      from auth.oauth_consents as c where c.user_id = p_user_id));
+end;
+$$;
+
+-- Name: exported_side_tables(uuid); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.exported_side_tables(p_user_id uuid) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+begin
+  return jsonb_build_object(
+    'events', (
+      select coalesce(jsonb_agg(to_jsonb(e) order by e.id), '[]') from postern.events as e where e.user_id = p_user_id),
+    'session_ends', (
+      select coalesce(jsonb_agg(to_jsonb(e) order by e.ended_at, e.session_id), '[]')
+      from postern.session_ends as e where e.user_id = p_user_id),
+    'session_upgrades', (
+      select coalesce(jsonb_agg(to_jsonb(u) order by u.upgraded_at, u.session_id), '[]')
+      from postern.session_upgrades as u where u.user_id = p_user_id),
+    'outbox', (
+      select coalesce(jsonb_agg(to_jsonb(o) - 'payload' order by o.id), '[]')
+      from postern.outbox as o where o.user_id = p_user_id),
+    'provider_tokens', (
+      select coalesce(jsonb_agg(to_jsonb(t) - array['access_token', 'refresh_token'] order by t.created_at, t.id), '[]')
+      from postern.provider_tokens as t where t.user_id = p_user_id),
+    'linking_flows', (
+      select coalesce(jsonb_agg(to_jsonb(l) order by l.created_at, l.flow_id), '[]')
+      from postern.linking_flows as l where l.user_id = p_user_id),
+    'flow_devices', (
+      select coalesce(jsonb_agg(to_jsonb(d) order by d.created_at, d.flow_id), '[]')
+      from postern.flow_devices as d
+      join auth.flow_state as f on f.id = d.flow_id where p_user_id in (f.user_id, f.linking_target_id)),
+    'suppressed_addresses', (
+      select coalesce(jsonb_agg(to_jsonb(s) order by s.address), '[]')
+      from auth.users as u
+      join postern.suppressed_addresses as s on s.address in (lower(u.email), u.phone) where u.id = p_user_id),
+    'locked_users', (
+      select coalesce(jsonb_agg(to_jsonb(l)), '[]') from postern.locked_users as l where l.user_id = p_user_id),
+    'password_demands', (
+      select coalesce(jsonb_agg(to_jsonb(d)), '[]') from postern.password_demands as d where d.user_id = p_user_id),
+    'totp_steps', (
+      select coalesce(jsonb_agg(to_jsonb(s) order by s.used_at, s.factor_id), '[]')
+      from postern.totp_steps as s where s.user_id = p_user_id),
+    'challenge_guesses', (
+      select coalesce(jsonb_agg(to_jsonb(g) order by g.last_at, g.challenge_id), '[]')
+      from postern.challenge_guesses as g
+      join auth.mfa_factors as f on f.id = g.factor_id where f.user_id = p_user_id),
+    'code_guesses', (
+      select coalesce(jsonb_agg(to_jsonb(g) - 'token_hash' order by g.last_at, g.token_id), '[]')
+      from postern.code_guesses as g
+      join auth.one_time_tokens as t on t.id = g.token_id where t.user_id = p_user_id),
+    'retention_refusals', (
+      select coalesce(jsonb_agg(to_jsonb(r)), '[]') from postern.retention_refusals as r where r.user_id = p_user_id));
+end;
+$$;
+
 -- Name: expression_tokens(text); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.expression_tokens(p_expression text) RETURNS text[]
@@ -6446,6 +6983,40 @@ begin
 end;
 $$;
 
+-- Name: find_deleted_user(text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.find_deleted_user(p_who text) RETURNS auth.users
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_who text := btrim(p_who);
+  v_ids uuid[];
+  v_user auth.users;
+begin
+  if v_who like '+%' then
+    v_ids := array(
+      select u.id from auth.users as u
+      where u.deleted_at is not null and coalesce(u.instance_id, postern_internal.nil_uuid()) = postern_internal.nil_uuid()
+        and postern_internal.was_phone(u, translate(v_who, '+ ', '')));
+  elsif v_who like '%@%' then
+    v_ids := array(
+      select u.id from auth.users as u
+      where u.deleted_at is not null and coalesce(u.instance_id, postern_internal.nil_uuid()) = postern_internal.nil_uuid()
+        and postern_internal.was_email(u, v_who));
+  end if;
+  if cardinality(v_ids) > 1 then
+    perform postern_internal.fail(
+      409, 'conflict', format('Several deleted users had %s; say which by the id', v_who));
+  end if;
+  v_user := postern_internal.need_user(coalesce(v_ids[1], (postern_internal.find_user(v_who)).id));
+  if v_user.deleted_at is null then
+    perform postern_internal.fail(409, 'conflict', format('The user %s is not deleted', v_who));
+  end if;
+  return v_user;
+end;
+$$;
+
 -- Name: find_factor(uuid, uuid); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.find_factor(p_user_id uuid, p_factor_id uuid) RETURNS auth.mfa_factors
@@ -6607,11 +7178,10 @@ declare
   v_new auth.users;
 begin
   for attempt in 1 .. 3 loop
-    v_user := postern_internal.lock_user(case p_provider
-      when 'email' then postern_internal.owner_of_email(p_address, p_context)
-      else (select u.id from postern_internal.find_users_by_phone(p_address, p_context ->> 'aud') as u)
-    end);
+    v_user := postern_internal.lock_user(postern_internal.owner_of(p_provider, p_address, p_context));
     if v_user.id is not null then
+      -- who waited for the lock may find that the account has lost the address
+      continue when postern_internal.owner_of(p_provider, p_address, p_context) is distinct from v_user.id;
       return v_user;
     end if;
     if (p_context ->> 'signup_disabled')::boolean then
@@ -6990,6 +7560,113 @@ CREATE FUNCTION postern_internal.foreign_keys_to_auth(OUT oid oid, OUT name name
     and r.relnamespace <> 'auth'::regnamespace
 $$;
 
+-- Name: forget_audit(uuid, text[]); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.forget_audit(p_user_id uuid, p_addresses text[]) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_like text[] := array(
+    select '%' || regexp_replace(a, '([\\%_])', '\\\1', 'g') || '%' from unnest(p_addresses) as a);
+begin
+  update auth.audit_log_entries as e
+  set payload = postern_internal.impersonal_payload(p.payload, p_user_id, p_addresses)::json,
+    ip_address = case
+      when p.payload = '{}' or postern_internal.is_actor(p.payload, p_user_id, p_addresses) then ''
+      else e.ip_address
+    end
+  from (
+    select f.id, postern_internal.audit_payload(f.payload) as payload
+    from auth.audit_log_entries as f
+    where strpos(f.payload::text, p_user_id::text) > 0
+      or lower(f.payload::text collate "C") like any (v_like) and postern_internal.holds_address(f.payload, p_addresses)
+  ) as p
+  where e.id = p.id;
+end;
+$$;
+
+-- Name: forget_credentials(uuid); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.forget_credentials(p_user_id uuid) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  delete from postern.provider_tokens as t where t.user_id = p_user_id;
+  delete from auth.identities as i where i.user_id = p_user_id;
+  with gone as (
+    delete from auth.mfa_factors as f where f.user_id = p_user_id returning f.id
+  )
+  delete from postern.challenge_guesses as c using gone as g where c.factor_id = g.id;
+  delete from postern.password_demands as d where d.user_id = p_user_id;
+  delete from postern.totp_steps as s where s.user_id = p_user_id;
+  delete from postern.session_upgrades as s where s.user_id = p_user_id;
+  with gone as (
+    delete from auth.one_time_tokens as t where t.user_id = p_user_id returning t.id
+  ), secrets as (
+    delete from postern.link_secrets as s using gone as g where s.token_id = g.id
+  )
+  delete from postern.code_guesses as c using gone as g where c.token_id = g.id;
+  delete from postern.flow_devices as d
+  using auth.flow_state as f where d.flow_id = f.id and p_user_id in (f.user_id, f.linking_target_id);
+  perform postern_internal.end_flows(p_user_id);
+  delete from auth.flow_state as f -- begun by another server; as in end_flows a callback may hold one and wait
+  where f.id = any (array(
+    select l.id from auth.flow_state as l where l.linking_target_id = p_user_id for update skip locked));
+  delete from auth.refresh_tokens as t -- very old ones have no session that took them along
+  where t.user_id = p_user_id::text
+    and (t.instance_id = postern_internal.nil_uuid() or t.instance_id is null);
+  delete from auth.webauthn_credentials as c where c.user_id = p_user_id;
+  delete from auth.webauthn_challenges as c where c.user_id = p_user_id;
+  delete from auth.oauth_authorizations as a where a.user_id = p_user_id;
+  delete from auth.oauth_consents as c where c.user_id = p_user_id;
+end;
+$$;
+
+-- Name: forget_limits(text[]); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.forget_limits(p_keys text[]) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  delete from postern.limits as l
+  using (select f.ctid from postern.limits as f where f.who = any (p_keys) for update skip locked) as idle
+  where l.ctid = idle.ctid;
+end;
+$$;
+
+-- Name: forget_records(auth.users, text[]); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.forget_records(p_user auth.users, p_addresses text[]) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  delete from postern.outbox as o where o.user_id = p_user.id or lower(o.recipient) = any (p_addresses);
+  update postern.outbox as o -- news about the user that webhooks have not had yet
+  set payload = o.payload || jsonb_build_object('data', (
+    select jsonb_object_agg(d.key, d.value) from jsonb_each(o.payload -> 'data') as d
+    where d.key in ('event_id', 'user_id', 'session_id', 'actor')))
+  where o.kind = 'webhook' and o.payload #>> '{data,user_id}' = p_user.id::text;
+  delete from postern.suppressed_addresses as s where s.address = any (p_addresses);
+  perform postern_internal.forget_limits(array(
+    select k from unnest(p_addresses) as a
+    cross join unnest(postern_internal.limit_keys(case when a like '%@%' then a else '+' || a end)) as k
+    union
+    select k from auth.sessions as s cross join unnest(postern_internal.limit_keys(host(s.ip))) as k
+    where s.user_id = p_user.id
+    union
+    select f.id::text from auth.mfa_factors as f where f.user_id = p_user.id));
+  delete from auth.saml_relay_states as s where lower(s.for_email) = any (p_addresses);
+  delete from postern.retention_refusals as r where r.user_id = p_user.id;
+  delete from postern.locked_users as l where l.user_id = p_user.id;
+  update postern.events as e set data = '{}' where e.user_id = p_user.id and e.data <> '{}';
+  perform postern_internal.forget_audit(p_user.id, p_addresses);
+end;
+$$;
+
 -- Name: generate_link(jsonb, text, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.generate_link(p_link jsonb, p_password_hash text, p_refusal jsonb, p_context jsonb) RETURNS jsonb
@@ -7088,6 +7765,20 @@ begin
 end;
 $$;
 
+-- Name: grants_to_move(oid); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.grants_to_move(p_relation oid) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    AS $_$
+  select format('grant usage on schema %I to %I; grant select, update, delete on %s to %2$I;',
+      n.nspname, current_user, c.oid::regclass)
+    || case when row_security_active(c.oid) then
+      format(' create policy postern on %s to %I using (true);', c.oid::regclass, current_user) else '' end
+  from pg_catalog.pg_class as c join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
+  where c.oid = p_relation
+$_$;
+
 -- Name: has_newer_session(auth.sessions, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.has_newer_session(p_session auth.sessions, p_context jsonb) RETURNS boolean
@@ -7174,6 +7865,28 @@ begin
 end;
 $$;
 
+-- Name: holds_address(json, text[]); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.holds_address(p_payload json, p_addresses text[]) RETURNS boolean
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $_$
+begin
+  return exists (
+    select from jsonb_path_query(postern_internal.audit_payload(p_payload), 'strict $.** ? (@.type() == "string")') as v
+    where lower(v #>> '{}') = any (p_addresses));
+end;
+$_$;
+
+-- Name: holds_id(text[], text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.holds_id(p_columns text[], p_ids text) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO ''
+    AS $$
+  select string_agg(format('c.%I in (%s)', c, p_ids), ' or ') from unnest(p_columns) as c
+$$;
+
 -- Name: hook_email_data(text, jsonb[], jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.hook_email_data(p_template text, p_mails jsonb[], p_context jsonb) RETURNS jsonb
@@ -7249,6 +7962,57 @@ CREATE FUNCTION postern_internal.identity_json(p_identity auth.identities) RETUR
       when p_identity.identity_data in ('{}', 'null') then '{}'
       else jsonb_build_object('identity_data', p_identity.identity_data)
     end
+$$;
+
+-- Name: identity_moves(auth.identities, auth.users, auth.users, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.identity_moves(p_identity auth.identities, p_keep auth.users, p_remove auth.users, p_context jsonb) RETURNS boolean
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+begin
+  if p_remove.deleted_at is not null
+    or p_keep.is_sso_user and postern_internal.linking_domain(p_identity.provider, p_context) = 'default'
+  then
+    return false;
+  elsif p_identity.provider not in ('email', 'phone') then
+    return true;
+  end if;
+  return case p_identity.provider
+      when 'email' then postern_internal.takes_email(p_keep, p_remove)
+      else postern_internal.takes_phone(p_keep, p_remove)
+    end
+    and not exists (
+      select from auth.identities as i where i.user_id = p_keep.id and i.provider = p_identity.provider);
+end;
+$$;
+
+-- Name: impersonal_payload(jsonb, uuid, text[]); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.impersonal_payload(p_payload jsonb, p_user_id uuid, p_addresses text[]) RETURNS jsonb
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_is_actor boolean := postern_internal.is_actor(p_payload, p_user_id, p_addresses);
+  v_is_about_other boolean := v_is_actor
+    and coalesce(p_payload #>> '{traits,user_id}' <> p_user_id::text, false);
+  v_traits jsonb := postern_internal.read_metadata(p_payload -> 'traits');
+begin
+  return jsonb_strip_nulls(jsonb_build_object(
+      'action', p_payload -> 'action', 'log_type', p_payload -> 'log_type', 'actor_id', p_payload -> 'actor_id',
+      'actor_via_sso', p_payload -> 'actor_via_sso',
+      'actor_name', case when not v_is_actor then p_payload -> 'actor_name' end))
+    || jsonb_build_object('actor_username',
+      case when v_is_actor then '' else coalesce(p_payload ->> 'actor_username', '') end)
+    || case when p_payload ? 'traits' then jsonb_build_object('traits', (
+        select coalesce(jsonb_object_agg(t.key, t.value), '{}')
+        from jsonb_each(v_traits) as t
+        where t.key in ('user_id', 'provider', 'factor_type')
+          or v_is_about_other and not coalesce(lower(t.value #>> '{}') = any (p_addresses), false)))
+      else '{}'
+    end;
+end;
 $$;
 
 -- Name: import_factors(jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
@@ -7734,6 +8498,15 @@ CREATE FUNCTION postern_internal.is_about(p_user auth.users, p_query text) RETUR
     or p_query ~ '^[+0-9 ]+$' and strpos(p_user.phone, translate(p_query, '+ ', '')) > 0
     or strpos(lower(p_user.raw_user_meta_data ->> 'full_name'), lower(p_query)) > 0
 $_$;
+
+-- Name: is_actor(jsonb, uuid, text[]); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.is_actor(p_payload jsonb, p_user_id uuid, p_addresses text[]) RETURNS boolean
+    LANGUAGE sql IMMUTABLE
+    AS $$
+  select coalesce(p_payload ->> 'actor_id' = p_user_id::text, false)
+    or coalesce(lower(p_payload ->> 'actor_username') = any (p_addresses), false)
+$$;
 
 -- Name: is_address_proved(text, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
 
@@ -8322,6 +9095,18 @@ exception when data_exception then
 end;
 $_$;
 
+-- Name: keys_that_move(); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.keys_that_move() RETURNS SETOF oid
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    AS $$
+  select c.constraint_id from postern_internal.columns_that_move() as c
+  union
+  select c.oid from pg_catalog.pg_constraint as c
+  where c.contype = 'f' and c.conrelid = 'auth.identities'::regclass and c.confrelid = 'auth.users'::regclass
+$$;
+
 -- Name: lacks_second_factor(uuid, uuid); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.lacks_second_factor(p_user_id uuid, p_session_id uuid) RETURNS boolean
@@ -8817,6 +9602,26 @@ begin
 end;
 $$;
 
+-- Name: lock_moving_rows(uuid); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.lock_moving_rows(p_remove uuid) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $_$
+declare
+  v_table record;
+begin
+  for v_table in
+    select t.relation, t.columns from postern_internal.tables_that_move() as t
+    where postern_internal.may_move(t.relation, t.columns)
+  loop
+    execute format('select from %s as c where %s for update',
+      postern_internal.table_source(v_table.relation), postern_internal.holds_id(v_table.columns, '$1'))
+    using p_remove;
+  end loop;
+end;
+$_$;
+
 -- Name: lock_names(text, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.lock_names(p_provider text, p_identity jsonb, p_context jsonb) RETURNS void
@@ -8866,6 +9671,25 @@ begin
   select u.* into v_user
   from auth.users as u
   where u.id = (select f.id from postern_internal.find_users_by_email(p_email, p_aud) as f)
+    and lower(u.email) = lower(p_email)
+  for no key update;
+  return v_user;
+end;
+$$;
+
+-- Name: lock_user_by_phone(text, text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.lock_user_by_phone(p_phone text, p_aud text) RETURNS auth.users
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_user auth.users;
+begin
+  select u.* into v_user
+  from auth.users as u
+  where u.id = (select f.id from postern_internal.find_users_by_phone(p_phone, p_aud) as f)
+    and u.phone = p_phone
   for no key update;
   return v_user;
 end;
@@ -9008,11 +9832,9 @@ CREATE FUNCTION postern_internal.maintain_anonymous_users(p_now timestamp with t
     AS $$
 declare
   v_before timestamptz := p_now - make_interval(secs => (p_context #>> '{retention,anonymous_users}')::float);
-  v_user auth.users;
-  v_count bigint := 0;
 begin
-  for v_user in
-    select u.*
+  return postern_internal.sweep_users(array(
+    select u.id
     from auth.users as u
     where u.is_anonymous and u.deleted_at is null and (u.instance_id = postern_internal.nil_uuid() or u.instance_id is null)
       and u.created_at < v_before
@@ -9021,20 +9843,26 @@ begin
         select from auth.sessions as s where s.user_id = u.id and postern_internal.last_active(s) >= v_before)
       and not exists (select from postern.retention_refusals as r where r.user_id = u.id)
     limit p_limit
-    for update of u skip locked
-  loop
-    begin
-      perform postern_internal.end_sessions(v_user.id, 'retention', p_context);
-      perform postern_internal.remove_account(v_user, false, p_context);
-      v_count := v_count + 1;
-    exception when others then
-      if sqlstate ~ '^(40|53|55|57|58|XX)' then
-        raise; -- not this user's fault
-      end if;
-      insert into postern.retention_refusals (user_id, reason, refused_at) values (v_user.id, sqlerrm, p_now);
-    end;
-  end loop;
-  return v_count;
+    for update of u skip locked), p_now, p_context);
+end;
+$$;
+
+-- Name: maintain_deleted_users(timestamp with time zone, jsonb, integer); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.maintain_deleted_users(p_now timestamp with time zone, p_context jsonb, p_limit integer) RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_before timestamptz := p_now - make_interval(secs => (p_context #>> '{retention,deleted_users}')::float);
+begin
+  return postern_internal.sweep_users(array(
+    select u.id
+    from auth.users as u
+    where u.deleted_at < v_before and (u.instance_id = postern_internal.nil_uuid() or u.instance_id is null)
+      and not exists (select from postern.retention_refusals as r where r.user_id = u.id)
+    limit p_limit
+    for update of u skip locked), p_now, p_context);
 end;
 $$;
 
@@ -9244,6 +10072,7 @@ CREATE FUNCTION postern_internal.maintenance_rules(OUT rule text, OUT batch inte
     ('mfa_factors', 1000, 'auth.mfa_factors', 'status = ''unverified'' and created_at < $1 - interval ''24 hours'''),
     ('webauthn_challenges', 1000, 'auth.webauthn_challenges', 'expires_at < $1'),
     ('anonymous_users', 100, null, null),
+    ('deleted_users', 100, null, null),
     ('sessions_timebox', 500, null, null),
     ('sessions_idle', 500, null, null),
     ('sessions_idle_unrefreshed', 500, null, null),
@@ -9369,6 +10198,16 @@ begin
 end;
 $$;
 
+-- Name: may_move(oid, text[]); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.may_move(p_relation oid, p_columns text[]) RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    AS $$
+  select postern_internal.can_read_all(p_relation) and has_table_privilege(p_relation, 'delete')
+    and not exists (select from unnest(p_columns) as c where not has_column_privilege(p_relation, c, 'update'))
+$$;
+
 -- Name: merge_external_data(uuid, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.merge_external_data(p_user_id uuid, p_identity jsonb) RETURNS auth.users
@@ -9402,6 +10241,109 @@ begin
     where value <> 'null' or not postern_internal.read_metadata(p_new) ? key);
 end;
 $$;
+
+-- Name: move_identities(auth.users, auth.users, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.move_identities(p_keep auth.users, p_remove auth.users, p_context jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_identity auth.identities;
+begin
+  for v_identity in
+    select i.* from auth.identities as i
+    where i.user_id = p_remove.id and postern_internal.identity_moves(i, p_keep, p_remove, p_context)
+    order by i.created_at, i.id
+  loop
+    update auth.identities as i
+    set user_id = p_keep.id, updated_at = postern_internal.clock()
+    where i.id = v_identity.id;
+    update auth.identities as i -- those of address and number are named by their user
+    set provider_id = p_keep.id::text, identity_data = i.identity_data || jsonb_build_object('sub', p_keep.id)
+    where i.id = v_identity.id and i.provider in ('email', 'phone');
+    update postern.provider_tokens as t set user_id = p_keep.id where t.identity_id = v_identity.id;
+    perform postern_internal.record_event('identity.created', p_keep.id, p_context,
+      jsonb_build_object('provider', v_identity.provider, 'reason', 'merged'));
+    if v_identity.provider not in ('email', 'phone') then
+      perform postern_internal.notify_user('identity_linked', p_keep, p_context,
+        jsonb_build_object('provider', v_identity.provider));
+    end if;
+  end loop;
+end;
+$$;
+
+-- Name: move_rows(auth.users, auth.users, text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.move_rows(p_keep auth.users, p_remove auth.users, p_on_conflict text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_row record;
+  v_denied text[];
+  v_blocking text[];
+  v_colliding text[];
+  v_tables oid[] := array[]::oid[]; -- of the rows that collide
+  v_rows tid[] := array[]::tid[];
+  v_steps text[];
+begin
+  perform postern_internal.lock_moving_rows(p_remove.id);
+  for v_row in
+    select p.*, p.relation::regclass::text as name from postern_internal.plan_merge(p_keep, p_remove) as p
+    where p.relation <> 'auth.identities'::regclass
+  loop
+    if v_row.effect = 'denied' then
+      v_denied := v_denied || v_row.name;
+    elsif v_row.effect = 'blocks' and v_row.row_count > 0 then
+      v_blocking := v_blocking || v_row.name;
+    elsif v_row.effect = 'moves' and v_row.row_count > 0 then
+      v_steps := v_steps || postern_internal.steps_to_move(v_row.relation, v_row.column_names);
+      v_tables := v_tables || v_row.colliding_tables;
+      v_rows := v_rows || v_row.colliding_rows;
+      v_colliding := v_colliding || case when cardinality(v_row.colliding_rows) > 0 then v_row.name end;
+    end if;
+  end loop;
+  perform postern_internal.refuse_merge('The owner of schema auth may not change all rows of %s', v_denied);
+  if p_on_conflict = 'refuse' then
+    perform postern_internal.refuse_merge(
+      'Rows of both users collide in %s; on_conflict => ''keep'' drops those of the removed user', v_colliding);
+  end if;
+  perform postern_internal.refuse_merge('Rows of %s hold on to rows that would go', v_blocking);
+  if v_steps is not null then
+    execute (
+      select 'with ' || string_agg(format('s%s as (%s)', n, step), ', ' order by n) || ' select'
+      from unnest(v_steps) with ordinality as s (step, n))
+    using p_remove.id, p_keep.id, v_tables, v_rows;
+  end if;
+end;
+$$;
+
+-- Name: moving_rows(oid, text[], uuid, uuid); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.moving_rows(p_relation oid, p_columns text[], p_keep uuid, p_remove uuid, OUT row_count bigint, OUT colliding_tables oid[], OUT colliding_rows tid[])
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $_$
+begin
+  if not postern_internal.may_move(p_relation, p_columns) then
+    return;
+  end if;
+  execute format('select count(*) from %s as c where %s', postern_internal.table_source(p_relation),
+    postern_internal.holds_id(p_columns, '$1'))
+  into row_count using p_remove;
+  select coalesce(array_agg(r.o), '{}'), coalesce(array_agg(r.t), '{}') into colliding_tables, colliding_rows
+  from (
+    select distinct x.o, x.t
+    from pg_catalog.pg_index as i
+    cross join postern_internal.colliding_rows(i, p_columns, p_keep, p_remove) as c
+    cross join unnest(c.tables, c.rows) as x (o, t)
+    where i.indrelid = p_relation and i.indisunique and row_count > 0
+      and (i.indexprs is not null or i.indpred is not null or exists (
+        select from pg_catalog.pg_attribute as a
+        where a.attrelid = p_relation and a.attnum = any (i.indkey) and a.attname = any (p_columns)))) as r;
+end;
+$_$;
 
 -- Name: name_of_user(auth.users); Type: FUNCTION; Schema: postern_internal
 
@@ -9874,6 +10816,20 @@ begin
 end;
 $$;
 
+-- Name: owner_of(text, text, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.owner_of(p_provider text, p_address text, p_context jsonb) RETURNS uuid
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+begin
+  if p_provider = 'email' then
+    return postern_internal.owner_of_email(p_address, p_context);
+  end if;
+  return (select u.id from postern_internal.find_users_by_phone(p_address, p_context ->> 'aud') as u);
+end;
+$$;
+
 -- Name: owner_of_email(text, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.owner_of_email(p_email text, p_context jsonb) RETURNS uuid
@@ -10065,13 +11021,78 @@ $_$;
 -- Name: plan_deletion(uuid); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.plan_deletion(p_user_id uuid, OUT constraint_id oid, OUT row_count bigint)
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    AS $$
+  select p.constraint_id, p.row_count
+  from auth.users as u
+  cross join postern_internal.plan_removal(array[u.tableoid], array[u.ctid]) as p
+  where u.id = p_user_id
+$$;
+
+-- Name: plan_merge(auth.users, auth.users); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.plan_merge(p_keep auth.users, p_remove auth.users, OUT relation oid, OUT column_names text[], OUT effect text, OUT row_count bigint, OUT fix text, OUT colliding_tables oid[], OUT colliding_rows tid[])
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+#variable_conflict use_column
+declare
+  v_context jsonb := postern_internal.context();
+  v_keys oid[] := array(select k.oid from postern_internal.keys_that_move() as k (oid));
+  v_tables oid[] := array(select u.tableoid from auth.users as u where u.id = p_remove.id);
+  v_rows tid[] := array(select u.ctid from auth.users as u where u.id = p_remove.id);
+  v_table record;
+begin
+  for v_table in
+    select t.relation, t.columns, m.*
+    from postern_internal.tables_that_move() as t
+    cross join postern_internal.moving_rows(t.relation, t.columns, p_keep.id, p_remove.id) as m
+  loop
+    v_tables := v_tables || v_table.colliding_tables;
+    v_rows := v_rows || v_table.colliding_rows;
+    relation := v_table.relation;
+    column_names := v_table.columns;
+    row_count := v_table.row_count;
+    colliding_tables := v_table.colliding_tables;
+    colliding_rows := v_table.colliding_rows;
+    effect := case when v_table.row_count is null then 'denied' else 'moves' end;
+    fix := case when v_table.row_count is null then postern_internal.grants_to_move(v_table.relation) end;
+    return next;
+  end loop;
+  relation := 'auth.identities'::regclass;
+  column_names := '{user_id}';
+  effect := 'moves';
+  fix := null;
+  select count(*), coalesce(array_agg(i.tableoid) filter (where not m.moves), '{}'),
+    coalesce(array_agg(i.ctid) filter (where not m.moves), '{}')
+  into row_count, colliding_tables, colliding_rows
+  from auth.identities as i
+  cross join lateral (select postern_internal.identity_moves(i, p_keep, p_remove, v_context)) as m (moves)
+  where i.user_id = p_remove.id;
+  return next;
+  v_tables := v_tables || colliding_tables;
+  v_rows := v_rows || colliding_rows;
+  return query
+    select c.conrelid, array(
+        select a.attname::text from unnest(c.conkey) with ordinality as k (attnum, n)
+        join pg_catalog.pg_attribute as a on a.attrelid = c.conrelid and a.attnum = k.attnum order by k.n),
+      postern_internal.delete_effect(c), p.row_count, null, null::oid[], null::tid[]
+    from postern_internal.plan_removal(v_tables, v_rows, v_keys) as p
+    join pg_catalog.pg_constraint as c on c.oid = p.constraint_id;
+end;
+$$;
+
+-- Name: plan_removal(oid[], tid[], oid[]); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.plan_removal(p_tables oid[], p_rows tid[], p_except oid[] DEFAULT '{}'::oid[], OUT constraint_id oid, OUT row_count bigint)
     LANGUAGE plpgsql STABLE
     SET search_path TO ''
     AS $$
 declare
-  v_tables oid[];           -- of the rows that were found last: a table, or a partition
-  v_rows tid[];
-  v_seen_tables oid[];      -- all rows so far that go
+  v_tables oid[] := p_tables; -- of the rows that were found last: a table, or a partition
+  v_rows tid[] := p_rows;
+  v_seen_tables oid[];        -- all rows so far that go
   v_seen_rows tid[];
   v_counts jsonb := '{}'::jsonb; -- rows by foreign key
   v_fk pg_catalog.pg_constraint;
@@ -10079,7 +11100,6 @@ declare
   v_next_tables oid[];
   v_next_rows tid[];
 begin
-  select array_agg(u.tableoid), array_agg(u.ctid) into v_tables, v_rows from auth.users as u where u.id = p_user_id;
   while cardinality(v_rows) > 0 loop
     v_seen_tables := v_seen_tables || v_tables;
     v_seen_rows := v_seen_rows || v_rows;
@@ -10087,7 +11107,7 @@ begin
     v_next_rows := '{}';
     for v_fk in
       select c.* from pg_catalog.pg_constraint as c
-      where c.contype = 'f' and c.conparentid = 0 and c.confrelid in (
+      where c.contype = 'f' and c.conparentid = 0 and c.oid <> all (p_except) and c.confrelid in (
         select r.o from unnest(v_tables) as r (o)
         union select a.relid from unnest(v_tables) as r (o), pg_catalog.pg_partition_ancestors(r.o::regclass) as a)
       order by c.oid
@@ -11052,6 +12072,22 @@ begin
 end;
 $$;
 
+-- Name: refuse_merge(text, text[]); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.refuse_merge(p_message text, p_tables text[]) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_tables text := (select string_agg(distinct t, ', ') from unnest(p_tables) as t);
+begin
+  if v_tables is not null then
+    perform postern_internal.fail(
+      409, 'merge_refused', format(p_message, v_tables) || '. See postern.merge_users_plan');
+  end if;
+end;
+$$;
+
 -- Name: register_email(text, text, jsonb, text, text, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.register_email(p_email text, p_password_hash text, p_data jsonb, p_code_challenge text, p_code_challenge_method text, p_context jsonb, OUT outcome text, OUT account auth.users)
@@ -11312,11 +12348,10 @@ declare
   v_user auth.users;
 begin
   perform postern_internal.take_limits(p_context, coalesce(nullif(p_email, ''), p_phone));
-  v_user := postern_internal.lock_user(case
-    when p_email <> '' then (
-      select u.id from postern_internal.find_users_by_email(p_email, p_context ->> 'aud') as u)
-    else (select u.id from postern_internal.find_users_by_phone(p_phone, p_context ->> 'aud') as u)
-  end);
+  v_user := case
+    when p_email <> '' then postern_internal.lock_user_by_email(p_email, p_context ->> 'aud')
+    else postern_internal.lock_user_by_phone(p_phone, p_context ->> 'aud')
+  end;
   return (postern_internal.resend_to(v_user, p_type, p_code_challenge, p_code_challenge_method, p_context)).message_id;
 end;
 $$;
@@ -11352,6 +12387,49 @@ begin
 end;
 $$;
 
+-- Name: restore_identities(auth.users, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.restore_identities(p_user auth.users, p_identities jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_known record;
+begin
+  for v_known in
+    select 'email' as provider, p_user.id::text as provider_id, false as is_named,
+      postern_internal.base_identity_data(p_user.id, p_user.email)
+        || jsonb_build_object('email_verified', p_user.email_confirmed_at is not null) as data
+    where p_user.email is not null
+    union all
+    select 'phone', p_user.id::text, false, postern_internal.base_identity_data(p_user.id, null)
+        || jsonb_build_object('phone', p_user.phone, 'phone_verified', p_user.phone_confirmed_at is not null)
+    where p_user.phone is not null
+    union all
+    select p.key, i.value, true, jsonb_build_object(
+        'sub', i.value, 'provider_id', i.value, 'email_verified', false, 'phone_verified', false)
+    from jsonb_each(postern_internal.read_metadata(p_identities)) as p
+    cross join jsonb_array_elements_text(
+      case jsonb_typeof(p.value) when 'array' then p.value else jsonb_build_array(p.value) end) as i
+  loop
+    begin
+      update auth.identities as i
+      set provider_id = v_known.provider_id, identity_data = v_known.data, updated_at = postern_internal.clock()
+      where i.user_id = p_user.id and i.provider = v_known.provider
+        and i.provider_id
+          = postern_internal.obscured(p_user.id, v_known.provider || ':' || v_known.provider_id);
+    exception when unique_violation then
+      perform postern_internal.fail(422, 'identity_already_exists', 'Identity is already linked to another user');
+    end;
+    if not found and v_known.is_named then
+      perform postern_internal.fail(400, 'validation_failed',
+        format('The deleted user did not have the identity %s at %s', v_known.provider_id, v_known.provider));
+    end if;
+  end loop;
+  delete from auth.identities as i where i.user_id = p_user.id and i.identity_data = '{}';
+end;
+$$;
+
 -- Name: resume_oauth(uuid, boolean, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.resume_oauth(p_state uuid, p_has_code boolean, p_context jsonb, OUT provider text, OUT referrer text, OUT is_email_optional boolean, OUT secret text, OUT custom jsonb, OUT failure jsonb)
@@ -11374,6 +12452,26 @@ begin
     secret := v_taken.secret;
   end if;
   secret := coalesce(secret, '');
+end;
+$$;
+
+-- Name: retire_account(auth.users, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.retire_account(p_user auth.users, p_context jsonb) RETURNS text
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  perform postern_internal.end_sessions(p_user.id, 'retention', p_context);
+  perform postern_internal.remove_account(p_user, false, p_context);
+  delete from postern.retention_refusals as r where r.user_id = p_user.id;
+  perform postern_internal.check_references();
+  return null;
+exception when others then
+  if sqlstate ~ '^(40|53|55|57|58|XX)' then
+    raise;
+  end if;
+  return sqlerrm;
 end;
 $$;
 
@@ -11937,8 +13035,7 @@ declare
   v_registered record;
 begin
   perform postern_internal.take_limits(p_context, p_phone);
-  v_user := postern_internal.lock_user(
-    (select u.id from postern_internal.find_users_by_phone(p_phone, p_context ->> 'aud') as u));
+  v_user := postern_internal.lock_user_by_phone(p_phone, p_context ->> 'aud');
   if v_user.id is null and not p_create_user then
     perform postern_internal.fail(422, 'otp_disabled', 'Signups not allowed for otp');
   end if;
@@ -12295,6 +13392,23 @@ begin
 end;
 $$;
 
+-- Name: steps_to_move(oid, text[]); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.steps_to_move(p_relation oid, p_columns text[]) RETURNS text[]
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    AS $_$
+  select array[
+    format('delete from %s as c using unnest($3, $4) as r (o, t) where c.tableoid = r.o and c.ctid = r.t', s.source),
+    format('update %s as c set %s where (%s) and not exists '
+        || '(select from unnest($3, $4) as r (o, t) where c.tableoid = r.o and c.ctid = r.t)',
+      s.source, (
+        select string_agg(format('%1$I = case when c.%1$I = $1 then $2 else c.%1$I end', c), ', ')
+        from unnest(p_columns) as c),
+      postern_internal.holds_id(p_columns, '$1'))]
+  from postern_internal.table_source(p_relation) as s (source)
+$_$;
+
 -- Name: store_one_time_token(uuid, auth.one_time_token_type, text, text); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.store_one_time_token(p_user_id uuid, p_type auth.one_time_token_type, p_token_hash text, p_relates_to text) RETURNS text
@@ -12388,6 +13502,29 @@ CREATE FUNCTION postern_internal.sweep_sessions(p_ids uuid[], p_reason text, p_n
   select count(*) from ended
 $$;
 
+-- Name: sweep_users(uuid[], timestamp with time zone, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.sweep_users(p_ids uuid[], p_now timestamp with time zone, p_context jsonb) RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_user auth.users;
+  v_reason text;
+  v_count bigint := 0;
+begin
+  for v_user in select u.* from auth.users as u where u.id = any (p_ids) order by u.id loop
+    v_reason := postern_internal.retire_account(v_user, p_context);
+    if v_reason is null then
+      v_count := v_count + 1;
+    else
+      insert into postern.retention_refusals (user_id, reason, refused_at) values (v_user.id, v_reason, p_now);
+    end if;
+  end loop;
+  return v_count;
+end;
+$$;
+
 -- Name: table_source(oid); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.table_source(p_table oid) RETURNS text
@@ -12396,6 +13533,16 @@ CREATE FUNCTION postern_internal.table_source(p_table oid) RETURNS text
     AS $$
   select case c.relkind when 'p' then '' else 'only ' end || c.oid::regclass
   from pg_catalog.pg_class as c where c.oid = p_table
+$$;
+
+-- Name: tables_that_move(); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.tables_that_move(OUT relation oid, OUT columns text[])
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    AS $$
+  select c.relation, array_agg(distinct c.attribute::text)
+  from postern_internal.columns_that_move() as c group by c.relation order by c.relation
 $$;
 
 -- Name: take_client_state(auth.flow_state); Type: FUNCTION; Schema: postern_internal
@@ -12447,6 +13594,36 @@ begin
       perform postern_internal.fail_limit(v_wait);
     end if;
   end if;
+end;
+$$;
+
+-- Name: take_over(auth.users, auth.users); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.take_over(p_keep auth.users, p_remove auth.users) RETURNS auth.users
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_takes_email boolean := postern_internal.takes_email(p_keep, p_remove);
+  v_takes_phone boolean := postern_internal.takes_phone(p_keep, p_remove);
+begin
+  update auth.users as u
+  set email = case when v_takes_email then p_remove.email else u.email end,
+    email_confirmed_at = case when v_takes_email then p_remove.email_confirmed_at else u.email_confirmed_at end,
+    phone = case when v_takes_phone then p_remove.phone else u.phone end,
+    phone_confirmed_at = case when v_takes_phone then p_remove.phone_confirmed_at else u.phone_confirmed_at end,
+    raw_user_meta_data = postern_internal.read_metadata(p_remove.raw_user_meta_data)
+      - array['sub', 'iss', 'provider_id', 'email', 'email_verified', 'phone', 'phone_verified']
+      || postern_internal.read_metadata(u.raw_user_meta_data)
+      || case when v_takes_email then '{"email_verified": true}'::jsonb else '{}' end,
+    raw_app_meta_data = postern_internal.read_metadata(p_remove.raw_app_meta_data) - array['provider', 'providers']
+      || postern_internal.read_metadata(u.raw_app_meta_data),
+    is_anonymous = u.is_anonymous and not (
+      v_takes_email or v_takes_phone or exists (select from auth.identities as i where i.user_id = u.id)),
+    updated_at = postern_internal.clock()
+  where u.id = p_keep.id;
+  perform postern_internal.recompute_providers(p_keep.id);
+  return postern_internal.lock_user(p_keep.id);
 end;
 $$;
 
@@ -12591,6 +13768,24 @@ begin
   end if;
   return greatest(postern_internal.token_wait(p_name, p_who, p_every, p_burst), 0.001);
 end;
+$$;
+
+-- Name: takes_email(auth.users, auth.users); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.takes_email(p_keep auth.users, p_remove auth.users) RETURNS boolean
+    LANGUAGE sql IMMUTABLE
+    AS $$
+  select coalesce(p_keep.email, '') = '' and coalesce(p_remove.email, '') <> '' and not p_keep.is_sso_user
+    and p_remove.email_confirmed_at is not null and p_remove.deleted_at is null
+$$;
+
+-- Name: takes_phone(auth.users, auth.users); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.takes_phone(p_keep auth.users, p_remove auth.users) RETURNS boolean
+    LANGUAGE sql IMMUTABLE
+    AS $$
+  select coalesce(p_keep.phone, '') = '' and coalesce(p_remove.phone, '') <> '' and not p_keep.is_sso_user
+    and p_remove.phone_confirmed_at is not null and p_remove.deleted_at is null
 $$;
 
 -- Name: test_otp(text, jsonb); Type: FUNCTION; Schema: postern_internal
@@ -13364,6 +14559,23 @@ CREATE FUNCTION postern_internal.wall_clock() RETURNS timestamp with time zone
   end
 $$;
 
+-- Name: was_email(auth.users, text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.was_email(p_user auth.users, p_email text) RETURNS boolean
+    LANGUAGE sql STABLE
+    AS $$
+  select p_user.email in (
+    lower(p_email), postern_internal.obscured(p_user.id, lower(p_email)), postern_internal.obscured(p_user.id, p_email))
+$$;
+
+-- Name: was_phone(auth.users, text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.was_phone(p_user auth.users, p_phone text) RETURNS boolean
+    LANGUAGE sql STABLE
+    AS $$
+  select p_user.phone in (p_phone, left(postern_internal.obscured(p_user.id, p_phone), 15))
+$$;
+
 -- Name: webhook_json(postern.webhooks); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.webhook_json(p_webhook postern.webhooks) RETURNS jsonb
@@ -14019,7 +15231,7 @@ CREATE TABLE postern.retention_refusals (
 
 -- Name: TABLE retention_refusals; Type: COMMENT; Schema: postern
 
-COMMENT ON TABLE postern.retention_refusals IS 'Anonymous users that maintenance could not delete, and why; it tries again after a week.';
+COMMENT ON TABLE postern.retention_refusals IS 'Users that maintenance could not delete, and why; it tries again after a week.';
 
 -- Name: schema_version; Type: TABLE; Schema: postern
 
@@ -14930,6 +16142,11 @@ GRANT ALL ON FUNCTION postern.aal() TO anon;
 GRANT ALL ON FUNCTION postern.aal() TO authenticated;
 GRANT ALL ON FUNCTION postern.aal() TO service_role;
 
+-- Name: FUNCTION anonymise_user(who text); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.anonymise_user(who text) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.anonymise_user(who text) TO postern_admin;
+
 -- Name: FUNCTION ban_user(who text, duration interval); Type: ACL; Schema: postern
 
 REVOKE ALL ON FUNCTION postern.ban_user(who text, duration interval) FROM PUBLIC;
@@ -15024,6 +16241,11 @@ GRANT ALL ON FUNCTION postern.ensure_user(email text, user_metadata jsonb, app_m
 
 REVOKE ALL ON FUNCTION postern.expire_links(who text) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.expire_links(who text) TO postern_admin;
+
+-- Name: FUNCTION export_user(who text); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.export_user(who text) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.export_user(who text) TO postern_admin;
 
 -- Name: FUNCTION export_users(secrets boolean, after uuid, max_rows bigint); Type: ACL; Schema: postern
 
@@ -15165,6 +16387,17 @@ GRANT ALL ON FUNCTION postern.list_webhooks() TO postern_admin;
 REVOKE ALL ON FUNCTION postern.lock_user(who text, reason text) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.lock_user(who text, reason text) TO postern_admin;
 
+-- Name: FUNCTION merge_users(keep text, remove text, on_conflict text); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.merge_users(keep text, remove text, on_conflict text) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.merge_users(keep text, remove text, on_conflict text) TO postern_admin;
+
+-- Name: FUNCTION merge_users_plan(keep text, remove text); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.merge_users_plan(keep text, remove text) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.merge_users_plan(keep text, remove text) TO postern_admin;
+GRANT ALL ON FUNCTION postern.merge_users_plan(keep text, remove text) TO postern_support;
+
 -- Name: FUNCTION notify_events(enabled boolean); Type: ACL; Schema: postern
 
 REVOKE ALL ON FUNCTION postern.notify_events(enabled boolean) FROM PUBLIC;
@@ -15175,6 +16408,11 @@ GRANT ALL ON FUNCTION postern.notify_events(enabled boolean) TO postern_admin;
 REVOKE ALL ON FUNCTION postern.password_hash_stats() FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.password_hash_stats() TO postern_admin;
 GRANT ALL ON FUNCTION postern.password_hash_stats() TO postern_support;
+
+-- Name: FUNCTION purge_deleted(older_than interval); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.purge_deleted(older_than interval) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.purge_deleted(older_than interval) TO postern_admin;
 
 -- Name: FUNCTION replay_events(webhook_id uuid, from_id bigint, to_id bigint); Type: ACL; Schema: postern
 
@@ -15200,6 +16438,11 @@ GRANT ALL ON FUNCTION postern.reset_limit(who text, limit_name text) TO postern_
 
 REVOKE ALL ON FUNCTION postern.reset_mfa(who text) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.reset_mfa(who text) TO postern_admin;
+
+-- Name: FUNCTION restore_user(who text, email text, phone text, identities jsonb); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.restore_user(who text, email text, phone text, identities jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.restore_user(who text, email text, phone text, identities jsonb) TO postern_admin;
 
 -- Name: FUNCTION retry_dead_outbox(p_kind text, p_limit integer); Type: ACL; Schema: postern
 
@@ -15428,6 +16671,10 @@ REVOKE ALL ON FUNCTION postern_internal.add_imported_identities(p_user_id uuid, 
 -- Name: FUNCTION add_webhook_secret(p_webhook_id uuid, p_keep interval, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.add_webhook_secret(p_webhook_id uuid, p_keep interval, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION addresses_of(p_user auth.users); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.addresses_of(p_user auth.users) FROM PUBLIC;
 
 -- Name: FUNCTION admin_create_user(p_account jsonb, p_password_hash text, p_is_import boolean, p_refusal jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -15703,6 +16950,10 @@ REVOKE ALL ON FUNCTION postern_internal.check_custom_shape(p_provider auth.custo
 
 REVOKE ALL ON FUNCTION postern_internal.check_custom_urls(p_urls text[], p_context jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION check_deleted_address(p_user auth.users, p_email text, p_phone text, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.check_deleted_address(p_user auth.users, p_email text, p_phone text, p_context jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION check_email(p_email text); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.check_email(p_email text) FROM PUBLIC;
@@ -15735,6 +16986,10 @@ REVOKE ALL ON FUNCTION postern_internal.check_mail_frequency(p_last_sent_at time
 
 REVOKE ALL ON FUNCTION postern_internal.check_may_enroll(p_user_id uuid, p_session_id uuid, p_factor_id uuid) FROM PUBLIC;
 
+-- Name: FUNCTION check_merge(p_keep auth.users, p_remove auth.users, p_on_conflict text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.check_merge(p_keep auth.users, p_remove auth.users, p_on_conflict text) FROM PUBLIC;
+
 -- Name: FUNCTION check_metadata(p_metadata jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.check_metadata(p_metadata jsonb) FROM PUBLIC;
@@ -15754,6 +17009,10 @@ REVOKE ALL ON FUNCTION postern_internal.check_password_limit(p_context jsonb) FR
 -- Name: FUNCTION check_phone(p_phone text); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.check_phone(p_phone text) FROM PUBLIC;
+
+-- Name: FUNCTION check_references(); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.check_references() FROM PUBLIC;
 
 -- Name: FUNCTION check_room_for_factor(p_user_id uuid, p_name text, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -15810,6 +17069,14 @@ REVOKE ALL ON FUNCTION postern_internal.client_address(p_context jsonb) FROM PUB
 -- Name: FUNCTION clock(); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.clock() FROM PUBLIC;
+
+-- Name: FUNCTION colliding_rows(p_index pg_index, p_columns text[], p_keep uuid, p_remove uuid, OUT tables oid[], OUT rows tid[]); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.colliding_rows(p_index pg_index, p_columns text[], p_keep uuid, p_remove uuid, OUT tables oid[], OUT rows tid[]) FROM PUBLIC;
+
+-- Name: FUNCTION columns_that_move(); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.columns_that_move() FROM PUBLIC;
 
 -- Name: TABLE one_time_tokens; Type: ACL; Schema: auth
 
@@ -15999,6 +17266,22 @@ REVOKE ALL ON FUNCTION postern_internal.explain_session_end(p_reason text) FROM 
 
 REVOKE ALL ON FUNCTION postern_internal.export_document(p_user auth.users, p_secrets boolean) FROM PUBLIC;
 
+-- Name: FUNCTION exported_account(p_user auth.users); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.exported_account(p_user auth.users) FROM PUBLIC;
+
+-- Name: FUNCTION exported_history(p_user auth.users); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.exported_history(p_user auth.users) FROM PUBLIC;
+
+-- Name: FUNCTION exported_sessions(p_user_id uuid); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.exported_sessions(p_user_id uuid) FROM PUBLIC;
+
+-- Name: FUNCTION exported_side_tables(p_user_id uuid); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.exported_side_tables(p_user_id uuid) FROM PUBLIC;
+
 -- Name: FUNCTION expression_tokens(p_expression text); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.expression_tokens(p_expression text) FROM PUBLIC;
@@ -16062,6 +17345,10 @@ GRANT SELECT ON TABLE auth.mfa_challenges TO postgres WITH GRANT OPTION;
 -- Name: FUNCTION find_challenge(p_user auth.users, p_factor auth.mfa_factors, p_challenge_id uuid, p_session_id uuid, p_context jsonb, OUT challenge auth.mfa_challenges, OUT failure jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.find_challenge(p_user auth.users, p_factor auth.mfa_factors, p_challenge_id uuid, p_session_id uuid, p_context jsonb, OUT challenge auth.mfa_challenges, OUT failure jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION find_deleted_user(p_who text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.find_deleted_user(p_who text) FROM PUBLIC;
 
 -- Name: FUNCTION find_factor(p_user_id uuid, p_factor_id uuid); Type: ACL; Schema: postern_internal
 
@@ -16147,6 +17434,22 @@ REVOKE ALL ON FUNCTION postern_internal.flow_expires_at(p_flow auth.flow_state, 
 
 REVOKE ALL ON FUNCTION postern_internal.foreign_keys_to_auth() FROM PUBLIC;
 
+-- Name: FUNCTION forget_audit(p_user_id uuid, p_addresses text[]); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.forget_audit(p_user_id uuid, p_addresses text[]) FROM PUBLIC;
+
+-- Name: FUNCTION forget_credentials(p_user_id uuid); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.forget_credentials(p_user_id uuid) FROM PUBLIC;
+
+-- Name: FUNCTION forget_limits(p_keys text[]); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.forget_limits(p_keys text[]) FROM PUBLIC;
+
+-- Name: FUNCTION forget_records(p_user auth.users, p_addresses text[]); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.forget_records(p_user auth.users, p_addresses text[]) FROM PUBLIC;
+
 -- Name: FUNCTION generate_link(p_link jsonb, p_password_hash text, p_refusal jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.generate_link(p_link jsonb, p_password_hash text, p_refusal jsonb, p_context jsonb) FROM PUBLIC;
@@ -16171,6 +17474,10 @@ REVOKE ALL ON FUNCTION postern_internal.ghash(p_hash_key bytea, p_data bytea) FR
 
 REVOKE ALL ON FUNCTION postern_internal.given(p_members jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION grants_to_move(p_relation oid); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.grants_to_move(p_relation oid) FROM PUBLIC;
+
 -- Name: FUNCTION has_newer_session(p_session auth.sessions, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.has_newer_session(p_session auth.sessions, p_context jsonb) FROM PUBLIC;
@@ -16191,6 +17498,14 @@ REVOKE ALL ON FUNCTION postern_internal.hash_password(p_password text) FROM PUBL
 
 REVOKE ALL ON FUNCTION postern_internal.hmac_sha256(p_key bytea, p_message bytea) FROM PUBLIC;
 
+-- Name: FUNCTION holds_address(p_payload json, p_addresses text[]); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.holds_address(p_payload json, p_addresses text[]) FROM PUBLIC;
+
+-- Name: FUNCTION holds_id(p_columns text[], p_ids text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.holds_id(p_columns text[], p_ids text) FROM PUBLIC;
+
 -- Name: FUNCTION hook_email_data(p_template text, p_mails jsonb[], p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.hook_email_data(p_template text, p_mails jsonb[], p_context jsonb) FROM PUBLIC;
@@ -16206,6 +17521,14 @@ GRANT SELECT ON TABLE auth.identities TO postgres WITH GRANT OPTION;
 -- Name: FUNCTION identity_json(p_identity auth.identities); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.identity_json(p_identity auth.identities) FROM PUBLIC;
+
+-- Name: FUNCTION identity_moves(p_identity auth.identities, p_keep auth.users, p_remove auth.users, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.identity_moves(p_identity auth.identities, p_keep auth.users, p_remove auth.users, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION impersonal_payload(p_payload jsonb, p_user_id uuid, p_addresses text[]); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.impersonal_payload(p_payload jsonb, p_user_id uuid, p_addresses text[]) FROM PUBLIC;
 
 -- Name: FUNCTION import_factors(p_document jsonb, p_user jsonb); Type: ACL; Schema: postern_internal
 
@@ -16278,6 +17601,10 @@ REVOKE ALL ON FUNCTION postern_internal.is_aal2(p_session_id uuid) FROM PUBLIC;
 -- Name: FUNCTION is_about(p_user auth.users, p_query text); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.is_about(p_user auth.users, p_query text) FROM PUBLIC;
+
+-- Name: FUNCTION is_actor(p_payload jsonb, p_user_id uuid, p_addresses text[]); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.is_actor(p_payload jsonb, p_user_id uuid, p_addresses text[]) FROM PUBLIC;
 
 -- Name: FUNCTION is_address_proved(p_email text, p_identity jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -16391,6 +17718,10 @@ REVOKE ALL ON FUNCTION postern_internal.keep_provider_tokens(p_provider text, p_
 
 REVOKE ALL ON FUNCTION postern_internal.keycloak_hash(p_credential text) FROM PUBLIC;
 
+-- Name: FUNCTION keys_that_move(); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.keys_that_move() FROM PUBLIC;
+
 -- Name: FUNCTION lacks_second_factor(p_user_id uuid, p_session_id uuid); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.lacks_second_factor(p_user_id uuid, p_session_id uuid) FROM PUBLIC;
@@ -16479,6 +17810,10 @@ REVOKE ALL ON FUNCTION postern_internal.list_users_after(p_filter text, p_create
 
 REVOKE ALL ON FUNCTION postern_internal.list_webhooks() FROM PUBLIC;
 
+-- Name: FUNCTION lock_moving_rows(p_remove uuid); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.lock_moving_rows(p_remove uuid) FROM PUBLIC;
+
 -- Name: FUNCTION lock_names(p_provider text, p_identity jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.lock_names(p_provider text, p_identity jsonb, p_context jsonb) FROM PUBLIC;
@@ -16490,6 +17825,10 @@ REVOKE ALL ON FUNCTION postern_internal.lock_user(p_user_id uuid) FROM PUBLIC;
 -- Name: FUNCTION lock_user_by_email(p_email text, p_aud text); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.lock_user_by_email(p_email text, p_aud text) FROM PUBLIC;
+
+-- Name: FUNCTION lock_user_by_phone(p_phone text, p_aud text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.lock_user_by_phone(p_phone text, p_aud text) FROM PUBLIC;
 
 -- Name: FUNCTION log_out(p_user_id uuid, p_session_id uuid, p_scope text, p_context jsonb, OUT ended integer); Type: ACL; Schema: postern_internal
 
@@ -16518,6 +17857,10 @@ REVOKE ALL ON FUNCTION postern_internal.maintain(p_rule text, OUT rows bigint, O
 -- Name: FUNCTION maintain_anonymous_users(p_now timestamp with time zone, p_context jsonb, p_limit integer); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.maintain_anonymous_users(p_now timestamp with time zone, p_context jsonb, p_limit integer) FROM PUBLIC;
+
+-- Name: FUNCTION maintain_deleted_users(p_now timestamp with time zone, p_context jsonb, p_limit integer); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.maintain_deleted_users(p_now timestamp with time zone, p_context jsonb, p_limit integer) FROM PUBLIC;
 
 -- Name: FUNCTION maintain_event_partitions(p_now timestamp with time zone, p_context jsonb, p_limit integer); Type: ACL; Schema: postern_internal
 
@@ -16583,6 +17926,10 @@ REVOKE ALL ON FUNCTION postern_internal.mark_identity_verified(p_user auth.users
 
 REVOKE ALL ON FUNCTION postern_internal.match_imported(p_batch text, p_context jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION may_move(p_relation oid, p_columns text[]); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.may_move(p_relation oid, p_columns text[]) FROM PUBLIC;
+
 -- Name: FUNCTION merge_external_data(p_user_id uuid, p_identity jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.merge_external_data(p_user_id uuid, p_identity jsonb) FROM PUBLIC;
@@ -16590,6 +17937,18 @@ REVOKE ALL ON FUNCTION postern_internal.merge_external_data(p_user_id uuid, p_id
 -- Name: FUNCTION merge_metadata(p_old jsonb, p_new jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.merge_metadata(p_old jsonb, p_new jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION move_identities(p_keep auth.users, p_remove auth.users, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.move_identities(p_keep auth.users, p_remove auth.users, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION move_rows(p_keep auth.users, p_remove auth.users, p_on_conflict text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.move_rows(p_keep auth.users, p_remove auth.users, p_on_conflict text) FROM PUBLIC;
+
+-- Name: FUNCTION moving_rows(p_relation oid, p_columns text[], p_keep uuid, p_remove uuid, OUT row_count bigint, OUT colliding_tables oid[], OUT colliding_rows tid[]); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.moving_rows(p_relation oid, p_columns text[], p_keep uuid, p_remove uuid, OUT row_count bigint, OUT colliding_tables oid[], OUT colliding_rows tid[]) FROM PUBLIC;
 
 -- Name: FUNCTION name_of_user(p_user auth.users); Type: ACL; Schema: postern_internal
 
@@ -16687,6 +18046,10 @@ REVOKE ALL ON FUNCTION postern_internal.otp_hash(p_address text, p_otp text) FRO
 
 REVOKE ALL ON FUNCTION postern_internal.outbox_delay(p_outcome text, p_attempts integer) FROM PUBLIC;
 
+-- Name: FUNCTION owner_of(p_provider text, p_address text, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.owner_of(p_provider text, p_address text, p_context jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION owner_of_email(p_email text, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.owner_of_email(p_email text, p_context jsonb) FROM PUBLIC;
@@ -16722,6 +18085,14 @@ REVOKE ALL ON FUNCTION postern_internal.password_hash_form(p_hash text, OUT form
 -- Name: FUNCTION plan_deletion(p_user_id uuid); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.plan_deletion(p_user_id uuid) FROM PUBLIC;
+
+-- Name: FUNCTION plan_merge(p_keep auth.users, p_remove auth.users); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.plan_merge(p_keep auth.users, p_remove auth.users) FROM PUBLIC;
+
+-- Name: FUNCTION plan_removal(p_tables oid[], p_rows tid[], p_except oid[]); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.plan_removal(p_tables oid[], p_rows tid[], p_except oid[]) FROM PUBLIC;
 
 -- Name: FUNCTION prepare_factor_verification(p_user_id uuid, p_session_id uuid, p_factor_id uuid, p_challenge_id uuid, p_has_code boolean, p_refusal jsonb, p_context jsonb, OUT factor_type text, OUT secret text, OUT checked_at timestamp with time zone, OUT failure jsonb); Type: ACL; Schema: postern_internal
 
@@ -16879,6 +18250,10 @@ REVOKE ALL ON FUNCTION postern_internal.refuse_identity(p_refusal text, p_user_i
 
 REVOKE ALL ON FUNCTION postern_internal.refuse_import(p_batch text, p_lines bigint[], p_sqlstate text, p_message text) FROM PUBLIC;
 
+-- Name: FUNCTION refuse_merge(p_message text, p_tables text[]); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.refuse_merge(p_message text, p_tables text[]) FROM PUBLIC;
+
 -- Name: FUNCTION register_email(p_email text, p_password_hash text, p_data jsonb, p_code_challenge text, p_code_challenge_method text, p_context jsonb, OUT outcome text, OUT account auth.users); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.register_email(p_email text, p_password_hash text, p_data jsonb, p_code_challenge text, p_code_challenge_method text, p_context jsonb, OUT outcome text, OUT account auth.users) FROM PUBLIC;
@@ -16923,9 +18298,17 @@ REVOKE ALL ON FUNCTION postern_internal.resend(p_type text, p_email text, p_phon
 
 REVOKE ALL ON FUNCTION postern_internal.resend_to(p_user auth.users, p_type text, p_code_challenge text, p_code_challenge_method text, p_context jsonb, OUT message_id text, OUT is_sent boolean) FROM PUBLIC;
 
+-- Name: FUNCTION restore_identities(p_user auth.users, p_identities jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.restore_identities(p_user auth.users, p_identities jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION resume_oauth(p_state uuid, p_has_code boolean, p_context jsonb, OUT provider text, OUT referrer text, OUT is_email_optional boolean, OUT secret text, OUT custom jsonb, OUT failure jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.resume_oauth(p_state uuid, p_has_code boolean, p_context jsonb, OUT provider text, OUT referrer text, OUT is_email_optional boolean, OUT secret text, OUT custom jsonb, OUT failure jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION retire_account(p_user auth.users, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.retire_account(p_user auth.users, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION rfc3339(p_at timestamp with time zone); Type: ACL; Schema: postern_internal
 
@@ -17055,6 +18438,10 @@ REVOKE ALL ON FUNCTION postern_internal.sign_up_anonymously(p_data jsonb, p_cont
 
 REVOKE ALL ON FUNCTION postern_internal.sign_up_by_phone(p_phone text, p_password_hash text, p_data jsonb, p_channel text, p_context jsonb, OUT issued jsonb, OUT account jsonb, OUT failure jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION steps_to_move(p_relation oid, p_columns text[]); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.steps_to_move(p_relation oid, p_columns text[]) FROM PUBLIC;
+
 -- Name: FUNCTION store_one_time_token(p_user_id uuid, p_type auth.one_time_token_type, p_token_hash text, p_relates_to text); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.store_one_time_token(p_user_id uuid, p_type auth.one_time_token_type, p_token_hash text, p_relates_to text) FROM PUBLIC;
@@ -17071,9 +18458,17 @@ REVOKE ALL ON FUNCTION postern_internal.swap_refresh_token(p_user auth.users, p_
 
 REVOKE ALL ON FUNCTION postern_internal.sweep_sessions(p_ids uuid[], p_reason text, p_now timestamp with time zone) FROM PUBLIC;
 
+-- Name: FUNCTION sweep_users(p_ids uuid[], p_now timestamp with time zone, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.sweep_users(p_ids uuid[], p_now timestamp with time zone, p_context jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION table_source(p_table oid); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.table_source(p_table oid) FROM PUBLIC;
+
+-- Name: FUNCTION tables_that_move(); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.tables_that_move() FROM PUBLIC;
 
 -- Name: FUNCTION take_client_state(p_flow auth.flow_state, OUT secret text, OUT failure jsonb); Type: ACL; Schema: postern_internal
 
@@ -17082,6 +18477,10 @@ REVOKE ALL ON FUNCTION postern_internal.take_client_state(p_flow auth.flow_state
 -- Name: FUNCTION take_limits(p_context jsonb, p_address text); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.take_limits(p_context jsonb, p_address text) FROM PUBLIC;
+
+-- Name: FUNCTION take_over(p_keep auth.users, p_remove auth.users); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.take_over(p_keep auth.users, p_remove auth.users) FROM PUBLIC;
 
 -- Name: FUNCTION take_part(p_kind text, p_parts integer, p_events integer, p_every double precision, p_may_wait boolean); Type: ACL; Schema: postern_internal
 
@@ -17098,6 +18497,14 @@ REVOKE ALL ON FUNCTION postern_internal.take_quota(p_kind text, p_context jsonb)
 -- Name: FUNCTION take_token(p_name text, p_who text, p_every double precision, p_burst integer); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.take_token(p_name text, p_who text, p_every double precision, p_burst integer) FROM PUBLIC;
+
+-- Name: FUNCTION takes_email(p_keep auth.users, p_remove auth.users); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.takes_email(p_keep auth.users, p_remove auth.users) FROM PUBLIC;
+
+-- Name: FUNCTION takes_phone(p_keep auth.users, p_remove auth.users); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.takes_phone(p_keep auth.users, p_remove auth.users) FROM PUBLIC;
 
 -- Name: FUNCTION test_otp(p_phone text, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -17230,6 +18637,14 @@ REVOKE ALL ON FUNCTION postern_internal.wake_outbox() FROM PUBLIC;
 -- Name: FUNCTION wall_clock(); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.wall_clock() FROM PUBLIC;
+
+-- Name: FUNCTION was_email(p_user auth.users, p_email text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.was_email(p_user auth.users, p_email text) FROM PUBLIC;
+
+-- Name: FUNCTION was_phone(p_user auth.users, p_phone text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.was_phone(p_user auth.users, p_phone text) FROM PUBLIC;
 
 -- Name: FUNCTION webhook_json(p_webhook postern.webhooks); Type: ACL; Schema: postern_internal
 
