@@ -104,7 +104,7 @@ func TestImportUsers(t *testing.T) {
 			{run, "1,0,2,1"},
 		},
 		"in silence": {
-			staged(`{"email": "a@example.com"}`, `{"email": "ann@example.com", "role": "editor", "identities": [{"provider": "gitlab", "id": "1"}]}`),
+			staged(`{"email": "a@example.com"}`, `{"email": "ann@example.com", "role": "editor", "password_hash": "`+django+`", "identities": [{"provider": "gitlab", "id": "1"}]}`),
 			{"select * from postern.import_users('b', update_existing => true, silent => true)", "1,1,0,0"},
 			{"select (select count(*) from postern.events), (select string_agg(payload ->> 'action', ' ' order by payload ->> 'action') from auth.audit_log_entries)",
 				`0,"user_modified user_signedup`},
