@@ -109,7 +109,7 @@ func importFile(cmd *cobra.Command, name string, f importFlags) error {
 	}
 	return withConnection(cmd, func(ctx context.Context, conn *pgx.Conn) error {
 		shown := newProgress(cmd.ErrOrStderr(), "users", size)
-		i := &importRun{importFlags: f, conn: conn, batch: "postern user import " + rand.Text(), refused: refused, progress: shown}
+		i := &importRun{importFlags: f, conn: conn, batch: newBatch(), refused: refused, progress: shown}
 		err := i.run(ctx, format, shown.reading(in))
 		shown.end()
 		if err != nil {
@@ -118,6 +118,8 @@ func importFile(cmd *cobra.Command, name string, f importFlags) error {
 		return i.tell(cmd)
 	})
 }
+
+func newBatch() string { return "postern user import " + rand.Text() }
 
 func importFormat(name string) (importer.Format, error) {
 	var names []string
@@ -134,7 +136,7 @@ func importFormat(name string) (importer.Format, error) {
 type importRun struct {
 	importFlags
 	conn     *pgx.Conn
-	batch    string
+	batch    string // another one for each chunk: no scan meets the rows of those before, which are dead and, in a dry run, still there
 	refused  io.Writer
 	progress *progress
 	totals   importTotals
@@ -212,6 +214,7 @@ func (i *importRun) flush(ctx context.Context, begin func(context.Context) (pgx.
 	i.totals.Updated += done.Updated
 	i.totals.Skipped += done.Skipped
 	i.progress.add(len(chunk))
+	i.batch = newBatch()
 	return nil
 }
 
