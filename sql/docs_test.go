@@ -26,6 +26,7 @@ var sections = []struct {
 		"find_users",
 		"count_users",
 		"get_user",
+		"get_claims",
 		"update_user",
 		"set_email",
 		"set_phone",
@@ -128,6 +129,7 @@ var sections = []struct {
 	}},
 	{"Who acts", []string{
 		"set_actor",
+		"impersonate",
 	}},
 	{"Upkeep", []string{
 		"run_maintenance",

@@ -153,3 +153,39 @@ func bareCluster(t testing.TB) string {
 	t.Cleanup(func() { _ = cluster.Stop() })
 	return cluster.SocketURL("postgres")
 }
+
+// newRole makes a role for a test, named after the superuser's database, and drops it when the test ends: roles belong to
+// the cluster, which tests share.
+func newRole(t testing.TB, url, prefix, options string) string {
+	t.Helper()
+	conn := connect(t, url, "")
+	name := prefix + "_" + conn.Config().Database
+	exec(t, conn, "create role "+name+" "+options)
+	t.Cleanup(func() {
+		cleaner, err := pgx.Connect(context.Background(), url)
+		if err == nil {
+			_, err = cleaner.Exec(context.Background(), "drop role "+name)
+			_ = cleaner.Close(context.Background())
+		}
+		if err != nil {
+			t.Error(err)
+		}
+	})
+	return name
+}
+
+// connectAs opens a connection whose session user is that role.
+func connectAs(t testing.TB, url, role string) *pgx.Conn {
+	t.Helper()
+	config, err := pgx.ParseConfig(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.User = role
+	conn, err := pgx.ConnectConfig(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close(context.Background()) })
+	return conn
+}

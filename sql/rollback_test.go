@@ -43,6 +43,7 @@ var writes = map[string]string{
 	"get_provider_token":      "postern.get_provider_token(" + hubID + ", '" + sealingKey + "')",
 	"invite_user":             "postern.invite_user('eve@example.com')",
 	"issue_link":              "l.hashed_token from postern.issue_link('ann@example.com', 'recovery') as l",
+	"impersonate":             "postern_internal.begin_impersonation('kim@example.com', 'x')", // the part that writes
 	"link_identity":           "postern.link_identity('bob@example.com', 'gitlab', '9')",
 	"lock_user":               "postern.lock_user('ann@example.com', 'stolen')",
 	"merge_users":             "postern.merge_users('bob@example.com', 'ann@example.com')",
@@ -82,6 +83,7 @@ var writes = map[string]string{
 
 // reads has those that are volatile, because they need the time or settings of the moment, and write nothing.
 var reads = map[string]string{
+	"get_claims":            "postern.get_claims('ann@example.com')",
 	"list_custom_providers": "postern.list_custom_providers()",
 	"list_limits":           "postern.list_limits()",
 	"set_actor":             "postern.set_actor('alice@example.com')", // writes a setting, see actor_test.go
@@ -91,7 +93,8 @@ var reads = map[string]string{
 func furnished(t *testing.T) *pgx.Conn {
 	t.Helper()
 	url := apitest.Database(t)
-	exec(t, connect(t, apitest.AdminURL(t, url), ""), "create extension pgcrypto", "grant create on schema public to public")
+	admin := apitest.AdminURL(t, url)
+	exec(t, connect(t, admin, ""), "create extension pgcrypto", "grant create on schema public to public")
 	keys, err := seal.New(config.Encryption{Encrypt: true, KeyID: "k1", Key: sealingKey, DecryptionKeys: config.EncryptionKeys{"k1": sealingKey}})
 	if err != nil {
 		t.Fatal(err)
@@ -106,6 +109,7 @@ func furnished(t *testing.T) *pgx.Conn {
 		"update auth.users set phone = '15550002' where id = "+annID,
 		"select postern.send_magic_link('ann@example.com')",
 		"select postern.create_user('fay@example.com'), postern.lock_user('fay@example.com', 'lost')",
+		"select postern.create_user('kim@example.com', role => "+quote(newRole(t, admin, "plain", "role "+apitest.Owner))+")",
 		"select postern.create_user('gil@example.com'), postern.delete_user('gil@example.com', soft => true)",
 		"insert into postern.outbox (kind, template, recipient, state, finished_at) values ('mail', 'x', 'y', 'dead', now())",
 		"insert into postern.webhooks values ("+webhookID+", 'https://crm.example.com/hook', '{user.*}', 'CRM', true, null, now(), now())",

@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-//go:embed migrations functions views grants.sql
+//go:embed migrations functions views grants.sql testkit
 var embedded embed.FS
 
 // grantsPath is installed after all other files, and again whenever one of them changed.
@@ -28,6 +28,7 @@ type source struct {
 	migrations []file
 	routines   []file // functions and views
 	grants     file
+	testKit    []file // schema postern_test, which Install leaves alone
 }
 
 // Hash identifies the embedded SQL: 16 hex digits that change with any file. It names the template
@@ -79,6 +80,8 @@ func (s *source) add(f file) {
 		s.grants = f
 	case strings.HasPrefix(f.path, "migrations/"):
 		s.migrations = append(s.migrations, f)
+	case strings.HasPrefix(f.path, "testkit/"):
+		s.testKit = append(s.testKit, f)
 	default:
 		s.routines = append(s.routines, f)
 	}

@@ -17,7 +17,7 @@ import (
 )
 
 func migrateCommand() *cobra.Command {
-	var isPlan bool
+	var isPlan, hasTestKit bool
 	cmd := &cobra.Command{
 		Use:   "migrate",
 		Short: "Bring the database to the schema of this version",
@@ -30,10 +30,18 @@ func migrateCommand() *cobra.Command {
 					return printPlan(cmd.Context(), cmd.OutOrStdout(), conn)
 				})
 			}
-			return migrate(cmd)
+			if err := migrate(cmd); err != nil || !hasTestKit {
+				return err
+			}
+			return withMigrationConnection(cmd, func(conn *pgx.Conn) error {
+				return sql.InstallTestKit(cmd.Context(), conn)
+			})
 		},
 	}
 	cmd.Flags().BoolVar(&isPlan, "plan", false, "print what would run and change nothing")
+	cmd.Flags().BoolVar(&hasTestKit, "test-kit", false,
+		"install schema postern_test as well, for databases of developers; drop schema postern_test cascade removes it")
+	cmd.MarkFlagsMutuallyExclusive("plan", "test-kit")
 	return cmd
 }
 

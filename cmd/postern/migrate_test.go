@@ -1,8 +1,11 @@
 package main
 
 import (
+	"context"
 	"strings"
 	"testing"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/postern-auth/postern/api/apitest"
 )
@@ -42,5 +45,36 @@ func TestMigrateSaysThatNoDatabaseIsNamed(t *testing.T) {
 	t.Setenv("DATABASE_URL", "")
 	if _, err := run(t, "migrate"); err == nil || !strings.Contains(err.Error(), "DATABASE_URL") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// The test kit is there when it is asked for, by name, and only then.
+func TestMigrateWithTestKit(t *testing.T) {
+	url := apitest.EmptyDatabase(t)
+	t.Setenv("DATABASE_URL", url)
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close(context.Background()) })
+	for _, step := range []struct {
+		args []string
+		want bool
+	}{
+		{[]string{"migrate"}, false},
+		{[]string{"migrate", "--test-kit"}, true},
+		{[]string{"migrate", "--test-kit"}, true},
+		{[]string{"migrate"}, true},
+	} {
+		if _, err := run(t, step.args...); err != nil {
+			t.Fatalf("%v: %v", step.args, err)
+		}
+		var got bool
+		if err := conn.QueryRow(t.Context(), "select to_regprocedure('postern_test.clear()') is not null").Scan(&got); err != nil || got != step.want {
+			t.Errorf("after %v the kit is there: %v (%v), want %v", step.args, got, err, step.want)
+		}
+	}
+	if _, err := run(t, "migrate", "--plan", "--test-kit"); err == nil {
+		t.Error("a plan does not show the kit, and should say so")
 	}
 }

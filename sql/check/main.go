@@ -25,7 +25,7 @@ const findings = `
 	left join pg_trigger as t on t.tgfoid = p.oid and t.tgparentid = 0
 	cross join lateral plpgsql_check_function(
 	  p.oid, relid => coalesce(t.tgrelid, 0), fatal_errors => false, extra_warnings => false) as c
-	where n.nspname in ('postern', 'postern_internal') and l.lanname = 'plpgsql'`
+	where n.nspname in ('postern', 'postern_internal', 'postern_test') and l.lanname = 'plpgsql'`
 
 func main() {
 	log.SetFlags(0)
@@ -53,6 +53,9 @@ func check(ctx context.Context) ([]string, error) {
 	}
 	defer conn.Close(ctx)
 	if err := sql.Install(ctx, conn, slog.New(slog.DiscardHandler)); err != nil {
+		return nil, err
+	}
+	if err := sql.InstallTestKit(ctx, conn); err != nil {
 		return nil, err
 	}
 	if _, err := conn.Exec(ctx, "create extension plpgsql_check"); err != nil {

@@ -64,7 +64,7 @@ as $$
       'sms_otp_exp', 60, 'sms_otp_length', 6, 'sms_frequency', 60, 'sms_provider', '',
       'sms_checks_codes', false, 'sms_test_otps', '{}'::jsonb,
       'rotation', true, 'reuse_interval', 10, 'allow_reuse', false, 'token_version', 1,
-      'upgrade_percentage', 0, 'single_per_user', false, 'tags', '[]'::jsonb,
+      'jwt_exp', 3600, 'issuer', '', 'upgrade_percentage', 0, 'single_per_user', false, 'tags', '[]'::jsonb,
       'reauthenticate', false, 'current_password', false, 'audit_disabled', false,
       'notifications', '{}'::jsonb, 'hooks', '{}'::jsonb, 'linking_domains', '{}'::jsonb,
       'linking_policy', 'verified', 'email_identity', false,

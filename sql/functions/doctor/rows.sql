@@ -59,6 +59,7 @@ as $$
     union all select 3, d.* from postern_internal.doctor_indexes() as d
     union all select 4, d.* from postern_internal.doctor_users() as d
     union all select 5, d.* from postern_internal.doctor_work() as d
+    union all select 6, d.* from postern_internal.doctor_test_kit() as d
   ) as f
   order by array_position(array['error', 'warning', 'note'], f.severity), f.part, f.what
 $$;

@@ -108,3 +108,17 @@ as $$
   ) as r (name, options, purpose)
   where to_regrole(r.name) is null
 $$;
+
+-- The test kit where other people's requests arrive: the address of the server is not this machine's.
+create or replace function postern_internal.doctor_test_kit()
+returns table (severity text, area text, what text, fix text)
+language sql stable security invoker set search_path = ''
+as $$
+  select 'warning', 'test kit',
+    format('schema postern_test is installed, and the server is at %s: whoever administers can become any user without a trace',
+      s.value ->> 'external_url'),
+    'drop schema postern_test cascade;'
+  from postern.settings as s
+  where to_regnamespace('postern_test') is not null
+    and s.value ->> 'external_url' !~* '^https?://(localhost|127\.[0-9.]+|\[::1\]|[^/:]+\.(localhost|local|test))(:|/|$)'
+$$;

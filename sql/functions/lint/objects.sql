@@ -8,7 +8,7 @@ as $$
   select n.oid, n.nspname in ('_analytics', '_realtime', 'cron', 'extensions', 'graphql', 'graphql_public', 'net', 'pgbouncer',
     'pgsodium', 'realtime', 'storage', 'supabase_functions', 'supabase_migrations', 'vault')
   from pg_catalog.pg_namespace as n
-  where n.nspname !~ '^pg_' and n.nspname not in ('information_schema', 'auth', 'postern', 'postern_internal')
+  where n.nspname !~ '^pg_' and n.nspname not in ('information_schema', 'auth', 'postern', 'postern_internal', 'postern_test')
 $$;
 
 -- Whether an object came with an extension.

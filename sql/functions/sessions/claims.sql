@@ -1,5 +1,5 @@
 -- The claims of an access token, without iss, iat and exp, which the signer adds (spec/00 section 8).
--- This is the one place that decides what a token says about a user.
+-- This and claims_of are the one place that decides what a token says about a user.
 create or replace function postern_internal.access_token_claims(p_user auth.users, p_session auth.sessions)
 returns jsonb
 language plpgsql stable security invoker set search_path = ''
@@ -21,6 +21,21 @@ begin
   from auth.mfa_amr_claims as c
   where c.session_id = p_session.id;
 
+  return postern_internal.claims_of(p_user, p_session, v_amr, coalesce(v_is_aal2, false));
+end;
+$$;
+
+-- The same with methods that are no rows: p_amr is the claim amr, null for none.
+create or replace function postern_internal.claims_of(
+  p_user auth.users,
+  p_session auth.sessions,
+  p_amr jsonb,
+  p_is_aal2 boolean
+)
+returns jsonb
+language plpgsql stable security invoker set search_path = ''
+as $$
+begin
   return jsonb_build_object(
       'sub', p_user.id,
       'aud', coalesce(p_user.aud, postern_internal.default_setting('jwt_aud')),
@@ -29,11 +44,11 @@ begin
       'app_metadata', postern_internal.read_metadata(p_user.raw_app_meta_data),
       'user_metadata', postern_internal.read_metadata(p_user.raw_user_meta_data),
       'role', coalesce(p_user.role, postern_internal.default_setting('default_role')),
-      'aal', case when v_is_aal2 then 'aal2' else 'aal1' end,
+      'aal', case when p_is_aal2 then 'aal2' else 'aal1' end,
       'session_id', p_session.id,
       'is_anonymous', p_user.is_anonymous
     )
-    || case when v_amr is null then '{}' else jsonb_build_object('amr', v_amr) end
+    || case when p_amr is null then '{}' else jsonb_build_object('amr', p_amr) end
     || case
       when p_session.oauth_client_id is null then '{}'
       else jsonb_strip_nulls(jsonb_build_object('client_id', p_session.oauth_client_id, 'scope', p_session.scopes))

@@ -17,22 +17,16 @@ as $$
 declare
   v_claims jsonb := postern_internal.access_token_claims(p_user, p_session);
   v_document jsonb := postern_internal.user_document(p_user);
-  v_expires_at_most bigint;
+  v_expires_at_most bigint := postern_internal.latest_expiry(p_session, v_claims ->> 'aal', p_context);
+  v_complete record;
   v_issued_at bigint;
   v_expires_at bigint;
 begin
-  if p_context ->> 'low_aal' is not null and v_claims ->> 'aal' = 'aal1'
-    and postern_internal.has_verified_factor(p_user.id)
-  then
-    v_expires_at_most := floor(extract(epoch from p_session.created_at) + (p_context ->> 'low_aal')::numeric);
-  end if;
   if (p_context -> 'hooks') ? 'customize-access-token' then
-    v_issued_at := floor(extract(epoch from postern_internal.clock()));
-    v_expires_at := least(v_issued_at + (p_context ->> 'jwt_exp')::bigint, v_expires_at_most);
-    v_claims := postern_internal.customize_claims(
-      v_claims || jsonb_build_object('iat', v_issued_at, 'exp', v_expires_at)
-        || case when p_context ->> 'issuer' <> '' then jsonb_build_object('iss', p_context -> 'issuer') else '{}' end,
-      p_method, p_context);
+    v_complete := postern_internal.complete_claims(v_claims, v_expires_at_most, p_method, p_context);
+    v_claims := v_complete.claims;
+    v_issued_at := v_complete.issued_at;
+    v_expires_at := v_complete.expires_at;
   end if;
   return jsonb_build_object(
     'user_id', p_user.id,
@@ -47,6 +41,43 @@ begin
     'reuse', p_is_reuse,
     'reuse_causes', p_reuse_causes
   );
+end;
+$$;
+
+-- When tokens of a session below its reachable AAL end at the latest, in unix seconds; null where nothing says so.
+create or replace function postern_internal.latest_expiry(p_session auth.sessions, p_aal text, p_context jsonb)
+returns bigint
+language plpgsql stable security invoker set search_path = ''
+as $$
+begin
+  if p_context ->> 'low_aal' is not null and p_aal = 'aal1' and postern_internal.has_verified_factor(p_session.user_id) then
+    return floor(extract(epoch from p_session.created_at) + (p_context ->> 'low_aal')::numeric);
+  end if;
+  return null;
+end;
+$$;
+
+-- Claims as they are signed: with iat, exp and iss, and changed by the hook that customizes them. issued_at and expires_at
+-- are the times before the hook. Raises: as customize_claims.
+create or replace function postern_internal.complete_claims(
+  p_claims jsonb,
+  p_expires_at_most bigint,
+  p_method text,
+  p_context jsonb,
+  out claims jsonb,
+  out issued_at bigint,
+  out expires_at bigint
+)
+language plpgsql volatile security invoker set search_path = ''
+as $$
+begin
+  issued_at := floor(extract(epoch from postern_internal.clock()));
+  expires_at := least(issued_at + (p_context ->> 'jwt_exp')::bigint, p_expires_at_most);
+  claims := p_claims || jsonb_build_object('iat', issued_at, 'exp', expires_at)
+    || case when p_context ->> 'issuer' <> '' then jsonb_build_object('iss', p_context -> 'issuer') else '{}' end;
+  if (p_context -> 'hooks') ? 'customize-access-token' then
+    claims := postern_internal.customize_claims(claims, p_method, p_context);
+  end if;
 end;
 $$;
 
