@@ -581,6 +581,7 @@ CREATE FUNCTION postern.doctor(OUT severity text, OUT area text, OUT what text, 
     union all select 3, d.* from postern_internal.doctor_indexes() as d
     union all select 4, d.* from postern_internal.doctor_users() as d
     union all select 5, d.* from postern_internal.doctor_work() as d
+    union all select 6, d.* from postern_internal.doctor_test_kit() as d
   ) as f
   order by array_position(array['error', 'warning', 'note'], f.severity), f.part, f.what
 $$;
@@ -762,6 +763,40 @@ provider: of one provider only; default: of all.
 Errors: user_not_found (PT404).
 Example: select postern.forget_provider_tokens(''ann@example.com'', ''google'');';
 
+-- Name: get_claims(text, text, uuid); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.get_claims(who text, aal text DEFAULT NULL::text, session_id uuid DEFAULT NULL::uuid) RETURNS jsonb
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_user auth.users := postern_internal.find_user(who);
+  v_session auth.sessions;
+begin
+  if aal not in ('aal1', 'aal2') or (aal is not null and session_id is not null) then
+    perform postern_internal.fail(
+      400, 'validation_failed', 'aal is aal1 or aal2, and left out for a session, which has its own');
+  elsif session_id is not null then
+    select s.* into v_session from auth.sessions as s where s.id = get_claims.session_id and s.user_id = v_user.id;
+    if v_session.id is null then
+      perform postern_internal.fail(404, 'session_not_found', format('The user has no session %s', session_id));
+    end if;
+  end if;
+  return postern_internal.next_claims(v_user, v_session,
+    case when aal = 'aal2' then array['totp', 'password'] else array['password'] end, postern_internal.context());
+end;
+$$;
+
+-- Name: FUNCTION get_claims(who text, aal text, session_id uuid); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.get_claims(who text, aal text, session_id uuid) IS 'Shows the claims that the user''s next access token carries: those of a new sign-in with a password, or of the next refresh of a session. Times, issuer and lifetime are as the server that started last would set them. The custom-access-token hook is asked where it is a function of this database.
+who: the user''s id, e-mail address, or phone number with a leading +.
+aal: of the new sign-in: aal1, or aal2 for one with a code of an authenticator app as well; default: aal1.
+session_id: a session of the user; default: a new one, whose id is made up.
+Errors: user_not_found (PT403, PT404), session_not_found (PT404), session_expired, user_banned (PT403), hook_not_in_database (PT422), validation_failed (PT400), and what the hook raises.
+Example: select jsonb_pretty(postern.get_claims(''ann@example.com''));
+Example: select postern.get_claims(''ann@example.com'', session_id => s.session_id) from postern.list_sessions(''ann@example.com'') as s;';
+
 -- Name: get_provider_token(uuid, text); Type: FUNCTION; Schema: postern
 
 CREATE FUNCTION postern.get_provider_token(identity_id uuid, encryption_key text) RETURNS text
@@ -831,6 +866,60 @@ method: password, otp, magiclink, oauth, totp, mfa/phone, recovery, invite, emai
 within: at most so long ago; default: at any time. A refresh does not count as signing in.
 Example: select postern.has_amr(''password'');
 Example: create policy "fresh password" on accounts as restrictive for delete using ((select postern.has_amr(''password'', within => ''15 minutes'')));';
+
+-- Name: begin_impersonation(text, text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.begin_impersonation(p_who text, p_reason text) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_context jsonb := postern_internal.context();
+  v_user auth.users := postern_internal.find_user(p_who);
+  v_reason text := btrim(p_reason);
+  v_session auth.sessions;
+  v_claims jsonb;
+begin
+  if coalesce(v_reason, '') = '' or length(v_reason) > 1000 then
+    perform postern_internal.fail(400, 'validation_failed', 'Say why you impersonate the user, in at most 1000 characters');
+  elsif coalesce(current_setting('postern.impersonated', true), '') <> '' then
+    perform postern_internal.fail(403, 'impersonation_refused', 'This transaction impersonates somebody already');
+  end if;
+  select s.* into v_session from auth.sessions as s
+  where s.user_id = v_user.id
+    and postern_internal.session_expiry(s, postern_internal.last_active(s), v_context) is null
+  order by postern_internal.last_active(s) desc
+  limit 1;
+  v_claims := postern_internal.next_claims(v_user, v_session, array['password'], v_context);
+  perform postern_internal.check_may_be_impersonated(v_user, v_claims, v_context);
+  perform postern_internal.audit_admin(
+    'user_impersonated', v_user, v_context, jsonb_build_object('reason', v_reason));
+  perform postern_internal.record_event(
+    'user.impersonated', v_user.id, v_context, jsonb_build_object('reason', v_reason));
+  -- the one trace that a rollback leaves
+  raise log 'postern: % impersonates user %: %', v_context ->> 'actor', v_user.id, v_reason;
+  perform set_config('postern.impersonated', extract(epoch from statement_timestamp())::text, true);
+  perform postern_internal.set_request_claims(v_claims);
+  return v_claims ->> 'role';
+end;
+$$;
+
+-- Name: impersonate(text, text); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.impersonate(who text, reason text) RETURNS void
+    LANGUAGE sql
+    SET search_path TO ''
+    BEGIN ATOMIC
+ SELECT set_config('role'::text, postern_internal.begin_impersonation(who, reason), true) AS set_config;
+END;
+
+-- Name: FUNCTION impersonate(who text, reason text); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.impersonate(who text, reason text) IS 'Makes the rest of this transaction act as a user: takes on the role of their token and its claims, so that policies decide as they do for the user. The claims are those of the session that was active last; without one, of a new sign-in, which session_is_valid() does not know. Commit and rollback end it. Audit log and events name who did it, and why; after a rollback only the log of the database does. Administrators, the banned and the deleted cannot be impersonated, nobody can outside of begin and commit, and nobody as somebody else already.
+who: the user''s id, e-mail address, or phone number with a leading +.
+reason: why, such as the number of a ticket; at most 1000 characters.
+Errors: user_not_found (PT403, PT404), user_banned, impersonation_refused (PT403), hook_not_in_database (PT422), validation_failed (PT400).
+Example: select postern.impersonate(''ann@example.com'', ''ticket 4711: does not see her orders'');';
 
 -- Name: import_users(text, boolean, boolean, boolean); Type: FUNCTION; Schema: postern
 
@@ -2830,23 +2919,7 @@ begin
   from auth.mfa_amr_claims as c
   where c.session_id = p_session.id;
 
-  return jsonb_build_object(
-      'sub', p_user.id,
-      'aud', coalesce(p_user.aud, postern_internal.default_setting('jwt_aud')),
-      'email', coalesce(p_user.email, ''),
-      'phone', coalesce(p_user.phone, ''),
-      'app_metadata', postern_internal.read_metadata(p_user.raw_app_meta_data),
-      'user_metadata', postern_internal.read_metadata(p_user.raw_user_meta_data),
-      'role', coalesce(p_user.role, postern_internal.default_setting('default_role')),
-      'aal', case when v_is_aal2 then 'aal2' else 'aal1' end,
-      'session_id', p_session.id,
-      'is_anonymous', p_user.is_anonymous
-    )
-    || case when v_amr is null then '{}' else jsonb_build_object('amr', v_amr) end
-    || case
-      when p_session.oauth_client_id is null then '{}'
-      else jsonb_strip_nulls(jsonb_build_object('client_id', p_session.oauth_client_id, 'scope', p_session.scopes))
-    end;
+  return postern_internal.claims_of(p_user, p_session, v_amr, coalesce(v_is_aal2, false));
 end;
 $$;
 
@@ -3471,7 +3544,7 @@ CREATE FUNCTION postern_internal.application_schemas(OUT oid oid, OUT is_managed
   select n.oid, n.nspname in ('_analytics', '_realtime', 'cron', 'extensions', 'graphql', 'graphql_public', 'net', 'pgbouncer',
     'pgsodium', 'realtime', 'storage', 'supabase_functions', 'supabase_migrations', 'vault')
   from pg_catalog.pg_namespace as n
-  where n.nspname !~ '^pg_' and n.nspname not in ('information_schema', 'auth', 'postern', 'postern_internal')
+  where n.nspname !~ '^pg_' and n.nspname not in ('information_schema', 'auth', 'postern', 'postern_internal', 'postern_test')
 $$;
 
 -- Name: apply_email_change(auth.users, jsonb); Type: FUNCTION; Schema: postern_internal
@@ -4616,6 +4689,21 @@ begin
 end;
 $_$;
 
+-- Name: check_impersonation(); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.check_impersonation() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+  if current_setting('postern.impersonated', true) = extract(epoch from statement_timestamp())::text then
+    perform postern_internal.fail(403, 'impersonation_refused',
+      'Impersonation lasts until the end of the transaction: begin one first, and send its statements one by one');
+  end if;
+  return null;
+end;
+$$;
+
 -- Name: check_is_free(text, text, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.check_is_free(p_email text, p_phone text, p_context jsonb) RETURNS void
@@ -4665,6 +4753,38 @@ begin
   end if;
 end;
 $$;
+
+-- Name: check_may_be_impersonated(auth.users, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.check_may_be_impersonated(p_user auth.users, p_claims jsonb, p_context jsonb) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $_$
+declare
+  v_names text[] := array['service_role', 'supabase_admin', p_context ->> 'admin_role'];
+  v_role pg_catalog.pg_roles;
+begin
+  select r.* into v_role from pg_catalog.pg_roles as r where r.rolname = p_claims ->> 'role';
+  if v_role.oid is null then
+    perform postern_internal.fail(
+      403, 'impersonation_refused', format('There is no database role %L', p_claims ->> 'role'));
+  elsif array[p_user.role::text, p_claims ->> 'role', p_claims #>> '{app_metadata,role}'] && v_names
+    or coalesce(p_claims #> '{app_metadata,roles}', '[]') ?| v_names
+    or v_role.rolsuper or v_role.rolbypassrls or v_role.rolcreaterole or v_role.rolcreatedb or v_role.rolreplication
+    or exists (
+      select from pg_catalog.pg_roles as r
+      where (r.rolname in ('service_role', 'postern_admin', 'postern_support') or r.rolname = current_user or r.rolsuper)
+        and pg_has_role(v_role.oid, r.oid, 'member'))
+  then
+    perform postern_internal.fail(403, 'impersonation_refused', 'The user is an administrator');
+  elsif not pg_has_role(
+    session_user, v_role.oid, case when current_setting('server_version_num')::int >= 160000 then 'SET' else 'MEMBER' end)
+  then
+    perform postern_internal.fail(403, 'impersonation_refused', format(
+      '%s may not become the role of the user: grant %I to %1$I;', session_user, v_role.rolname));
+  end if;
+end;
+$_$;
 
 -- Name: check_may_enroll(uuid, uuid, uuid); Type: FUNCTION; Schema: postern_internal
 
@@ -5136,6 +5256,33 @@ begin
 end;
 $$;
 
+-- Name: claims_of(auth.users, auth.sessions, jsonb, boolean); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.claims_of(p_user auth.users, p_session auth.sessions, p_amr jsonb, p_is_aal2 boolean) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+begin
+  return jsonb_build_object(
+      'sub', p_user.id,
+      'aud', coalesce(p_user.aud, postern_internal.default_setting('jwt_aud')),
+      'email', coalesce(p_user.email, ''),
+      'phone', coalesce(p_user.phone, ''),
+      'app_metadata', postern_internal.read_metadata(p_user.raw_app_meta_data),
+      'user_metadata', postern_internal.read_metadata(p_user.raw_user_meta_data),
+      'role', coalesce(p_user.role, postern_internal.default_setting('default_role')),
+      'aal', case when p_is_aal2 then 'aal2' else 'aal1' end,
+      'session_id', p_session.id,
+      'is_anonymous', p_user.is_anonymous
+    )
+    || case when p_amr is null then '{}' else jsonb_build_object('amr', p_amr) end
+    || case
+      when p_session.oauth_client_id is null then '{}'
+      else jsonb_strip_nulls(jsonb_build_object('client_id', p_session.oauth_client_id, 'scope', p_session.scopes))
+    end;
+end;
+$$;
+
 -- Name: claims_problems(jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.claims_problems(p_claims jsonb) RETURNS text
@@ -5316,6 +5463,23 @@ CREATE FUNCTION postern_internal.columns_that_move(OUT relation oid, OUT attribu
     join keys as k on k.parent = f.child and k.parent_column = f.child_column
   )
   select f.child, f.child_column, f.oid from found as f
+$$;
+
+-- Name: complete_claims(jsonb, bigint, text, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.complete_claims(p_claims jsonb, p_expires_at_most bigint, p_method text, p_context jsonb, OUT claims jsonb, OUT issued_at bigint, OUT expires_at bigint)
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  issued_at := floor(extract(epoch from postern_internal.clock()));
+  expires_at := least(issued_at + (p_context ->> 'jwt_exp')::bigint, p_expires_at_most);
+  claims := p_claims || jsonb_build_object('iat', issued_at, 'exp', expires_at)
+    || case when p_context ->> 'issuer' <> '' then jsonb_build_object('iss', p_context -> 'issuer') else '{}' end;
+  if (p_context -> 'hooks') ? 'customize-access-token' then
+    claims := postern_internal.customize_claims(claims, p_method, p_context);
+  end if;
+end;
 $$;
 
 -- Name: one_time_tokens; Type: TABLE; Schema: auth
@@ -5877,7 +6041,7 @@ CREATE FUNCTION postern_internal.default_settings() RETURNS jsonb
       'sms_otp_exp', 60, 'sms_otp_length', 6, 'sms_frequency', 60, 'sms_provider', '',
       'sms_checks_codes', false, 'sms_test_otps', '{}'::jsonb,
       'rotation', true, 'reuse_interval', 10, 'allow_reuse', false, 'token_version', 1,
-      'upgrade_percentage', 0, 'single_per_user', false, 'tags', '[]'::jsonb,
+      'jwt_exp', 3600, 'issuer', '', 'upgrade_percentage', 0, 'single_per_user', false, 'tags', '[]'::jsonb,
       'reauthenticate', false, 'current_password', false, 'audit_disabled', false,
       'notifications', '{}'::jsonb, 'hooks', '{}'::jsonb, 'linking_domains', '{}'::jsonb,
       'linking_policy', 'verified', 'email_identity', false,
@@ -6074,6 +6238,21 @@ CREATE FUNCTION postern_internal.doctor_indexes(OUT severity text, OUT area text
   ) as r (name, options, purpose)
   where to_regrole(r.name) is null
 $$;
+
+-- Name: doctor_test_kit(); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.doctor_test_kit(OUT severity text, OUT area text, OUT what text, OUT fix text)
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    AS $_$
+  select 'warning', 'test kit',
+    format('schema postern_test is installed, and the server is at %s: whoever administers can become any user without a trace',
+      s.value ->> 'external_url'),
+    'drop schema postern_test cascade;'
+  from postern.settings as s
+  where to_regnamespace('postern_test') is not null
+    and s.value ->> 'external_url' !~* '^https?://(localhost|127\.[0-9.]+|\[::1\]|[^/:]+\.(localhost|local|test))(:|/|$)'
+$_$;
 
 -- Name: doctor_triggers(); Type: FUNCTION; Schema: postern_internal
 
@@ -9130,6 +9309,20 @@ CREATE FUNCTION postern_internal.last_active(p_session auth.sessions) RETURNS ti
   select coalesce(p_session.refreshed_at at time zone 'UTC', p_session.created_at)
 $$;
 
+-- Name: latest_expiry(auth.sessions, text, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.latest_expiry(p_session auth.sessions, p_aal text, p_context jsonb) RETURNS bigint
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+begin
+  if p_context ->> 'low_aal' is not null and p_aal = 'aal1' and postern_internal.has_verified_factor(p_session.user_id) then
+    return floor(extract(epoch from p_session.created_at) + (p_context ->> 'low_aal')::numeric);
+  end if;
+  return null;
+end;
+$$;
+
 -- Name: limit_keys(text); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.limit_keys(p_who text) RETURNS text[]
@@ -10528,6 +10721,46 @@ CREATE FUNCTION postern_internal.newest_flow(p_user_id uuid, p_authentication_me
   where f.user_id = p_user_id and f.authentication_method = p_authentication_method
   order by f.created_at desc
   limit 1
+$$;
+
+-- Name: next_claims(auth.users, auth.sessions, text[], jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.next_claims(p_user auth.users, p_session auth.sessions, p_methods text[], p_context jsonb) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_is_new boolean := p_session.id is null;
+  v_hook jsonb := p_context #> '{hooks,customize-access-token}';
+  v_claims jsonb;
+begin
+  if p_user.deleted_at is not null then
+    perform postern_internal.fail(403, 'user_not_found', 'The user is deleted');
+  elsif postern_internal.is_banned(p_user) then
+    perform postern_internal.fail(403, 'user_banned', 'User is banned');
+  elsif v_hook is not null and not v_hook ? 'function' then
+    perform postern_internal.fail(422, 'hook_not_in_database',
+      'The custom-access-token hook is called over HTTP: SQL cannot know what it would answer');
+  end if;
+  if v_is_new then
+    p_session.id := gen_random_uuid();
+    p_session.user_id := p_user.id;
+    p_session.created_at := postern_internal.clock();
+    v_claims := postern_internal.claims_of(p_user, p_session, (
+        select jsonb_agg(jsonb_build_object('method', m.name, 'timestamp', floor(extract(epoch from p_session.created_at))::bigint)
+          order by m.n)
+        from unnest(p_methods) with ordinality as m (name, n)),
+      p_methods && array['totp', 'mfa/phone', 'mfa/webauthn']);
+  else
+    if postern_internal.session_expiry(p_session, postern_internal.last_active(p_session), p_context) is not null then
+      perform postern_internal.fail(403, 'session_expired', 'Session is no longer valid');
+    end if;
+    v_claims := postern_internal.access_token_claims(p_user, p_session);
+  end if;
+  return (postern_internal.complete_claims(
+    v_claims, postern_internal.latest_expiry(p_session, v_claims ->> 'aal', p_context),
+    case when v_is_new then p_methods[1] else 'token_refresh' end, p_context)).claims;
+end;
 $$;
 
 -- Name: next_imported(text); Type: FUNCTION; Schema: postern_internal
@@ -13091,22 +13324,16 @@ CREATE FUNCTION postern_internal.session_grant(p_user auth.users, p_session auth
 declare
   v_claims jsonb := postern_internal.access_token_claims(p_user, p_session);
   v_document jsonb := postern_internal.user_document(p_user);
-  v_expires_at_most bigint;
+  v_expires_at_most bigint := postern_internal.latest_expiry(p_session, v_claims ->> 'aal', p_context);
+  v_complete record;
   v_issued_at bigint;
   v_expires_at bigint;
 begin
-  if p_context ->> 'low_aal' is not null and v_claims ->> 'aal' = 'aal1'
-    and postern_internal.has_verified_factor(p_user.id)
-  then
-    v_expires_at_most := floor(extract(epoch from p_session.created_at) + (p_context ->> 'low_aal')::numeric);
-  end if;
   if (p_context -> 'hooks') ? 'customize-access-token' then
-    v_issued_at := floor(extract(epoch from postern_internal.clock()));
-    v_expires_at := least(v_issued_at + (p_context ->> 'jwt_exp')::bigint, v_expires_at_most);
-    v_claims := postern_internal.customize_claims(
-      v_claims || jsonb_build_object('iat', v_issued_at, 'exp', v_expires_at)
-        || case when p_context ->> 'issuer' <> '' then jsonb_build_object('iss', p_context -> 'issuer') else '{}' end,
-      p_method, p_context);
+    v_complete := postern_internal.complete_claims(v_claims, v_expires_at_most, p_method, p_context);
+    v_claims := v_complete.claims;
+    v_issued_at := v_complete.issued_at;
+    v_expires_at := v_complete.expires_at;
   end if;
   return jsonb_build_object(
     'user_id', p_user.id,
@@ -13209,6 +13436,19 @@ begin
     case when v_until > postern_internal.clock() then 'user.banned' else 'user.unbanned' end, p_user_id, p_context,
     jsonb_strip_nulls(jsonb_build_object('until', postern_internal.rfc3339(v_until))));
   return v_user;
+end;
+$$;
+
+-- Name: set_request_claims(jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.set_request_claims(p_claims jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  perform set_config('request.jwt.claims', coalesce(p_claims::text, ''), true),
+    set_config('request.jwt.claim.sub', '', true), set_config('request.jwt.claim.role', '', true),
+    set_config('request.jwt.claim.email', '', true), set_config('request.jwt.claim', '', true);
 end;
 $$;
 
@@ -15962,6 +16202,10 @@ ALTER INDEX postern.events_user_idx ATTACH PARTITION postern.events_default_user
 
 CREATE TRIGGER announce_event BEFORE INSERT ON postern.events FOR EACH ROW EXECUTE FUNCTION postern_internal.announce_event();
 
+-- Name: events check_impersonation; Type: TRIGGER; Schema: postern
+
+CREATE CONSTRAINT TRIGGER check_impersonation AFTER INSERT ON postern.events DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((new.type = 'user.impersonated'::text)) EXECUTE FUNCTION postern_internal.check_impersonation();
+
 -- Name: identities identities_user_id_fkey; Type: FK CONSTRAINT; Schema: auth
 
 ALTER TABLE ONLY auth.identities
@@ -16264,6 +16508,11 @@ GRANT ALL ON FUNCTION postern.find_users(query text, max_rows integer, after uui
 REVOKE ALL ON FUNCTION postern.forget_provider_tokens(who text, provider text) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.forget_provider_tokens(who text, provider text) TO postern_admin;
 
+-- Name: FUNCTION get_claims(who text, aal text, session_id uuid); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.get_claims(who text, aal text, session_id uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.get_claims(who text, aal text, session_id uuid) TO postern_admin;
+
 -- Name: FUNCTION get_provider_token(identity_id uuid, encryption_key text); Type: ACL; Schema: postern
 
 REVOKE ALL ON FUNCTION postern.get_provider_token(identity_id uuid, encryption_key text) FROM PUBLIC;
@@ -16282,6 +16531,16 @@ GRANT ALL ON FUNCTION postern.has_amr(method text, within interval) TO postern_a
 GRANT ALL ON FUNCTION postern.has_amr(method text, within interval) TO anon;
 GRANT ALL ON FUNCTION postern.has_amr(method text, within interval) TO authenticated;
 GRANT ALL ON FUNCTION postern.has_amr(method text, within interval) TO service_role;
+
+-- Name: FUNCTION begin_impersonation(p_who text, p_reason text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.begin_impersonation(p_who text, p_reason text) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern_internal.begin_impersonation(p_who text, p_reason text) TO postern_admin;
+
+-- Name: FUNCTION impersonate(who text, reason text); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.impersonate(who text, reason text) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.impersonate(who text, reason text) TO postern_admin;
 
 -- Name: FUNCTION import_users(batch text, dry_run boolean, update_existing boolean, silent boolean, OUT created bigint, OUT updated bigint, OUT skipped bigint, OUT refused bigint); Type: ACL; Schema: postern
 
@@ -16971,6 +17230,10 @@ REVOKE ALL ON FUNCTION postern_internal.check_factor_limit(p_factor_id uuid, p_c
 
 REVOKE ALL ON FUNCTION postern_internal.check_identity(p_provider text, p_provider_id text, p_data jsonb, p_email text, p_is_verified boolean) FROM PUBLIC;
 
+-- Name: FUNCTION check_impersonation(); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.check_impersonation() FROM PUBLIC;
+
 -- Name: FUNCTION check_is_free(p_email text, p_phone text, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.check_is_free(p_email text, p_phone text, p_context jsonb) FROM PUBLIC;
@@ -16982,6 +17245,10 @@ REVOKE ALL ON FUNCTION postern_internal.check_linking_flow(p_flow_id uuid) FROM 
 -- Name: FUNCTION check_mail_frequency(p_last_sent_at timestamp with time zone, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.check_mail_frequency(p_last_sent_at timestamp with time zone, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION check_may_be_impersonated(p_user auth.users, p_claims jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.check_may_be_impersonated(p_user auth.users, p_claims jsonb, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION check_may_enroll(p_user_id uuid, p_session_id uuid, p_factor_id uuid); Type: ACL; Schema: postern_internal
 
@@ -17051,6 +17318,10 @@ REVOKE ALL ON FUNCTION postern_internal.claim_outbox(p_kind text, p_limit intege
 
 REVOKE ALL ON FUNCTION postern_internal.claim_webhook_message(p_busy uuid[], p_lease interval) FROM PUBLIC;
 
+-- Name: FUNCTION claims_of(p_user auth.users, p_session auth.sessions, p_amr jsonb, p_is_aal2 boolean); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.claims_of(p_user auth.users, p_session auth.sessions, p_amr jsonb, p_is_aal2 boolean) FROM PUBLIC;
+
 -- Name: FUNCTION claims_problems(p_claims jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.claims_problems(p_claims jsonb) FROM PUBLIC;
@@ -17078,6 +17349,10 @@ REVOKE ALL ON FUNCTION postern_internal.colliding_rows(p_index pg_index, p_colum
 -- Name: FUNCTION columns_that_move(); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.columns_that_move() FROM PUBLIC;
+
+-- Name: FUNCTION complete_claims(p_claims jsonb, p_expires_at_most bigint, p_method text, p_context jsonb, OUT claims jsonb, OUT issued_at bigint, OUT expires_at bigint); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.complete_claims(p_claims jsonb, p_expires_at_most bigint, p_method text, p_context jsonb, OUT claims jsonb, OUT issued_at bigint, OUT expires_at bigint) FROM PUBLIC;
 
 -- Name: TABLE one_time_tokens; Type: ACL; Schema: auth
 
@@ -17202,6 +17477,10 @@ REVOKE ALL ON FUNCTION postern_internal.doctor_foreign_keys() FROM PUBLIC;
 -- Name: FUNCTION doctor_indexes(); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.doctor_indexes() FROM PUBLIC;
+
+-- Name: FUNCTION doctor_test_kit(); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.doctor_test_kit() FROM PUBLIC;
 
 -- Name: FUNCTION doctor_triggers(); Type: ACL; Schema: postern_internal
 
@@ -17731,6 +18010,10 @@ REVOKE ALL ON FUNCTION postern_internal.lacks_second_factor(p_user_id uuid, p_se
 
 REVOKE ALL ON FUNCTION postern_internal.last_active(p_session auth.sessions) FROM PUBLIC;
 
+-- Name: FUNCTION latest_expiry(p_session auth.sessions, p_aal text, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.latest_expiry(p_session auth.sessions, p_aal text, p_context jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION limit_keys(p_who text); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.limit_keys(p_who text) FROM PUBLIC;
@@ -17990,6 +18273,10 @@ REVOKE ALL ON FUNCTION postern_internal.new_session_key(p_session_id uuid, p_con
 -- Name: FUNCTION newest_flow(p_user_id uuid, p_authentication_method text); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.newest_flow(p_user_id uuid, p_authentication_method text) FROM PUBLIC;
+
+-- Name: FUNCTION next_claims(p_user auth.users, p_session auth.sessions, p_methods text[], p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.next_claims(p_user auth.users, p_session auth.sessions, p_methods text[], p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION next_imported(p_batch text); Type: ACL; Schema: postern_internal
 
@@ -18410,6 +18697,10 @@ REVOKE ALL ON FUNCTION postern_internal.sessions_of(p_user_id uuid) FROM PUBLIC;
 -- Name: FUNCTION set_ban(p_user_id uuid, p_seconds double precision, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.set_ban(p_user_id uuid, p_seconds double precision, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION set_request_claims(p_claims jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.set_request_claims(p_claims jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION sign_in_externally(p_provider text, p_identity jsonb, p_context jsonb, p_is_email_optional boolean, p_linking_target_id uuid, p_invite_token text, OUT account_id uuid, OUT failure jsonb); Type: ACL; Schema: postern_internal
 
