@@ -164,6 +164,38 @@ func (q *Queries) SqlDeleteUser(ctx context.Context, who string, isSoft string) 
 	return err
 }
 
+const sqlExportUsers = `-- name: SqlExportUsers :many
+select d::text as document from postern.export_users(
+  secrets => cast($1::text as boolean), after => cast(nullif($2::text, '') as uuid),
+  max_rows => cast($3::text as bigint)) as d
+`
+
+type SqlExportUsersParams struct {
+	Secrets string
+	After   string
+	MaxRows string
+}
+
+func (q *Queries) SqlExportUsers(ctx context.Context, arg SqlExportUsersParams) ([]string, error) {
+	rows, err := q.db.Query(ctx, sqlExportUsers, arg.Secrets, arg.After, arg.MaxRows)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []string
+	for rows.Next() {
+		var document string
+		if err := rows.Scan(&document); err != nil {
+			return nil, err
+		}
+		items = append(items, document)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const sqlFindUsers = `-- name: SqlFindUsers :many
 select id::text, coalesce(email, '')::text as email, coalesce(phone, '')::text as phone, created_at, last_sign_in_at,
   confirmed_at, banned_until, deleted_at
@@ -221,6 +253,36 @@ func (q *Queries) SqlGetUser(ctx context.Context, who string) ([]byte, error) {
 	return account, err
 }
 
+const sqlImportUsers = `-- name: SqlImportUsers :one
+select created::bigint, updated::bigint, skipped::bigint, refused::bigint from postern.import_users(
+  batch => $1::text, update_existing => cast($2::text as boolean), silent => cast($3::text as boolean))
+`
+
+type SqlImportUsersParams struct {
+	Batch          string
+	UpdateExisting string
+	Silent         string
+}
+
+type SqlImportUsersRow struct {
+	Created int64
+	Updated int64
+	Skipped int64
+	Refused int64
+}
+
+func (q *Queries) SqlImportUsers(ctx context.Context, arg SqlImportUsersParams) (SqlImportUsersRow, error) {
+	row := q.db.QueryRow(ctx, sqlImportUsers, arg.Batch, arg.UpdateExisting, arg.Silent)
+	var i SqlImportUsersRow
+	err := row.Scan(
+		&i.Created,
+		&i.Updated,
+		&i.Skipped,
+		&i.Refused,
+	)
+	return i, err
+}
+
 const sqlLint = `-- name: SqlLint :many
 select rule::text, severity::text, object::text, what::text, fix::text from postern.lint()
 `
@@ -275,4 +337,36 @@ select postern.unban_user(who => $1::text)
 func (q *Queries) SqlUnbanUser(ctx context.Context, who string) error {
 	_, err := q.db.Exec(ctx, sqlUnbanUser, who)
 	return err
+}
+
+const takeRefusedUsers = `-- name: TakeRefusedUsers :many
+with taken as (delete from postern.user_imports where batch = $1::text returning line, outcome, code, message)
+select line, coalesce(code, '')::text as code, coalesce(message, '')::text as message
+from taken where outcome = 'refused' order by line
+`
+
+type TakeRefusedUsersRow struct {
+	Line    int64
+	Code    string
+	Message string
+}
+
+func (q *Queries) TakeRefusedUsers(ctx context.Context, batch string) ([]TakeRefusedUsersRow, error) {
+	rows, err := q.db.Query(ctx, takeRefusedUsers, batch)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []TakeRefusedUsersRow
+	for rows.Next() {
+		var i TakeRefusedUsersRow
+		if err := rows.Scan(&i.Line, &i.Code, &i.Message); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }

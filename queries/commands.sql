@@ -46,3 +46,17 @@ select postern_internal.replace_sealed_values(
 
 -- name: SqlLint :many
 select rule::text, severity::text, object::text, what::text, fix::text from postern.lint();
+
+-- name: SqlImportUsers :one
+select created::bigint, updated::bigint, skipped::bigint, refused::bigint from postern.import_users(
+  batch => @batch::text, update_existing => cast(@update_existing::text as boolean), silent => cast(@silent::text as boolean));
+
+-- name: TakeRefusedUsers :many
+with taken as (delete from postern.user_imports where batch = @batch::text returning line, outcome, code, message)
+select line, coalesce(code, '')::text as code, coalesce(message, '')::text as message
+from taken where outcome = 'refused' order by line;
+
+-- name: SqlExportUsers :many
+select d::text as document from postern.export_users(
+  secrets => cast(@secrets::text as boolean), after => cast(nullif(@after::text, '') as uuid),
+  max_rows => cast(@max_rows::text as bigint)) as d;

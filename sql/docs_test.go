@@ -54,6 +54,10 @@ var sections = []struct {
 		"merge_users_plan",
 		"merge_users",
 	}},
+	{"Import and export", []string{
+		"import_users",
+		"export_users",
+	}},
 	{"Identities", []string{
 		"list_identities",
 		"link_identity",

@@ -28,6 +28,7 @@ begin
     grant usage on schema postern to postern_admin;
     grant execute on all functions in schema postern to postern_admin;
     grant select on postern.audit to postern_admin;
+    grant select, insert, update, delete on postern.user_imports to postern_admin;
     grant execute on function postern_internal.audit_payload(json), postern_internal.as_inet(text),
       postern_internal.begin_impersonation(text, text) to postern_admin;
   end if;

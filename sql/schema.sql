@@ -687,6 +687,29 @@ Errors: user_not_found (PT404).
 Example: select jsonb_pretty(postern.export_user(''ann@example.com''));
 Example: select postern.export_user(''ann@example.com'') #> ''{auth,sessions}'';';
 
+-- Name: export_users(boolean, uuid, bigint); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.export_users(secrets boolean DEFAULT false, after uuid DEFAULT NULL::uuid, max_rows bigint DEFAULT NULL::bigint) RETURNS SETOF jsonb
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+  select postern_internal.export_document(u, secrets)
+  from auth.users as u
+  where u.id > coalesce(after, postern_internal.nil_uuid())
+    and u.instance_id = postern_internal.nil_uuid() and u.deleted_at is null
+  order by u.id
+  limit max_rows
+$$;
+
+-- Name: FUNCTION export_users(secrets boolean, after uuid, max_rows bigint); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.export_users(secrets boolean, after uuid, max_rows bigint) IS 'Returns users as the documents that postern.import_users reads, in the order of their ids: everything of the account, with identities. Sessions, links that wait, passkeys and factors that nobody verified stay behind, and so do deleted users of whom a row is left.
+secrets: true adds password hashes and second factors with their secrets; default: false.
+after: an id; only users after it, for one page after the other; default: from the beginning.
+max_rows: at most so many; default: all. In the list of a select they come one by one, without memory for all.
+Example: select postern.export_users();
+Example: select postern.export_users(secrets => true, after => ''7d9c3f5a-1111-4111-8111-111111111111'', max_rows => 1000);';
+
 -- Name: find_users(text, integer, uuid); Type: FUNCTION; Schema: postern
 
 CREATE FUNCTION postern.find_users(query text DEFAULT ''::text, max_rows integer DEFAULT 50, after uuid DEFAULT NULL::uuid, OUT id uuid, OUT email text, OUT phone text, OUT full_name text, OUT role text, OUT created_at timestamp with time zone, OUT last_sign_in_at timestamp with time zone, OUT confirmed_at timestamp with time zone, OUT banned_until timestamp with time zone, OUT deleted_at timestamp with time zone, OUT lock_reason text)
@@ -897,6 +920,55 @@ who: the user''s id, e-mail address, or phone number with a leading +.
 reason: why, such as the number of a ticket; at most 1000 characters.
 Errors: user_not_found (PT403, PT404), user_banned, impersonation_refused (PT403), hook_not_in_database (PT422), validation_failed (PT400).
 Example: select postern.impersonate(''ann@example.com'', ''ticket 4711: does not see her orders'');';
+
+-- Name: import_users(text, boolean, boolean, boolean); Type: FUNCTION; Schema: postern
+
+CREATE FUNCTION postern.import_users(batch text, dry_run boolean DEFAULT false, update_existing boolean DEFAULT false, silent boolean DEFAULT false, OUT created bigint, OUT updated bigint, OUT skipped bigint, OUT refused bigint)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    SET "TimeZone" TO 'UTC'
+    AS $_$
+#variable_conflict use_column
+declare
+  v_batch constant text := $1;
+  v_context jsonb := postern_internal.context() || case when silent then '{"silent": true}' else '{}' end::jsonb;
+  v_report jsonb;
+begin
+  if coalesce(v_batch, '') = '' then
+    perform postern_internal.fail(400, 'validation_failed', 'An import needs the name of its batch');
+  end if;
+  begin
+    perform postern_internal.run_import(v_batch, coalesce(update_existing, false), v_context);
+    if dry_run then
+      v_report := (
+        select jsonb_agg(to_jsonb(i) - 'document') from postern.user_imports as i where i.batch = v_batch);
+      raise exception using errcode = 'PT299'; -- takes everything back, triggers' deeds as well
+    end if;
+  exception when sqlstate 'PT299' then
+    update postern.user_imports as i
+    set outcome = r.outcome, code = r.code, message = r.message,
+      user_id = case when r.outcome <> 'created' then r.user_id end
+    from jsonb_populate_recordset(null::postern.user_imports, v_report) as r
+    where i.batch = v_batch and i.line = r.line and not i.is_done;
+  end;
+  select count(*) filter (where i.outcome = 'created'), count(*) filter (where i.outcome = 'updated'),
+    count(*) filter (where i.outcome = 'skipped'), count(*) filter (where i.outcome = 'refused')
+  into created, updated, skipped, refused
+  from postern.user_imports as i where i.batch = v_batch;
+end;
+$_$;
+
+-- Name: FUNCTION import_users(batch text, dry_run boolean, update_existing boolean, silent boolean, OUT created bigint, OUT updated bigint, OUT skipped bigint, OUT refused bigint); Type: COMMENT; Schema: postern
+
+COMMENT ON FUNCTION postern.import_users(batch text, dry_run boolean, update_existing boolean, silent boolean, OUT created bigint, OUT updated bigint, OUT skipped bigint, OUT refused bigint) IS 'Imports the users of a batch of postern.user_imports: one row each, whose column document is a JSON object as docs/moving.md describes it. Returns the totals of the batch; the report is in the rows: outcome (created, updated, skipped, refused), code, message, user_id. A row that is refused stops no other. The checks, identities, audit entries and events are those of postern.create_user; no mail is sent. Somebody who exists, known by id, address, number or an identity, is skipped. What is done is not done again, and its document is erased; refused rows wait to be corrected and imported once more, or to be deleted.
+batch: the name that the rows have in column batch.
+dry_run: true carries everything out, triggers of your own as well, writes the report, and takes the rest back; default: false.
+update_existing: true brings those who exist up to their documents, as PUT /admin/users/{id} does with the members that the document has (a password hash that differs replaces the password and ends all sessions), and adds identities that they have not; default: false.
+silent: true records no events, so webhooks do not hear of the import; the audit log still has an entry for each user; default: false.
+Errors: validation_failed (PT400). The codes of refused rows: validation_failed, conflict, unexpected_failure (with the text of the error, such as that of a trigger).
+Example: insert into postern.user_imports (batch, document) select ''old'', json_build_object(''email'', email, ''password_hash'', hash, ''email_confirmed_at'', confirmed_at) from old_users;
+Example: select * from postern.import_users(''old'', dry_run => true);
+Example: select line, code, message from postern.user_imports where batch = ''old'' and outcome = ''refused'';';
 
 -- Name: invite_user(text, jsonb, text); Type: FUNCTION; Schema: postern
 
@@ -2971,6 +3043,39 @@ begin
 end;
 $$;
 
+-- Name: add_imported_identities(uuid, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.add_imported_identities(p_user_id uuid, p_identities jsonb, p_context jsonb) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_added text[];
+begin
+  with added as (
+    insert into auth.identities (
+      id, provider_id, user_id, provider, identity_data, last_sign_in_at, created_at, updated_at)
+    select e.id, case when e.provider_id = e.user_id::text then p_user_id::text else e.provider_id end, p_user_id, e.provider,
+      case when e.identity_data ->> 'sub' = e.user_id::text then e.identity_data || jsonb_build_object('sub', p_user_id)
+        else e.identity_data end,
+      e.last_sign_in_at, e.created_at, e.updated_at
+    from jsonb_populate_recordset(null::auth.identities, p_identities) as e
+    where not exists (
+      select from auth.identities as o
+      where o.user_id = p_user_id and o.provider = e.provider
+        and (o.provider_id = e.provider_id or e.provider in ('email', 'phone')))
+    returning provider)
+  select coalesce(array_agg(a.provider), '{}') into v_added from added as a;
+  perform postern_internal.record_event(
+    'identity.created', p_user_id, p_context, jsonb_build_object('provider', p))
+  from unnest(v_added) as p;
+  if v_added <> '{}' then
+    perform postern_internal.recompute_providers(p_user_id);
+  end if;
+  return cardinality(v_added);
+end;
+$$;
+
 -- Name: add_webhook_secret(uuid, interval, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.add_webhook_secret(p_webhook_id uuid, p_keep interval, p_context jsonb) RETURNS text
@@ -3313,6 +3418,25 @@ begin
     return jsonb_build_object('provider', substr(v_providers[1], 5));
   end if;
   return '{}'::jsonb;
+end;
+$$;
+
+-- Name: analyze_grown_tables(); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.analyze_grown_tables() RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_table regclass;
+begin
+  for v_table in
+    select c.oid from pg_class as c
+    where c.oid in ('auth.users'::regclass, 'auth.identities'::regclass)
+      and pg_relation_size(c.oid) > greatest(c.relpages, 1)::bigint * 2 * current_setting('block_size')::bigint
+  loop
+    execute format('analyze %s', v_table);
+  end loop;
 end;
 $$;
 
@@ -4873,6 +4997,23 @@ begin
 end;
 $$;
 
+-- Name: check_times(timestamp with time zone[]); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.check_times(VARIADIC p_times timestamp with time zone[]) RETURNS void
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_time timestamptz;
+begin
+  foreach v_time in array p_times loop
+    if v_time not between '0001-01-01 00:00Z' and '9999-12-31 23:59Z' then
+      perform postern_internal.fail(400, 'validation_failed', format('The time %s is out of range', v_time));
+    end if;
+  end loop;
+end;
+$$;
+
 -- Name: check_user_changes(uuid, uuid, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.check_user_changes(p_user_id uuid, p_session_id uuid, p_changes jsonb, p_context jsonb) RETURNS auth.users
@@ -5679,6 +5820,29 @@ begin
 end;
 $$;
 
+-- Name: create_imported(text, bigint[], jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.create_imported(p_batch text, p_lines bigint[], p_context jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_half int := cardinality(p_lines) / 2;
+begin
+  begin
+    perform postern_internal.insert_imported(p_batch, p_lines, p_context);
+    return;
+  exception when others then
+    perform postern_internal.refuse_import(p_batch, p_lines, sqlstate, sqlerrm);
+    if v_half = 0 then
+      return;
+    end if;
+  end;
+  perform postern_internal.create_imported(p_batch, p_lines[:v_half], p_context);
+  perform postern_internal.create_imported(p_batch, p_lines[v_half + 1:], p_context);
+end;
+$$;
+
 -- Name: create_user_by_command(text, text, text, text, boolean); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.create_user_by_command(p_email text, p_password_hash text, p_role text, p_aud text, p_is_confirmed boolean) RETURNS uuid
@@ -6366,6 +6530,7 @@ begin
     select 'session.ended', e.user_id, e.id, v_actor,
       jsonb_build_object('reason', p_reason) || postern_internal.said_actor(p_context), v_now
     from ended as e
+    where (p_context ? 'silent') is not true
     order by e.id
   )
   select count(*) into v_count from ended;
@@ -6532,6 +6697,47 @@ CREATE FUNCTION postern_internal.explain_session_end(p_reason text) RETURNS text
     when 'retention' then 'The account was removed after its time (retention)'
     else p_reason
   end
+$$;
+
+-- Name: export_document(auth.users, boolean); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.export_document(p_user auth.users, p_secrets boolean) RETURNS jsonb
+    LANGUAGE sql STABLE
+    AS $$
+  select jsonb_strip_nulls(jsonb_build_object(
+      'id', p_user.id, 'aud', p_user.aud, 'role', p_user.role,
+      'email', nullif(p_user.email, ''), 'phone', nullif(p_user.phone, ''),
+      'password_hash', case when p_secrets then nullif(p_user.encrypted_password, '') end,
+      'email_confirmed_at', postern_internal.rfc3339(p_user.email_confirmed_at),
+      'phone_confirmed_at', postern_internal.rfc3339(p_user.phone_confirmed_at),
+      'banned_until', postern_internal.rfc3339(p_user.banned_until),
+      'invited_at', postern_internal.rfc3339(p_user.invited_at),
+      'created_at', postern_internal.rfc3339(p_user.created_at),
+      'updated_at', postern_internal.rfc3339(p_user.updated_at),
+      'last_sign_in_at', postern_internal.rfc3339(p_user.last_sign_in_at),
+      'is_anonymous', nullif(p_user.is_anonymous, false), 'is_sso_user', nullif(p_user.is_sso_user, false)))
+    || jsonb_build_object(
+      'user_metadata', postern_internal.read_metadata(p_user.raw_user_meta_data),
+      'app_metadata', postern_internal.read_metadata(p_user.raw_app_meta_data),
+      'identities', (
+        select coalesce(jsonb_agg(
+            jsonb_strip_nulls(jsonb_build_object(
+              'identity_id', i.id, 'provider', i.provider, 'id', i.provider_id,
+              'created_at', postern_internal.rfc3339(i.created_at),
+              'updated_at', postern_internal.rfc3339(i.updated_at),
+              'last_sign_in_at', postern_internal.rfc3339(i.last_sign_in_at)))
+            || jsonb_build_object('identity_data', i.identity_data)
+            order by i.created_at, i.id), '[]')
+        from auth.identities as i where i.user_id = p_user.id))
+    || case when p_secrets then coalesce((
+        select jsonb_build_object('factors', jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
+            'id', f.id, 'factor_type', f.factor_type, 'friendly_name', f.friendly_name, 'secret', nullif(f.secret, ''),
+            'phone', nullif(f.phone, ''), 'created_at', postern_internal.rfc3339(f.created_at),
+            'updated_at', postern_internal.rfc3339(f.updated_at))) order by f.created_at, f.id))
+        from auth.mfa_factors as f
+        where f.user_id = p_user.id and f.status = 'verified' and f.factor_type in ('totp', 'phone')
+        having count(*) > 0), '{}')
+      else '{}' end
 $$;
 
 -- Name: exported_account(auth.users); Type: FUNCTION; Schema: postern_internal
@@ -7989,6 +8195,285 @@ begin
 end;
 $$;
 
+-- Name: import_factors(jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.import_factors(p_document jsonb, p_user jsonb) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $_$
+declare
+  v_factor jsonb;
+  v_row auth.mfa_factors;
+  v_rows jsonb := '[]'::jsonb;
+begin
+  for v_factor in select e from jsonb_array_elements(coalesce(p_document -> 'factors', '[]')) as e loop
+    v_row := jsonb_populate_record(null::auth.mfa_factors, '{"status": "verified", "factor_type": "totp"}' || v_factor);
+    if v_row.status = 'unverified' then
+      continue;
+    elsif v_row.factor_type = 'totp' and (v_row.secret ~ '^[A-Z2-7]{16,}$' or v_row.secret like '{"key_id":%') is not true
+      or v_row.factor_type = 'phone' and coalesce(v_row.phone, '') = ''
+      or v_row.factor_type not in ('totp', 'phone')
+    then
+      perform postern_internal.fail(400, 'validation_failed',
+        'A second factor is an authenticator app with a secret in base32, or a phone with its number');
+    end if;
+    perform postern_internal.check_times(v_row.created_at, v_row.updated_at);
+    v_row.id := coalesce(v_row.id, gen_random_uuid());
+    v_row.user_id := (p_user ->> 'id')::uuid;
+    v_row.phone := postern_internal.check_phone(v_row.phone);
+    v_row.created_at := coalesce(v_row.created_at, (p_user ->> 'created_at')::timestamptz);
+    v_row.updated_at := coalesce(v_row.updated_at, v_row.created_at);
+    v_row.last_challenged_at := null; -- unique among all factors, and no use elsewhere
+    v_rows := v_rows || jsonb_strip_nulls(to_jsonb(v_row));
+  end loop;
+  return v_rows;
+end;
+$_$;
+
+-- Name: import_hash(jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.import_hash(p_document jsonb) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_hash text := p_document ->> 'password_hash';
+begin
+  if v_hash like '{"key_id":%' and p_document ? 'id' and length(v_hash) <= 255 then
+    return v_hash;
+  end if;
+  return postern_internal.check_password_hash(v_hash);
+end;
+$$;
+
+-- Name: import_identities(jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.import_identities(p_document jsonb, p_user jsonb) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_identity jsonb;
+  v_row auth.identities;
+  v_rows jsonb := '[]'::jsonb;
+  v_created_at timestamptz;
+  v_listed jsonb := p_document -> 'identities';
+begin
+  if v_listed is null then
+    v_listed := case when p_user ? 'email' then '[{"provider": "email"}]' else '[]' end::jsonb
+      || case when p_user ? 'phone' then '[{"provider": "phone"}]' else '[]' end::jsonb;
+  end if;
+  for v_identity in select e from jsonb_array_elements(v_listed) as e loop
+    v_row := jsonb_populate_record(null::auth.identities, v_identity - array['id', 'user_id', 'email']);
+    v_row.provider_id := coalesce(nullif(v_identity ->> 'id', ''), case
+      when v_row.provider in ('email', 'phone') then p_user ->> 'id' end);
+    if coalesce(v_row.provider, '') = '' or v_row.provider_id is null then
+      perform postern_internal.fail(400, 'validation_failed', 'An identity needs a provider and an id');
+    end if;
+    v_row.identity_data := coalesce(nullif(v_row.identity_data, 'null'), case v_row.provider
+      when 'email' then postern_internal.base_identity_data((p_user ->> 'id')::uuid, p_user ->> 'email')
+      when 'phone' then postern_internal.base_identity_data((p_user ->> 'id')::uuid, null)
+        || jsonb_build_object('phone', p_user ->> 'phone')
+      else jsonb_build_object('sub', v_row.provider_id) end);
+    perform postern_internal.check_metadata(v_row.identity_data),
+      postern_internal.check_times(v_row.created_at, v_row.updated_at, v_row.last_sign_in_at);
+    if not p_document ? 'identities' then
+      v_row.last_sign_in_at := postern_internal.clock();
+    end if;
+    v_created_at := coalesce(v_row.created_at, (p_user ->> 'created_at')::timestamptz);
+    v_rows := v_rows || (jsonb_strip_nulls(jsonb_build_object(
+      'id', coalesce((v_identity ->> 'identity_id')::uuid, gen_random_uuid()),
+      'user_id', p_user -> 'id', 'provider', v_row.provider, 'provider_id', v_row.provider_id,
+      'created_at', v_created_at, 'updated_at', coalesce(v_row.updated_at, v_created_at),
+      'last_sign_in_at', v_row.last_sign_in_at)) || jsonb_build_object('identity_data', v_row.identity_data));
+  end loop;
+  return v_rows;
+end;
+$$;
+
+-- Name: import_keys(jsonb, jsonb, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.import_keys(p_user jsonb, p_identities jsonb, p_factors jsonb, p_context jsonb) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_keys text[] := array['id ' || (p_user ->> 'id')];
+  v_row jsonb;
+begin
+  if p_user ? 'phone' then
+    v_keys := v_keys || ('phone ' || (p_user ->> 'phone'));
+  end if;
+  if p_user ? 'email' and not (p_user ->> 'is_sso_user')::boolean then
+    v_keys := v_keys || ('email ' || (p_user ->> 'email'));
+  end if;
+  for v_row in select e from jsonb_array_elements(p_identities) as e loop
+    v_keys := v_keys || ('identity ' || (v_row ->> 'id'))
+      || format('identity %s %s', v_row -> 'provider', v_row -> 'provider_id');
+    if v_row #>> '{identity_data,email}' is not null
+      and postern_internal.linking_domain(v_row ->> 'provider', p_context) = 'default'
+    then
+      v_keys := v_keys || ('email ' || lower(v_row #>> '{identity_data,email}'));
+    end if;
+  end loop;
+  for v_row in select e from jsonb_array_elements(p_factors) as e loop
+    v_keys := v_keys || ('factor ' || (v_row ->> 'id'));
+  end loop;
+  return to_jsonb(v_keys);
+end;
+$$;
+
+-- Name: import_members(jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.import_members(p_document jsonb) RETURNS jsonb
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO ''
+    AS $$
+declare
+  c_known constant text[] := array['id', 'aud', 'role', 'email', 'phone', 'email_confirmed_at', 'phone_confirmed_at',
+    'password_hash', 'user_metadata', 'app_metadata', 'banned_until', 'invited_at', 'created_at', 'updated_at',
+    'last_sign_in_at', 'is_anonymous', 'is_sso_user', 'identities', 'factors'];
+  c_idle constant text[] := array['confirmed_at', 'confirmation_sent_at', 'recovery_sent_at', 'email_change_sent_at',
+    'phone_change_sent_at', 'reauthentication_sent_at', 'new_email', 'new_phone'];
+  v_unknown text;
+begin
+  if jsonb_typeof(p_document) is distinct from 'object' then
+    perform postern_internal.fail(400, 'validation_failed', 'The document is no JSON object');
+  elsif p_document ? 'password' then
+    perform postern_internal.fail(
+      400, 'validation_failed', 'A password in plain text is not imported; give password_hash');
+  end if;
+  select m.key into v_unknown
+  from jsonb_object_keys(p_document) as m (key) where m.key <> all (c_known || c_idle) limit 1;
+  if v_unknown is not null then
+    perform postern_internal.fail(400, 'validation_failed', format('A user has no member %s', v_unknown));
+  end if;
+  return (
+    select coalesce(jsonb_object_agg(m.key, m.value), '{}') from jsonb_each(p_document) as m where m.value <> 'null');
+end;
+$$;
+
+-- Name: import_metadata(jsonb, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.import_metadata(p_user jsonb, p_document jsonb, p_identities jsonb) RETURNS jsonb
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_mine jsonb := coalesce(p_document -> 'user_metadata', '{}');
+  v_providers jsonb := '[]'::jsonb;
+  v_provider jsonb;
+  v_claims jsonb;
+begin
+  perform postern_internal.check_metadata(v_mine), postern_internal.check_metadata(
+    coalesce(p_document -> 'app_metadata', '{}'));
+  if p_user ? 'email_confirmed_at' and not p_document ? 'identities' then
+    v_mine := '{"email_verified": true}' || v_mine;
+  end if;
+  for v_provider in select e -> 'provider' from jsonb_array_elements(p_identities) as e loop
+    if not v_providers @> v_provider then
+      v_providers := v_providers || v_provider;
+    end if;
+  end loop;
+  v_claims := case
+    when v_providers = '[]' then '{}'
+    else jsonb_build_object('provider', v_providers -> 0, 'providers', v_providers)
+  end;
+  if p_document ? 'app_metadata' then
+    v_claims := postern_internal.merge_metadata(v_claims, p_document -> 'app_metadata');
+  end if;
+  return p_user || jsonb_build_object('raw_user_meta_data', v_mine, 'raw_app_meta_data', v_claims);
+end;
+$$;
+
+-- Name: import_owners(jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.import_owners(p_account jsonb, p_context jsonb) RETURNS uuid[]
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_new jsonb := p_account -> 'user';
+  v_owner uuid;
+  v_owners uuid[];
+begin
+  if not (v_new ->> 'is_sso_user')::boolean and v_new ? 'email' then
+    v_owner := postern_internal.owner_of_email(
+      v_new ->> 'email', p_context || jsonb_build_object('aud', v_new ->> 'aud'));
+  end if;
+  select coalesce(array_agg(distinct o.id), '{}') into v_owners
+  from (
+    select v_owner as id where v_owner is not null
+    union all select u.id from auth.users as u where u.id = (v_new ->> 'id')::uuid
+    union all select u.id from auth.users as u where u.phone = v_new ->> 'phone'
+    union all
+    select i.user_id
+    from jsonb_array_elements(p_account -> 'identities') as e
+    join auth.identities as i on i.provider_id = e ->> 'provider_id' and i.provider = e ->> 'provider') as o;
+  return v_owners;
+end;
+$$;
+
+-- Name: import_user(jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.import_user(p_document jsonb, p_context jsonb) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_row auth.users := jsonb_populate_record(null::auth.users, p_document - array['user_metadata', 'app_metadata']);
+  v_created_at timestamptz := coalesce(v_row.created_at, postern_internal.clock());
+begin
+  perform postern_internal.check_times(v_row.created_at, v_row.updated_at, v_row.last_sign_in_at,
+    v_row.email_confirmed_at, v_row.phone_confirmed_at, v_row.banned_until, v_row.invited_at);
+  return jsonb_strip_nulls(jsonb_build_object(
+    'id', coalesce(v_row.id, gen_random_uuid()),
+    'aud', coalesce(nullif(v_row.aud, ''), p_context ->> 'aud'),
+    'role', coalesce(nullif(btrim(v_row.role), ''), p_context ->> 'default_role'),
+    'email', postern_internal.check_email(v_row.email),
+    'phone', postern_internal.check_phone(v_row.phone),
+    'encrypted_password', case
+      when p_document ? 'password_hash' then postern_internal.import_hash(p_document)
+    end,
+    'email_confirmed_at', case when v_row.email <> '' then v_row.email_confirmed_at end,
+    'phone_confirmed_at', case when v_row.phone <> '' then v_row.phone_confirmed_at end,
+    'banned_until', v_row.banned_until, 'invited_at', v_row.invited_at, 'last_sign_in_at', v_row.last_sign_in_at,
+    'created_at', v_created_at, 'updated_at', coalesce(v_row.updated_at, v_created_at),
+    'is_anonymous', coalesce(v_row.is_anonymous, false), 'is_sso_user', coalesce(v_row.is_sso_user, false)));
+end;
+$$;
+
+-- Name: imported_changes(auth.users, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.imported_changes(p_user auth.users, p_account jsonb) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_new auth.users := jsonb_populate_record(null::auth.users, p_account -> 'user');
+  v_wanted jsonb := p_account -> 'changes';
+begin
+  return jsonb_strip_nulls(jsonb_build_object(
+      'role', case when v_wanted ? 'role' and v_new.role is distinct from p_user.role then v_new.role end,
+      'email', case when v_new.email is distinct from lower(nullif(p_user.email, '')) then v_new.email end,
+      'phone', case when v_new.phone is distinct from nullif(p_user.phone, '') then v_new.phone end,
+      'email_confirm', case when v_new.email_confirmed_at is not null and p_user.email_confirmed_at is null then true end,
+      'phone_confirm', case when v_new.phone_confirmed_at is not null and p_user.phone_confirmed_at is null then true end,
+      'ban_seconds', case when v_new.banned_until is distinct from p_user.banned_until
+        then extract(epoch from v_new.banned_until - postern_internal.clock()) end))
+    || case
+      when postern_internal.merge_metadata(p_user.raw_user_meta_data, v_wanted -> 'user_metadata')
+        = postern_internal.read_metadata(p_user.raw_user_meta_data) then '{}'
+      else jsonb_build_object('user_metadata', v_wanted -> 'user_metadata')
+    end
+    || case
+      when postern_internal.merge_metadata(p_user.raw_app_meta_data, v_wanted -> 'app_metadata')
+        = postern_internal.read_metadata(p_user.raw_app_meta_data) then '{}'
+      else jsonb_build_object('app_metadata', v_wanted -> 'app_metadata')
+    end;
+end;
+$$;
+
 -- Name: imported_hash_form(text); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.imported_hash_form(p_hash text, OUT form text, OUT parameters text)
@@ -8020,6 +8505,85 @@ begin
   end if;
 end;
 $_$;
+
+-- Name: user_imports; Type: TABLE; Schema: postern
+
+CREATE TABLE postern.user_imports (
+    batch text NOT NULL,
+    line bigint NOT NULL,
+    document json,
+    account jsonb,
+    outcome text,
+    code text,
+    message text,
+    user_id uuid,
+    is_done boolean DEFAULT false NOT NULL,
+    CONSTRAINT user_imports_outcome_check CHECK ((outcome = ANY (ARRAY['created'::text, 'updated'::text, 'skipped'::text, 'refused'::text])))
+);
+
+-- Name: TABLE user_imports; Type: COMMENT; Schema: postern
+
+COMMENT ON TABLE postern.user_imports IS 'One row for each user to import; see postern.import_users(), which writes outcome, code, message and user_id. May be deleted at any time.';
+
+-- Name: imported_rows(text, bigint[], uuid[]); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.imported_rows(p_batch text, p_lines bigint[], p_ids uuid[]) RETURNS SETOF postern.user_imports
+    LANGUAGE sql STABLE
+    AS $$
+  select i.*
+  from postern.user_imports as i
+  where i.batch = p_batch and i.line = any (p_lines) and (i.account #>> '{user,id}')::uuid = any (p_ids)
+  order by i.line
+$$;
+
+-- Name: insert_imported(text, bigint[], jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.insert_imported(p_batch text, p_lines bigint[], p_context jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_ids uuid[];
+begin
+  with created as (
+    insert into auth.users (
+      instance_id, id, aud, role, email, phone, encrypted_password, email_confirmed_at, phone_confirmed_at,
+      raw_app_meta_data, raw_user_meta_data, is_anonymous, is_sso_user, banned_until, invited_at, created_at, updated_at,
+      last_sign_in_at, confirmation_token, recovery_token, email_change_token_new, email_change_token_current,
+      email_change, phone_change, phone_change_token, reauthentication_token, email_change_confirm_status)
+    select postern_internal.nil_uuid(), u.id, u.aud, u.role, u.email, u.phone, u.encrypted_password, u.email_confirmed_at,
+      u.phone_confirmed_at, u.raw_app_meta_data, u.raw_user_meta_data, u.is_anonymous, u.is_sso_user, u.banned_until,
+      u.invited_at, u.created_at, u.updated_at, u.last_sign_in_at, '', '', '', '', '', '', '', '', 0
+    from postern.user_imports as i
+    cross join lateral jsonb_populate_record(null::auth.users, i.account -> 'user') as u
+    where i.batch = p_batch and i.line = any (p_lines)
+    order by i.line
+    on conflict do nothing
+    returning id)
+  select array_agg(c.id) into v_ids from created as c;
+
+  insert into auth.identities (
+    id, provider_id, user_id, provider, identity_data, last_sign_in_at, created_at, updated_at)
+  select e.id, e.provider_id, e.user_id, e.provider, e.identity_data, e.last_sign_in_at, e.created_at, e.updated_at
+  from postern_internal.imported_rows(p_batch, p_lines, v_ids) as i
+  cross join lateral jsonb_populate_recordset(null::auth.identities, i.account -> 'identities') as e;
+  insert into auth.mfa_factors
+  select f.*
+  from postern_internal.imported_rows(p_batch, p_lines, v_ids) as i
+  cross join lateral jsonb_populate_recordset(null::auth.mfa_factors, i.account -> 'factors') as f;
+  perform postern_internal.record_imported(p_batch, p_lines, v_ids, p_context);
+
+  update postern.user_imports as i
+  set outcome = case when c.is_created then 'created' else 'refused' end,
+    user_id = case when c.is_created then (i.account #>> '{user,id}')::uuid end,
+    code = case when not c.is_created then 'conflict' end,
+    message = case when not c.is_created then 'Another user has the address or the number' end
+  from (
+    select l.line, coalesce((l.account #>> '{user,id}')::uuid = any (v_ids), false) as is_created
+    from postern.user_imports as l where l.batch = p_batch and l.line = any (p_lines)) as c
+  where i.batch = p_batch and i.line = c.line;
+end;
+$$;
 
 -- Name: insert_user(auth.users, jsonb); Type: FUNCTION; Schema: postern_internal
 
@@ -9807,6 +10371,27 @@ begin
 end;
 $$;
 
+-- Name: match_imported(text, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.match_imported(p_batch text, p_context jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  update postern.user_imports as i
+  set user_id = case when cardinality(m.owners) = 1 then m.owners[1] end,
+    outcome = case when cardinality(m.owners) > 1 then 'refused' end,
+    code = case when cardinality(m.owners) > 1 then 'conflict' end,
+    message = case when cardinality(m.owners) > 1
+      then 'Id, address, number and identities belong to different users: ' || array_to_string(m.owners, ', ') end
+  from (
+    select w.line, postern_internal.import_owners(w.account, p_context) as owners
+    from postern.user_imports as w
+    where w.batch = p_batch and w.outcome is null and not w.is_done) as m
+  where i.batch = p_batch and i.line = m.line and cardinality(m.owners) > 0;
+end;
+$$;
+
 -- Name: may_move(oid, text[]); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.may_move(p_relation oid, p_columns text[]) RETURNS boolean
@@ -10175,6 +10760,26 @@ begin
   return (postern_internal.complete_claims(
     v_claims, postern_internal.latest_expiry(p_session, v_claims ->> 'aal', p_context),
     case when v_is_new then p_methods[1] else 'token_refresh' end, p_context)).claims;
+end;
+$$;
+
+-- Name: next_imported(text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.next_imported(p_batch text) RETURNS bigint[]
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+begin
+  return (
+    select array_agg(r.line order by r.line)
+    from (
+      select k.line
+      from (
+        select i.line, min(i.line) over (partition by key) as first_line
+        from postern.user_imports as i cross join lateral jsonb_array_elements_text(i.account -> 'keys') as key
+        where i.batch = p_batch and i.outcome is null and not i.is_done) as k
+      group by k.line
+      having bool_and(k.line = k.first_line)) as r);
 end;
 $$;
 
@@ -11161,6 +11766,43 @@ begin
 end;
 $$;
 
+-- Name: read_import(json, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.read_import(p_document json, p_context jsonb) RETURNS jsonb
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_document jsonb;
+  v_user jsonb;
+  v_identities jsonb;
+  v_factors jsonb;
+  v_code text;
+begin
+  v_document := postern_internal.import_members(p_document::jsonb);
+  v_user := postern_internal.import_user(v_document, p_context);
+  v_identities := postern_internal.import_identities(v_document, v_user);
+  v_factors := postern_internal.import_factors(v_document, v_user);
+  if v_user ->> 'email' is null and v_user ->> 'phone' is null and v_identities = '[]'
+    and not coalesce((v_user ->> 'is_anonymous')::boolean, false)
+  then
+    perform postern_internal.fail(
+      400, 'validation_failed', 'Cannot create a user without either an email or phone');
+  end if;
+  return jsonb_build_object(
+    'user', postern_internal.import_metadata(v_user, v_document, v_identities),
+    'identities', v_identities, 'factors', v_factors, 'has_identities', v_document ? 'identities',
+    'keys', postern_internal.import_keys(v_user, v_identities, v_factors, p_context),
+    'changes', (
+      select coalesce(jsonb_object_agg(m.key, m.value), '{}') from jsonb_each(v_document) as m
+      where m.key in ('role', 'user_metadata', 'app_metadata')));
+exception when data_exception or program_limit_exceeded or sqlstate 'PT400' then
+  get stacked diagnostics v_code = pg_exception_detail;
+  return jsonb_build_object(
+    'code', case when sqlstate = 'PT400' then v_code else 'validation_failed' end, 'message', sqlerrm);
+end;
+$$;
+
 -- Name: read_metadata(jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.read_metadata(p_metadata jsonb) RETURNS jsonb
@@ -11306,11 +11948,58 @@ CREATE FUNCTION postern_internal.record_event(p_type text, p_user_id uuid, p_con
     SET search_path TO ''
     AS $$
 begin
+  if p_context ? 'silent' then
+    return;
+  end if;
   insert into postern.events (type, user_id, session_id, actor, data, created_at)
   values (
     p_type, p_user_id, p_session_id, coalesce(p_context ->> 'actor', 'user'),
     p_data || postern_internal.said_actor(p_context), postern_internal.clock()
   );
+end;
+$$;
+
+-- Name: record_imported(text, bigint[], uuid[], jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.record_imported(p_batch text, p_lines bigint[], p_ids uuid[], p_context jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_now timestamptz := postern_internal.clock();
+begin
+  if not coalesce((p_context ->> 'audit_disabled')::boolean, false) then
+    insert into auth.audit_log_entries (instance_id, id, payload, created_at, ip_address)
+    select postern_internal.nil_uuid(), gen_random_uuid(),
+      postern_internal.audit_entry('user_signedup', postern_internal.nil_uuid(), p_context ->> 'actor', false, null,
+        postern_internal.audit_traits(u.id, u.email) || jsonb_build_object(
+          'user_phone', coalesce(u.phone, ''), 'provider', i.account #> '{identities,0,provider}')
+          || postern_internal.said_actor(p_context))::json,
+      v_now, left(coalesce(p_context ->> 'ip', ''), 64)
+    from postern_internal.imported_rows(p_batch, p_lines, p_ids) as i
+    cross join lateral jsonb_populate_record(null::auth.users, i.account -> 'user') as u;
+  end if;
+  if p_context ? 'silent' then
+    return;
+  end if;
+  insert into postern.events (type, user_id, actor, data, created_at)
+  select e.type, u.id, p_context ->> 'actor', e.data || postern_internal.said_actor(p_context), v_now
+  from postern_internal.imported_rows(p_batch, p_lines, p_ids) as i
+  cross join lateral jsonb_populate_record(null::auth.users, i.account -> 'user') as u
+  cross join lateral (
+    select 1 as n, 'user.created' as type, '{}'::jsonb as data
+    union all
+    select 2, 'identity.created', jsonb_build_object('provider', d -> 'provider')
+    from jsonb_array_elements(i.account -> 'identities') as d
+    union all select 3, 'user.confirmed', '{"by": "email"}' where u.email_confirmed_at is not null
+    union all select 4, 'user.confirmed', '{"by": "phone"}' where u.phone_confirmed_at is not null
+    union all
+    select 5, 'user.banned', jsonb_build_object('until', postern_internal.rfc3339(u.banned_until))
+    where postern_internal.is_banned(u)
+    union all
+    select 6, 'factor.created', jsonb_build_object('factor_id', f -> 'id', 'factor_type', f -> 'factor_type')
+    from jsonb_array_elements(i.account -> 'factors') as f) as e
+  order by i.line, e.n;
 end;
 $$;
 
@@ -11596,6 +12285,24 @@ begin
     'provider', p_provider, 'provider_id', p_identity ->> 'sub', 'reason', 'linking_required'));
   return postern_internal.failure(422, 'identity_linking_required', format(
     'An account with this email address exists. Sign in to it as before, then link %s to it', p_provider));
+end;
+$$;
+
+-- Name: refuse_import(text, bigint[], text, text); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.refuse_import(p_batch text, p_lines bigint[], p_sqlstate text, p_message text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  if left(p_sqlstate, 2) in ('25', '40', '53', '55', '57', '58', 'XX') then
+    raise exception using errcode = p_sqlstate, message = p_message;
+  elsif cardinality(p_lines) = 1 then
+    update postern.user_imports
+    set outcome = 'refused', code = case p_sqlstate when '23505' then 'conflict' else 'unexpected_failure' end,
+      message = p_message, user_id = null
+    where batch = p_batch and line = p_lines[1];
+  end if;
 end;
 $$;
 
@@ -12187,6 +12894,44 @@ begin
   return v_output;
 end;
 $_$;
+
+-- Name: run_import(text, boolean, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.run_import(p_batch text, p_update boolean, p_context jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_lines bigint[];
+begin
+  update postern.user_imports as i
+  set account = r.account, outcome = case when r.account ? 'code' then 'refused' end, code = r.account ->> 'code',
+    message = r.account ->> 'message', user_id = null
+  from (
+    select w.line, postern_internal.read_import(w.document, p_context) as account
+    from postern.user_imports as w
+    where w.batch = p_batch and not w.is_done
+    for update) as r
+  where i.batch = p_batch and i.line = r.line;
+  loop
+    perform postern_internal.match_imported(p_batch, p_context);
+    if p_update then
+      perform postern_internal.update_all_imported(p_batch, p_context);
+    else
+      update postern.user_imports
+      set outcome = 'skipped'
+      where batch = p_batch and outcome is null and user_id is not null and not is_done;
+    end if;
+    v_lines := postern_internal.next_imported(p_batch);
+    exit when v_lines is null;
+    perform postern_internal.create_imported(p_batch, v_lines, p_context);
+    perform postern_internal.analyze_grown_tables();
+  end loop;
+  update postern.user_imports
+  set account = null, is_done = outcome <> 'refused', document = case when outcome = 'refused' then document end
+  where batch = p_batch and not is_done;
+end;
+$$;
 
 -- Name: said_actor(jsonb); Type: FUNCTION; Schema: postern_internal
 
@@ -13450,6 +14195,32 @@ begin
 end;
 $_$;
 
+-- Name: update_all_imported(text, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.update_all_imported(p_batch text, p_context jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_row postern.user_imports;
+  v_has_changed boolean;
+begin
+  for v_row in
+    select i.* from postern.user_imports as i
+    where i.batch = p_batch and i.outcome is null and i.user_id is not null and not i.is_done
+    order by i.user_id, i.line -- the lock order
+  loop
+    begin
+      v_has_changed := postern_internal.update_imported(v_row.user_id, v_row.account, p_context);
+      update postern.user_imports as i set outcome = case when v_has_changed then 'updated' else 'skipped' end
+      where i.batch = p_batch and i.line = v_row.line;
+    exception when others then
+      perform postern_internal.refuse_import(p_batch, array[v_row.line], sqlstate, sqlerrm);
+    end;
+  end loop;
+end;
+$$;
+
 -- Name: update_custom_provider(text, jsonb, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.update_custom_provider(p_identifier text, p_changes jsonb, p_refusal jsonb, p_context jsonb) RETURNS jsonb
@@ -13491,6 +14262,35 @@ begin
   where p.id = v_new.id;
   perform postern_internal.record_custom_event('updated', v_new, p_context);
   return postern_internal.custom_provider_json(v_new);
+end;
+$$;
+
+-- Name: update_imported(uuid, jsonb, jsonb); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.update_imported(p_user_id uuid, p_account jsonb, p_context jsonb) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_user auth.users := postern_internal.need_user(p_user_id);
+  v_new auth.users := jsonb_populate_record(null::auth.users, p_account -> 'user');
+  v_changes jsonb := postern_internal.imported_changes(v_user, p_account);
+  v_hash text := case when v_new.encrypted_password is distinct from v_user.encrypted_password then v_new.encrypted_password end;
+  v_added int := 0;
+begin
+  if v_changes <> '{}' or v_hash is not null then
+    perform postern_internal.change_account(v_user, v_changes, v_hash, p_context);
+  end if;
+  if (p_account ->> 'has_identities')::boolean then
+    v_added := postern_internal.add_imported_identities(p_user_id, p_account -> 'identities', p_context);
+  end if;
+  -- The times of the document are the true ones: an address was confirmed there, not now.
+  update auth.users as u
+  set email_confirmed_at = coalesce(v_user.email_confirmed_at, v_new.email_confirmed_at, u.email_confirmed_at),
+    phone_confirmed_at = coalesce(v_user.phone_confirmed_at, v_new.phone_confirmed_at, u.phone_confirmed_at),
+    last_sign_in_at = greatest(u.last_sign_in_at, v_new.last_sign_in_at)
+  where u.id = p_user_id and (v_changes <> '{}' or v_new.last_sign_in_at > coalesce(u.last_sign_in_at, '-infinity'));
+  return found or v_hash is not null or v_added > 0;
 end;
 $$;
 
@@ -14748,6 +15548,17 @@ CREATE TABLE postern.totp_steps (
 
 COMMENT ON TABLE postern.totp_steps IS 'The last time step used of each authenticator app; a code of this or an earlier step is refused.';
 
+-- Name: user_imports_line_seq; Type: SEQUENCE; Schema: postern
+
+ALTER TABLE postern.user_imports ALTER COLUMN line ADD GENERATED BY DEFAULT AS IDENTITY (
+    SEQUENCE NAME postern.user_imports_line_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
 -- Name: webhook_secrets; Type: TABLE; Schema: postern
 
 CREATE TABLE postern.webhook_secrets (
@@ -15063,6 +15874,11 @@ ALTER TABLE ONLY postern.suppressed_addresses
 
 ALTER TABLE ONLY postern.totp_steps
     ADD CONSTRAINT totp_steps_pkey PRIMARY KEY (factor_id);
+
+-- Name: user_imports user_imports_pkey; Type: CONSTRAINT; Schema: postern
+
+ALTER TABLE ONLY postern.user_imports
+    ADD CONSTRAINT user_imports_pkey PRIMARY KEY (batch, line);
 
 -- Name: webhook_secrets webhook_secrets_pkey; Type: CONSTRAINT; Schema: postern
 
@@ -15676,6 +16492,11 @@ GRANT ALL ON FUNCTION postern.expire_links(who text) TO postern_admin;
 REVOKE ALL ON FUNCTION postern.export_user(who text) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.export_user(who text) TO postern_admin;
 
+-- Name: FUNCTION export_users(secrets boolean, after uuid, max_rows bigint); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.export_users(secrets boolean, after uuid, max_rows bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.export_users(secrets boolean, after uuid, max_rows bigint) TO postern_admin;
+
 -- Name: FUNCTION find_users(query text, max_rows integer, after uuid); Type: ACL; Schema: postern
 
 REVOKE ALL ON FUNCTION postern.find_users(query text, max_rows integer, after uuid) FROM PUBLIC;
@@ -15720,6 +16541,11 @@ GRANT ALL ON FUNCTION postern_internal.begin_impersonation(p_who text, p_reason 
 
 REVOKE ALL ON FUNCTION postern.impersonate(who text, reason text) FROM PUBLIC;
 GRANT ALL ON FUNCTION postern.impersonate(who text, reason text) TO postern_admin;
+
+-- Name: FUNCTION import_users(batch text, dry_run boolean, update_existing boolean, silent boolean, OUT created bigint, OUT updated bigint, OUT skipped bigint, OUT refused bigint); Type: ACL; Schema: postern
+
+REVOKE ALL ON FUNCTION postern.import_users(batch text, dry_run boolean, update_existing boolean, silent boolean, OUT created bigint, OUT updated bigint, OUT skipped bigint, OUT refused bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION postern.import_users(batch text, dry_run boolean, update_existing boolean, silent boolean, OUT created bigint, OUT updated bigint, OUT skipped bigint, OUT refused bigint) TO postern_admin;
 
 -- Name: FUNCTION invite_user(email text, user_metadata jsonb, redirect_to text); Type: ACL; Schema: postern
 
@@ -16098,6 +16924,10 @@ REVOKE ALL ON FUNCTION postern_internal.actor_signature(p_said text) FROM PUBLIC
 
 REVOKE ALL ON FUNCTION postern_internal.add_identity(p_user_id uuid, p_provider text, p_data jsonb, p_context jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION add_imported_identities(p_user_id uuid, p_identities jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.add_imported_identities(p_user_id uuid, p_identities jsonb, p_context jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION add_webhook_secret(p_webhook_id uuid, p_keep interval, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.add_webhook_secret(p_webhook_id uuid, p_keep interval, p_context jsonb) FROM PUBLIC;
@@ -16161,6 +16991,10 @@ REVOKE ALL ON FUNCTION postern_internal.adopt_linked_email(p_user auth.users, p_
 -- Name: FUNCTION amr_provider(p_user_id uuid); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.amr_provider(p_user_id uuid) FROM PUBLIC;
+
+-- Name: FUNCTION analyze_grown_tables(); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.analyze_grown_tables() FROM PUBLIC;
 
 -- Name: FUNCTION announce_event(); Type: ACL; Schema: postern_internal
 
@@ -16456,6 +17290,10 @@ REVOKE ALL ON FUNCTION postern_internal.check_room_for_factor(p_user_id uuid, p_
 
 REVOKE ALL ON FUNCTION postern_internal.check_sms_frequency(p_last_sent_at timestamp with time zone, p_context jsonb) FROM PUBLIC;
 
+-- Name: FUNCTION check_times(VARIADIC p_times timestamp with time zone[]); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.check_times(VARIADIC p_times timestamp with time zone[]) FROM PUBLIC;
+
 -- Name: FUNCTION check_user_changes(p_user_id uuid, p_session_id uuid, p_changes jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.check_user_changes(p_user_id uuid, p_session_id uuid, p_changes jsonb, p_context jsonb) FROM PUBLIC;
@@ -16563,6 +17401,10 @@ REVOKE ALL ON FUNCTION postern_internal.create_custom_provider(p_provider jsonb,
 -- Name: FUNCTION create_external_user(p_provider text, p_identity jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.create_external_user(p_provider text, p_identity jsonb, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION create_imported(p_batch text, p_lines bigint[], p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.create_imported(p_batch text, p_lines bigint[], p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION create_user_by_command(p_email text, p_password_hash text, p_role text, p_aud text, p_is_confirmed boolean); Type: ACL; Schema: postern_internal
 
@@ -16699,6 +17541,10 @@ REVOKE ALL ON FUNCTION postern_internal.exchange_code(p_auth_code text, p_code_v
 -- Name: FUNCTION explain_session_end(p_reason text); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.explain_session_end(p_reason text) FROM PUBLIC;
+
+-- Name: FUNCTION export_document(p_user auth.users, p_secrets boolean); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.export_document(p_user auth.users, p_secrets boolean) FROM PUBLIC;
 
 -- Name: FUNCTION exported_account(p_user auth.users); Type: ACL; Schema: postern_internal
 
@@ -16964,9 +17810,57 @@ REVOKE ALL ON FUNCTION postern_internal.identity_moves(p_identity auth.identitie
 
 REVOKE ALL ON FUNCTION postern_internal.impersonal_payload(p_payload jsonb, p_user_id uuid, p_addresses text[]) FROM PUBLIC;
 
+-- Name: FUNCTION import_factors(p_document jsonb, p_user jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.import_factors(p_document jsonb, p_user jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION import_hash(p_document jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.import_hash(p_document jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION import_identities(p_document jsonb, p_user jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.import_identities(p_document jsonb, p_user jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION import_keys(p_user jsonb, p_identities jsonb, p_factors jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.import_keys(p_user jsonb, p_identities jsonb, p_factors jsonb, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION import_members(p_document jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.import_members(p_document jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION import_metadata(p_user jsonb, p_document jsonb, p_identities jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.import_metadata(p_user jsonb, p_document jsonb, p_identities jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION import_owners(p_account jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.import_owners(p_account jsonb, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION import_user(p_document jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.import_user(p_document jsonb, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION imported_changes(p_user auth.users, p_account jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.imported_changes(p_user auth.users, p_account jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION imported_hash_form(p_hash text, OUT form text, OUT parameters text); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.imported_hash_form(p_hash text, OUT form text, OUT parameters text) FROM PUBLIC;
+
+-- Name: TABLE user_imports; Type: ACL; Schema: postern
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE postern.user_imports TO postern_admin;
+
+-- Name: FUNCTION imported_rows(p_batch text, p_lines bigint[], p_ids uuid[]); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.imported_rows(p_batch text, p_lines bigint[], p_ids uuid[]) FROM PUBLIC;
+
+-- Name: FUNCTION insert_imported(p_batch text, p_lines bigint[], p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.insert_imported(p_batch text, p_lines bigint[], p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION insert_user(p_user auth.users, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -17312,6 +18206,10 @@ REVOKE ALL ON FUNCTION postern_internal.mark_factor_verified(p_user auth.users, 
 
 REVOKE ALL ON FUNCTION postern_internal.mark_identity_verified(p_user auth.users) FROM PUBLIC;
 
+-- Name: FUNCTION match_imported(p_batch text, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.match_imported(p_batch text, p_context jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION may_move(p_relation oid, p_columns text[]); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.may_move(p_relation oid, p_columns text[]) FROM PUBLIC;
@@ -17379,6 +18277,10 @@ REVOKE ALL ON FUNCTION postern_internal.newest_flow(p_user_id uuid, p_authentica
 -- Name: FUNCTION next_claims(p_user auth.users, p_session auth.sessions, p_methods text[], p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.next_claims(p_user auth.users, p_session auth.sessions, p_methods text[], p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION next_imported(p_batch text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.next_imported(p_batch text) FROM PUBLIC;
 
 -- Name: FUNCTION nil_uuid(); Type: ACL; Schema: postern_internal
 
@@ -17556,6 +18458,10 @@ REVOKE ALL ON FUNCTION postern_internal.random_refresh_token() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION postern_internal.random_uuid() FROM PUBLIC;
 
+-- Name: FUNCTION read_import(p_document json, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.read_import(p_document json, p_context jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION read_metadata(p_metadata jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.read_metadata(p_metadata jsonb) FROM PUBLIC;
@@ -17583,6 +18489,10 @@ REVOKE ALL ON FUNCTION postern_internal.record_custom_event(p_what text, p_provi
 -- Name: FUNCTION record_event(p_type text, p_user_id uuid, p_context jsonb, p_data jsonb, p_session_id uuid); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.record_event(p_type text, p_user_id uuid, p_context jsonb, p_data jsonb, p_session_id uuid) FROM PUBLIC;
+
+-- Name: FUNCTION record_imported(p_batch text, p_lines bigint[], p_ids uuid[], p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.record_imported(p_batch text, p_lines bigint[], p_ids uuid[], p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION record_webhook_event(p_what text, p_webhook postern.webhooks, p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -17623,6 +18533,10 @@ REVOKE ALL ON FUNCTION postern_internal.refuse_code(p_factor auth.mfa_factors, p
 -- Name: FUNCTION refuse_identity(p_refusal text, p_user_id uuid, p_provider text, p_identity jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.refuse_identity(p_refusal text, p_user_id uuid, p_provider text, p_identity jsonb, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION refuse_import(p_batch text, p_lines bigint[], p_sqlstate text, p_message text); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.refuse_import(p_batch text, p_lines bigint[], p_sqlstate text, p_message text) FROM PUBLIC;
 
 -- Name: FUNCTION refuse_merge(p_message text, p_tables text[]); Type: ACL; Schema: postern_internal
 
@@ -17707,6 +18621,10 @@ REVOKE ALL ON FUNCTION postern_internal.rotate_webhook_secret(p_id uuid, p_keep 
 -- Name: FUNCTION run_hook(p_name text, p_key text, p_payload jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.run_hook(p_name text, p_key text, p_payload jsonb, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION run_import(p_batch text, p_update boolean, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.run_import(p_batch text, p_update boolean, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION said_actor(p_context jsonb); Type: ACL; Schema: postern_internal
 
@@ -17920,9 +18838,17 @@ REVOKE ALL ON FUNCTION postern_internal.unlink_identity(p_user_id uuid, p_sessio
 
 REVOKE ALL ON FUNCTION postern_internal.unusable_password_hash() FROM PUBLIC;
 
+-- Name: FUNCTION update_all_imported(p_batch text, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.update_all_imported(p_batch text, p_context jsonb) FROM PUBLIC;
+
 -- Name: FUNCTION update_custom_provider(p_identifier text, p_changes jsonb, p_refusal jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.update_custom_provider(p_identifier text, p_changes jsonb, p_refusal jsonb, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION update_imported(p_user_id uuid, p_account jsonb, p_context jsonb); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.update_imported(p_user_id uuid, p_account jsonb, p_context jsonb) FROM PUBLIC;
 
 -- Name: FUNCTION update_user(p_user_id uuid, p_session_id uuid, p_changes jsonb, p_old_hash text, p_password_hash text, p_context jsonb); Type: ACL; Schema: postern_internal
 

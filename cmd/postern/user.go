@@ -27,18 +27,23 @@ const whoHelp = "WHO is a user's id, e-mail address, or phone number with a lead
 func userCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "user",
-		Short: "Create, list, ban and delete users",
+		Short: "Create, list, ban, delete, import and export users",
 		Long: "Administer the users in the database in DATABASE_URL, as its owner or as a member of postern_admin.\n" +
 			"No server has to run. " + whoHelp,
 	}
 	cmd.PersistentFlags().Bool("json", false, "print JSON")
 	cmd.AddCommand(userCreateCommand(), userListCommand(), userBanCommand(), userUnbanCommand(), userDeleteCommand(),
-		userSetPasswordCommand())
+		userSetPasswordCommand(), userImportCommand(), userExportCommand())
 	return cmd
 }
 
 // withDatabase connects to DATABASE_URL, runs f and explains errors that the functions of schema postern raise.
 func withDatabase(cmd *cobra.Command, f func(ctx context.Context, db *gen.Queries) error) error {
+	return withConnection(cmd, func(ctx context.Context, conn *pgx.Conn) error { return f(ctx, gen.New(conn)) })
+}
+
+// withConnection is withDatabase for commands that need transactions.
+func withConnection(cmd *cobra.Command, f func(ctx context.Context, conn *pgx.Conn) error) error {
 	ctx := cmd.Context()
 	url := databaseURL()
 	if url == "" {
@@ -56,7 +61,7 @@ func withDatabase(cmd *cobra.Command, f func(ctx context.Context, db *gen.Querie
 		return fmt.Errorf("connecting to DATABASE_URL: %w", err)
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	return explain(f(ctx, gen.New(conn)))
+	return explain(f(ctx, conn))
 }
 
 // explain turns errors of the database into sentences for people.

@@ -1,4 +1,4 @@
--- One row of postern.events: what happened, to whom, by whom (null actor in the context: the user).
+-- One row of postern.events: what happened, to whom, by whom (null actor in the context: the user). None in silence.
 create or replace function postern_internal.record_event(
   p_type text,
   p_user_id uuid,
@@ -10,6 +10,9 @@ returns void
 language plpgsql volatile security invoker set search_path = ''
 as $$
 begin
+  if p_context ? 'silent' then
+    return;
+  end if;
   insert into postern.events (type, user_id, session_id, actor, data, created_at)
   values (
     p_type, p_user_id, p_session_id, coalesce(p_context ->> 'actor', 'user'),

@@ -31,6 +31,7 @@
 --   external_url, issuer, jwt_exp                      API_EXTERNAL_URL; iss and lifetime (s) of tokens, where a hook sees claims
 --   audit_log                                          present: audit entries are sent to the caller, too (audit/audit.sql)
 --   hooks                                              the operator's hooks that are on, see hooks/run.sql
+--   silent                                             present: an import that records no events
 --   answers, by_sql                                    a server that can be asked (core/ask.sql), or an SQL caller
 -- Only servers send these, so SQL callers have no limits (functions/limits):
 --   limit {name, who, every, burst}                    the client's bucket, on limited routes

@@ -50,6 +50,7 @@ begin
     select 'session.ended', e.user_id, e.id, v_actor,
       jsonb_build_object('reason', p_reason) || postern_internal.said_actor(p_context), v_now
     from ended as e
+    where (p_context ? 'silent') is not true
     order by e.id
   )
   select count(*) into v_count from ended;
