@@ -147,3 +147,20 @@ func TestGetClaims(t *testing.T) {
 		})
 	}
 }
+
+// A look at the claims keeps nothing of what the hook writes, which the hook sees while it runs.
+func TestGetClaimsUndoesTheHook(t *testing.T) {
+	t.Parallel()
+	const called = "select count(*) from postern.events where type = 'hook.called'"
+	playSteps(t, admin(t), []step{
+		{`create function auth.add_count(event jsonb) returns jsonb language plpgsql as $$
+			begin
+			  insert into postern.events (type, actor) values ('hook.called', 'hook');
+			  return jsonb_set(event, '{claims,calls}', (` + called + `)::text::jsonb);
+			end $$;
+			update postern.settings set value = value || '{"hooks": {"customize-access-token": {"function": ["auth", "add_count"], "uri": "x"}}}'`, ""},
+		{"select postern.get_claims('ann@example.com') ->> 'calls'", "1"},
+		{called, "0"},
+		{"select postern.get_claims('ann@example.com') ->> 'calls'", "1"},
+	})
+}

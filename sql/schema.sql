@@ -772,6 +772,7 @@ CREATE FUNCTION postern.get_claims(who text, aal text DEFAULT NULL::text, sessio
 declare
   v_user auth.users := postern_internal.find_user(who);
   v_session auth.sessions;
+  v_claims jsonb;
 begin
   if aal not in ('aal1', 'aal2') or (aal is not null and session_id is not null) then
     perform postern_internal.fail(
@@ -782,14 +783,19 @@ begin
       perform postern_internal.fail(404, 'session_not_found', format('The user has no session %s', session_id));
     end if;
   end if;
-  return postern_internal.next_claims(v_user, v_session,
-    case when aal = 'aal2' then array['totp', 'password'] else array['password'] end, postern_internal.context());
+  begin
+    v_claims := postern_internal.next_claims(v_user, v_session,
+      case when aal = 'aal2' then array['totp', 'password'] else array['password'] end, postern_internal.context());
+    raise exception sqlstate 'PTUND'; -- undoes what the hook wrote; variables keep their values
+  exception when sqlstate 'PTUND' then
+    return v_claims;
+  end;
 end;
 $$;
 
 -- Name: FUNCTION get_claims(who text, aal text, session_id uuid); Type: COMMENT; Schema: postern
 
-COMMENT ON FUNCTION postern.get_claims(who text, aal text, session_id uuid) IS 'Shows the claims that the user''s next access token carries: those of a new sign-in with a password, or of the next refresh of a session. Times, issuer and lifetime are as the server that started last would set them. The custom-access-token hook is asked where it is a function of this database.
+COMMENT ON FUNCTION postern.get_claims(who text, aal text, session_id uuid) IS 'Shows the claims that the user''s next access token carries: those of a new sign-in with a password, or of the next refresh of a session. Times, issuer and lifetime are as the server that started last would set them. The custom-access-token hook is asked where it is a function of this database, and what it writes is undone.
 who: the user''s id, e-mail address, or phone number with a leading +.
 aal: of the new sign-in: aal1, or aal2 for one with a code of an authenticator app as well; default: aal1.
 session_id: a session of the user; default: a new one, whose id is made up.
