@@ -70,6 +70,9 @@ var planted = []string{
 	`insert into postern.retention_refusals values (` + zeldaID + `, 'zelda', now())`,
 	`insert into postern.locked_users values (` + zeldaID + `, 'zelda lost her phone', 'alice', now(), now() + interval '100 years', null)`,
 	`insert into postern.password_demands values (` + zeldaID + `, 'alice', now())`,
+	`insert into postern.user_imports (batch, document, account, outcome, code, message, user_id, is_done) values
+		('old', null, '{"hush": "zelda"}', 'skipped', 'zelda', 'zelda', ` + zeldaID + `, true), ('old', '{"email": "Zelda@example.com", "password_hash": "hush"}', null, 'refused', 'x', 'x', null, false),
+		('old', '{"phone": "+15557771"}', null, 'refused', 'x', 'x', null, false), ('old', '{"email": "grizelda@example.com"}', null, 'refused', 'x', 'x', null, false)`,
 	`insert into postern.session_ends values (gen_random_uuid(), ` + zeldaID + `, 'logout', 'user', now())`,
 	`select postern_internal.queue_mail('recovery', 'zelda@example.com', ` + zeldaID + `, '{"token": "hush"}')`,
 	`select postern_internal.queue_mail('email_changed_notification', 'Zelda2@example.com', null, '{}')`,
@@ -234,7 +237,7 @@ var leftOut = map[string]string{
 	"auth.oauth_authorizations.state": "secret of the client", "auth.oauth_authorizations.nonce": "secret of the client", "auth.oauth_authorizations.code_challenge": "hash",
 	"auth.saml_relay_states.request_id": "secret of the request", "postern.outbox.payload": "links and codes",
 	"postern.provider_tokens.access_token": "token", "postern.provider_tokens.refresh_token": "token", "postern.code_guesses.token_hash": "hash",
-	"postern.link_secrets": "hashes of links",
+	"postern.link_secrets": "hashes of links", "postern.user_imports.document": "may hold a hash", "postern.user_imports.account": "may hold a hash",
 }
 
 // Whatever knows users is in the export with all columns, or left out with a reason; and no secret is in it.

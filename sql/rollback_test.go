@@ -41,6 +41,7 @@ var writes = map[string]string{
 	"export_user":             "postern.export_user('ann@example.com')",
 	"forget_provider_tokens":  "postern.forget_provider_tokens('ann@example.com')",
 	"get_provider_token":      "postern.get_provider_token(" + hubID + ", '" + sealingKey + "')",
+	"import_users":            "i.created from postern.import_users('old') as i",
 	"invite_user":             "postern.invite_user('eve@example.com')",
 	"issue_link":              "l.hashed_token from postern.issue_link('ann@example.com', 'recovery') as l",
 	"impersonate":             "postern_internal.begin_impersonation('kim@example.com', 'x')", // the part that writes
@@ -115,6 +116,7 @@ func furnished(t *testing.T) *pgx.Conn {
 		"insert into postern.webhooks values ("+webhookID+", 'https://crm.example.com/hook', '{user.*}', 'CRM', true, null, now(), now())",
 		"insert into postern.webhook_secrets values (gen_random_uuid(), "+webhookID+", 'whsec_"+strings.Repeat("A", 32)+"', now(), null)",
 		"insert into postern.suppressed_addresses values ('gone@example.com', 'bounced', 'alice', now())",
+		"insert into postern.user_imports (batch, document) values ('old', '{\"email\": \"ida@example.com\"}')",
 		"insert into postern.limits values ('token', '203.0.113.9', now() + interval '1 hour', 60, 30)",
 		"insert into postern.quotas values ('mail', 0, 1, now(), 30, 2)",
 		fmt.Sprintf(`insert into postern.provider_tokens (id, identity_id, user_id, provider, access_token, created_at, updated_at)

@@ -6708,9 +6708,11 @@ $$;
 -- Name: export_document(auth.users, boolean); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.export_document(p_user auth.users, p_secrets boolean) RETURNS jsonb
-    LANGUAGE sql STABLE
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
     AS $$
-  select jsonb_strip_nulls(jsonb_build_object(
+begin
+  return jsonb_strip_nulls(jsonb_build_object(
       'id', p_user.id, 'aud', p_user.aud, 'role', p_user.role,
       'email', nullif(p_user.email, ''), 'phone', nullif(p_user.phone, ''),
       'password_hash', case when p_secrets then nullif(p_user.encrypted_password, '') end,
@@ -6743,7 +6745,8 @@ CREATE FUNCTION postern_internal.export_document(p_user auth.users, p_secrets bo
         from auth.mfa_factors as f
         where f.user_id = p_user.id and f.status = 'verified' and f.factor_type in ('totp', 'phone')
         having count(*) > 0), '{}')
-      else '{}' end
+      else '{}' end;
+end;
 $$;
 
 -- Name: exported_account(auth.users); Type: FUNCTION; Schema: postern_internal
@@ -6887,6 +6890,9 @@ begin
       select coalesce(jsonb_agg(to_jsonb(g) - 'token_hash' order by g.last_at, g.token_id), '[]')
       from postern.code_guesses as g
       join auth.one_time_tokens as t on t.id = g.token_id where t.user_id = p_user_id),
+    'user_imports', (
+      select coalesce(jsonb_agg(to_jsonb(i) - array['document', 'account'] order by i.batch, i.line), '[]')
+      from postern.user_imports as i where i.user_id = p_user_id),
     'retention_refusals', (
       select coalesce(jsonb_agg(to_jsonb(r)), '[]') from postern.retention_refusals as r where r.user_id = p_user_id));
 end;
@@ -7837,6 +7843,11 @@ begin
     where d.key in ('event_id', 'user_id', 'session_id', 'actor')))
   where o.kind = 'webhook' and o.payload #>> '{data,user_id}' = p_user.id::text;
   delete from postern.suppressed_addresses as s where s.address = any (p_addresses);
+  delete from postern.user_imports as i -- what was refused still has its document
+  where i.user_id = p_user.id or exists (
+    select from unnest(p_addresses) as a
+    where strpos(lower(i.document::text), to_json(a)::text) > 0
+      or strpos(lower(i.document::text), to_json('+' || a)::text) > 0);
   perform postern_internal.forget_limits(array(
     select k from unnest(p_addresses) as a
     cross join unnest(postern_internal.limit_keys(case when a like '%@%' then a else '+' || a end)) as k

@@ -112,6 +112,11 @@ begin
     where d.key in ('event_id', 'user_id', 'session_id', 'actor')))
   where o.kind = 'webhook' and o.payload #>> '{data,user_id}' = p_user.id::text;
   delete from postern.suppressed_addresses as s where s.address = any (p_addresses);
+  delete from postern.user_imports as i -- what was refused still has its document
+  where i.user_id = p_user.id or exists (
+    select from unnest(p_addresses) as a
+    where strpos(lower(i.document::text), to_json(a)::text) > 0
+      or strpos(lower(i.document::text), to_json('+' || a)::text) > 0);
   perform postern_internal.forget_limits(array(
     select k from unnest(p_addresses) as a
     cross join unnest(postern_internal.limit_keys(case when a like '%@%' then a else '+' || a end)) as k

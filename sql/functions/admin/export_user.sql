@@ -163,6 +163,9 @@ begin
       select coalesce(jsonb_agg(to_jsonb(g) - 'token_hash' order by g.last_at, g.token_id), '[]')
       from postern.code_guesses as g
       join auth.one_time_tokens as t on t.id = g.token_id where t.user_id = p_user_id),
+    'user_imports', (
+      select coalesce(jsonb_agg(to_jsonb(i) - array['document', 'account'] order by i.batch, i.line), '[]')
+      from postern.user_imports as i where i.user_id = p_user_id),
     'retention_refusals', (
       select coalesce(jsonb_agg(to_jsonb(r)), '[]') from postern.retention_refusals as r where r.user_id = p_user_id));
 end;

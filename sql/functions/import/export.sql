@@ -3,9 +3,10 @@
 -- A user as one document. Secrets are the password hash and verified factors, which are no use without theirs.
 create or replace function postern_internal.export_document(p_user auth.users, p_secrets boolean)
 returns jsonb
-language sql stable security invoker
+language plpgsql stable security invoker set search_path = ''
 as $$
-  select jsonb_strip_nulls(jsonb_build_object(
+begin
+  return jsonb_strip_nulls(jsonb_build_object(
       'id', p_user.id, 'aud', p_user.aud, 'role', p_user.role,
       'email', nullif(p_user.email, ''), 'phone', nullif(p_user.phone, ''),
       'password_hash', case when p_secrets then nullif(p_user.encrypted_password, '') end,
@@ -38,7 +39,8 @@ as $$
         from auth.mfa_factors as f
         where f.user_id = p_user.id and f.status = 'verified' and f.factor_type in ('totp', 'phone')
         having count(*) > 0), '{}')
-      else '{}' end
+      else '{}' end;
+end;
 $$;
 
 -- See the comment on the function.
