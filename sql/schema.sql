@@ -330,7 +330,7 @@ CREATE FUNCTION postern.count_users(query text DEFAULT ''::text) RETURNS bigint
     AS $$
   select count(*)
   from auth.users as u
-  where u.instance_id = postern_internal.nil_uuid() and postern_internal.is_about(u, query)
+  where postern_internal.is_here(u.instance_id) and postern_internal.is_about(u, query)
 $$;
 
 -- Name: FUNCTION count_users(query text); Type: COMMENT; Schema: postern
@@ -696,7 +696,7 @@ CREATE FUNCTION postern.export_users(secrets boolean DEFAULT false, after uuid D
   select postern_internal.export_document(u, secrets)
   from auth.users as u
   where u.id > coalesce(after, postern_internal.nil_uuid())
-    and u.instance_id = postern_internal.nil_uuid() and u.deleted_at is null
+    and (u.instance_id = postern_internal.nil_uuid() or u.instance_id is null) and u.deleted_at is null
   order by u.id
   limit max_rows
 $$;
@@ -1572,7 +1572,7 @@ CREATE FUNCTION postern.password_hash_stats(OUT form text, OUT parameters text, 
   select f.form, f.parameters, count(*)
   from auth.users as u
   cross join lateral postern_internal.password_hash_form(u.encrypted_password) as f
-  where u.instance_id = postern_internal.nil_uuid() and u.deleted_at is null
+  where postern_internal.is_here(u.instance_id) and u.deleted_at is null
   group by 1, 2
   order by 3 desc, 1, 2
 $$;
@@ -1600,7 +1600,7 @@ begin
   end if;
   for v_user in
     select u.* from auth.users as u
-    where u.deleted_at <= postern_internal.clock() - older_than and coalesce(u.instance_id, postern_internal.nil_uuid()) = postern_internal.nil_uuid()
+    where u.deleted_at <= postern_internal.clock() - older_than and postern_internal.is_here(u.instance_id)
     order by u.id
     for update
   loop
@@ -3193,7 +3193,7 @@ declare
   v_user auth.users;
 begin
   select u.* into v_user from auth.users as u
-  where u.id = p_user_id and coalesce(u.instance_id, postern_internal.nil_uuid()) = postern_internal.nil_uuid();
+  where u.id = p_user_id and postern_internal.is_here(u.instance_id);
   if v_user.id is null then
     perform postern_internal.fail(404, 'user_not_found', 'User not found');
   end if;
@@ -3220,7 +3220,7 @@ CREATE FUNCTION postern_internal.admin_list_sessions(p_user_id uuid) RETURNS jso
     AS $$
 begin
   if not exists (
-    select from auth.users as u where u.id = p_user_id and u.instance_id = postern_internal.nil_uuid())
+    select from auth.users as u where u.id = p_user_id and postern_internal.is_here(u.instance_id))
   then
     perform postern_internal.fail(404, 'user_not_found', 'User not found');
   end if;
@@ -3864,7 +3864,7 @@ begin
   else
     select u.* into v_user
     from auth.users as u
-    where u.id = p_user_id and coalesce(u.instance_id, postern_internal.nil_uuid()) = postern_internal.nil_uuid();
+    where u.id = p_user_id and postern_internal.is_here(u.instance_id);
   end if;
   if v_user.id is null then
     perform postern_internal.fail(403, 'user_not_found', 'User from sub claim in JWT does not exist');
@@ -7189,12 +7189,12 @@ begin
   if v_who like '+%' then
     v_ids := array(
       select u.id from auth.users as u
-      where u.deleted_at is not null and coalesce(u.instance_id, postern_internal.nil_uuid()) = postern_internal.nil_uuid()
+      where u.deleted_at is not null and postern_internal.is_here(u.instance_id)
         and postern_internal.was_phone(u, translate(v_who, '+ ', '')));
   elsif v_who like '%@%' then
     v_ids := array(
       select u.id from auth.users as u
-      where u.deleted_at is not null and coalesce(u.instance_id, postern_internal.nil_uuid()) = postern_internal.nil_uuid()
+      where u.deleted_at is not null and postern_internal.is_here(u.instance_id)
         and postern_internal.was_email(u, v_who));
   end if;
   if cardinality(v_ids) > 1 then
@@ -7432,7 +7432,7 @@ begin
     return (
       select u.id
       from auth.users as u
-      where coalesce(u.instance_id, postern_internal.nil_uuid()) = postern_internal.nil_uuid() and u.phone_change = p_phone
+      where postern_internal.is_here(u.instance_id) and u.phone_change = p_phone
         and coalesce(u.aud, p_context ->> 'aud') = p_context ->> 'aud' and not u.is_sso_user
       order by u.phone_change_sent_at desc nulls last limit 1);
   end if;
@@ -7441,7 +7441,7 @@ begin
     from auth.one_time_tokens as t
     join auth.users as u on u.id = t.user_id
     where t.relates_to = p_phone and t.token_type = 'phone_change_token'
-      and coalesce(u.instance_id, postern_internal.nil_uuid()) = postern_internal.nil_uuid() and u.phone_change = p_phone
+      and postern_internal.is_here(u.instance_id) and u.phone_change = p_phone
       and coalesce(u.aud, p_context ->> 'aud') = p_context ->> 'aud' and not u.is_sso_user
     order by t.token_hash = postern_internal.otp_hash(p_phone, p_token) desc,
       u.phone_change_sent_at desc nulls last
@@ -7512,10 +7512,10 @@ declare
 begin
   if postern_internal.is_uuid(v_who) then
     select u.* into v_user from auth.users as u
-    where u.id = v_who::uuid and coalesce(u.instance_id, postern_internal.nil_uuid()) = postern_internal.nil_uuid();
+    where u.id = v_who::uuid and postern_internal.is_here(u.instance_id);
   elsif v_who like '+%' then
     select u.* into v_user from auth.users as u
-    where u.phone = translate(v_who, '+ ', '') and coalesce(u.instance_id, postern_internal.nil_uuid()) = postern_internal.nil_uuid();
+    where u.phone = translate(v_who, '+ ', '') and postern_internal.is_here(u.instance_id);
   elsif v_who like '%@%' then
     select u.* into v_user from auth.users as u
     where lower(u.email) = lower(v_who) and (u.instance_id = postern_internal.nil_uuid() or u.instance_id is null)
@@ -7568,7 +7568,7 @@ CREATE FUNCTION postern_internal.find_users_by_phone(p_phone text, p_aud text) R
   select u.*
   from auth.users as u
   where u.phone = p_phone
-    and coalesce(u.instance_id, postern_internal.nil_uuid()) = postern_internal.nil_uuid()
+    and postern_internal.is_here(u.instance_id)
     and coalesce(u.aud, p_aud) is not distinct from p_aud
     and u.is_sso_user is not true
 $$;
@@ -8839,6 +8839,14 @@ begin
 end;
 $$;
 
+-- Name: is_here(uuid); Type: FUNCTION; Schema: postern_internal
+
+CREATE FUNCTION postern_internal.is_here(p_instance_id uuid) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    AS $$
+  select coalesce(p_instance_id, postern_internal.nil_uuid()) = postern_internal.nil_uuid()
+$$;
+
 -- Name: is_mail_authorized(text, jsonb); Type: FUNCTION; Schema: postern_internal
 
 CREATE FUNCTION postern_internal.is_mail_authorized(p_email text, p_context jsonb) RETURNS boolean
@@ -9211,7 +9219,7 @@ begin
   from auth.users as u
   left join auth.sessions as s on s.id = v_session_id
   where u.id = v_user_id and u.deleted_at is null
-    and coalesce(u.instance_id, postern_internal.nil_uuid()) = postern_internal.nil_uuid();
+    and postern_internal.is_here(u.instance_id);
   if found and v_code is null then
     return null;
   end if;
@@ -9753,7 +9761,7 @@ declare
   v_pattern text := case when p_filter <> '' then '%' || p_filter || '%' end;
 begin
   select count(*) into total from auth.users as u
-  where (u.instance_id = postern_internal.nil_uuid() or u.instance_id is null) and (u.aud = v_aud or u.aud is null)
+  where postern_internal.is_here(u.instance_id) and (u.aud = v_aud or u.aud is null)
     and (v_pattern is null or u.email like v_pattern or u.raw_user_meta_data ->> 'full_name' ilike v_pattern);
   if p_offset >= total then
     users := '[]';
@@ -9864,7 +9872,7 @@ declare
 begin
   select u.* into v_user
   from auth.users as u
-  where u.id = p_user_id and coalesce(u.instance_id, postern_internal.nil_uuid()) = postern_internal.nil_uuid()
+  where u.id = p_user_id and postern_internal.is_here(u.instance_id)
   for no key update;
   return v_user;
 end;
@@ -9935,13 +9943,15 @@ begin
   if p_email is not null then
     v_ids := array(
       select u.id from auth.users as u
-      where u.instance_id = postern_internal.nil_uuid() and lower(u.email) = lower(p_email)
-        and u.aud = p_context ->> 'aud' and (p_phone is null or u.phone = p_phone)
+      where (u.instance_id = postern_internal.nil_uuid() or u.instance_id is null)
+        and lower(u.email) = lower(p_email) and coalesce(u.aud, p_context ->> 'aud') = p_context ->> 'aud'
+        and (p_phone is null or u.phone = p_phone)
       order by u.created_at desc, u.id desc);
   else
     v_ids := array(
       select u.id from auth.users as u
-      where u.instance_id = postern_internal.nil_uuid() and u.phone = p_phone and u.aud = p_context ->> 'aud');
+      where postern_internal.is_here(u.instance_id) and u.phone = p_phone
+        and coalesce(u.aud, p_context ->> 'aud') = p_context ->> 'aud');
   end if;
   total := cardinality(v_ids);
   users := postern_internal.list_json(v_ids);
@@ -10047,7 +10057,7 @@ begin
   return postern_internal.sweep_users(array(
     select u.id
     from auth.users as u
-    where u.is_anonymous and u.deleted_at is null and (u.instance_id = postern_internal.nil_uuid() or u.instance_id is null)
+    where u.is_anonymous and u.deleted_at is null and postern_internal.is_here(u.instance_id)
       and u.created_at < v_before
       and coalesce(u.last_sign_in_at < v_before, true)
       and not exists (
@@ -10070,7 +10080,7 @@ begin
   return postern_internal.sweep_users(array(
     select u.id
     from auth.users as u
-    where u.deleted_at < v_before and (u.instance_id = postern_internal.nil_uuid() or u.instance_id is null)
+    where u.deleted_at < v_before and postern_internal.is_here(u.instance_id)
       and not exists (select from postern.retention_refusals as r where r.user_id = u.id)
     limit p_limit
     for update of u skip locked), p_now, p_context);
@@ -10650,7 +10660,7 @@ declare
 begin
   if p_to_delete then
     select u.* into v_user from auth.users as u
-    where u.id = p_user_id and coalesce(u.instance_id, postern_internal.nil_uuid()) = postern_internal.nil_uuid()
+    where u.id = p_user_id and postern_internal.is_here(u.instance_id)
     for update;
   else
     v_user := postern_internal.lock_user(p_user_id);
@@ -11149,7 +11159,7 @@ declare
 begin
   if p_after is not null then
     select u.created_at into v_at from auth.users as u
-    where u.id = p_after and u.instance_id = postern_internal.nil_uuid();
+    where u.id = p_after and postern_internal.is_here(u.instance_id);
     if not found then
       perform postern_internal.fail(
         404, 'user_not_found', format('The list cannot go on after user %s, who is gone', p_after));
@@ -11158,7 +11168,7 @@ begin
   if v_at is not null then
     v_ids := array(
       select u.id from auth.users as u
-      where u.instance_id = postern_internal.nil_uuid()
+      where (u.instance_id = postern_internal.nil_uuid() or u.instance_id is null)
         and postern_internal.is_about(u, p_query)
         and (u.created_at, u.id) < (v_at, coalesce(p_after, 'ffffffff-ffff-ffff-ffff-ffffffffffff'))
       order by u.created_at desc, u.id desc
@@ -11169,7 +11179,7 @@ begin
   end if;
   return v_ids || array(
     select u.id from auth.users as u
-    where u.instance_id = postern_internal.nil_uuid()
+    where postern_internal.is_here(u.instance_id)
       and postern_internal.is_about(u, p_query)
       and u.created_at is null and (v_at is not null or u.id < p_after)
     order by u.id desc
@@ -12176,7 +12186,7 @@ begin
   end if;
 
   update auth.users set updated_at = postern_internal.clock()
-  where id = v_user_id and coalesce(instance_id, postern_internal.nil_uuid()) = postern_internal.nil_uuid()
+  where id = v_user_id and postern_internal.is_here(instance_id)
   returning * into v_user;
   select s.* into v_session from auth.sessions as s
   where s.id = v_session_id and s.user_id = v_user.id for no key update;
@@ -14865,7 +14875,7 @@ declare
 begin
   if v_who like '%@%' and v_who not like '+%' and not exists (
     select from auth.users as u
-    where lower(u.email) = lower(v_who) and u.instance_id = postern_internal.nil_uuid())
+    where lower(u.email) = lower(v_who) and (u.instance_id = postern_internal.nil_uuid() or u.instance_id is null))
   then
     email := postern_internal.check_email(v_who);
     aud := p_context ->> 'aud';
@@ -17938,6 +17948,10 @@ REVOKE ALL ON FUNCTION postern_internal.is_foreign_code(p_phone text, p_context 
 -- Name: FUNCTION is_guessed_out(p_challenge_id uuid, p_context jsonb); Type: ACL; Schema: postern_internal
 
 REVOKE ALL ON FUNCTION postern_internal.is_guessed_out(p_challenge_id uuid, p_context jsonb) FROM PUBLIC;
+
+-- Name: FUNCTION is_here(p_instance_id uuid); Type: ACL; Schema: postern_internal
+
+REVOKE ALL ON FUNCTION postern_internal.is_here(p_instance_id uuid) FROM PUBLIC;
 
 -- Name: FUNCTION is_mail_authorized(p_email text, p_context jsonb); Type: ACL; Schema: postern_internal
 

@@ -63,7 +63,7 @@ declare
 begin
   if v_who like '%@%' and v_who not like '+%' and not exists (
     select from auth.users as u
-    where lower(u.email) = lower(v_who) and u.instance_id = postern_internal.nil_uuid())
+    where lower(u.email) = lower(v_who) and (u.instance_id = postern_internal.nil_uuid() or u.instance_id is null))
   then
     email := postern_internal.check_email(v_who);
     aud := p_context ->> 'aud';

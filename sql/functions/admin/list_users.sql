@@ -19,7 +19,7 @@ declare
   v_pattern text := case when p_filter <> '' then '%' || p_filter || '%' end;
 begin
   select count(*) into total from auth.users as u
-  where (u.instance_id = postern_internal.nil_uuid() or u.instance_id is null) and (u.aud = v_aud or u.aud is null)
+  where postern_internal.is_here(u.instance_id) and (u.aud = v_aud or u.aud is null)
     and (v_pattern is null or u.email like v_pattern or u.raw_user_meta_data ->> 'full_name' ilike v_pattern);
   if p_offset >= total then
     users := '[]';
@@ -92,13 +92,15 @@ begin
   if p_email is not null then
     v_ids := array(
       select u.id from auth.users as u
-      where u.instance_id = postern_internal.nil_uuid() and lower(u.email) = lower(p_email)
-        and u.aud = p_context ->> 'aud' and (p_phone is null or u.phone = p_phone)
+      where (u.instance_id = postern_internal.nil_uuid() or u.instance_id is null)
+        and lower(u.email) = lower(p_email) and coalesce(u.aud, p_context ->> 'aud') = p_context ->> 'aud'
+        and (p_phone is null or u.phone = p_phone)
       order by u.created_at desc, u.id desc);
   else
     v_ids := array(
       select u.id from auth.users as u
-      where u.instance_id = postern_internal.nil_uuid() and u.phone = p_phone and u.aud = p_context ->> 'aud');
+      where postern_internal.is_here(u.instance_id) and u.phone = p_phone
+        and coalesce(u.aud, p_context ->> 'aud') = p_context ->> 'aud');
   end if;
   total := cardinality(v_ids);
   users := postern_internal.list_json(v_ids);
@@ -124,7 +126,7 @@ declare
   v_user auth.users;
 begin
   select u.* into v_user from auth.users as u
-  where u.id = p_user_id and coalesce(u.instance_id, postern_internal.nil_uuid()) = postern_internal.nil_uuid();
+  where u.id = p_user_id and postern_internal.is_here(u.instance_id);
   if v_user.id is null then
     perform postern_internal.fail(404, 'user_not_found', 'User not found');
   end if;
@@ -175,7 +177,7 @@ declare
 begin
   if p_after is not null then
     select u.created_at into v_at from auth.users as u
-    where u.id = p_after and u.instance_id = postern_internal.nil_uuid();
+    where u.id = p_after and postern_internal.is_here(u.instance_id);
     if not found then
       perform postern_internal.fail(
         404, 'user_not_found', format('The list cannot go on after user %s, who is gone', p_after));
@@ -184,7 +186,7 @@ begin
   if v_at is not null then
     v_ids := array(
       select u.id from auth.users as u
-      where u.instance_id = postern_internal.nil_uuid()
+      where (u.instance_id = postern_internal.nil_uuid() or u.instance_id is null)
         and postern_internal.is_about(u, p_query)
         and (u.created_at, u.id) < (v_at, coalesce(p_after, 'ffffffff-ffff-ffff-ffff-ffffffffffff'))
       order by u.created_at desc, u.id desc
@@ -195,7 +197,7 @@ begin
   end if;
   return v_ids || array(
     select u.id from auth.users as u
-    where u.instance_id = postern_internal.nil_uuid()
+    where postern_internal.is_here(u.instance_id)
       and postern_internal.is_about(u, p_query)
       and u.created_at is null and (v_at is not null or u.id < p_after)
     order by u.id desc
@@ -243,7 +245,7 @@ language sql stable security definer set search_path = ''
 as $$
   select count(*)
   from auth.users as u
-  where u.instance_id = postern_internal.nil_uuid() and postern_internal.is_about(u, query)
+  where postern_internal.is_here(u.instance_id) and postern_internal.is_about(u, query)
 $$;
 comment on function postern.count_users(text) is
 'Counts the users that postern.find_users would list without a limit.

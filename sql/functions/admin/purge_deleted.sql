@@ -18,7 +18,7 @@ begin
   end if;
   for v_user in
     select u.* from auth.users as u
-    where u.deleted_at <= postern_internal.clock() - older_than and coalesce(u.instance_id, postern_internal.nil_uuid()) = postern_internal.nil_uuid()
+    where u.deleted_at <= postern_internal.clock() - older_than and postern_internal.is_here(u.instance_id)
     order by u.id
     for update
   loop

@@ -73,12 +73,12 @@ begin
   if v_who like '+%' then
     v_ids := array(
       select u.id from auth.users as u
-      where u.deleted_at is not null and coalesce(u.instance_id, postern_internal.nil_uuid()) = postern_internal.nil_uuid()
+      where u.deleted_at is not null and postern_internal.is_here(u.instance_id)
         and postern_internal.was_phone(u, translate(v_who, '+ ', '')));
   elsif v_who like '%@%' then
     v_ids := array(
       select u.id from auth.users as u
-      where u.deleted_at is not null and coalesce(u.instance_id, postern_internal.nil_uuid()) = postern_internal.nil_uuid()
+      where u.deleted_at is not null and postern_internal.is_here(u.instance_id)
         and postern_internal.was_email(u, v_who));
   end if;
   if cardinality(v_ids) > 1 then

@@ -30,7 +30,7 @@ language plpgsql stable security invoker set search_path = ''
 as $$
 begin
   if not exists (
-    select from auth.users as u where u.id = p_user_id and u.instance_id = postern_internal.nil_uuid())
+    select from auth.users as u where u.id = p_user_id and postern_internal.is_here(u.instance_id))
   then
     perform postern_internal.fail(404, 'user_not_found', 'User not found');
   end if;

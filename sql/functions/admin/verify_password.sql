@@ -70,7 +70,7 @@ as $$
   select f.form, f.parameters, count(*)
   from auth.users as u
   cross join lateral postern_internal.password_hash_form(u.encrypted_password) as f
-  where u.instance_id = postern_internal.nil_uuid() and u.deleted_at is null
+  where postern_internal.is_here(u.instance_id) and u.deleted_at is null
   group by 1, 2
   order by 3 desc, 1, 2
 $$;

@@ -17,10 +17,10 @@ declare
 begin
   if postern_internal.is_uuid(v_who) then
     select u.* into v_user from auth.users as u
-    where u.id = v_who::uuid and coalesce(u.instance_id, postern_internal.nil_uuid()) = postern_internal.nil_uuid();
+    where u.id = v_who::uuid and postern_internal.is_here(u.instance_id);
   elsif v_who like '+%' then
     select u.* into v_user from auth.users as u
-    where u.phone = translate(v_who, '+ ', '') and coalesce(u.instance_id, postern_internal.nil_uuid()) = postern_internal.nil_uuid();
+    where u.phone = translate(v_who, '+ ', '') and postern_internal.is_here(u.instance_id);
   elsif v_who like '%@%' then
     select u.* into v_user from auth.users as u
     where lower(u.email) = lower(v_who) and (u.instance_id = postern_internal.nil_uuid() or u.instance_id is null)
@@ -80,7 +80,7 @@ declare
 begin
   if p_to_delete then
     select u.* into v_user from auth.users as u
-    where u.id = p_user_id and coalesce(u.instance_id, postern_internal.nil_uuid()) = postern_internal.nil_uuid()
+    where u.id = p_user_id and postern_internal.is_here(u.instance_id)
     for update;
   else
     v_user := postern_internal.lock_user(p_user_id);

@@ -34,3 +34,13 @@ language sql immutable parallel safe security invoker
 as $$
   select '00000000-0000-0000-0000-000000000000'::uuid
 $$;
+
+-- Whether a user belongs to this server. NULL, which users have that were made by hand, is read as what new users get. No
+-- index fits this, and the planner takes it for rare. Where one on instance_id and address has to fit, or a list is read in
+-- the order of one, it is said in full: (= nil_uuid() or is null).
+create or replace function postern_internal.is_here(p_instance_id uuid)
+returns boolean
+language sql immutable parallel safe security invoker
+as $$
+  select coalesce(p_instance_id, postern_internal.nil_uuid()) = postern_internal.nil_uuid()
+$$;

@@ -55,7 +55,7 @@ as $$
   select postern_internal.export_document(u, secrets)
   from auth.users as u
   where u.id > coalesce(after, postern_internal.nil_uuid())
-    and u.instance_id = postern_internal.nil_uuid() and u.deleted_at is null
+    and (u.instance_id = postern_internal.nil_uuid() or u.instance_id is null) and u.deleted_at is null
   order by u.id
   limit max_rows
 $$;

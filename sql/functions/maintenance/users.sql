@@ -14,7 +14,7 @@ begin
   return postern_internal.sweep_users(array(
     select u.id
     from auth.users as u
-    where u.is_anonymous and u.deleted_at is null and (u.instance_id = postern_internal.nil_uuid() or u.instance_id is null)
+    where u.is_anonymous and u.deleted_at is null and postern_internal.is_here(u.instance_id)
       and u.created_at < v_before
       and coalesce(u.last_sign_in_at < v_before, true)
       and not exists (
@@ -36,7 +36,7 @@ begin
   return postern_internal.sweep_users(array(
     select u.id
     from auth.users as u
-    where u.deleted_at < v_before and (u.instance_id = postern_internal.nil_uuid() or u.instance_id is null)
+    where u.deleted_at < v_before and postern_internal.is_here(u.instance_id)
       and not exists (select from postern.retention_refusals as r where r.user_id = u.id)
     limit p_limit
     for update of u skip locked), p_now, p_context);

@@ -76,7 +76,7 @@ begin
     return (
       select u.id
       from auth.users as u
-      where coalesce(u.instance_id, postern_internal.nil_uuid()) = postern_internal.nil_uuid() and u.phone_change = p_phone
+      where postern_internal.is_here(u.instance_id) and u.phone_change = p_phone
         and coalesce(u.aud, p_context ->> 'aud') = p_context ->> 'aud' and not u.is_sso_user
       order by u.phone_change_sent_at desc nulls last limit 1);
   end if;
@@ -85,7 +85,7 @@ begin
     from auth.one_time_tokens as t
     join auth.users as u on u.id = t.user_id
     where t.relates_to = p_phone and t.token_type = 'phone_change_token'
-      and coalesce(u.instance_id, postern_internal.nil_uuid()) = postern_internal.nil_uuid() and u.phone_change = p_phone
+      and postern_internal.is_here(u.instance_id) and u.phone_change = p_phone
       and coalesce(u.aud, p_context ->> 'aud') = p_context ->> 'aud' and not u.is_sso_user
     order by t.token_hash = postern_internal.otp_hash(p_phone, p_token) desc,
       u.phone_change_sent_at desc nulls last

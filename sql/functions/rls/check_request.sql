@@ -45,7 +45,7 @@ begin
   from auth.users as u
   left join auth.sessions as s on s.id = v_session_id
   where u.id = v_user_id and u.deleted_at is null
-    and coalesce(u.instance_id, postern_internal.nil_uuid()) = postern_internal.nil_uuid();
+    and postern_internal.is_here(u.instance_id);
   if found and v_code is null then
     return null;
   end if;

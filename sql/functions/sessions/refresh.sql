@@ -41,7 +41,7 @@ begin
   end if;
 
   update auth.users set updated_at = postern_internal.clock()
-  where id = v_user_id and coalesce(instance_id, postern_internal.nil_uuid()) = postern_internal.nil_uuid()
+  where id = v_user_id and postern_internal.is_here(instance_id)
   returning * into v_user;
   select s.* into v_session from auth.sessions as s
   where s.id = v_session_id and s.user_id = v_user.id for no key update;

@@ -17,7 +17,7 @@ begin
   else
     select u.* into v_user
     from auth.users as u
-    where u.id = p_user_id and coalesce(u.instance_id, postern_internal.nil_uuid()) = postern_internal.nil_uuid();
+    where u.id = p_user_id and postern_internal.is_here(u.instance_id);
   end if;
   if v_user.id is null then
     perform postern_internal.fail(403, 'user_not_found', 'User from sub claim in JWT does not exist');

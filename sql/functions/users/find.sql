@@ -33,7 +33,7 @@ as $$
   select u.*
   from auth.users as u
   where u.phone = p_phone
-    and coalesce(u.instance_id, postern_internal.nil_uuid()) = postern_internal.nil_uuid()
+    and postern_internal.is_here(u.instance_id)
     and coalesce(u.aud, p_aud) is not distinct from p_aud
     and u.is_sso_user is not true
 $$;
@@ -72,7 +72,7 @@ declare
 begin
   select u.* into v_user
   from auth.users as u
-  where u.id = p_user_id and coalesce(u.instance_id, postern_internal.nil_uuid()) = postern_internal.nil_uuid()
+  where u.id = p_user_id and postern_internal.is_here(u.instance_id)
   for no key update;
   return v_user;
 end;
