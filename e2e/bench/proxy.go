@@ -12,7 +12,7 @@ import (
 
 // proxy stands between server and PostgreSQL in the counting run, and counts what the server sends: statements are
 // Execute and Query messages, round trips are the Sync, Flush and Query messages that end a batch with one of them.
-// (A statement is prepared once per connection; those exchanges are left out.) The outbox worker's statements
+// (A statement is prepared once per connection; those exchanges are left out.) The statements of the workers of the outbox
 // are recognised by name and left out, too.
 type proxy struct {
 	listener net.Listener
@@ -133,7 +133,7 @@ func (w *wire) note(kind byte, body []byte) {
 }
 
 func (w *wire) statement(text string) {
-	if strings.Contains(text, "_outbox") || strings.Contains(strings.ToLower(text), "listen ") {
+	if strings.Contains(text, "_outbox") || strings.Contains(text, "_webhook_message") || strings.Contains(strings.ToLower(text), "listen ") {
 		return
 	}
 	w.executed = true
