@@ -2,7 +2,7 @@
 
 GO      ?= go
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
-LDFLAGS := -s -w -X main.release=$(VERSION) -X github.com/postern-auth/postern/api.Version=$(VERSION) -X github.com/postern-auth/postern/api.Version=$(VERSION)
+LDFLAGS := -s -w -X main.release=$(VERSION) -X github.com/postern-auth/postern/api.Version=$(VERSION)
 BINARY  := bin/postern
 
 # Tools of the build, pinned here and not in go.mod.
